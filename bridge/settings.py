@@ -1,0 +1,218 @@
+"""Every setting: read once from the environment, then from `.env`, and checked all together.
+
+A field is named as its variable is; its `setting(...)` holds the default as one would write it in `.env`, how the
+text becomes a value, and an example for who wrote it wrong. An empty variable stands for the default, or for "off"
+where a setting can be switched off.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dotenv import dotenv_values
+from yarl import URL
+
+Parse = Callable[[str], Any]
+
+
+class BadSettings(Exception):
+    """What is wrong with the settings: one line for each, fit to be shown to a person."""
+
+
+# ---- how a text becomes a value: each raises ValueError with what is wrong, as the end of a sentence
+
+def text(value: str) -> str:
+    return value
+
+
+def whole(low: int, high: int) -> Parse:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not low <= int(value) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(value)
+    return parse
+
+
+def switch(value: str) -> bool:
+    if value not in ("0", "1"):
+        raise ValueError("must be 1 (on) or 0 (off)")
+    return value == "1"
+
+
+def choice(*allowed: str) -> Parse:
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError("must be one of " + ", ".join(allowed))
+        return value
+    return parse
+
+
+def matching(pattern: str, what: str) -> Parse:
+    def parse(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {what}")
+        return value
+    return parse
+
+
+def url(secure: str) -> Parse:
+    """An address that is `secure` (https or wss); the same without TLS on this machine only."""
+    plain = secure.removesuffix("s")
+
+    def parse(value: str) -> str:
+        try:
+            address = URL(value)
+        except ValueError as error:
+            raise ValueError(f"is no address ({error})") from None
+        loopback = address.host in ("localhost", "127.0.0.1", "::1")
+        if not address.host or address.scheme != secure and not (address.scheme == plain and loopback):
+            raise ValueError(f"must begin with {secure}:// ({plain}:// on this machine only)")
+        return value
+    return parse
+
+
+def origin(value: str) -> str:
+    address = URL(url("https")(value))
+    if address.path not in ("", "/") or address.query_string or address.fragment or address.user:
+        raise ValueError("must be an origin: scheme and host, nothing behind it")
+    return str(address.origin())
+
+
+def time_zone(value: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(value)
+    except Exception:                # ZoneInfo lets OSError, ValueError and others through, by the name's shape
+        raise ValueError("must be a time zone of the IANA list") from None
+
+
+_VAD_NUMBERS: dict[str, dict[str, tuple[type, float, float]]] = {
+    "server_vad": {"threshold": (float, 0, 1), "prefix_padding_ms": (int, 0, 5000),
+                   "silence_duration_ms": (int, 50, 10000)},
+    "semantic_vad": {},
+}
+_EAGERNESS = ("low", "medium", "high", "auto")
+
+
+def turn_detection(value: str) -> dict[str, Any]:
+    """`server_vad,threshold=0.5,...` or `semantic_vad,eagerness=low`, as the Realtime API's object."""
+    kind, *options = re.split(r"[,\s]+", value.strip())
+    if kind not in _VAD_NUMBERS:
+        raise ValueError("must begin with server_vad or semantic_vad")
+    detection: dict[str, Any] = {"type": kind}
+    for option in options:
+        name, _, number = option.partition("=")
+        if kind == "semantic_vad" and name == "eagerness":
+            detection[name] = choice(*_EAGERNESS)(number)
+        else:
+            detection[name] = _vad_number(kind, name, number)
+    # The server answers a turn, and stops its answer when the caller speaks: what call/dialogue.py builds on.
+    return {**detection, "create_response": True, "interrupt_response": True}
+
+
+def _vad_number(kind: str, name: str, number: str) -> float:
+    known = _VAD_NUMBERS[kind]
+    if name not in known:
+        raise ValueError(f"has no {name!r} for {kind}, only " + ", ".join(known or ["eagerness"]))
+    convert, low, high = known[name]
+    try:
+        value: float = convert(number)
+    except ValueError:
+        value = -1
+    if not low <= value <= high:
+        raise ValueError(f"needs {name} from {low} to {high}")
+    return value
+
+
+# ---- the settings
+
+def setting(
+    default: str | None, parse: Parse, example: str, *, secret: bool = False, empty_is_off: bool = False,
+) -> Any:
+    """A field whose text is `default` when its variable is not set; None: it must be set."""
+    return field(repr=not secret, metadata={
+        "default": default, "parse": parse, "example": example, "empty_is_off": empty_is_off})
+
+
+SYSTEM_MESSAGE = (
+    "You are the friendly receptionist of a small business and speak with a caller on the phone. "
+    "Be brief, warm and clear: one or two sentences, then let the caller speak."
+)
+
+_ACCOUNT_SID = matching("AC[0-9a-f]{32}", "AC and 32 hexadecimal digits, from the Twilio console")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings, checked. Secrets do not show in its repr."""
+
+    OPENAI_API_KEY: str = setting(None, matching(r"[!-~]+", "a key without spaces"), "sk-...", secret=True)
+    OPENAI_MODEL: str = setting("gpt-realtime-2.1", matching(r"[\w.:/-]+", "a model's name"), "gpt-realtime-2.1")
+    OPENAI_VOICE: str = setting("marin", matching(r"[\w-]+", "a voice's name"), "marin")
+    OPENAI_REALTIME_URL: str = setting(
+        "wss://api.openai.com/v1/realtime", url("wss"), "wss://api.openai.com/v1/realtime")
+    OPENAI_TRANSCRIPTION_MODEL: str = setting("gpt-transcribe", text, "gpt-transcribe", empty_is_off=True)
+    SYSTEM_MESSAGE: str = setting(SYSTEM_MESSAGE, text, "You are the receptionist of Bridge Dental.")
+    GREETINGS_RESPONSE: str = setting("Hello! How can I help you?", text, "Hello! How can I help you?")
+    PROTECT_GREETING: bool = setting("1", switch, "1")
+    TURN_DETECTION: dict[str, Any] = setting(
+        "server_vad,threshold=0.5,prefix_padding_ms=300,silence_duration_ms=500", turn_detection,
+        "semantic_vad,eagerness=auto")
+    NOISE_REDUCTION: str = setting("", choice("", "near_field", "far_field"), "near_field")
+    TIMEZONE: ZoneInfo = setting("UTC", time_zone, "Europe/Berlin")
+    WEBHOOK_URL: str = setting("", url("https"), "https://example.com/meetings", secret=True)
+    HOST: str = setting("0.0.0.0", matching(r"[\w.:-]+", "a host name or an address"), "127.0.0.1")
+    PORT: int = setting("5050", whole(0, 65535), "5050")
+    PUBLIC_URL: str = setting("", origin, "https://bridge.example.com")
+    TWILIO_ACCOUNT_SID: str = setting("", _ACCOUNT_SID, "AC0123456789abcdef0123456789abcdef")
+    TWILIO_AUTH_TOKEN: str = setting(
+        "", matching(r"[!-~]+", "a token without spaces"), "the auth token of the Twilio console", secret=True)
+    TWILIO_API_URL: str = setting("https://api.twilio.com", origin, "https://api.twilio.com")
+    MAX_CALLS: int = setting("100", whole(1, 100_000), "100")
+    LOG_LEVEL: str = setting("INFO", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
+    LOG_FORMAT: str = setting("text", choice("text", "json"), "json")
+
+    @property
+    def rest_credentials(self) -> bool:
+        """Whether Twilio's REST API can be asked to end a call."""
+        return bool(self.TWILIO_ACCOUNT_SID and self.TWILIO_AUTH_TOKEN)
+
+
+def load(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:
+    """The settings of `environ`, and of the file `dotenv` for what it does not set. Raises BadSettings."""
+    values = {**_read(dotenv), **environ}
+    parsed: dict[str, Any] = {}
+    problems: list[str] = []
+    for each in fields(Settings):
+        try:
+            parsed[each.name] = _value(values.get(each.name), **each.metadata)
+        except ValueError as error:
+            problems.append(f"{each.name} {error}, for example {each.name}={each.metadata['example']}")
+    if parsed.get("TWILIO_ACCOUNT_SID") and not parsed.get("TWILIO_AUTH_TOKEN"):
+        problems.append("TWILIO_AUTH_TOKEN must be set with TWILIO_ACCOUNT_SID; both stand in the Twilio console")
+    if problems:
+        raise BadSettings("\n".join(problems))
+    return Settings(**parsed)
+
+
+def _value(value: str | None, *, default: str | None, parse: Parse, example: str, empty_is_off: bool) -> Any:
+    value = value and value.strip()
+    if value:
+        return parse(value)
+    if value == "" and empty_is_off:
+        return ""
+    if default is None:
+        raise ValueError("is not set")
+    return parse(default) if default else default
+
+
+def _read(dotenv: Path | None) -> dict[str, str]:
+    if dotenv is None or not dotenv.is_file():
+        return {}
+    try:
+        # Without interpolation a `$` in a key or a token stays one.
+        return {name: value for name, value in dotenv_values(dotenv, interpolate=False).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{dotenv} cannot be read: {error}") from None
