@@ -1,0 +1,137 @@
+"""The messages of a Media Streams websocket, both directions.
+
+Pure. What Twilio sends is decoded into the structs below; a kind that is not listed is ignored, so that
+Twilio may add some. What we send carries exactly the documented keys: Twilio refuses extra ones (31951).
+Source: https://www.twilio.com/docs/voice/media-streams/websocket-messages
+"""
+
+from typing import Annotated, get_args
+
+import msgspec
+
+#: Mu-law at 8000 Hz, one channel: the only encoding a stream carries.
+BYTES_PER_MS = 8
+ENCODING = "audio/x-mulaw"
+
+
+class Malformed(ValueError):
+    """A message that is not what its own `event` promises."""
+
+
+class Connected(msgspec.Struct, tag="connected", tag_field="event"):
+    """The first message; it identifies nothing yet."""
+
+
+class MediaFormat(msgspec.Struct, rename="camel"):
+    encoding: str = ENCODING
+    sample_rate: int = 8000
+    channels: int = 1
+
+
+# Checked because they go into our own messages, log lines and REST addresses.
+StreamSid = Annotated[str, msgspec.Meta(pattern="^MZ[0-9a-f]{32}$")]
+CallSid = Annotated[str, msgspec.Meta(pattern="^CA[0-9a-f]{32}$")]
+
+
+class StartBody(msgspec.Struct, rename="camel"):
+    stream_sid: StreamSid
+    call_sid: CallSid
+    account_sid: str = ""
+    media_format: MediaFormat = msgspec.field(default_factory=MediaFormat)
+    custom_parameters: dict[str, str] = {}
+
+
+class Start(msgspec.Struct, tag="start", tag_field="event"):
+    """Comes once, before any audio: which call this stream belongs to."""
+
+    start: StartBody
+
+
+class MediaBody(msgspec.Struct, gc=False):
+    payload: str
+    track: str = "inbound"
+    timestamp: int = 0
+
+
+class Media(msgspec.Struct, tag="media", tag_field="event", gc=False):
+    """20 ms of the caller: 160 bytes as base64, `timestamp` in ms since the stream began."""
+
+    media: MediaBody
+
+
+class MarkBody(msgspec.Struct, gc=False):
+    name: str
+
+
+class Mark(msgspec.Struct, tag="mark", tag_field="event", gc=False):
+    """One of our marks came back: what was queued before it was played, or dropped by `clear`."""
+
+    mark: MarkBody
+
+
+class Stop(msgspec.Struct, tag="stop", tag_field="event"):
+    """The stream is over: the call ended, or other TwiML took its place."""
+
+
+Event = Connected | Start | Media | Mark | Stop
+
+
+class _Kind(msgspec.Struct):
+    event: str
+
+
+# Twilio writes its numbers as strings; strict=False reads both.
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event, strict=False)
+_kind_decoder = msgspec.json.Decoder(_Kind)
+_KINDS = {kind.__struct_config__.tag for kind in get_args(Event)}
+
+
+def parse(message: bytes | str) -> Event | None:
+    """The event in one text frame; None for a kind we do not act on. Raises Malformed."""
+    try:
+        return _decoder.decode(message)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        problem = str(error)
+    try:
+        kind = _kind_decoder.decode(message).event
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Malformed(problem) from None
+    if kind in _KINDS:
+        raise Malformed(f"{kind}: {problem}")
+    return None
+
+
+class _Payload(msgspec.Struct, gc=False):
+    payload: str
+
+
+class _Media(msgspec.Struct, tag="media", tag_field="event", rename="camel", gc=False):
+    stream_sid: str
+    media: _Payload
+
+
+class _Mark(msgspec.Struct, tag="mark", tag_field="event", rename="camel", gc=False):
+    stream_sid: str
+    mark: MarkBody
+
+
+class _Clear(msgspec.Struct, tag="clear", tag_field="event", rename="camel", gc=False):
+    stream_sid: str
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def media(stream_sid: str, payload: str) -> bytes:
+    """Audio for the caller: base64 of mu-law of any length, played after what is queued already."""
+    return _encode(_Media(stream_sid, _Payload(payload)))
+
+
+def mark(stream_sid: str, name: str) -> bytes:
+    """A mark, which comes back when everything before it was played or dropped."""
+    return _encode(_Mark(stream_sid, MarkBody(name)))
+
+
+def clear(stream_sid: str) -> bytes:
+    """Drops what is queued; every mark that is still out comes back at once."""
+    return _encode(_Clear(stream_sid))
