@@ -1,0 +1,95 @@
+"""The command line: `python -m bridge` serves; `python -m bridge demo` plays a call without any account."""
+
+import argparse
+import asyncio
+import errno
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from bridge import __version__, log
+from bridge.app import create_app
+from bridge.settings import BadSettings, Settings, load
+
+#: Heroku kills 30 s after SIGTERM; calls are closed at once, and a booking under way may need this long, seconds.
+SHUTDOWN_S = 20
+#: Longer than Heroku's router keeps a connection (90 s), so that it never uses one that was just closed, seconds.
+KEEPALIVE_S = 95
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command; the process's exit code: 0, 1 when it failed, 2 when it was set up wrongly."""
+    parser = argparse.ArgumentParser(prog="python -m bridge", description="An AI that answers phone calls.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("serve", help="answer calls (the default)")
+    demo = commands.add_parser("demo", help="hear a whole call, without any account or network")
+    demo.add_argument("--fast", action="store_true", help="faster than real time")
+    demo.add_argument("--wav", type=Path, default=Path("bridge-demo.wav"), help="where the recording goes")
+    options = parser.parse_args(arguments)
+    if options.command == "demo":
+        return play(options.wav, fast=options.fast)
+    return serve()
+
+
+def serve() -> int:
+    """Serves until it is told to stop."""
+    try:
+        settings = load(os.environ, Path(".env"))
+    except BadSettings as problems:
+        print(f"bridge cannot start:\n{problems}\nThe README lists all settings.", file=sys.stderr)
+        return 2
+    log.set_up(settings.LOG_LEVEL, settings.LOG_FORMAT)
+    try:
+        listening = listen(settings)
+    except OSError as error:
+        problem = os.strerror(error.errno) if error.errno in errno.errorcode else str(error)
+        print(f"bridge cannot listen on HOST={settings.HOST} PORT={settings.PORT}: {problem}. "
+              "Set PORT to one that no other program uses, and HOST to an address of this machine.", file=sys.stderr)
+        return 1
+    web.run_app(
+        create_app(settings), sock=listening, loop=event_loop(), access_log=None, shutdown_timeout=SHUTDOWN_S,
+        keepalive_timeout=KEEPALIVE_S, print=lambda *_: announce(settings, listening))
+    return 0
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The socket calls come in through. Raises OSError."""
+    ipv6 = ":" in settings.HOST
+    return socket.create_server(
+        (settings.HOST, settings.PORT), family=socket.AF_INET6 if ipv6 else socket.AF_INET,
+        dualstack_ipv6=ipv6 and socket.has_dualstack_ipv6())
+
+
+def announce(settings: Settings, listening: socket.socket) -> None:
+    host, port = listening.getsockname()[:2]
+    logging.getLogger("bridge").info(
+        "bridge %s listens on %s port %s; Twilio's voice URL is %s/incoming-call",
+        __version__, host, port, settings.PUBLIC_URL or "https://<your host>")
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, a tenth faster on audio, where it can be installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def play(wav: Path, *, fast: bool) -> int:
+    """Plays the demo. Imported here: a server needs no simulators."""
+    from bridge.sim.demo import run
+    try:
+        with asyncio.Runner(loop_factory=event_loop) as runner:
+            return runner.run(run(wav, fast=fast))
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

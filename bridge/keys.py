@@ -1,0 +1,15 @@
+"""What the application holds, by typed keys."""
+
+import aiohttp
+from aiohttp import web
+
+from bridge.background import Background
+from bridge.call.session import CallSession
+from bridge.meetings.tools import Tools
+from bridge.settings import Settings
+
+SETTINGS = web.AppKey("SETTINGS", Settings)
+HTTP = web.AppKey("HTTP", aiohttp.ClientSession)
+BACKGROUND = web.AppKey("BACKGROUND", Background)
+TOOLS = web.AppKey("TOOLS", Tools)
+CALLS = web.AppKey("CALLS", set[CallSession])
