@@ -1,0 +1,488 @@
+"""What each side hears next, decided without a socket."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bridge.call.dialogue import (
+    ANSWER_MS, BEGIN_MS, TAIL_MS, Dialogue, HangUp, Plan, RunFunction, Step, ToCaller, ToModel,
+)
+from bridge.openai_side import realtime
+from bridge.twilio_side import media_streams
+
+STREAM = "MZ" + "0" * 32
+DELTA_250_MS = "/" * 2664 + "=="        # stands for 1998 bytes
+
+
+class Talk:
+    """A dialogue, and what it has sent to each side; `steps` are those of the last event."""
+
+    def __init__(self, *, protect: bool = False) -> None:
+        self.dialogue = Dialogue(Plan("Say hello.", protect, {"type": "server_vad"}))
+        self.now = 0.0
+        self.to_model: list[dict[str, Any]] = []
+        self.to_caller: list[dict[str, Any]] = []
+        self.steps: list[Step] = []
+
+    def take(self, steps: list[Step]) -> None:
+        self.steps = steps
+        self.to_model += [json.loads(step.message) for step in steps if isinstance(step, ToModel)]
+        self.to_caller += [json.loads(step.message) for step in steps if isinstance(step, ToCaller)]
+
+    def open(self) -> "Talk":
+        self.take(self.dialogue.started(STREAM, self.now))
+        self.take(self.dialogue.model_ready(self.now))
+        return self
+
+    def frame(self, payload: str = "////", at: int = 0, track: str = "inbound") -> None:
+        body = media_streams.MediaBody(payload, track, at)
+        self.take(self.dialogue.from_caller(media_streams.Media(body), self.now))
+
+    def marks_return(self) -> None:
+        """Everything that is out has been played."""
+        for message in list(self.to_caller):
+            if message["event"] == "mark" and not message.get("back"):
+                message["back"] = True
+                body = media_streams.MarkBody(message["mark"]["name"])
+                self.take(self.dialogue.from_caller(media_streams.Mark(body), self.now))
+
+    def model(self, **event: Any) -> None:
+        parsed = realtime.parse(json.dumps(event))
+        assert parsed is not None
+        self.take(self.dialogue.from_model(parsed, self.now))
+
+    def begins(self, response: str, request: str | None = None) -> None:
+        metadata = {"request": request} if request else None
+        self.model(type="response.created", response={"id": response, "metadata": metadata})
+
+    def speaks(self, response: str, item: str = "item") -> None:
+        self.model(type="response.output_audio.delta", response_id=response, item_id=item, delta=DELTA_250_MS)
+
+    def calls(self, response: str, name: str, call_id: str = "call", status: str = "completed") -> None:
+        self.model(type="response.output_item.done", response_id=response, item={
+            "id": "f", "type": "function_call", "status": status, "name": name, "call_id": call_id, "arguments": "{}"})
+
+    def done(self, response: str, status: str = "completed") -> None:
+        self.model(type="response.done", response={"id": response, "status": status})
+
+    def caller_speaks(self) -> None:
+        self.model(type="input_audio_buffer.speech_started")
+
+    def caller_stops(self) -> None:
+        self.model(type="input_audio_buffer.speech_stopped")
+
+    def returns(self, call_id: str = "call") -> None:
+        self.take(self.dialogue.function_returned(call_id, {"ok": True}, self.now))
+
+    def time_passes(self) -> None:
+        assert self.dialogue.deadline is not None
+        self.now = self.dialogue.deadline
+        self.take(self.dialogue.time_passed(self.now))
+
+    def sent(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.to_model if message["type"] == kind]
+
+    @property
+    def requests(self) -> list[str]:
+        return [message["event_id"] for message in self.sent("response.create")]
+
+    def heard(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.to_caller if message["event"] == kind]
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk().open()
+
+
+@pytest.fixture
+def greeted() -> Talk:
+    """The greeting is over; the caller may speak."""
+    talk = Talk().open()
+    talk.begins("greeting", "greeting_1")
+    talk.done("greeting")
+    return talk
+
+
+# ---- the greeting
+
+@pytest.mark.parametrize("first", ["started", "model_ready"])
+def test_the_greeting_is_asked_for_when_both_sides_are_there(first: str) -> None:
+    talk = Talk()
+    one, two = (talk.dialogue.started(STREAM, 0), talk.dialogue.model_ready) if first == "started" else (
+        talk.dialogue.model_ready(0), lambda now: talk.dialogue.started(STREAM, now))
+    assert one == []
+    talk.take(two(0))
+    assert [message["response"]["instructions"] for message in talk.sent("response.create")] == ["Say hello."]
+
+
+def test_what_the_caller_says_before_the_line_is_open_comes_first(talk: Talk) -> None:
+    early = Talk()
+    early.take(early.dialogue.started(STREAM, 0))
+    for payload in ("AAAA", "BBBB"):
+        early.frame(payload)
+    assert early.to_model == []
+    early.take(early.dialogue.model_ready(0))
+    early.frame("CCCC")
+    assert [message["audio"] for message in early.sent("input_audio_buffer.append")] == ["AAAA", "BBBB", "CCCC"]
+
+
+def test_no_more_than_two_seconds_of_it_are_kept() -> None:
+    talk = Talk()
+    talk.take(talk.dialogue.started(STREAM, 0))
+    for number in range(150):
+        talk.frame(f"{number:04}")
+    talk.take(talk.dialogue.model_ready(0))
+    assert [message["audio"] for message in talk.sent("input_audio_buffer.append")] == [
+        f"{number:04}" for number in range(50, 150)]
+
+
+def test_a_protected_greeting_is_heard_to_its_end_before_the_caller_is() -> None:
+    talk = Talk(protect=True).open()
+    talk.frame("AAAA")
+    talk.begins("greeting", "greeting_1")
+    talk.speaks("greeting")
+    talk.done("greeting")
+    assert not talk.sent("input_audio_buffer.append")
+    talk.marks_return()
+    assert [message["type"] for message in talk.to_model] == [
+        "response.create", "session.update", "input_audio_buffer.append"]
+    assert talk.sent("session.update")[0]["session"] == {
+        "type": "realtime", "audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+
+
+def test_a_protected_greeting_heard_before_its_response_is_done_is_over_when_it_is() -> None:
+    talk = Talk(protect=True).open()
+    talk.begins("greeting", "greeting_1")
+    talk.speaks("greeting")
+    talk.marks_return()
+    assert not talk.sent("session.update")
+    talk.done("greeting")
+    assert talk.sent("session.update")
+
+
+@pytest.mark.parametrize("speaks", [False, True])
+def test_a_greeting_that_never_ends_is_bounded(speaks: bool) -> None:
+    talk = Talk(protect=True).open()
+    if speaks:
+        talk.begins("greeting", "greeting_1")
+        talk.speaks("greeting")
+    talk.frame("AAAA")
+    talk.time_passes()
+    assert talk.now <= BEGIN_MS
+    assert talk.sent("session.update") and talk.sent("input_audio_buffer.append")
+
+
+@pytest.mark.parametrize("refusal", [
+    {"type": "invalid_request_error", "code": "invalid_value", "event_id": "greeting_1"},
+])
+def test_a_greeting_that_is_refused_opens_the_line(refusal: dict[str, str]) -> None:
+    talk = Talk(protect=True).open()
+    talk.model(type="error", error=refusal)
+    assert talk.sent("session.update")
+
+
+def test_a_greeting_that_failed_opens_the_line() -> None:
+    talk = Talk(protect=True).open()
+    talk.begins("greeting", "greeting_1")
+    talk.done("greeting", "failed")
+    assert talk.sent("session.update")
+
+
+# ---- audio
+
+def test_audio_passes_unopened_with_a_mark_behind_it(talk: Talk) -> None:
+    talk.begins("r")
+    talk.speaks("r")
+    kinds = [message["event"] for message in talk.to_caller]
+    assert kinds == ["mark", "media", "mark"]        # the first one tells when an idle phone begins to play
+    assert talk.heard("media")[0]["media"]["payload"] == DELTA_250_MS
+
+
+def test_other_tracks_are_not_the_caller(talk: Talk) -> None:
+    talk.frame(track="outbound")
+    assert not talk.sent("input_audio_buffer.append")
+
+
+# ---- barge-in
+
+def test_a_caller_who_talks_over_the_assistant_is_heard_at_once(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.speaks("r", "a")
+    greeted.frame(at=100)
+    first = greeted.heard("mark")[0]["mark"]["name"]
+    greeted.take(greeted.dialogue.from_caller(media_streams.Mark(media_streams.MarkBody(first)), 0))
+    greeted.frame(at=220)
+    greeted.caller_speaks()
+    assert greeted.to_caller[-1] == {"event": "clear", "streamSid": STREAM}
+    assert greeted.sent("conversation.item.truncate") == [
+        {"type": "conversation.item.truncate", "item_id": "a", "content_index": 0, "audio_end_ms": 120}]
+
+
+def test_late_audio_of_a_cut_response_does_not_reach_the_caller(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.speaks("r")
+    greeted.caller_speaks()
+    sent = len(greeted.to_caller)
+    greeted.speaks("r")
+    greeted.done("r", "cancelled")
+    greeted.speaks("r")
+    assert len(greeted.to_caller) == sent
+    greeted.begins("next")
+    greeted.speaks("next", "b")
+    assert len(greeted.to_caller) > sent
+
+
+def test_an_item_of_which_nothing_was_heard_is_deleted_and_never_truncated_at_0(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.speaks("r", "a")
+    greeted.caller_speaks()
+    greeted.speaks("r", "a")
+    greeted.speaks("r", "late")
+    greeted.speaks("r", "late")
+    assert not greeted.sent("conversation.item.truncate")
+    assert [message["item_id"] for message in greeted.sent("conversation.item.delete")] == ["a", "late"]
+
+
+def test_audio_that_still_plays_after_the_response_is_done_can_be_interrupted(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.speaks("r")
+    greeted.done("r")
+    greeted.caller_speaks()
+    assert greeted.heard("clear")
+    assert greeted.dialogue.figures.interruptions == 1
+
+
+def test_nothing_is_cleared_when_everything_was_heard(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.speaks("r")
+    greeted.marks_return()
+    greeted.done("r")
+    greeted.caller_speaks()
+    assert not greeted.heard("clear")
+    assert greeted.dialogue.figures.interruptions == 0
+
+
+def test_a_second_speech_start_finds_nothing_left_to_cut(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.speaks("r")
+    greeted.caller_speaks()
+    greeted.caller_speaks()
+    assert len(greeted.heard("clear")) == 1
+    assert len(greeted.sent("conversation.item.delete")) == 1
+
+
+def test_a_response_the_caller_overtook_is_cancelled_when_it_begins(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "schedule_meeting")
+    greeted.done("r")
+    greeted.returns()
+    request = greeted.requests[-1]
+    greeted.caller_speaks()                          # before response.created: it cannot be cancelled yet
+    greeted.begins("late", request)
+    assert greeted.sent("response.cancel") == [{"type": "response.cancel", "response_id": "late"}]
+    greeted.speaks("late")
+    assert not greeted.heard("media")
+
+
+# ---- functions
+
+def test_one_response_is_asked_for_after_all_functions_of_a_batch(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "schedule_meeting", "one")
+    assert greeted.steps == [RunFunction("one", "schedule_meeting", "{}")]
+    greeted.calls("r", "schedule_meeting", "two")
+    greeted.returns("one")
+    greeted.done("r")
+    assert greeted.requests == ["greeting_1"]
+    greeted.returns("two")
+    assert len(greeted.requests) == 2
+    assert [message["item"]["call_id"] for message in greeted.sent("conversation.item.create")] == ["one", "two"]
+
+
+def test_no_response_is_asked_for_while_one_is_active(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "schedule_meeting")
+    greeted.returns()
+    assert len(greeted.requests) == 1
+    greeted.done("r")
+    assert len(greeted.requests) == 2
+
+
+def test_a_function_call_that_was_cut_off_is_not_run(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "schedule_meeting", status="incomplete")
+    assert greeted.steps == []
+
+
+def finished_while_the_caller_spoke(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "schedule_meeting")
+    greeted.done("r")
+    greeted.caller_speaks()
+    greeted.returns()
+
+
+def test_an_answer_to_the_caller_that_saw_the_output_takes_the_place_of_the_one_owed(greeted: Talk) -> None:
+    finished_while_the_caller_spoke(greeted)
+    greeted.model(type="conversation.item.added", item={"type": "function_call_output", "call_id": "call"})
+    greeted.caller_stops()
+    greeted.begins("by-itself")
+    greeted.done("by-itself")
+    assert greeted.requests == ["greeting_1"]
+
+
+def test_an_answer_that_began_before_the_output_arrived_does_not(greeted: Talk) -> None:
+    finished_while_the_caller_spoke(greeted)
+    greeted.caller_stops()
+    greeted.begins("by-itself")
+    greeted.model(type="conversation.item.added", item={"type": "function_call_output", "call_id": "call"})
+    greeted.done("by-itself")
+    assert len(greeted.requests) == 2
+
+
+def test_an_answer_the_server_never_gives_is_asked_for(greeted: Talk) -> None:
+    finished_while_the_caller_spoke(greeted)
+    greeted.caller_stops()
+    assert greeted.dialogue.deadline == ANSWER_MS
+    greeted.time_passes()
+    assert len(greeted.requests) == 2
+
+
+def test_a_request_that_met_another_response_is_made_again_after_it(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "schedule_meeting")
+    greeted.done("r")
+    greeted.returns()
+    greeted.begins("faster")
+    greeted.model(type="error", error={
+        "type": "invalid_request_error", "code": "conversation_already_has_active_response",
+        "event_id": greeted.requests[-1]})
+    assert len(greeted.requests) == 2
+    greeted.done("faster")
+    assert len(greeted.requests) == 3
+
+
+def test_a_request_that_is_refused_outright_is_not_repeated(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "schedule_meeting")
+    greeted.done("r")
+    greeted.returns()
+    greeted.model(type="error", error={"code": "invalid_value", "event_id": greeted.requests[-1]})
+    assert len(greeted.requests) == 2
+
+
+# ---- the end
+
+def says_goodbye_and_ends(talk: Talk) -> None:
+    talk.begins("bye")
+    talk.speaks("bye", "goodbye")
+    talk.calls("bye", "end_call")
+    talk.done("bye")
+
+
+def test_the_goodbye_is_heard_before_the_call_ends(greeted: Talk) -> None:
+    says_goodbye_and_ends(greeted)
+    assert greeted.requests == ["greeting_1"]
+    assert not any(isinstance(step, HangUp) for step in greeted.steps)
+    greeted.marks_return()
+    assert greeted.dialogue.deadline == greeted.now + TAIL_MS
+    greeted.time_passes()
+    assert greeted.steps == [HangUp("assistant ended")]
+
+
+def test_a_goodbye_whose_mark_never_returns_is_bounded(greeted: Talk) -> None:
+    says_goodbye_and_ends(greeted)
+    greeted.time_passes()
+    assert greeted.steps == [HangUp("assistant ended")]
+    assert greeted.now <= BEGIN_MS + 250
+
+
+def test_a_caller_who_speaks_first_goes_on(greeted: Talk) -> None:
+    says_goodbye_and_ends(greeted)
+    greeted.marks_return()
+    greeted.caller_speaks()
+    assert greeted.dialogue.deadline is None
+    greeted.caller_stops()
+    greeted.begins("next")
+    greeted.speaks("next", "b")
+    greeted.done("next")
+    greeted.marks_return()
+    assert greeted.dialogue.deadline is None
+
+
+def test_a_model_that_ends_without_a_goodbye_is_asked_for_one(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "end_call")
+    greeted.done("r")
+    farewell = greeted.sent("response.create")[-1]
+    assert "goodbye" in farewell["response"]["instructions"]
+    greeted.begins("bye", farewell["event_id"])
+    greeted.speaks("bye")
+    greeted.done("bye")
+    greeted.marks_return()
+    greeted.time_passes()
+    assert greeted.steps == [HangUp("assistant ended")]
+
+
+def test_a_farewell_that_never_comes_does_not_keep_the_call(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "end_call")
+    greeted.done("r")
+    greeted.begins("bye", greeted.requests[-1])
+    greeted.done("bye", "failed")
+    greeted.time_passes()
+    assert greeted.steps == [HangUp("assistant ended")]
+
+
+def test_a_call_is_not_ended_while_the_caller_speaks(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.caller_speaks()
+    greeted.calls("r", "end_call")
+    assert "cancelled" in greeted.sent("conversation.item.create")[-1]["item"]["output"]
+    assert greeted.dialogue.deadline is None
+
+
+def test_what_came_of_a_booking_is_told_before_the_call_ends(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.speaks("r", "a")
+    greeted.calls("r", "schedule_meeting", "book")
+    greeted.calls("r", "end_call", "end")
+    greeted.done("r")
+    greeted.marks_return()
+    assert greeted.dialogue.deadline and greeted.dialogue.deadline > TAIL_MS
+    greeted.returns("book")
+    greeted.begins("result", greeted.requests[-1])
+    greeted.speaks("result", "b")
+    greeted.done("result")
+    greeted.marks_return()
+    greeted.time_passes()
+    assert greeted.steps == [HangUp("assistant ended")]
+
+
+def test_a_hang_up_ends_the_call(greeted: Talk) -> None:
+    greeted.take(greeted.dialogue.from_caller(media_streams.Stop(), 0))
+    assert greeted.steps == [HangUp("caller hung up")]
+
+
+# ---- errors
+
+@pytest.mark.parametrize("error", [{"code": "insufficient_quota"}, {"type": "invalid_api_key"}])
+def test_an_error_that_cannot_be_mended_ends_the_call(greeted: Talk, error: dict[str, str]) -> None:
+    greeted.model(type="error", error=error)
+    assert greeted.steps == [HangUp("model refused")]
+
+
+@pytest.mark.parametrize("code", sorted(realtime.BENIGN))
+def test_events_that_crossed_on_the_way_harm_nothing(
+    greeted: Talk, code: str, caplog: pytest.LogCaptureFixture,
+) -> None:
+    greeted.model(type="error", error={"type": "invalid_request_error", "code": code})
+    assert greeted.steps == [] and not caplog.records
+
+
+def test_a_format_that_changes_in_the_call_is_never_relayed(greeted: Talk) -> None:
+    pcm = {"format": {"type": "audio/pcm", "rate": 24000}}
+    greeted.model(type="session.updated", session={"audio": {"input": pcm, "output": pcm}})
+    assert greeted.steps == [HangUp("wrong audio format")]
