@@ -1,0 +1,132 @@
+"""The sending half of a simulated connection: its queue, its log, and the faults that strike while sending."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from bridge.sim.clock import Clock
+from bridge.sim.realtime.script import Faults
+
+#: A close code that never travels: the connection breaks without a goodbye.
+ABORT = 1006
+Event = dict[str, Any]
+
+
+class Changing:
+    """Something that tests wait for: `until` looks again whenever `changed` is called, and only then."""
+
+    def __init__(self) -> None:
+        self._change = asyncio.Event()
+
+    def changed(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def until(self, predicate: Callable[[], object], timeout: float = 20) -> None:
+        """Wait until the predicate holds; TimeoutError after `timeout` real seconds."""
+        async with asyncio.timeout(timeout):
+            while not predicate():
+                await self._change.wait()
+
+
+class Connection(Changing):
+    """What was sent and received, and how to send more. Nothing here waits but the writer."""
+
+    def __init__(self, number: int, clock: Clock, faults: Faults) -> None:
+        super().__init__()
+        self.clock, self.faults = clock, faults
+        self.received: list[Event] = []     # every event of the client but appends
+        self.sent: list[Event] = []
+        self.errors: list[Event] = []       # those of `sent` that are errors
+        self.log: list[tuple[float, str, Event]] = []       # (ms of the clock, kind, detail)
+        self.closed = False
+        self.close_code: int | None = None
+        self._number, self._ids, self._deltas = number, 0, 0
+        self._outbox: asyncio.Queue[str | int | None] = asyncio.Queue()     # text, or a close code, or: stop
+        self._over = False                  # nothing is sent any more
+
+    async def send(self, event: Event) -> None:
+        """Send any event, and wait until it is written."""
+        self._put(event)
+        await self._outbox.join()
+
+    async def until_received(self, kind: str, count: int = 1, timeout: float = 20) -> Event:
+        """The client's event of that type, its `count`-th."""
+        return await self._nth(self.received, kind, count, timeout)
+
+    async def until_sent(self, kind: str, count: int = 1, timeout: float = 20) -> Event:
+        """The server's event of that type, its `count`-th."""
+        return await self._nth(self.sent, kind, count, timeout)
+
+    async def _nth(self, events: list[Event], kind: str, count: int, timeout: float) -> Event:
+        def found() -> list[Event]:
+            return [event for event in events if event.get("type") == kind]
+        await self.until(lambda: len(found()) >= count, timeout)
+        return found()[count - 1]
+
+    def new_id(self, prefix: str) -> str:
+        """An id that no other thing of this server has."""
+        self._ids += 1
+        return f"{prefix}_sim{self._number}x{self._ids:05}"
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """Queue an event."""
+        self._put({"type": kind, "event_id": self.new_id("event"), **fields})
+
+    def close(self, code: int) -> None:
+        """Close once everything queued is written; 1006 breaks the connection instead."""
+        if not self._over:
+            self._over = True
+            self._outbox.put_nowait(code)
+
+    def _put(self, event: Event) -> None:
+        if self._over:
+            return
+        if self.faults.unknown_events:
+            event = event | {"x_unknown": {"field": True}}
+            if len(self.sent) % 5 == 0:
+                self._write({"type": "session.weather", "event_id": self.new_id("event"), "sky": ["grey"]})
+        self._write(event)
+        if event["type"] == "response.output_audio.delta":
+            self._count_delta()
+
+    def _write(self, event: Event) -> None:
+        self.sent.append(event)
+        if event["type"] == "error":
+            self.errors.append(event)
+        self._outbox.put_nowait(json.dumps(event))
+        self.changed()
+
+    def _count_delta(self) -> None:
+        self._deltas += 1
+        if self._deltas == self.faults.drop_after_deltas:
+            self.close(ABORT)
+        elif self.faults.close_after_deltas and self._deltas == self.faults.close_after_deltas[0]:
+            self.close(self.faults.close_after_deltas[1])
+
+    def error(self, code: str, message: str, param: str | None = None, event_id: str | None = None) -> None:
+        """Send an `error`; `event_id`: the client's event it is about."""
+        self.emit("error", error={"type": "invalid_request_error", "code": code, "message": message,
+                                  "param": param, "event_id": event_id})
+
+    def _stop_sending(self) -> None:
+        self._over = True
+        self._outbox.put_nowait(None)
+
+    async def _send_all(self, socket: web.WebSocketResponse, request: web.Request) -> None:
+        """Write the queue to the socket until `_stop_sending`."""
+        while (entry := await self._outbox.get()) is not None:
+            try:
+                if isinstance(entry, str):
+                    await socket.send_str(entry)
+                elif entry != ABORT:
+                    await socket.close(code=entry)
+                elif request.transport:
+                    request.transport.abort()
+            except ConnectionError:
+                pass        # the client has left: reading ends as well
+            self._outbox.task_done()
+        self._outbox.task_done()

@@ -1,0 +1,152 @@
+"""One response, from `response.created` to `response.done`: a task that sends its events at the model's pace."""
+
+import asyncio
+import copy
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from bridge.sim.realtime.items import Item
+from bridge.sim.realtime.output import Calling, Output, Spoken, Written
+from bridge.sim.realtime.script import Call, Line, Turn
+
+if TYPE_CHECKING:
+    from bridge.sim.realtime.session import RealtimeSession
+
+RATE_LIMITED = {
+    "type": "failed", "error": {"type": "requests", "code": "rate_limit_exceeded",
+                                "message": "Rate limit reached for requests per minute."}}
+
+
+class Response:
+    """A response under way. `asked`: the parameters of the `response.create`, empty when VAD started it.
+
+    `heard`: the caller's items that no response has answered; they are transcribed while this one comes.
+    `turn` is None for a response that fails.
+    """
+
+    def __init__(
+        self, session: "RealtimeSession", turn: Turn | None, asked: dict[str, Any], heard: list[Item],
+    ) -> None:
+        self.session, self.turn, self.asked, self._heard = session, turn, asked, heard
+        self.id = session.new_id("resp")
+        self.out_of_band = asked.get("conversation") == "none"
+        output = copy.deepcopy(session.config["audio"]["output"]) | asked.get("audio", {}).get("output", {})
+        self.format, self._voice = output["format"], output["voice"]
+        self.modalities: list[str] = asked.get("output_modalities") or session.config["output_modalities"]
+        self.status = "in_progress"
+        self.items: list[Item] = []
+        self.delta_ms = session.server.delta_ms
+        self._current: Output | None = None
+        self._steps: Iterator[float] = iter(())
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def audio_ms(self) -> int:
+        """How much sound it has brought."""
+        return sum(item.audio_ms for item in self.items)
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        self.session.emit("response.created", response=self.wire())
+        self._task = tasks.create_task(self._run())
+
+    def stop(self) -> None:
+        """Say no more: the connection is gone."""
+        if self._task:
+            self._task.cancel()
+
+    def cancel(self, reason: str, late_deltas: int = 0) -> None:
+        """End early: `turn_detected` or `client_cancelled`. So many pieces that were under way still come."""
+        self.stop()
+        for _ in itertools.islice(self._steps, late_deltas):
+            pass
+        self._close("incomplete")
+        self._finish("cancelled", {"type": "cancelled", "reason": reason})
+
+    # -- what its outputs need
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        self.session.emit(kind, response_id=self.id, **fields)
+
+    def keep(self, item: Item) -> None:
+        """An item begins; the conversation has it unless the response is out of band."""
+        self.items.append(item)
+        if not self.out_of_band:
+            self.session.add_item(item)
+
+    def kept(self, item: Item) -> None:
+        """An item is complete, or as complete as it becomes."""
+        if not self.out_of_band:
+            self.session.item_done(item)
+
+    # -- its course
+
+    async def _run(self) -> None:
+        due = self.session.clock.ms() + self.session.server.think_ms
+        await self.session.clock.until(due)
+        if self.turn is None:
+            return self._finish("failed", RATE_LIMITED)
+        for index, part in enumerate(self.turn.output):
+            self._current = self._output(index, part)
+            self._current.open()
+            self._steps = self._current.steps()
+            for ms in self._steps:
+                self._transcribe()
+                if self.session.server.speed:
+                    due += ms / self.session.server.speed
+                    await self.session.clock.until(due)
+            self._close("completed")
+        self._finish("completed", None)
+
+    def _output(self, index: int, part: Line | Call) -> Output:
+        item_id = self.session.new_id("item")
+        if isinstance(part, Call):
+            return Calling(self, index, part, item_id, self.session.new_id("call"))
+        if self.modalities == ["text"]:
+            return Written(self, index, part, item_id)
+        return Spoken(self, index, part, item_id, self.format["type"])
+
+    def _close(self, status: str) -> None:
+        if self._current:
+            self._current.close(status)
+            self._current = None
+
+    def _transcribe(self) -> None:
+        """The caller's words come late: in the midst of the response that answers them."""
+        heard, self._heard = self._heard, []
+        for item in heard:
+            self.session.transcribed(item)
+
+    def _finish(self, status: str, details: dict[str, Any] | None) -> None:
+        self._transcribe()
+        self.status = status
+        self.session.finished(self)
+        self.session.emit("response.done", response={**self.wire(), "status_details": details, "usage": self._usage()})
+
+    def wire(self) -> dict[str, Any]:
+        """The response as `response.created` shows it, with the items it has by now."""
+        voice = self._voice["id"] if isinstance(self._voice, dict) else self._voice
+        return {
+            "object": "realtime.response", "id": self.id, "status": self.status, "status_details": None,
+            "output": [item.wire() for item in self.items], "usage": None,
+            "conversation_id": None if self.out_of_band else self.session.conversation_id,
+            "output_modalities": list(self.modalities),
+            "max_output_tokens": self.asked.get("max_output_tokens", self.session.config["max_output_tokens"]),
+            "audio": {"output": {"format": dict(self.format), "voice": voice}},
+            "metadata": self.asked.get("metadata"),
+        }
+
+    def _usage(self) -> dict[str, Any]:
+        """Tokens of everything said before and of this. A cancelled response is billed for what was generated."""
+        text, audio = self.session.conversation.tokens()
+        text += len(str(self.asked.get("instructions", self.session.config["instructions"]))) // 4
+        text_out = sum(len(item.texts) // 4 for item in self.items)
+        audio_out = self.audio_ms // 50
+        return {
+            "total_tokens": text + audio + text_out + audio_out,
+            "input_tokens": text + audio, "output_tokens": text_out + audio_out,
+            "input_token_details": {
+                "text_tokens": text, "audio_tokens": audio, "image_tokens": 0, "cached_tokens": 0,
+                "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0}},
+            "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out},
+        }

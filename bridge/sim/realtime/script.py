@@ -1,0 +1,67 @@
+"""What the simulated model says, and what goes wrong on the way: the words a demo or a test writes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from bridge.sim.realtime.session import RealtimeSession
+
+
+@dataclass(frozen=True)
+class Line:
+    """One message of the assistant: its words and their sound (mu-law, 8 kHz)."""
+
+    text: str
+    audio: bytes = b""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One function call; text as `arguments` is sent as it is, broken JSON too."""
+
+    name: str
+    arguments: str | Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one response brings. `caller`: how the utterance that led to it is transcribed."""
+
+    output: tuple[Line | Call, ...] = ()
+    caller: str = ""
+
+
+#: Each response that starts takes the next turn; every session begins at the first. After the last: an empty
+#: response. A callable is asked each time, and finds the response's parameters in `session.asked`.
+Script: TypeAlias = "Sequence[Turn] | Callable[[RealtimeSession], Turn]"
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What goes wrong with a connection. Those of a server may be changed between two connections."""
+
+    #: The upgrade is answered by this HTTP status.
+    refuse_status: int | None = None
+    #: The upgrade is never answered.
+    hang_handshake: bool = False
+    #: No `session.created` comes, nor anything else.
+    never_created: bool = False
+    #: `session.update` leaves the output at audio/pcm: loud static on a phone.
+    wrong_format: bool = False
+    #: An `error` with this code follows `session.created`, then the connection is closed.
+    error_after_created: str | None = None
+    #: After so many audio deltas the TCP connection breaks.
+    drop_after_deltas: int | None = None
+    #: (n, code): after n audio deltas the server closes with that code.
+    close_after_deltas: tuple[int, int] | None = None
+    #: Unknown kinds of events between the others, and an unknown field in every event.
+    unknown_events: bool = False
+    #: After `session.updated`: a text that is no JSON, and JSON that is no object.
+    malformed: bool = False
+    #: The first n responses of a session end `failed`, as they do when a rate limit is reached.
+    fail_responses: int = 0
+    #: So many deltas of a cancelled response still come after `speech_started`, before its `response.done`.
+    late_deltas: int = 0
+    #: The longest a session lasts, ms: `session_expired`, then close 1001.
+    expire_after_ms: int = 60 * 60 * 1000

@@ -1,0 +1,101 @@
+"""The simulated Realtime API's server: who may connect, and a session for each connection."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Self
+
+from aiohttp import web
+
+from bridge.sim.clock import Clock
+from bridge.sim.realtime.connection import Changing
+from bridge.sim.realtime.script import Faults, Script
+from bridge.sim.realtime.session import RealtimeSession
+
+#: (session, kind, detail): told whatever a session writes to its log.
+Listener = Callable[[RealtimeSession, str, dict[str, Any]], None]
+
+
+class RealtimeServer(Changing):
+    """Listens on a free port of 127.0.0.1 while it is entered.
+
+    `delta_ms`: about how much sound an audio delta has. `speed`: how many times faster than it plays the sound
+    comes; 0 for all at once. `think_ms`: from the end of the turn to the first event of the answer.
+    `faults` may be set anew between two connections.
+    """
+
+    def __init__(
+        self, script: Script = (), *, key: str = "sk-simulated", clock: Clock | None = None, delta_ms: int = 250,
+        speed: float = 8.0, think_ms: int = 200, faults: Faults = Faults(),
+    ) -> None:
+        super().__init__()
+        self.script, self.key, self.clock = script, key, clock or Clock()
+        self.delta_ms, self.speed, self.think_ms, self.faults = delta_ms, speed, think_ms, faults
+        self.sessions: list[RealtimeSession] = []
+        self.refused = 0        # connections turned away before the upgrade
+        self.listener: Listener | None = None
+        self.url = ""
+        self._stopping = asyncio.Event()
+
+    @property
+    def connections(self) -> int:
+        """Upgrades accepted."""
+        return len(self.sessions)
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.add_routes([
+            web.get("/v1/realtime", self._connect),
+            web.get("/openai/v1/realtime", self._connect),      # Azure's address
+        ])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"ws://127.0.0.1:{self._runner.addresses[0][1]}/v1/realtime"
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._stopping.set()
+        for session in self.sessions:
+            session.close(1001)
+        await self._runner.cleanup()
+
+    async def until_session(self, n: int = 1, timeout: float = 20) -> RealtimeSession:
+        """The n-th session, once a client has opened it."""
+        await self.until(lambda: len(self.sessions) >= n, timeout)
+        return self.sessions[n - 1]
+
+    async def _connect(self, request: web.Request) -> web.StreamResponse:
+        faults = self.faults
+        if faults.hang_handshake:
+            await self._stopping.wait()
+        if refusal := self._refusal(request, faults):
+            self.refused += 1
+            self.changed()
+            return refusal
+        socket = web.WebSocketResponse(max_msg_size=32 * 2**20, compress=False, timeout=1)
+        await socket.prepare(request)
+        session = RealtimeSession(
+            self, len(self.sessions) + 1, request.query["model"], request.headers.copy(), faults)
+        self.sessions.append(session)
+        self.changed()
+        await session.run(socket, request)
+        return socket
+
+    def _refusal(self, request: web.Request, faults: Faults) -> web.Response | None:
+        """Why there is no upgrade, or None."""
+        if faults.refuse_status:
+            return _problem(faults.refuse_status, "refused", "The server refuses the connection.")
+        keys = {request.headers.get("Authorization"), f"Bearer {request.headers.get('api-key')}"}
+        if f"Bearer {self.key}" not in keys:
+            return _problem(401, "invalid_api_key", "Incorrect API key provided.")
+        if not request.query.get("model"):
+            return _problem(400, "missing_model", "You must provide a model parameter.")
+        if self._stopping.is_set():
+            return _problem(503, "server_shutdown", "The server is shutting down.")
+        return None
+
+
+def _problem(status: int, code: str, message: str) -> web.Response:
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    return web.json_response({"error": error}, status=status)
