@@ -47,7 +47,7 @@ def serve() -> int:
     try:
         listening = listen(settings)
     except OSError as error:
-        problem = os.strerror(error.errno) if error.errno in errno.errorcode else str(error)
+        problem = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else str(error)
         print(f"bridge cannot listen on HOST={settings.HOST} PORT={settings.PORT}: {problem}. "
               "Set PORT to one that no other program uses, and HOST to an address of this machine.", file=sys.stderr)
         return 1
