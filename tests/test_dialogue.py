@@ -364,6 +364,14 @@ def test_a_request_that_met_another_response_is_made_again_after_it(greeted: Tal
     assert len(greeted.requests) == 3
 
 
+def test_a_turn_the_server_could_not_answer_for_a_response_in_its_way_is_answered_after_it(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.caller_stops()
+    greeted.model(type="error", error={"code": "conversation_already_has_active_response", "event_id": None})
+    greeted.done("r")
+    assert len(greeted.requests) == 2
+
+
 def test_a_request_that_is_refused_outright_is_not_repeated(greeted: Talk) -> None:
     greeted.begins("r")
     greeted.calls("r", "schedule_meeting")

@@ -317,6 +317,8 @@ class Dialogue:
             return [HangUp("model refused")]
         if not error.benign:
             log.warning("the model complained (%s): %s", error.code or error.type, error.message)
+        if error.code == realtime.ALREADY_ACTIVE and error.event_id is None:
+            self._answering, self._owed = False, True        # the server's own answer to the caller's turn
         if error.event_id is None or error.event_id != self._requested:
             return []
         request, self._requested = self._requested, None

@@ -17,9 +17,10 @@ FATAL = frozenset({
     "invalid_api_key", "insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached",
     "account_deactivated", "model_not_found", "invalid_model", "beta_api_shape_disabled", "session_expired",
 })
+ALREADY_ACTIVE = "conversation_already_has_active_response"
 #: Errors that two events crossing on the way can cause: nothing is wrong.
 BENIGN = frozenset({
-    "response_cancel_not_active", "conversation_already_has_active_response", "item_truncate_invalid_item_id",
+    "response_cancel_not_active", ALREADY_ACTIVE, "item_truncate_invalid_item_id",
     "item_delete_invalid_item_id", "unsupported_content_type", "input_audio_buffer_commit_empty",
 })
 

@@ -1,0 +1,147 @@
+"""The whole of a call for a test: the real application, a strict phone, a strict model, an owner's webhook.
+
+On leaving it everything is checked that must hold for any call: no message that Twilio or OpenAI would refuse, no
+call or task left behind.
+"""
+
+import asyncio
+import random
+from base64 import b64decode
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from bridge import keys
+from bridge.app import create_app
+from bridge.settings import load
+from bridge.sim.clock import Clock
+from bridge.sim.demo import serving
+from bridge.sim.phone import Phone, PhoneCall
+from bridge.sim.realtime import Faults, Line, RealtimeServer, RealtimeSession, Turn
+from tests.vendor import check_client_event
+
+ACCOUNT = "AC" + "0" * 32
+TOKEN = "simulated-auth-token"
+
+
+def speech(ms: int, seed: int = 0) -> bytes:
+    """Loud mu-law, different in every byte: what was lost, doubled or moved can be seen."""
+    loud = [code for code in range(256) if code & 0x7F < 0x40]
+    return bytes(random.Random(seed).choices(loud, k=ms * 8))
+
+
+def line(ms: int, seed: int = 1) -> Line:
+    return Line(f"{ms} ms of speech.", speech(ms, seed))
+
+
+GREETING = Turn((line(600, seed=99),))
+
+
+@dataclass
+class Office:
+    app: web.Application
+    origin: str
+    model: RealtimeServer
+    phone: Phone
+    meetings: list[dict[str, Any]] = field(default_factory=list)
+    #: What the webhook answers, in order; then 204.
+    answers: list[int] = field(default_factory=list)
+    #: While it is cleared, the webhook does not answer.
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    #: What was asked of Twilio's REST API: path and form.
+    rest: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    rest_status: int = 200
+    #: Codes of errors that this test means to provoke.
+    errors_expected: list[str] = field(default_factory=list)
+
+    @property
+    def session(self) -> RealtimeSession:
+        """The model's first session."""
+        return self.model.sessions[0]
+
+    async def greeted(self, **parameters: str) -> PhoneCall:
+        """A call whose greeting has been heard, and whose caller is now listened to."""
+        call = await self.phone.dial(**parameters)
+        await call.until_speaking()
+        await call.until_quiet()
+        session = await self.model.until_session()
+        await session.until(lambda: session.config["audio"]["input"]["turn_detection"])
+        return call
+
+    async def closed(self, timeout: float = 10) -> None:
+        """Until the server has let go of every call."""
+        async with asyncio.timeout(timeout):
+            while self.app[keys.CALLS]:
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def office(
+    *turns: Turn, faults: Faults = Faults(), clock_speed: float = 10, webhook: bool = True, rest: bool = False,
+    delta_speed: float = 8.0, greeting: Turn = GREETING, **environ: str,
+) -> AsyncIterator[Office]:
+    """A server whose model says `turns` after its greeting; `environ` are settings."""
+    before = asyncio.all_tasks()
+    clock = Clock(clock_speed)
+    async with AsyncExitStack() as stack:
+        model = await stack.enter_async_context(
+            RealtimeServer([greeting, *turns], clock=clock, faults=faults, speed=delta_speed))
+        world = Office(web.Application(), "", model, None)  # type: ignore[arg-type]
+        world.may_answer.set()
+        outside = await stack.enter_async_context(serving(_outside(world)))
+        settings = {"OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_AUTH_TOKEN": TOKEN}
+        if webhook:
+            settings["WEBHOOK_URL"] = f"{outside}/meetings"
+        if rest:
+            settings |= {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_URL": outside}
+        world.app = create_app(load(settings | environ))
+        world.origin = await stack.enter_async_context(serving(world.app))
+        world.phone = await stack.enter_async_context(
+            Phone(f"{world.origin}/incoming-call", account_sid=ACCOUNT, auth_token=TOKEN, clock=clock))
+        yield world
+        await asyncio.gather(*(call.hang_up() for call in world.phone.calls if not call.over))
+        await world.closed()
+        _check(world)
+    left = {task for task in asyncio.all_tasks() - before if not task.done()}
+    assert not left, left
+
+
+def _check(world: Office) -> None:
+    for call in world.phone.calls:
+        assert call.warnings == []
+    for session in world.model.sessions:
+        for event in session.received:
+            check_client_event(event)
+        errors = [error["error"]["code"] for error in session.errors]
+        assert [code for code in errors if code not in world.errors_expected] == [], session.errors
+
+
+def _outside(world: Office) -> web.Application:
+    """The owner's webhook, and as much of Twilio's REST API as a call needs."""
+    async def meeting(request: web.Request) -> web.Response:
+        await world.may_answer.wait()
+        world.meetings.append(await request.json())
+        return web.Response(status=world.answers.pop(0) if world.answers else 204)
+
+    async def update_call(request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        world.rest.append((request.path, form))
+        kind, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        if kind != "Basic" or b64decode(credentials).decode() != f"{ACCOUNT}:{TOKEN}":
+            return web.json_response({"code": 20003, "status": 401}, status=401)
+        if world.rest_status != 200:
+            return web.json_response({"code": 20500, "status": world.rest_status}, status=world.rest_status)
+        [call] = [call for call in world.phone.calls if call.sid == request.match_info["call"]]
+        if form != {"Status": "completed"} or call.over:
+            return web.json_response({"code": 21220, "status": 400}, status=400)
+        world_tasks.append(asyncio.ensure_future(call.complete()))
+        return web.json_response({"sid": call.sid, "status": "completed"})
+
+    world_tasks: list[asyncio.Future[None]] = []
+    app = web.Application()
+    app.router.add_post("/meetings", meeting)
+    app.router.add_post(f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{{call}}.json", update_call)
+    return app

@@ -1,0 +1,188 @@
+"""How calls end: whoever leaves, the other side is closed, nothing stays behind, and no caller is left in silence."""
+
+import asyncio
+import logging
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bridge import keys
+from bridge.call import session as session_module
+from bridge.call.session import apology
+from bridge.openai_side import connection
+from bridge.sim.realtime import Faults, Turn
+from bridge.twilio_side.twiml import APOLOGY
+from tests.office import line, office, speech
+
+
+def closing_line(caplog: pytest.LogCaptureFixture) -> str:
+    [closed] = [record.getMessage() for record in caplog.records if " closed after " in record.getMessage()]
+    return closed
+
+
+@pytest.fixture(autouse=True)
+def info(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+
+async def test_a_hang_up_closes_the_model(caplog: pytest.LogCaptureFixture) -> None:
+    async with office() as world:
+        call = await world.greeted()
+        await call.hang_up()
+        await world.session.until(lambda: world.session.closed)
+        await world.closed()
+    assert "caller hung up" in closing_line(caplog)
+
+
+async def test_a_network_that_breaks_closes_the_model(caplog: pytest.LogCaptureFixture) -> None:
+    async with office(Turn((line(5000),))) as world:
+        call = await world.greeted()
+        await call.say(speech(600))
+        await call.until_speaking(after_ms=world.phone.clock.ms())
+        call.drop()
+        await world.session.until(lambda: world.session.closed)
+        await world.closed()
+    assert "phone lost" in closing_line(caplog)
+
+
+@pytest.mark.parametrize("rest", [False, True])
+@pytest.mark.parametrize("faults", [
+    Faults(drop_after_deltas=6), Faults(close_after_deltas=(6, 1011)), Faults(close_after_deltas=(6, 1000)),
+])
+async def test_a_model_that_dies_is_apologised_for(
+    faults: Faults, rest: bool, caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with office(Turn((line(8000),)), faults=faults, rest=rest) as world:
+        call = await world.greeted()
+        await call.say(speech(600))
+        await call.until_over()
+        assert (call.spoken == [APOLOGY]) is rest
+        assert call.played.endswith(apology()) is not rest
+        assert world.rest == []
+    assert "model lost" in closing_line(caplog)
+
+
+@pytest.mark.parametrize("faults, reason", [
+    (Faults(refuse_status=401), "check OPENAI_API_KEY"),
+    (Faults(refuse_status=429), "limit or credit"),
+    (Faults(refuse_status=500), "status 500"),
+    (Faults(error_after_created="invalid_model"), "invalid_model"),
+    (Faults(wrong_format=True), "audio/pcmu"),
+    (Faults(hang_handshake=True), "no session within"),
+    (Faults(never_created=True), "no session within"),
+])
+async def test_a_model_that_cannot_be_had_is_apologised_for(
+    faults: Faults, reason: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "READY_S", 0.3)
+    async with office(faults=faults) as world:
+        world.errors_expected = ["invalid_model"]
+        call = await world.phone.dial()
+        await call.until_over()
+        assert call.played == apology()
+        assert call.warnings == []
+    assert "model unreachable" in closing_line(caplog)
+    assert any(reason in record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR)
+
+
+async def test_nobody_listening_at_the_models_address_is_apologised_for() -> None:
+    async with office(OPENAI_REALTIME_URL="ws://127.0.0.1:1/v1/realtime") as world:
+        call = await world.phone.dial()
+        await call.until_over()
+        assert call.played == apology()
+
+
+async def test_a_format_that_changes_in_mid_call_is_never_heard(caplog: pytest.LogCaptureFixture) -> None:
+    async with office() as world:
+        call = await world.greeted()
+        heard = len(call.played)
+        changed: dict[str, Any] = {**world.session.config, "audio": {
+            "input": {"format": {"type": "audio/pcm", "rate": 24000}},
+            "output": {"format": {"type": "audio/pcm", "rate": 24000}}}}
+        await world.session.send({"type": "session.updated", "event_id": "x", "session": changed})
+        await call.until_over()
+        assert call.played[heard:] == apology()
+    assert "wrong audio format" in closing_line(caplog)
+
+
+async def test_a_fatal_error_in_mid_call_is_apologised_for(caplog: pytest.LogCaptureFixture) -> None:
+    async with office() as world:
+        world.errors_expected = ["insufficient_quota"]
+        call = await world.greeted()
+        world.session.error("insufficient_quota", "You exceeded your current quota.")
+        await call.until_over()
+        assert call.played.endswith(apology())
+    assert "model refused" in closing_line(caplog)
+
+
+async def test_an_apology_nobody_waits_for_does_not_keep_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    async with office(faults=Faults(refuse_status=401)) as world:
+        call = await world.phone.dial()
+        await call.until_speaking()
+        await call.hang_up()
+        await world.closed()
+    assert "model unreachable" in closing_line(caplog)
+
+
+async def test_a_stream_that_never_starts_is_closed(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_module, "START_S", 0.1)
+    async with office() as world:
+        world.phone.send_start = False
+        call = await world.phone.dial()
+        await call.until_over()
+        await world.closed()
+        assert all(session.closed for session in world.model.sessions)
+    assert "no start" in closing_line(caplog)
+
+
+async def test_a_server_that_stops_leaves_nobody_hanging(caplog: pytest.LogCaptureFixture) -> None:
+    async with office() as world:
+        call = await world.greeted()
+        await world.app.shutdown()
+        await call.until_over()
+        await world.session.until(lambda: world.session.closed)
+        assert call.close_code == aiohttp.WSCloseCode.GOING_AWAY
+    assert "server stopping" in closing_line(caplog)
+
+
+async def test_a_phone_that_takes_nothing_ends_its_call(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_module, "STALL_S", 0.2)
+    async with office() as world:
+        await world.greeted()
+        [call] = world.app[keys.CALLS]
+        monkeypatch.setattr(call._to_caller, "stalled_s", lambda: 1.0)
+        await world.closed()
+    assert "phone stalled" in closing_line(caplog)
+
+
+async def test_a_fault_of_our_own_is_logged_and_apologised_for(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with office() as world:
+        call = await world.greeted()
+        [session] = world.app[keys.CALLS]
+        monkeypatch.setattr(session._dialogue, "from_model", lambda event, now: 1 / 0)
+        await call.say(speech(600))
+        await call.until_over()
+        assert call.played.endswith(apology())
+    assert "internal error" in closing_line(caplog)
+    assert any(record.exc_info for record in caplog.records)
+
+
+async def test_a_hundred_calls_leave_nothing_behind() -> None:
+    async with office(clock_speed=20) as world:
+        for batch in range(10):
+            calls = await asyncio.gather(*(world.phone.dial() for _ in range(10)))
+            for number, call in enumerate(calls):
+                if number % 2:
+                    call.drop()
+            await asyncio.gather(*(call.hang_up() for number, call in enumerate(calls) if not number % 2))
+            await asyncio.gather(*(call.until_over() for call in calls))
+        await world.closed()
+        assert not world.app[keys.CALLS]
+        await world.model.until(lambda: all(session.closed for session in world.model.sessions))

@@ -1,0 +1,150 @@
+"""What the model does in a call: bookings, and the end of the call; audio flows meanwhile."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from bridge.meetings import webhook
+from bridge.sim.phone import PhoneCall
+from bridge.sim.realtime import Call, Turn
+from tests.office import GREETING, Office, line, office, speech
+
+TOMORROW = (datetime.now(ZoneInfo("Asia/Dhaka")) + timedelta(days=1)).replace(microsecond=0)
+BOOKING = {
+    "name": "Ada Lovelace", "email": "Ada@Example.com", "datetime": TOMORROW.replace(tzinfo=None).isoformat(),
+    "description": "The analytical engine"}
+BOOK = Turn((Call("schedule_meeting", BOOKING),))
+
+
+async def ask(call: PhoneCall) -> None:
+    await call.say(speech(600))
+
+
+async def outputs(world: Office, count: int = 1) -> list[dict[str, Any]]:
+    """What the model was answered, function by function."""
+    created = [
+        await world.session.until_received("conversation.item.create", count=number + 1) for number in range(count)]
+    return [json.loads(event["item"]["output"]) for event in created]
+
+
+async def test_a_meeting_reaches_the_webhook_and_the_caller_is_told() -> None:
+    async with office(BOOK, Turn((line(500, seed=4),)), TIMEZONE="Asia/Dhaka") as world:
+        call = await world.greeted()
+        await ask(call)
+        [output] = await outputs(world)
+        assert output["status"] == "confirmed" and f"{TOMORROW:%H:%M}, Asia/Dhaka" in output["message"]
+        await call.until_speaking(after_ms=world.phone.clock.ms())
+        await call.until_quiet()
+        assert call.played.endswith(line(500, seed=4).audio)
+        [meeting] = world.meetings
+        assert meeting.pop("id")
+        assert meeting == {
+            "name": "Ada Lovelace", "email": "Ada@example.com", "datetime": TOMORROW.isoformat(),
+            "description": "The analytical engine", "phone_number": "+15557654321", "time_zone": "Asia/Dhaka",
+            "call_sid": call.sid}
+
+
+async def test_audio_flows_while_the_webhook_takes_its_time() -> None:
+    async with office(Turn((line(2000, seed=4), Call("schedule_meeting", BOOKING))), Turn((line(300),))) as world:
+        world.may_answer.clear()
+        call = await world.greeted()
+        await ask(call)
+        await call.until_heard(600 + 2000)
+        assert call.played == GREETING.output[0].audio + line(2000, seed=4).audio   # type: ignore[union-attr]
+        await call.say(speech(40, seed=8))
+        await world.session.until(lambda: speech(40, seed=8) in world.session.appended)
+        assert not world.meetings
+        world.may_answer.set()
+        assert (await outputs(world))[0]["status"] == "confirmed"
+
+
+async def test_two_bookings_of_one_response_are_answered_by_one() -> None:
+    two = Turn((Call("schedule_meeting", BOOKING), Call("schedule_meeting", BOOKING)))
+    async with office(two, Turn((line(500, seed=4),))) as world:
+        call = await world.greeted()
+        await ask(call)
+        assert [output["status"] for output in await outputs(world, 2)] == ["confirmed"] * 2
+        await call.until_speaking(after_ms=world.phone.clock.ms())
+        await call.until_quiet()
+        assert len([event for event in world.session.received if event["type"] == "response.create"]) == 2
+
+
+@pytest.mark.parametrize("status", [301, 400, 404, 500])
+async def test_a_webhook_that_does_not_take_the_meeting_is_told_as_it_is(status: int) -> None:
+    async with office(BOOK, Turn((line(300),))) as world:
+        world.answers.append(status)
+        await ask(await world.greeted())
+        [output] = await outputs(world)
+        assert output["status"] == "refused" and "not booked" in output["message"]
+
+
+async def test_a_webhook_that_never_answers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "TIMEOUT_S", 0.05)
+    async with office(BOOK, Turn((line(300),))) as world:
+        world.may_answer.clear()
+        await ask(await world.greeted())
+        [output] = await outputs(world)
+        assert output["status"] == "refused"
+        world.may_answer.set()
+
+
+@pytest.mark.parametrize("call, reason", [
+    (Call("schedule_meeting", "{broken"), "arguments are wrong"),
+    (Call("schedule_meeting", {"name": "Ada"}), "email"),
+    (Call("schedule_meeting", {**BOOKING, "email": "ada at example"}), "e-mail"),
+    (Call("schedule_meeting", {**BOOKING, "datetime": "2001-01-01T10:00"}), "passed"),
+    (Call("schedule_meeting", {**BOOKING, "datetime": "soon"}), "ISO 8601"),
+    (Call("launch_rocket", {}), "no function 'launch_rocket'"),
+])
+async def test_what_cannot_be_done_is_answered_so_that_the_model_can_speak_about_it(call: Call, reason: str) -> None:
+    async with office(Turn((call,)), Turn((line(500, seed=4),))) as world:
+        phone_call = await world.greeted()
+        await ask(phone_call)
+        [output] = await outputs(world)
+        assert reason in json.dumps(output)
+        await phone_call.until_speaking(after_ms=world.phone.clock.ms())
+        assert world.meetings == []
+
+
+async def test_a_booking_outlives_a_caller_who_hangs_up() -> None:
+    async with office(BOOK) as world:
+        world.may_answer.clear()
+        call = await world.greeted()
+        await ask(call)
+        await world.session.until(lambda: any(kind == "function_call" for _, kind, _ in world.session.log))
+        await call.hang_up()
+        await world.closed()
+        world.may_answer.set()
+    assert len(world.meetings) == 1
+
+
+@pytest.mark.parametrize("rest", [False, True])
+async def test_the_goodbye_is_heard_to_its_end_and_nothing_after_it(rest: bool) -> None:
+    goodbye = line(1500, seed=4)
+    async with office(Turn((goodbye, Call("end_call", {"reason": "done"}))), rest=rest) as world:
+        call = await world.greeted()
+        await ask(call)
+        await call.until_over()
+        assert call.played.endswith(goodbye.audio)
+        assert call.spoken == []
+        assert [form for _, form in world.rest] == [{"Status": "completed"}] * rest
+
+
+async def test_when_rest_fails_the_call_still_ends(caplog: pytest.LogCaptureFixture) -> None:
+    async with office(Turn((line(500), Call("end_call", {"reason": "done"}))), rest=True) as world:
+        world.rest_status = 500
+        call = await world.greeted()
+        await ask(call)
+        await call.until_over()
+    assert any("did not end the call by REST (status 500)" in record.getMessage() for record in caplog.records)
+
+
+async def test_an_end_without_a_word_is_given_a_goodbye() -> None:
+    async with office(Turn((Call("end_call", {"reason": "done"}),)), Turn((line(800, seed=4),))) as world:
+        call = await world.greeted()
+        await ask(call)
+        await call.until_over()
+        assert call.played.endswith(line(800, seed=4).audio)
