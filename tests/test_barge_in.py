@@ -12,13 +12,10 @@ TWO_FRAMES_MS = 40
 
 async def interrupt(world: Office, call: PhoneCall, *, seed: int = 0) -> tuple[float, float]:
     """The caller speaks up; what had been heard (ms in all) at the clear, and how long the clear took to arrive."""
-    clears = len([event for event in call.log if event.kind == "clear"])
-    asyncio.ensure_future(call.say(speech(400, seed)))
-    async with asyncio.timeout(20):
-        while len(happened := [event for event in call.log if event.kind == "clear"]) == clears:
-            await call._changed.wait()
+    await asyncio.gather(call.say(speech(400, seed)), call.until_quiet())
+    cleared = [event.at_ms for event in call.log if event.kind == "clear"][-1]
     started = [at for at, kind, _ in world.session.log if kind == "speech_started"][-1]
-    return call.heard_ms, happened[-1].at_ms - started
+    return call.heard_ms, cleared - started
 
 
 def assert_remembered(world: Office, heard_ms: float, slack_ms: float) -> None:

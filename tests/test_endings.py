@@ -1,17 +1,25 @@
 """How calls end: whoever leaves, the other side is closed, nothing stays behind, and no caller is left in silence."""
 
 import asyncio
+import base64
+import json
 import logging
+import socket
+import struct
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from bridge import keys
 from bridge.call import session as session_module
 from bridge.call.session import apology
 from bridge.openai_side import connection
-from bridge.sim.realtime import Faults, Turn
+from bridge.sim.phone import PhoneError
+from bridge.sim.realtime import Faults, Line, Turn
+from bridge.sim.speech import SILENCE
 from bridge.twilio_side.twiml import APOLOGY
 from tests.office import line, office, speech
 
@@ -152,12 +160,52 @@ async def test_a_phone_that_takes_nothing_ends_its_call(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(session_module, "STALL_S", 0.2)
-    async with office() as world:
-        await world.greeted()
-        [call] = world.app[keys.CALLS]
-        monkeypatch.setattr(call._to_caller, "stalled_s", lambda: 1.0)
+    endless = Turn((Line("An endless greeting.", SILENCE * 8_000_000),))
+    async with office(greeting=endless, delta_speed=0, PROTECT_GREETING="0", TWILIO_AUTH_TOKEN="") as world:
+        reader, writer = await a_phone_that_reads_nothing(world.origin)
+        await world.model.until_session()
         await world.closed()
+        await world.session.until(lambda: world.session.closed)
+        with suppress(ConnectionError):
+            while await reader.read(65536):          # to the end: the server has let go of the connection
+                pass
+        writer.close()
     assert "phone stalled" in closing_line(caplog)
+
+
+async def test_a_model_that_takes_nothing_ends_its_call(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_module, "STALL_S", 0.2)
+    async with office(faults=Faults(stop_reading=True), PROTECT_GREETING="0") as world:
+        call = await world.phone.dial()
+        with suppress(PhoneError):
+            while not call.over:
+                await call.send_text(frame_of(b"x" * 40_000))
+        await call.until_over()
+        assert call.played.endswith(apology())
+    assert "model stalled" in closing_line(caplog)
+
+
+async def a_phone_that_reads_nothing(origin: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A stream that has started, on a connection whose buffers stay full."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setblocking(False)
+    address = URL(origin)
+    await asyncio.get_running_loop().sock_connect(connection, (address.host, address.port))
+    reader, writer = await asyncio.open_connection(sock=connection, limit=1)
+    writer.write(
+        b"GET /media-stream/15557654321 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n")
+    start = json.dumps({"event": "start", "start": {"streamSid": "MZ" + "0" * 32, "callSid": "CA" + "0" * 32}})
+    writer.write(struct.pack("!BBH4x", 0x81, 0x80 | 126, len(start)) + start.encode())
+    return reader, writer
+
+
+def frame_of(audio: bytes) -> str:
+    return json.dumps({"event": "media", "media": {
+        "track": "inbound", "timestamp": "1", "payload": base64.b64encode(audio).decode()}})
 
 
 async def test_a_fault_of_our_own_is_logged_and_apologised_for(

@@ -118,8 +118,8 @@ class Dialogue:
         self._unwanted = False                       # ... which the caller's speech overtook
         self._active: str | None = None              # the response under way
         self._active_spoke = False
-        self._dropped: deque[str] = deque(maxlen=CUTS_REMEMBERED)      # responses that the caller cut
-        self._settled: deque[str] = deque(maxlen=CUTS_REMEMBERED)      # their items, truncated or deleted
+        self._dropped: list[str] = []                # responses that the caller cut
+        self._settled: list[str] = []                # their items, truncated or deleted
         self._speaking = False                       # the caller, as the server hears it
         self._answering = False                      # the server is about to answer a turn
         self._running: set[str] = set()              # functions
@@ -247,8 +247,14 @@ class Dialogue:
         """An item of which nothing was heard leaves the model's memory: it cannot be cut at 0."""
         if item_id in self._settled:
             return []
-        self._settled.append(item_id)
+        self._settle(item_id)
         return [ToModel(realtime.delete_item(item_id))]
+
+    def _drop(self, response_id: str) -> None:
+        self._dropped = [*self._dropped[-CUTS_REMEMBERED:], response_id]
+
+    def _settle(self, item_id: str) -> None:
+        self._settled = [*self._settled[-CUTS_REMEMBERED:], item_id]
 
     def _barge_in(self) -> list[Step]:
         self._speaking, self._answering = True, False
@@ -256,7 +262,7 @@ class Dialogue:
         if self._goodbye:
             self._goodbye, self.deadline = None, None
         if self._active:
-            self._dropped.append(self._active)
+            self._drop(self._active)
         if self._playback.finished:
             return []
         self.figures.interruptions += 1
@@ -264,7 +270,7 @@ class Dialogue:
         for cut in self._playback.interrupt(self._phone_ms):
             if cut.heard_ms > 0:
                 steps.append(ToModel(realtime.truncate(cut.item_id, cut.heard_ms)))
-                self._settled.append(cut.item_id)
+                self._settle(cut.item_id)
             else:
                 steps.extend(self._forget(cut.item_id))
         return steps
@@ -280,7 +286,7 @@ class Dialogue:
             return []
         # The caller's speech was under way when this one started, so the server lets it run.
         self._unwanted = False
-        self._dropped.append(response.id)
+        self._drop(response.id)
         return [ToModel(realtime.cancel_response(response.id))]
 
     def _response_done(self, response: realtime.Response, now: float) -> list[Step]:

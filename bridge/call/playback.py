@@ -11,7 +11,6 @@ phone's own: the `timestamp` (ms) of the last frame that came from it.
    phone: its return says when that audio began, whatever the network's delay.
 """
 
-from collections import deque
 from dataclasses import dataclass
 
 from bridge.twilio_side.media_streams import BYTES_PER_MS
@@ -44,8 +43,8 @@ class Playback:
         self._sent = 0                                       # position behind all audio sent
         self._heard = 0                                      # position known to be heard, at _heard_at
         self._heard_at: int | None = None                    # None: nothing of this run has begun to play
-        self._awaited: deque[tuple[str, int]] = deque()      # marks that are out: name, position
-        self._spans: deque[_Span] = deque()                  # items in the order they play; the last one stays
+        self._awaited: list[tuple[str, int]] = []            # marks that are out: name, position
+        self._spans: list[_Span] = []                        # items in the order they play; the last one stays
 
     def sending(self, item_id: str, size: int, now: int) -> tuple[str | None, str]:
         """`size` bytes of an item are being sent: the names of the mark to send before them, if any, and after.
@@ -67,12 +66,12 @@ class Playback:
         if not any(name == awaited for awaited, _ in self._awaited):
             return                                           # dropped with its audio, or never ours
         while self._awaited:
-            first, position = self._awaited.popleft()
+            first, position = self._awaited.pop(0)
             self._heard, self._heard_at = position, now
             if first == name:
                 break
         while len(self._spans) > 1 and self._spans[0].end <= self._heard:
-            self._spans.popleft()
+            self._spans.pop(0)
 
     def unheard_ms(self, now: int) -> int:
         """How much audio the caller still has to hear, at the phone's time `now` (ms)."""

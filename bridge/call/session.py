@@ -33,7 +33,7 @@ from bridge.call.dialogue import Dialogue, HangUp, Plan, RunFunction, Step, ToCa
 from bridge.call.leg import CallOver, Leg
 from bridge.meetings.tools import OnBehalfOf, Tools
 from bridge.openai_side import prompt, realtime
-from bridge.openai_side.connection import ModelSocket, ModelUnreachable, open_session
+from bridge.openai_side.connection import ModelUnreachable, open_session
 from bridge.settings import Settings
 from bridge.twilio_side import media_streams
 from bridge.twilio_side.caller import Caller
@@ -67,7 +67,6 @@ class CallSession:
             protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION,
         ))
         self._tasks = asyncio.TaskGroup()
-        self._model_socket: ModelSocket | None = None
         self._to_caller = Leg(phone, gone="phone lost")
         self._to_model: Leg | None = None
         self._start: media_streams.StartBody | None = None
@@ -82,8 +81,8 @@ class CallSession:
         reason = await self._converse()
         if self._alarm:
             self._alarm.cancel()
-        if self._model_socket:
-            await self._model_socket.close()
+        if self._to_model:
+            await self._to_model.close(WSCloseCode.OK)
         await self._leave_caller(reason)
         self._log_close(reason, self._loop.time() - opened)
 
@@ -134,15 +133,15 @@ class CallSession:
 
     async def _from_model(self) -> None:
         try:
-            self._model_socket = await open_session(self._http, self._settings, self._session_setup())
+            model = await open_session(self._http, self._settings, self._session_setup())
         except ModelUnreachable as error:
             await self._started.wait()
             log.error("call %(call)s: no session at the model: %(error)s",
                       {"call": self._call_sid, "error": str(error)})
             raise CallOver("model unreachable") from None
-        self._to_model = Leg(self._model_socket, gone="model lost")
+        self._to_model = Leg(model, gone="model lost")
         await self._carry_out(self._dialogue.model_ready(self._now()))
-        async for message in self._model_socket:
+        async for message in model:
             try:
                 event = realtime.parse(message.data) if message.type is WSMsgType.TEXT else None
             except realtime.Malformed as error:
@@ -151,7 +150,7 @@ class CallSession:
             if event is not None:
                 await self._carry_out(self._dialogue.from_model(event, self._now()))
         log.error("call %(call)s: the model closed the connection with code %(code)s",
-                  {"call": self._call_sid, "code": self._model_socket.close_code})
+                  {"call": self._call_sid, "code": model.close_code})
         raise CallOver("model lost")
 
     async def _watch(self) -> None:
@@ -203,11 +202,11 @@ class CallSession:
 
     async def _leave_caller(self, reason: str) -> None:
         """The caller hears what is to be heard of this ending, and the phone's socket is closed."""
-        if reason in FAULTS and self._start and not self._settings.rest_credentials:
+        if reason in FAULTS and self._start and not self._settings.rest_credentials and not self._to_caller.stuck:
             await self._apologise(self._start.stream_sid)
         elif reason == "assistant ended" and self._start and self._settings.rest_credentials:
             await complete_call(self._http, self._settings, self._start.call_sid)
-        await self._phone.close(code=WSCloseCode.GOING_AWAY if reason == "server stopping" else WSCloseCode.OK)
+        await self._to_caller.close(WSCloseCode.GOING_AWAY if reason == "server stopping" else WSCloseCode.OK)
 
     async def _apologise(self, stream_sid: str) -> None:
         """Plays the shipped clip after what is playing, and waits until it was heard."""

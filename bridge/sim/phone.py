@@ -817,11 +817,12 @@ class _Wire:
             await self._request(url, method, parameters)
 
     async def connect(self, session: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebSocketResponse:
-        """Open a stream's websocket. Raises aiohttp's errors."""
+        """Open a stream's websocket. Raises aiohttp's errors and TimeoutError."""
         address, headers = self._reach(url)
-        return await session.ws_connect(
-            URL(address, encoded=True), headers=headers | self._signature(url, {}), max_msg_size=0,
-            timeout=aiohttp.ClientWSTimeout(ws_close=CLOSING_SECONDS))
+        async with asyncio.timeout(WEBHOOK_SECONDS):
+            return await session.ws_connect(
+                URL(address, encoded=True), headers=headers | self._signature(url, {}), max_msg_size=0,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSING_SECONDS))
 
     async def _request(self, url: str, method: str,
                        parameters: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:

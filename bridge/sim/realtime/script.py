@@ -57,6 +57,8 @@ class Faults:
     close_after_deltas: tuple[int, int] | None = None
     #: Unknown kinds of events between the others, and an unknown field in every event.
     unknown_events: bool = False
+    #: After the first `session.updated` nothing is read any more: a server that hangs.
+    stop_reading: bool = False
     #: After `session.updated`: a text that is no JSON, and JSON that is no object.
     malformed: bool = False
     #: The first n responses of a session end `failed`, as they do when a rate limit is reached.

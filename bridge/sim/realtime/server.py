@@ -65,10 +65,14 @@ class RealtimeServer(Changing):
         await self.until(lambda: len(self.sessions) >= n, timeout)
         return self.sessions[n - 1]
 
+    async def stopped(self) -> None:
+        """Until the server is being left."""
+        await self._stopping.wait()
+
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         faults = self.faults
         if faults.hang_handshake:
-            await self._stopping.wait()
+            await self.stopped()
         if refusal := self._refusal(request, faults):
             self.refused += 1
             self.changed()

@@ -85,6 +85,8 @@ class RealtimeSession(Connection):
                 self._greet("OpenAI-Beta" in request.headers)
                 async for message in socket:
                     self._receive(message.data if message.type is WSMsgType.TEXT else "")
+                    if self.faults.stop_reading and self.received:
+                        await self.server.stopped()
                 self._end(expiry)
                 await writer
         finally:

@@ -1,0 +1,6 @@
+"""The benchmark: many calls at once through the bridge, and the same frames through a plain relay.
+
+`python -m bridge.sim.load` starts the real server in a process of its own and plays both of its neighbours,
+all phones and the model, in one other. It has its own websocket frames and shares no code with the server,
+whose mistakes it would otherwise share; nothing leaves 127.0.0.1. Linux only: it reads /proc.
+"""

@@ -1,0 +1,98 @@
+"""`python -m bridge.sim.load`: measure the bridge beside the relay, print a table, fail when anything was lost."""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from bridge.sim.load import report
+from bridge.sim.load.run import measure
+from bridge.sim.load.server import MODULES, NoServer
+from bridge.sim.relay import new_event_loop
+
+
+def main() -> int:
+    """The exit code: 1 when there was any fault (tally.py), or a server failed; 0 otherwise."""
+    options = _options()
+    machine = report.machine()
+    print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runs = runner.run(_all(options.calls, options.seconds, options.only))
+    except asyncio.CancelledError:
+        return 143
+    except KeyboardInterrupt:
+        return 130
+    except (NoServer, OSError) as problem:           # a TimeoutError is an OSError
+        print(f"the benchmark failed: {problem!r}", file=sys.stderr)
+        return 1
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1) + "\n")
+    return 1 if any(sum(run["faults"].values()) for run in runs) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bridge.sim.load", description=__doc__)
+    parser.add_argument("--calls", type=_counts, default=[1, 50, 200], help="at once, for example 1,50,200")
+    parser.add_argument("--seconds", type=_duration, default=10.0, help="how long each run is measured")
+    parser.add_argument("--only", choices=sorted(MODULES), help="one server alone")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where all figures go")
+    return parser.parse_args()
+
+
+def _counts(text: str) -> list[int]:
+    counts = [int(each) for each in text.split(",")]
+    if not all(1 <= count < 10_000 for count in counts):
+        raise argparse.ArgumentTypeError("from 1 to 9999 calls")
+    return counts
+
+
+def _duration(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 600:
+        raise argparse.ArgumentTypeError("from 0 to 600 seconds")
+    return seconds
+
+
+async def _all(counts: list[int], seconds: float, only: str | None) -> list[dict[str, Any]]:
+    """Every run's figures, printed as they come: for each count the relay, then the bridge."""
+    # SIGTERM, too, must not leave a server behind.
+    task = asyncio.current_task()
+    assert task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    core = _share_cores()
+    runs: list[dict[str, Any]] = []
+    remarks: list[str] = []
+    print(report.header(), flush=True)
+    for calls in counts:
+        floor = None
+        for server in [only] if only else ["relay", "bridge"]:
+            run = await measure(server, calls, seconds, core)
+            figures = report.figures(run)
+            print(report.row(figures, floor), flush=True)
+            remarks += report.remarks(figures)
+            if sum(figures["faults"].values()):
+                remarks.append(run.said)
+            runs.append(figures)
+            floor = figures
+    for remark in remarks:
+        print(remark)
+    return runs
+
+
+def _share_cores() -> int | None:
+    """One core for the load, another for the server, which is returned; None: there is but one."""
+    own, *others = sorted(os.sched_getaffinity(0))
+    if not others:
+        print("warning: load and server share the only core")
+        return None
+    os.sched_setaffinity(0, {own})
+    return others[-1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Audio that knows who speaks and in which order, so that whoever hears it can tell what happened on the way.
+
+Every piece is base64 text of the right length: a mark that occurs nowhere else, the speaker's number, the
+piece's own, and a tail that depends on both. It is found in a message whatever JSON stands around it, and
+compared whole.
+"""
+
+import base64
+import random
+from collections.abc import Sequence
+
+from bridge.sim.load.tally import Tally
+
+_TAILS = 61            # a prime, so that neighbours in time and in number all differ
+
+
+class Corrupt(Exception):
+    """Audio that nobody said."""
+
+
+class Kind:
+    """Pieces of `size` bytes of mu-law, known by a `mark` of 8 base64 characters."""
+
+    def __init__(self, mark: bytes, size: int) -> None:
+        self.mark, self.size = mark, size
+        noise = random.Random(mark)
+        self._tails = [base64.b64encode(noise.randbytes(size))[20:] + b'"' for _ in range(_TAILS)]
+        self._chars = 20 + len(self._tails[0])       # with the quote behind it
+
+    def text(self, speaker: int, piece: int) -> bytes:
+        """The base64 text, with the quote that ends it."""
+        return b"%s%04d%08d" % (self.mark, speaker, piece) + self._tails[(speaker + piece) % _TAILS]
+
+    def find(self, message: bytes) -> tuple[int, int] | None:
+        """Who says which piece in `message`; None: it holds no such audio. Raises Corrupt."""
+        at = message.find(self.mark)
+        if at < 0:
+            return None
+        head = message[at + 8:at + 20]
+        if not head.isdigit():
+            raise Corrupt
+        speaker, piece = int(head[:4]), int(head[4:])
+        if message[at + 20:at + self._chars] != self._tails[(speaker + piece) % _TAILS]:
+            raise Corrupt
+        return speaker, piece
+
+
+#: 20 ms of the caller.
+CALLER = Kind(b"CALLER++", 160)
+#: 250 ms of the model.
+REPLY = Kind(b"REPLY+++", 2000)
+#: 250 ms of a response that the caller has already interrupted.
+TOO_LATE = Kind(b"TOO+LATE", 2000)
+
+
+class Voice:
+    """One speaker, and when each piece was said (s)."""
+
+    def __init__(self, kind: Kind, number: int) -> None:
+        self.kind, self.number = kind, number
+        self.said_at: list[float] = []
+        self.cut_at: float | None = None             # when the caller interrupted, until the phone was told
+        self.cut_before = 0                          # pieces before this one are stale from then on
+
+    def say(self, now: float) -> bytes:
+        self.said_at.append(now)
+        return self.kind.text(self.number, len(self.said_at) - 1)
+
+    def cut(self, now: float) -> None:
+        self.cut_at, self.cut_before = now, len(self.said_at)
+
+
+class Ear:
+    """What one end hears of one speaker, who is known by the first piece that comes."""
+
+    def __init__(self, kind: Kind, voices: Sequence[Voice], tally: Tally, delays: list[float]) -> None:
+        self.voice: Voice | None = None
+        self.heard = 0                               # pieces before this one have come, or never will
+        self._kind, self._voices = kind, voices
+        self._tally, self._delays = tally, delays
+        self._missing: set[int] = set()
+        self._stale_before = 0
+
+    def hear(self, message: bytes, now: float) -> bool:
+        """Check the audio in `message`; False: there is none."""
+        try:
+            found = self._kind.find(message)
+            if found is None:
+                return False
+            self._piece(*found, now)
+        except Corrupt:
+            self._tally.faults.corrupt += 1
+        return True
+
+    def _piece(self, speaker: int, piece: int, now: float) -> None:
+        voice = self.voice or self._first(speaker, piece)
+        if speaker != voice.number or piece >= len(voice.said_at):
+            raise Corrupt
+        if piece == self.heard:
+            self.heard += 1
+        else:
+            self._out_of_turn(piece)
+        if self._tally.measuring:
+            self._delays.append(now - voice.said_at[piece])
+
+    def _first(self, speaker: int, piece: int) -> Voice:
+        """Who speaks; what a caller said before the session was set up may have been dropped."""
+        if speaker >= len(self._voices):
+            raise Corrupt
+        if self._kind is CALLER:
+            self.heard = piece
+        self.voice = self._voices[speaker]
+        return self.voice
+
+    def _out_of_turn(self, piece: int) -> None:
+        faults = self._tally.faults
+        if piece > self.heard:
+            self._missing.update(range(self.heard, piece))
+            self.heard = piece + 1
+        elif piece < self._stale_before:
+            faults.stale += 1
+        elif piece in self._missing:
+            self._missing.remove(piece)
+            faults.reordered += 1
+        else:
+            faults.duplicated += 1
+
+    def cleared(self, before: int) -> None:
+        """Pieces before this one need not come any more, and must not."""
+        self._stale_before = before
+        self.heard = max(self.heard, before)
+
+    @property
+    def outstanding(self) -> int:
+        """Pieces that were said and have not come; 1 for a speaker who was never heard at all."""
+        if self.voice is None:
+            return 1
+        return len(self._missing) + len(self.voice.said_at) - self.heard

@@ -1,0 +1,197 @@
+"""The model: the least that a server of the Realtime API (GA) can do and still be one.
+
+It speaks all the time, a delta of 250 ms every 250 ms, and is interrupted every four seconds. The order of
+events is that of recorded sessions.
+Source: https://developers.openai.com/api/docs/guides/realtime-websocket
+"""
+
+import json
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any
+
+from bridge.sim.load.audio import CALLER, TOO_LATE, Ear
+from bridge.sim.load.stage import Stage
+from bridge.sim.load.wire import Answered
+
+#: A response's length in beats of 250 ms. It is one delta ahead of the phone, as the real one is by many.
+WHOLE_BEATS = 10
+INTERRUPTED_BEATS = 4
+
+_WORDS = " and so on"
+
+_SESSION: dict[str, Any] = {
+    "type": "realtime", "object": "realtime.session", "id": "sess_load", "model": "gpt-realtime-2.1",
+    "output_modalities": ["audio"], "instructions": "", "tools": [], "tool_choice": "auto",
+    "max_output_tokens": "inf", "truncation": "auto", "tracing": None, "prompt": None, "include": None,
+    "expires_at": 4102444800,
+    "audio": {
+        "input": {"format": {"type": "audio/pcm", "rate": 24000}, "transcription": None,
+                  "noise_reduction": None,
+                  "turn_detection": {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300,
+                                     "silence_duration_ms": 500, "idle_timeout_ms": None,
+                                     "create_response": True, "interrupt_response": True}},
+        "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "marin", "speed": 1.0},
+    },
+}
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """`old` with the fields that `new` has; a format and a turn detection are replaced whole."""
+    result = {**old, **new}
+    for name in new.keys() & old.keys() - {"format", "turn_detection"}:
+        if isinstance(old[name], dict) and isinstance(new[name], dict):
+            result[name] = merged(old[name], new[name])
+    return result
+
+
+class Model(Answered):
+    """One connection, and its conversation as a script with one step per beat."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self._stage = stage
+        self._voice = stage.new_model()
+        self.ear = Ear(CALLER, stage.callers, stage.tally, stage.tally.to_model)
+        self._session = _SESSION
+        self._events = 0
+        self._responses = 0
+        self._script: Iterator[None] | None = None
+        self._metadata: dict[str, str] | None = None         # of the response that was asked for
+
+    def begin(self) -> None:
+        super().begin()
+        if self._stage.plain:
+            self._talk()
+        else:
+            self._write("session.created", session=self._session)
+
+    def _talk(self) -> None:
+        self._script = self._turns()
+        self._beat()
+        self._stage.deltas.join(self._beat)
+
+    def _beat(self) -> None:
+        if self.live and self._script:
+            next(self._script)
+
+    # ---- what the model hears
+
+    def received(self, message: bytes) -> None:
+        if not self.ear.hear(message, perf_counter()):
+            self._act(json.loads(message))
+
+    def _act(self, event: dict[str, Any]) -> None:
+        match event:
+            case {"type": "session.update", "session": session}:
+                self._session = merged(self._session, session)
+                self._write("session.updated", session=self._session)
+            case {"type": "response.create"} if self._script is None:
+                self._metadata = event.get("response", {}).get("metadata")
+                self._talk()
+            case {"type": "conversation.item.truncate", "item_id": item, "audio_end_ms": int(end)}:
+                self._write("conversation.item.truncated", item_id=item, content_index=0, audio_end_ms=end)
+            case {"type": "conversation.item.delete", "item_id": item}:
+                self._write("conversation.item.deleted", item_id=item)
+
+    # ---- what the model says
+
+    def _turns(self) -> Iterator[None]:
+        while True:
+            yield from self._interrupted_response()
+            yield from self._whole_response()
+
+    def _whole_response(self) -> Iterator[None]:
+        yield from self._response(WHOLE_BEATS - 1)
+        self._end_response("completed")
+        yield
+
+    def _interrupted_response(self) -> Iterator[None]:
+        """The caller speaks; the response sends some more before it notices, as the real one does."""
+        yield from self._response(INTERRUPTED_BEATS)
+        self._voice.cut(perf_counter())
+        self._write("input_audio_buffer.speech_started", audio_start_ms=1000, item_id=self._caller_item_id)
+        self._late_delta()
+        yield
+        self._late_delta()
+        self._end_response("cancelled")
+        self._caller_spoke()
+        yield
+
+    def _response(self, beats: int) -> Iterator[None]:
+        """A response as long as it speaks: one more delta than beats."""
+        self._responses += 1
+        self._write("response.created", response=self._response_object("in_progress"))
+        self._metadata = None
+        place = {"response_id": self._response_id, "output_index": 0}
+        self._write("response.output_item.added", **place, item=self._item("in_progress"))
+        self._write("conversation.item.added", previous_item_id=None, item=self._item("in_progress"))
+        self._write("response.content_part.added", **place, item_id=self._item_id, content_index=0,
+                    part={"type": "audio", "transcript": ""})
+        self._delta()
+        for _ in range(beats):
+            self._delta()
+            yield
+
+    def _end_response(self, status: str) -> None:
+        item_status = "completed" if status == "completed" else "incomplete"
+        place = {"response_id": self._response_id, "output_index": 0}
+        part = {**place, "item_id": self._item_id, "content_index": 0}
+        self._write("response.output_audio.done", **part)
+        words = _WORDS * WHOLE_BEATS
+        self._write("response.output_audio_transcript.done", **part, transcript=words)
+        self._write("response.content_part.done", **part, part={"type": "audio", "transcript": words})
+        self._write("conversation.item.done", previous_item_id=None, item=self._item(item_status))
+        self._write("response.output_item.done", **place, item=self._item(item_status))
+        self._write("response.done", response=self._response_object(status))
+
+    def _caller_spoke(self) -> None:
+        item = self._caller_item_id
+        self._write("input_audio_buffer.speech_stopped", audio_end_ms=2000, item_id=item)
+        self._write("input_audio_buffer.committed", item_id=item, previous_item_id=self._item_id)
+        self._write("conversation.item.added", previous_item_id=self._item_id, item={
+            "id": item, "object": "realtime.item", "type": "message", "role": "user", "status": "completed",
+            "content": [{"type": "input_audio", "transcript": None}]})
+
+    def _delta(self) -> None:
+        self._write("response.output_audio_transcript.delta", response_id=self._response_id,
+                    item_id=self._item_id, output_index=0, content_index=0, delta=_WORDS)
+        self._send_audio(self._voice.say(perf_counter()))
+
+    def _late_delta(self) -> None:
+        self._send_audio(TOO_LATE.text(self._voice.number, self._responses))
+
+    def _send_audio(self, text: bytes) -> None:
+        self._events += 1
+        self.send(
+            b'{"type":"response.output_audio.delta","event_id":"event_%d","response_id":"%s","item_id":"%s",'
+            b'"output_index":0,"content_index":0,"delta":"%s}'
+            % (self._events, self._response_id.encode(), self._item_id.encode(), text))
+
+    def _write(self, kind: str, **fields: Any) -> None:
+        self._events += 1
+        event = {"type": kind, "event_id": f"event_{self._events}", **fields}
+        self.send(json.dumps(event, separators=(",", ":")).encode())
+
+    @property
+    def _response_id(self) -> str:
+        return f"resp_{self._voice.number}_{self._responses}"
+
+    @property
+    def _item_id(self) -> str:
+        return f"item_{self._voice.number}_{self._responses}"
+
+    @property
+    def _caller_item_id(self) -> str:
+        return f"item_caller_{self._responses}"
+
+    def _item(self, status: str) -> dict[str, Any]:
+        return {"id": self._item_id, "object": "realtime.item", "type": "message", "role": "assistant",
+                "status": status, "content": []}
+
+    def _response_object(self, status: str) -> dict[str, Any]:
+        reason = {"type": "cancelled", "reason": "turn_detected"} if status == "cancelled" else None
+        return {"object": "realtime.response", "id": self._response_id, "status": status,
+                "status_details": reason, "output": [], "conversation_id": "conv_load",
+                "output_modalities": ["audio"], "max_output_tokens": "inf", "usage": None,
+                "metadata": self._metadata}

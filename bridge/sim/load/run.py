@@ -1,0 +1,175 @@
+"""One run: so many calls through one server, started, measured and ended."""
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter, process_time
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
+
+from aiohttp import ClientSession, ClientTimeout, TCPConnector
+
+from bridge.sim.load.model import Model
+from bridge.sim.load.phone import ACCOUNT_SID, Phone, call_sid
+from bridge.sim.load.server import HOST, Server, free_port, serving
+from bridge.sim.load.stage import Stage
+from bridge.sim.load.tally import Tally
+
+#: Between two calls' beginnings, s: prime to both 20 and 250 ms, so that calls spread evenly over both.
+CALL_EVERY_S = 0.023
+#: From the last call's first audio to the measurement, s.
+WARM_UP_S = 2.0
+_REHEARSAL_S = 0.5
+_ANSWER_S = 15.0
+_DRAIN_S = 3.0
+_CLOSE_S = 3.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run showed; `seconds` is the measured time, `said` what the server wrote to stderr."""
+
+    server: str
+    calls: int
+    seconds: float
+    cpu_s: float
+    waited_s: float
+    idle_kib: int
+    busy_kib: int
+    load_cpu_s: float
+    tally: Tally
+    said: str
+
+
+async def measure(kind: str, calls: int, seconds: float, core: int | None) -> Run:
+    """Run `calls` calls through a fresh server on this core and measure it for `seconds`.
+
+    Raises NoServer, TimeoutError where a call was never answered, and OSError.
+    """
+    model_port = free_port()
+    async with serving(kind, model_port, core) as server:
+        # What is made once, at the first call, belongs to the idle server.
+        async with Play(server, model_port, kind == "relay") as rehearsal:
+            await rehearsal.ring(1)
+            await asyncio.sleep(_REHEARSAL_S)
+        idle_kib = server.resident_kib()
+        async with Play(server, model_port, kind == "relay") as play:
+            await play.ring(calls)
+            await asyncio.sleep(WARM_UP_S)
+            with play.measuring():
+                before = perf_counter(), server.cpu_s(), server.waited_s(), process_time()
+                await asyncio.sleep(seconds)
+                after = perf_counter(), server.cpu_s(), server.waited_s(), process_time()
+            busy_kib = server.resident_kib()
+        lasted, cpu, waited, own = (end - start for start, end in zip(before, after))
+        return Run(kind, calls, lasted, cpu, waited, idle_kib, busy_kib, own, play.stage.tally, server.said())
+
+
+class Play:
+    """Phones and models for one server, over when the block ends: all audio awaited, all calls ended."""
+
+    def __init__(self, server: Server, model_port: int, plain: bool) -> None:
+        self.stage = Stage(plain)
+        self._server, self._model_port = server, model_port
+        self._phones: list[Phone] = []
+        self._models: list[Model] = []
+
+    async def __aenter__(self) -> "Play":
+        self._http = ClientSession(connector=TCPConnector(limit=0), timeout=ClientTimeout(total=_ANSWER_S))
+        self._listener = await asyncio.get_running_loop().create_server(self._new_model, HOST, self._model_port)
+        self.stage.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stage.stop()
+        await self._drain()
+        self._count()
+        for phone in self._phones:
+            phone.hang_up()
+        await self._close()
+        self._listener.close()
+        await self._http.close()
+
+    def _new_model(self) -> Model:
+        self._models.append(Model(self.stage))
+        return self._models[-1]
+
+    async def ring(self, calls: int) -> None:
+        """Begin `calls` calls, one after the other, until every caller hears the greeting."""
+        async with asyncio.timeout(_ANSWER_S + calls * CALL_EVERY_S):
+            dialling = []
+            for number in range(calls):
+                dialling.append(asyncio.create_task(self._dial(number)))
+                await asyncio.sleep(CALL_EVERY_S)
+            await asyncio.gather(*dialling)
+            while len(self.stage.tally.set_up) < calls:
+                await asyncio.sleep(0.01)
+
+    async def _dial(self, number: int) -> None:
+        rang_at = perf_counter()
+        path, parameters = f"/media-stream/{number}", dict[str, str]()
+        if not self.stage.plain:
+            path, parameters = await self._twiml(number)
+        _, phone = await asyncio.get_running_loop().create_connection(
+            lambda: Phone(self.stage, path, parameters, rang_at), HOST, self._server.port)
+        self._phones.append(phone)
+        await phone.opened
+
+    async def _twiml(self, number: int) -> tuple[str, dict[str, str]]:
+        """Where the webhook sends the call: the stream's path, and its parameters."""
+        form = {
+            "CallSid": call_sid(number), "AccountSid": ACCOUNT_SID, "ApiVersion": "2010-04-01",
+            "From": f"+1555{number:07d}", "Caller": f"+1555{number:07d}",
+            "To": "+15550009999", "Called": "+15550009999", "CallStatus": "ringing", "Direction": "inbound",
+        }
+        address = f"http://{HOST}:{self._server.port}/incoming-call"
+        async with self._http.post(address, data=form) as response:
+            response.raise_for_status()
+            document = ElementTree.fromstring(await response.text())
+        stream = document.find("./Connect/Stream")
+        if stream is None:
+            raise ConnectionError(f"no stream in the webhook's answer {ElementTree.tostring(document)!r}")
+        parameters = {each.get("name", ""): each.get("value", "") for each in stream.iterfind("Parameter")}
+        return urlsplit(stream.get("url", "")).path, parameters
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Take delays, and let no garbage collection of ours make them longer."""
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self.stage.tally.measuring = True
+        try:
+            yield
+        finally:
+            self.stage.tally.measuring = False
+            gc.enable()
+            gc.unfreeze()
+
+    async def _drain(self) -> None:
+        """Nothing is said any more: wait for what is on its way."""
+        deadline = perf_counter() + _DRAIN_S
+        while perf_counter() < deadline and (
+                any(end.ear.outstanding for end in self._ends) or any(phone.awaits_clear for phone in self._phones)):
+            await asyncio.sleep(0.05)
+
+    @property
+    def _ends(self) -> list[Phone | Model]:
+        return [*self._phones, *self._models]
+
+    def _count(self) -> None:
+        faults = self.stage.tally.faults
+        faults.lost += sum(end.ear.outstanding for end in self._ends)
+        faults.dropped += sum(not end.live for end in self._ends)
+        faults.uncleared += sum(phone.awaits_clear for phone in self._phones)
+
+    async def _close(self) -> None:
+        """The phones have hung up: the server should let go of the models as well."""
+        if not self._ends:
+            return
+        _, open_still = await asyncio.wait([end.closed for end in self._ends], timeout=_CLOSE_S)
+        self.stage.tally.faults.left_open += len(open_still)
+        for end in self._ends:
+            end.transport.abort()

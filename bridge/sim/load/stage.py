@@ -1,0 +1,36 @@
+"""What all phones and model connections of one run share."""
+
+from bridge.sim.load.audio import CALLER, REPLY, Voice
+from bridge.sim.load.metronome import Metronome
+from bridge.sim.load.tally import Tally
+
+FRAME_MS = 20
+DELTA_MS = 250
+
+
+class Stage:
+    """`plain`: between the two ends stands the relay, which speaks neither protocol."""
+
+    def __init__(self, plain: bool) -> None:
+        self.plain = plain
+        self.tally = Tally()
+        self.frames = Metronome(FRAME_MS, self.tally)
+        self.deltas = Metronome(DELTA_MS, self.tally)
+        self.callers: list[Voice] = []
+        self.models: list[Voice] = []
+
+    def new_caller(self) -> Voice:
+        self.callers.append(Voice(CALLER, len(self.callers)))
+        return self.callers[-1]
+
+    def new_model(self) -> Voice:
+        self.models.append(Voice(REPLY, len(self.models)))
+        return self.models[-1]
+
+    def start(self) -> None:
+        self.frames.start()
+        self.deltas.start()
+
+    def stop(self) -> None:
+        self.frames.stop()
+        self.deltas.stop()
