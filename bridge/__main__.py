@@ -85,6 +85,11 @@ def play(wav: Path, *, fast: bool) -> int:
     """Plays the demo. Imported here: a server needs no simulators."""
     from bridge.sim.demo import run
     try:
+        wav.open("ab").close()                       # now rather than after the call
+    except OSError as error:
+        print(f"The recording {wav} cannot be written: {error.strerror}. Name another file with --wav.", file=sys.stderr)
+        return 1
+    try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
             return runner.run(run(wav, fast=fast))
     except KeyboardInterrupt:

@@ -70,6 +70,8 @@ def url(secure: str) -> Parse:
         loopback = address.host in ("localhost", "127.0.0.1", "::1")
         if not address.host or address.scheme != secure and not (address.scheme == plain and loopback):
             raise ValueError(f"must begin with {secure}:// ({plain}:// on this machine only)")
+        if not re.fullmatch(r"[\w.-]+|[0-9A-Fa-f:.]+", address.host):
+            raise ValueError("names a host that cannot be")
         return value
     return parse
 
@@ -190,7 +192,7 @@ def load(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:
             parsed[each.name] = _value(values.get(each.name), **each.metadata)
         except ValueError as error:
             problems.append(f"{each.name} {error}, for example {each.name}={each.metadata['example']}")
-    if parsed.get("TWILIO_ACCOUNT_SID") and not parsed.get("TWILIO_AUTH_TOKEN"):
+    if parsed.get("TWILIO_ACCOUNT_SID") and parsed.get("TWILIO_AUTH_TOKEN") == "":
         problems.append("TWILIO_AUTH_TOKEN must be set with TWILIO_ACCOUNT_SID; both stand in the Twilio console")
     if problems:
         raise BadSettings("\n".join(problems))

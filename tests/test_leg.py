@@ -26,7 +26,9 @@ async def connected() -> AsyncIterator[tuple[Leg, aiohttp.ClientWebSocketRespons
     over = asyncio.Event()
     app = web.Application()
     app.router.add_get("/", serve)
-    async with serving(app) as origin, aiohttp.ClientSession() as http, http.ws_connect(origin, max_msg_size=0) as peer:
+    async with serving(app) as origin, aiohttp.ClientSession() as http, http.ws_connect(
+        origin, max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=0.1),
+    ) as peer:
         yield await legs.get(), peer
         over.set()
 

@@ -61,7 +61,7 @@ END_CALL = {
 class _Wanted(msgspec.Struct):
     """The arguments of schedule_meeting."""
 
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    name: Annotated[str, msgspec.Meta(pattern=r"\S", max_length=200)]
     email: Annotated[str, msgspec.Meta(max_length=254)]
     datetime: Annotated[str, msgspec.Meta(max_length=64)]
     description: Annotated[str, msgspec.Meta(max_length=2000)] = ""

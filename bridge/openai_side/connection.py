@@ -38,7 +38,7 @@ def address(settings: Settings) -> URL:
 def headers(settings: Settings) -> dict[str, str]:
     """How the session is paid for: Azure takes its key in a header of its own."""
     host = URL(settings.OPENAI_REALTIME_URL).host or ""
-    if host.endswith(".azure.com"):
+    if host.endswith((".azure.com", ".azure.us", ".azure.cn")):
         return {"api-key": settings.OPENAI_API_KEY}
     return {"Authorization": f"Bearer {settings.OPENAI_API_KEY}"}
 

@@ -154,6 +154,8 @@ class _Kind(msgspec.Struct):
 
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+#: msgspec's ways to say that it cannot read something.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _kind_decoder = msgspec.json.Decoder(_Kind)
 _KINDS = {kind.__struct_config__.tag for kind in get_args(Event)}
 
@@ -162,11 +164,11 @@ def parse(message: bytes | str) -> Event | None:
     """The event in one text frame; None for a kind we do not act on. Raises Malformed."""
     try:
         return _decoder.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         problem = str(error)
     try:
         kind = _kind_decoder.decode(message).type
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         raise Malformed(problem) from None
     if kind in _KINDS:
         raise Malformed(f"{kind}: {problem}")

@@ -29,8 +29,8 @@ class MediaFormat(msgspec.Struct, rename="camel"):
 
 
 # Checked because they go into our own messages, log lines and REST addresses.
-StreamSid = Annotated[str, msgspec.Meta(pattern="^MZ[0-9a-f]{32}$")]
-CallSid = Annotated[str, msgspec.Meta(pattern="^CA[0-9a-f]{32}$")]
+StreamSid = Annotated[str, msgspec.Meta(pattern="^MZ[0-9a-f]{32}\\Z")]
+CallSid = Annotated[str, msgspec.Meta(pattern="^CA[0-9a-f]{32}\\Z")]
 
 
 class StartBody(msgspec.Struct, rename="camel"):
@@ -82,6 +82,8 @@ class _Kind(msgspec.Struct):
 
 # Twilio writes its numbers as strings; strict=False reads both.
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event, strict=False)
+#: msgspec's ways to say that it cannot read something.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _kind_decoder = msgspec.json.Decoder(_Kind)
 _KINDS = {kind.__struct_config__.tag for kind in get_args(Event)}
 
@@ -90,11 +92,11 @@ def parse(message: bytes | str) -> Event | None:
     """The event in one text frame; None for a kind we do not act on. Raises Malformed."""
     try:
         return _decoder.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         problem = str(error)
     try:
         kind = _kind_decoder.decode(message).event
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         raise Malformed(problem) from None
     if kind in _KINDS:
         raise Malformed(f"{kind}: {problem}")

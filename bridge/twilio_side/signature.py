@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from aiohttp import web
+from multidict import MultiDict
 from twilio.request_validator import SIGNATURE_HEADER, RequestValidator
 
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
@@ -18,6 +19,7 @@ def public_origin(request: web.Request, public_url: str) -> str:
     if public_url:
         return public_url
     scheme = _first(request, "X-Forwarded-Proto") or request.scheme
+    scheme = {"wss": "https", "ws": "http"}.get(scheme, scheme)      # as Traefik calls an upgrade's
     host = _first(request, "X-Forwarded-Host") or request.host
     if scheme not in ("http", "https") or not _HOST.fullmatch(host):
         raise web.HTTPBadRequest(text="The Host header is not a host name.\n")
@@ -29,10 +31,19 @@ def _first(request: web.Request, header: str) -> str:
     return request.headers.get(header, "").split(",")[0].strip()
 
 
+async def form(request: web.Request) -> MultiDict[str]:
+    """What a webhook's body says. Raises HTTPBadRequest for one that is no form, HTTPRequestEntityTooLarge."""
+    try:
+        fields = await request.post()
+    except (ValueError, LookupError):
+        raise web.HTTPBadRequest(text="The body is not a form.\n") from None
+    return MultiDict((name, value) for name, value in fields.items() if isinstance(value, str))
+
+
 async def check_webhook(request: web.Request, auth_token: str, public_url: str) -> None:
     """Raises HTTPForbidden unless Twilio signed this webhook, GET or form POST."""
     address = public_origin(request, public_url) + request.raw_path
-    parameters = await request.post() if request.method == "POST" else {}
+    parameters = await form(request)
     _require(RequestValidator(auth_token).validate(address, parameters, _signature(request)))
 
 

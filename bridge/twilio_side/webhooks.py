@@ -22,8 +22,7 @@ async def incoming_call(request: web.Request) -> web.Response:
     settings = request.app[keys.SETTINGS]
     if settings.TWILIO_AUTH_TOKEN:
         await signature.check_webhook(request, settings.TWILIO_AUTH_TOKEN, settings.PUBLIC_URL)
-    parameters = {**request.query, **{
-        name: value for name, value in (await request.post()).items() if isinstance(value, str)}}
+    parameters = {**request.query, **await signature.form(request)}
     if _full(request):
         log.warning("a call was rejected as busy: MAX_CALLS=%d are under way", settings.MAX_CALLS)
         document = twiml.busy()

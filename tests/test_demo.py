@@ -1,0 +1,44 @@
+"""A newcomer hears a whole call, without any account."""
+
+import io
+import wave
+from pathlib import Path
+
+import pytest
+
+from bridge.__main__ import main
+from bridge.sim import demo
+from bridge.sim.speech import load_clip
+
+
+def test_the_demo_plays_a_whole_call_and_keeps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wav = tmp_path / "call.wav"
+    assert main(["demo", "--fast", "--wav", str(wav)]) == 0
+    told = capsys.readouterr().out
+    for words in (
+        "Hello, this is Bridge Dental.", demo.ASK_HOURS, demo.INTERRUPT, "cut the assistant off at", demo.DETAILS,
+        "received the meeting of Ada Lovelace", '"status":"confirmed"', "Thank you for calling. Goodbye!",
+        "pick-up to first sound", str(wav),
+    ):
+        assert words in told
+    assert "PROBLEM" not in told and "REFUSES" not in told
+    with wave.open(str(wav)) as recording:
+        assert (recording.getnchannels(), recording.getframerate(), recording.getsampwidth()) == (2, 8000, 2)
+        seconds = recording.getnframes() / recording.getframerate()
+    whole = sum(len(load_clip(name)) for name in ("greeting", "hours", "ask_details", "booked", "goodbye")) / 8000
+    assert seconds > whole - 11                      # the answer about the hours was cut, and nothing else
+
+
+async def test_the_demo_says_so_when_something_went_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "receiver_app", lambda narrator, meetings: demo.web.Application())
+    out = io.StringIO()
+    assert await demo.run(tmp_path / "call.wav", fast=True, out=out) == 1
+    assert "PROBLEM: 0 meetings arrived at the webhook, not 1" in out.getvalue()
+
+
+def test_a_recording_that_cannot_be_written_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["demo", "--fast", "--wav", str(tmp_path / "missing" / "call.wav")]) == 1
+    printed = capsys.readouterr()
+    assert "cannot be written" in printed.err and "Traceback" not in printed.err

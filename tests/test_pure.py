@@ -1,0 +1,45 @@
+"""The parts that decide and translate know no clock, no socket and no event loop; the simulators know none of us."""
+
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SIM = ROOT / "bridge" / "sim"
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """The modules that a fresh interpreter holds after these imports."""
+    program = f"import {', '.join(modules)}\nimport json, sys\nprint(json.dumps([*sys.modules]))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")})
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("module", [
+    "bridge.twilio_side.media_streams",
+    "bridge.twilio_side.caller",
+    "bridge.openai_side.realtime",
+    "bridge.openai_side.prompt",
+    "bridge.call.playback",
+    "bridge.call.dialogue",
+    "bridge.meetings.schedule",
+])
+def test_it_needs_no_event_loop_and_no_network(module: str) -> None:
+    loaded = loaded_by(module)
+    assert module in loaded
+    assert not loaded & {"asyncio", "aiohttp", "socket", "ssl", "dotenv", "bridge.settings"}
+
+
+def test_the_simulators_share_no_code_with_what_they_test() -> None:
+    names = [module.name for module in pkgutil.walk_packages([str(SIM)], "bridge.sim.")]
+    theirs = [name for name in names if not name.startswith(("bridge.sim.demo", "bridge.sim.load"))]
+    assert {"bridge.sim.phone", "bridge.sim.realtime"} <= set(theirs)
+    ours = {name for name in loaded_by(*theirs) if name.startswith("bridge.") and not name.startswith("bridge.sim")}
+    assert ours == set()

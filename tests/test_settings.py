@@ -1,0 +1,347 @@
+"""The settings: where they come from, what is refused and how it is said, and that their documentation is true."""
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from bridge.openai_side import connection
+from bridge.settings import BadSettings, Settings, load
+from tests.helpers import make_settings
+
+ROOT = Path(__file__).parent.parent
+KEY = {"OPENAI_API_KEY": "sk-simulated"}
+NAMES = {each.name for each in dataclasses.fields(Settings)}
+DEFAULTS: dict[str, str | None] = {each.name: each.metadata["default"] for each in dataclasses.fields(Settings)}
+
+
+def problems(**environ: str) -> list[str]:
+    """The lines of the message that these settings are refused with."""
+    with pytest.raises(BadSettings) as refusal:
+        make_settings(**environ)
+    return str(refusal.value).splitlines()
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+# ---- where they come from
+
+def test_only_the_key_is_required() -> None:
+    settings = load(KEY)
+    assert settings.OPENAI_API_KEY == "sk-simulated"
+    assert settings.OPENAI_MODEL == "gpt-realtime-2.1"
+    assert settings.OPENAI_VOICE == "marin"
+    assert settings.OPENAI_REALTIME_URL == "wss://api.openai.com/v1/realtime"
+    assert settings.OPENAI_TRANSCRIPTION_MODEL == "gpt-transcribe"
+    assert settings.PROTECT_GREETING is True
+    assert settings.TIMEZONE == ZoneInfo("UTC")
+    assert (settings.HOST, settings.PORT) == ("0.0.0.0", 5050)
+    assert settings.TWILIO_API_URL == "https://api.twilio.com"
+    assert (settings.WEBHOOK_URL, settings.PUBLIC_URL, settings.NOISE_REDUCTION) == ("", "", "")
+    assert not settings.rest_credentials
+    assert (settings.LOG_LEVEL, settings.LOG_FORMAT) == ("INFO", "text")
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    dotenv = write(tmp_path / ".env", "OPENAI_API_KEY=sk-of-the-file\nOPENAI_VOICE=cedar\nPORT=6000\n")
+    settings = load({"OPENAI_API_KEY": "sk-of-the-environment", "PORT": "7000"}, dotenv)
+    assert settings.OPENAI_API_KEY == "sk-of-the-environment"
+    assert settings.PORT == 7000
+    assert settings.OPENAI_VOICE == "cedar"
+
+
+def test_reading_changes_neither_the_environment_nor_what_it_was_given(tmp_path: Path) -> None:
+    dotenv = write(tmp_path / ".env", "OPENAI_API_KEY=sk-of-the-file\nBRIDGE_TEST=1\n")
+    environ, before = {"OPENAI_VOICE": "cedar"}, dict(os.environ)
+    load(environ, dotenv)
+    assert environ == {"OPENAI_VOICE": "cedar"}
+    assert dict(os.environ) == before
+
+
+def test_a_file_that_is_not_there_is_no_problem(tmp_path: Path) -> None:
+    assert load(KEY, tmp_path / ".env") == load(KEY)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_bytes(b"OPENAI_API_KEY=\xff\xfe")
+    with pytest.raises(BadSettings, match=r"\.env cannot be read"):
+        load({}, dotenv)
+
+
+def test_a_file_may_hold_quotes_dollars_hashes_and_other_peoples_variables(tmp_path: Path) -> None:
+    dotenv = write(tmp_path / ".env", "\n".join([
+        "export OPENAI_API_KEY='sk-a$b${HOME}#c'", 'SYSTEM_MESSAGE="Two\\nlines"', "SOMETHING_ELSE", "PGHOST=db"]))
+    settings = load({}, dotenv)
+    assert settings.OPENAI_API_KEY == "sk-a$b${HOME}#c"
+    assert settings.SYSTEM_MESSAGE == "Two\nlines"
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load(KEY).PORT = 1  # type: ignore[misc]
+
+
+# ---- what an empty variable means
+
+def test_transcription_is_switched_off_by_an_empty_variable() -> None:
+    assert make_settings(OPENAI_TRANSCRIPTION_MODEL="").OPENAI_TRANSCRIPTION_MODEL == ""
+
+
+@pytest.mark.parametrize("name", sorted(NAMES - {"OPENAI_API_KEY", "OPENAI_TRANSCRIPTION_MODEL"}))
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_any_other_empty_variable_means_the_default(name: str, blank: str) -> None:
+    assert make_settings(**{name: blank}) == load(KEY)
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_an_empty_key_is_a_missing_one(blank: str) -> None:
+    [problem] = problems(OPENAI_API_KEY=blank)
+    assert problem.startswith("OPENAI_API_KEY is not set")
+
+
+def test_spaces_around_a_value_do_not_count() -> None:
+    assert make_settings(PORT=" 6000 ").PORT == 6000
+
+
+# ---- what is refused, and how it is said
+
+def test_all_problems_are_reported_at_once_each_with_name_fault_and_example() -> None:
+    with pytest.raises(BadSettings) as refusal:
+        load({"PORT": "eighty", "TIMEZONE": "Berlin", "WEBHOOK_URL": "http://example.com/", "LOG_LEVEL": "loud"})
+    lines = str(refusal.value).splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "OPENAI_API_KEY", "TIMEZONE", "WEBHOOK_URL", "PORT", "LOG_LEVEL"]
+    assert lines[0] == "OPENAI_API_KEY is not set, for example OPENAI_API_KEY=sk-..."
+    assert lines[3] == "PORT must be a whole number from 0 to 65535, for example PORT=5050"
+    assert all("for example " + line.split()[0] + "=" in line for line in lines)
+
+
+@pytest.mark.parametrize(("name", "value", "fault"), [
+    ("OPENAI_API_KEY", "sk-with space", "a key without spaces"),
+    ("OPENAI_API_KEY", "sk-line\nbreak", "a key without spaces"),
+    ("OPENAI_API_KEY", "sk-schlüssel", "a key without spaces"),
+    ("OPENAI_MODEL", "gpt realtime", "a model's name"),
+    ("OPENAI_VOICE", "marin, cedar", "a voice's name"),
+    ("OPENAI_REALTIME_URL", "https://api.openai.com/v1/realtime", "must begin with wss://"),
+    ("OPENAI_REALTIME_URL", "ws://api.openai.com/v1/realtime", "ws:// on this machine only"),
+    ("OPENAI_REALTIME_URL", "api.openai.com", "must begin with wss://"),
+    ("PROTECT_GREETING", "yes", "1 (on) or 0 (off)"),
+    ("NOISE_REDUCTION", "loud", "near_field, far_field"),
+    ("TIMEZONE", "Berlin", "a time zone of the IANA list"),
+    ("TIMEZONE", "../../etc/passwd", "a time zone of the IANA list"),
+    ("TIMEZONE", "Europe", "a time zone of the IANA list"),
+    ("TIMEZONE", "+02:00", "a time zone of the IANA list"),
+    ("WEBHOOK_URL", "http://example.com/meetings", "must begin with https://"),
+    ("WEBHOOK_URL", "https://", "must begin with https://"),
+    ("WEBHOOK_URL", "https://[::1", "is no address"),
+    ("HOST", "0.0.0.0:5050/", "a host name or an address"),
+    ("PORT", "65536", "a whole number from 0 to 65535"),
+    ("PORT", "-1", "a whole number"),
+    ("PORT", "5050.0", "a whole number"),
+    ("PORT", "٣", "a whole number"),
+    ("PORT", "9" * 5000, "a whole number"),
+    ("MAX_CALLS", "0", "a whole number from 1 to"),
+    ("TWILIO_AUTH_TOKEN", "two words", "a token without spaces"),
+    ("TWILIO_ACCOUNT_SID", "SK" + "0" * 32, "AC and 32 hexadecimal digits"),
+    ("TWILIO_API_URL", "https://api.twilio.com/2010-04-01", "must be an origin"),
+    ("LOG_LEVEL", "info", "DEBUG, INFO, WARNING, ERROR"),
+    ("LOG_FORMAT", "xml", "text, json"),
+])
+def test_what_is_wrong_is_said(name: str, value: str, fault: str) -> None:
+    [problem] = [line for line in problems(**{name: value}) if line.startswith(name)]
+    assert fault in problem
+    assert f"for example {name}=" in problem
+
+
+def test_every_example_would_be_accepted() -> None:
+    examples: dict[str, str] = {each.name: each.metadata["example"] for each in dataclasses.fields(Settings)}
+    # This one says where the token stands: one in print would only be copied.
+    assert make_settings(**examples | {"TWILIO_AUTH_TOKEN": "token"})
+
+
+def test_an_account_sid_is_of_no_use_without_its_token() -> None:
+    [problem] = problems(TWILIO_ACCOUNT_SID="AC" + "0" * 32)
+    assert problem.startswith("TWILIO_AUTH_TOKEN must be set")
+    assert make_settings(TWILIO_ACCOUNT_SID="AC" + "0" * 32, TWILIO_AUTH_TOKEN="token").rest_credentials
+
+
+def test_a_token_alone_checks_signatures_and_calls_nobody() -> None:
+    assert not make_settings(TWILIO_AUTH_TOKEN="token").rest_credentials
+
+
+# ---- secrets
+
+SECRETS = {
+    "OPENAI_API_KEY": "sk-very-secret", "TWILIO_AUTH_TOKEN": "token-very-secret",
+    "WEBHOOK_URL": "https://example.com/hook/very-secret",
+}
+
+
+def test_secrets_do_not_show_in_repr_or_str() -> None:
+    settings = make_settings(**SECRETS)
+    assert settings.WEBHOOK_URL == SECRETS["WEBHOOK_URL"]
+    assert "very-secret" not in f"{settings} {settings!r}"
+    assert "OPENAI_VOICE='marin'" in repr(settings)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_that_is_refused_is_not_repeated(name: str) -> None:
+    assert "very-secret" not in "\n".join(problems(**{name: "http://very-secret word@[x"}))
+
+
+# ---- forms of single settings
+
+INTERRUPTIBLE = {"create_response": True, "interrupt_response": True}
+
+
+@pytest.mark.parametrize(("text", "detection"), [
+    ("server_vad", {"type": "server_vad"}),
+    ("server_vad,threshold=0.7", {"type": "server_vad", "threshold": 0.7}),
+    ("server_vad, silence_duration_ms=800  prefix_padding_ms=200",
+     {"type": "server_vad", "silence_duration_ms": 800, "prefix_padding_ms": 200}),
+    ("semantic_vad", {"type": "semantic_vad"}),
+    ("semantic_vad,eagerness=low", {"type": "semantic_vad", "eagerness": "low"}),
+    ("", {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}),
+])
+def test_turn_detection_is_written_in_one_line(text: str, detection: dict[str, Any]) -> None:
+    assert make_settings(TURN_DETECTION=text).TURN_DETECTION == detection | INTERRUPTIBLE
+
+
+@pytest.mark.parametrize(("text", "fault"), [
+    ("none", "must begin with server_vad or semantic_vad"),
+    ("server_vad,threshold=2", "needs threshold from 0 to 1"),
+    ("server_vad,threshold=nan", "needs threshold from 0 to 1"),
+    ("server_vad,threshold", "needs threshold from 0 to 1"),
+    ("server_vad,silence_duration_ms=0.5", "needs silence_duration_ms from 50 to 10000"),
+    ("server_vad,eagerness=low", "has no 'eagerness' for server_vad"),
+    ("server_vad,create_response=0", "has no 'create_response'"),
+    ("semantic_vad,threshold=0.5", "has no 'threshold' for semantic_vad, only eagerness"),
+    ("semantic_vad,eagerness=eager", "low, medium, high, auto"),
+    ('{"type":"server_vad"}', "must begin with"),
+])
+def test_turn_detection_says_what_it_cannot_be(text: str, fault: str) -> None:
+    [problem] = problems(TURN_DETECTION=text)
+    assert fault in problem
+
+
+@pytest.mark.parametrize(("text", "origin"), [
+    ("https://bridge.example.com", "https://bridge.example.com"),
+    ("https://bridge.example.com/", "https://bridge.example.com"),
+    ("https://Bridge.Example.com:443", "https://bridge.example.com"),
+    ("https://bridge.example.com:8443", "https://bridge.example.com:8443"),
+    ("http://localhost:5050", "http://localhost:5050"),
+    ("http://127.0.0.1:5050", "http://127.0.0.1:5050"),
+    ("http://[::1]:5050/", "http://[::1]:5050"),
+])
+def test_the_public_url_is_an_origin(text: str, origin: str) -> None:
+    assert make_settings(PUBLIC_URL=text).PUBLIC_URL == origin
+
+
+@pytest.mark.parametrize("text", [
+    "http://bridge.example.com", "http://localhost.example.com", "wss://bridge.example.com", "bridge.example.com",
+    "https://bridge.example.com/incoming-call", "https://bridge.example.com?x=1", "https://bridge.example.com#x",
+    "https://user@bridge.example.com", "https://:443", "https://bridge.example.com:99999", "//bridge.example.com",
+])
+def test_the_public_url_is_nothing_else(text: str) -> None:
+    [problem] = problems(PUBLIC_URL=text)
+    assert problem.endswith("for example PUBLIC_URL=https://bridge.example.com")
+
+
+@pytest.mark.parametrize("text", [
+    "wss://api.openai.com/v1/realtime", "ws://127.0.0.1:8080/v1/realtime", "ws://localhost/v1/realtime",
+])
+def test_the_model_may_stand_on_this_machine(text: str) -> None:
+    assert make_settings(OPENAI_REALTIME_URL=text).OPENAI_REALTIME_URL == text
+
+
+def test_the_model_is_appended_to_its_address() -> None:
+    settings = make_settings(OPENAI_MODEL="gpt-x", OPENAI_REALTIME_URL="wss://example.com/v1/realtime?region=eu")
+    assert str(connection.address(settings)) == "wss://example.com/v1/realtime?region=eu&model=gpt-x"
+    assert connection.headers(settings) == {"Authorization": "Bearer sk-simulated"}
+
+
+def test_azure_takes_its_key_in_a_header_of_its_own() -> None:
+    settings = make_settings(
+        OPENAI_REALTIME_URL="wss://dental.openai.azure.com/openai/v1/realtime", OPENAI_MODEL="my-deployment")
+    assert str(connection.address(settings)) == (
+        "wss://dental.openai.azure.com/openai/v1/realtime?model=my-deployment")
+    assert connection.headers(settings) == {"api-key": "sk-simulated"}
+
+
+def test_a_host_that_only_looks_like_azure_is_none() -> None:
+    settings = make_settings(OPENAI_REALTIME_URL="wss://azure.com.example.com/v1/realtime")
+    assert "api-key" not in connection.headers(settings)
+
+
+# ---- the documentation
+
+def example_lines() -> list[tuple[bool, str, str]]:
+    """`.env.example`: whether it is in force, the name, the value."""
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    return [(not off, name, value) for off, name, value in re.findall(r"^(#?)([A-Z][A-Z_]+)=(.*)$", text, re.M)]
+
+
+def readme_table() -> dict[str, str]:
+    """The README's settings: name and default, as they are printed."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, heading, rest = text.partition("\n| Setting | Default | What it is for |\n")
+    assert heading, "the README has no table of settings"
+    table, _, _ = rest.partition("\n\n")
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| .*\w.* \|$", table, re.M)
+    assert len(rows) == len(table.strip().splitlines()) - 1
+    assert len(rows) == len(dict(rows))
+    return dict(rows)
+
+
+def printed(default: str | None) -> str:
+    return "required" if default is None else f"`{default}`" if default else "empty"
+
+
+def test_the_readme_lists_every_setting_with_its_default() -> None:
+    assert readme_table() == {name: printed(default) for name, default in DEFAULTS.items()}
+
+
+def test_the_example_file_lists_every_setting_with_its_default_once() -> None:
+    lines = example_lines()
+    assert len(lines) == len(NAMES)
+    assert {name: value for _, name, value in lines} == {name: default or "" for name, default in DEFAULTS.items()}
+
+
+def test_in_the_example_file_only_the_key_is_in_force_and_it_comes_first() -> None:
+    lines = example_lines()
+    assert [name for in_force, name, _ in lines if in_force] == ["OPENAI_API_KEY"]
+    assert lines[0][1] == "OPENAI_API_KEY"
+
+
+def test_every_setting_in_the_example_file_has_a_line_that_explains_it() -> None:
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    for before, line in zip(lines, lines[1:]):
+        if re.match(r"#?[A-Z][A-Z_]+=", line):
+            assert re.match(r"# \w.*\.", before) or "https://" in before, line
+
+
+def test_the_example_file_with_a_key_filled_in_works(tmp_path: Path) -> None:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    dotenv = write(tmp_path / ".env", text.replace("OPENAI_API_KEY=", "OPENAI_API_KEY=sk-simulated", 1))
+    assert load({}, dotenv) == load(KEY)
+
+
+def test_the_example_file_as_it_is_misses_only_the_key(tmp_path: Path) -> None:
+    dotenv = write(tmp_path / ".env", (ROOT / ".env.example").read_text(encoding="utf-8"))
+    with pytest.raises(BadSettings) as refusal:
+        load({}, dotenv)
+    assert str(refusal.value) == "OPENAI_API_KEY is not set, for example OPENAI_API_KEY=sk-..."
+
+
+def test_every_line_of_the_example_file_may_be_uncommented(tmp_path: Path) -> None:
+    text = re.sub(r"^#(?=[A-Z])", "", (ROOT / ".env.example").read_text(encoding="utf-8"), flags=re.M)
+    dotenv = write(tmp_path / ".env", text.replace("OPENAI_API_KEY=", "OPENAI_API_KEY=sk-simulated", 1))
+    assert load({}, dotenv) == load(KEY)
