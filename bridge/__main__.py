@@ -87,7 +87,7 @@ def play(wav: Path, *, fast: bool) -> int:
     try:
         wav.open("ab").close()                       # now rather than after the call
     except OSError as error:
-        print(f"The recording {wav} cannot be written: {error.strerror}. Name another file with --wav.", file=sys.stderr)
+        print(f"{wav} cannot be written: {error.strerror}. Name another file with --wav.", file=sys.stderr)
         return 1
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:

@@ -1,7 +1,9 @@
 """A newcomer hears a whole call, without any account."""
 
 import io
+import logging
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,14 @@ import pytest
 from bridge.__main__ import main
 from bridge.sim import demo
 from bridge.sim.speech import load_clip
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 def test_the_demo_plays_a_whole_call_and_keeps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,11 +101,11 @@ class Narrator:
                 self.say("model", f"REFUSES: {detail['code']}: {detail['message']}")
 
 
-async def run(wav: Path, *, fast: bool, out: TextIO = sys.stdout) -> int:
+async def run(wav: Path, *, fast: bool, out: TextIO | None = None) -> int:
     """Plays the call and writes the WAV; 0 when everything went as it should, else 1."""
     log.set_up("WARNING", "text")
     clock = Clock(FAST if fast else 1)
-    narrator = Narrator(clock, out)
+    narrator = Narrator(clock, out or sys.stdout)
     meetings: list[dict[str, str]] = []
     token = secrets.token_hex(16)
     async with AsyncExitStack() as stack:
