@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.call.dialogue import (
-    ANSWER_MS, BEGIN_MS, TAIL_MS, Dialogue, HangUp, Plan, RunFunction, Step, ToCaller, ToModel,
+    ANSWER_MS, BEGIN_MS, FILLER_MS, TAIL_MS, Dialogue, HangUp, Plan, RunFunction, Step, ToCaller, ToModel,
 )
 from bridge.openai_side import realtime
 from bridge.twilio_side import media_streams
@@ -291,7 +291,7 @@ def test_a_response_the_caller_overtook_is_cancelled_when_it_begins(greeted: Tal
 def test_one_response_is_asked_for_after_all_functions_of_a_batch(greeted: Talk) -> None:
     greeted.begins("r")
     greeted.calls("r", "schedule_meeting", "one")
-    assert greeted.steps == [RunFunction("one", "schedule_meeting", "{}")]
+    assert greeted.steps == [RunFunction("one", "schedule_meeting", "{}", turn=0)]
     greeted.calls("r", "schedule_meeting", "two")
     greeted.returns("one")
     greeted.done("r")
@@ -379,6 +379,51 @@ def test_a_request_that_is_refused_outright_is_not_repeated(greeted: Talk) -> No
     greeted.returns()
     greeted.model(type="error", error={"code": "invalid_value", "event_id": greeted.requests[-1]})
     assert len(greeted.requests) == 2
+
+
+def test_a_function_that_takes_its_time_is_bridged_by_one_word(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "schedule_meeting")
+    greeted.done("r")
+    assert greeted.dialogue.deadline == FILLER_MS
+    greeted.time_passes()
+    filler = greeted.requests[-1]
+    assert filler.startswith("filler")
+    greeted.begins("filler", filler)
+    greeted.speaks("filler")
+    greeted.done("filler")
+    greeted.marks_return()
+    assert greeted.dialogue.deadline is None
+    greeted.returns()
+    assert greeted.requests[-1].startswith("answer")
+
+
+def test_no_filler_is_spoken_over_what_the_caller_still_hears(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.speaks("r")
+    greeted.calls("r", "schedule_meeting")
+    greeted.done("r")
+    assert greeted.dialogue.deadline is None
+    greeted.now = 500.0
+    greeted.marks_return()
+    assert greeted.dialogue.deadline == 500 + FILLER_MS
+
+
+def test_a_fast_function_needs_no_filler(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "schedule_meeting")
+    greeted.done("r")
+    greeted.returns()
+    assert greeted.dialogue.deadline is None
+
+
+def test_no_filler_is_spoken_over_a_caller_who_speaks(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "schedule_meeting")
+    greeted.done("r")
+    greeted.caller_speaks()
+    greeted.time_passes()
+    assert greeted.requests == ["greeting_1"]
 
 
 # ---- the end

@@ -9,13 +9,14 @@ The line opens when the model's session is ready and the phone has started. Then
    cleared, each item is cut at what was heard of it, and what still comes of that response is dropped.
 4. A response is asked for only when none is active, none is on its way and no function is still running:
    one for a batch. One that the server starts by itself and that sees the outputs takes its place.
-5. `end_call` ends the call after its goodbye was heard, unless the caller speaks first.
+5. A function that takes longer than FILLER_MS is bridged by a word to the caller.
+6. `end_call` ends the call after its goodbye was heard, unless the caller speaks first.
 """
 
 import logging
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from bridge.call.playback import Playback
 from bridge.openai_side import realtime
@@ -37,7 +38,13 @@ TAIL_MS = 300
 #: How long the server may take to answer a caller's turn by itself before a response that is owed is asked for, ms.
 ANSWER_MS = 3_000
 
+#: How long a caller waits for a function without a word, ms.
+FILLER_MS = 1_000
+
+Bound = Literal["greeting", "goodbye", "answer", "filler"]
+
 END_CALL = "end_call"
+FILLER = "Tell the caller in a few words, in the language of the call, that you need a moment. Say nothing else."
 FAREWELL = "Say goodbye to the caller in one short sentence, in the language of the call. Say nothing else."
 
 
@@ -58,6 +65,7 @@ class RunFunction:
     call_id: str
     name: str
     arguments: str
+    turn: int                    # of the caller's: how many there had been
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,6 @@ class Dialogue:
 
     def __init__(self, plan: Plan) -> None:
         self.figures = Figures()
-        self.deadline: float | None = None           # `time_passed` wants to be called then, ms
         self._plan = plan
         self._playback = Playback()
         self._stream = ""
@@ -126,6 +133,8 @@ class Dialogue:
         self._unseen: set[str] = set()               # outputs that the server has not yet acknowledged
         self._owed = False                           # outputs that no response has seen
         self._goodbye: _Goodbye | None = None
+        self._filled = False                         # the caller was told that this takes a moment
+        self._bounds: dict[Bound, float] = {}        # what must have happened by when, ms
 
     # ---- the two sides are there
 
@@ -144,7 +153,7 @@ class Dialogue:
         if not self._plan.protect_greeting:
             return [greet, *self._release()]
         self._greeting = self._requested
-        self.deadline = now + BEGIN_MS
+        self._bounds["greeting"] = now + BEGIN_MS
         return [greet]
 
     def _release(self) -> list[Step]:
@@ -187,12 +196,14 @@ class Dialogue:
             return self._listen()
         if self._goodbye and self._goodbye.said and not self._goodbye.heard:
             self._goodbye.heard = True
-            self.deadline = now + TAIL_MS
+            self._bounds["goodbye"] = now + TAIL_MS
+        self._expect_filler(now)
         return []
 
     def _listen(self) -> list[Step]:
         """The protected greeting is over: the caller is heard, first what was said meanwhile."""
-        self._greeting, self.deadline = None, None
+        self._greeting = None
+        self._bounds.pop("greeting", None)
         return [ToModel(realtime.listen(self._plan.turn_detection)), *self._release()]
 
     # ---- events of the model
@@ -207,7 +218,7 @@ class Dialogue:
                 self.figures.turns += 1
                 self._speaking, self._answering = False, True
                 if self._owed:
-                    self.deadline = now + ANSWER_MS
+                    self._bounds["answer"] = now + ANSWER_MS
                 return []
             case realtime.ResponseCreated(response=response):
                 return self._response_created(response)
@@ -234,7 +245,7 @@ class Dialogue:
         self._active_spoke = True
         before, after = self._playback.sending(event.item_id, event.size, self._phone_ms)
         if self._greeting or self._goodbye:
-            self.deadline = now + self.unheard_ms + OVERRUN_MS
+            self._bounds["greeting" if self._greeting else "goodbye"] = now + self.unheard_ms + OVERRUN_MS
         steps: list[Step] = [
             ToCaller(media_streams.media(self._stream, event.delta)),
             ToCaller(media_streams.mark(self._stream, after)),
@@ -259,8 +270,8 @@ class Dialogue:
     def _barge_in(self) -> list[Step]:
         self._speaking, self._answering = True, False
         self._unwanted = self._requested is not None
-        if self._goodbye:
-            self._goodbye, self.deadline = None, None
+        self._goodbye = None
+        self._bounds.pop("goodbye", None)
         if self._active:
             self._drop(self._active)
         if self._playback.finished:
@@ -301,6 +312,7 @@ class Dialogue:
             return self._heard(now) if self._playback.finished else []
         if self._goodbye and not self._goodbye.said and not self._running and not self._owed:
             return self._farewell(self._goodbye, response.id, now)
+        self._expect_filler(now)
         return self._answer()
 
     # ---- responses
@@ -342,15 +354,18 @@ class Dialogue:
         if item.name == END_CALL:
             return self._end_call(response_id, item.call_id, now)
         self._running.add(item.call_id)
-        return [RunFunction(item.call_id, item.name, item.arguments)]
+        self._filled = False
+        return [RunFunction(item.call_id, item.name, item.arguments, self.figures.turns)]
 
     def function_returned(self, call_id: str, output: dict[str, Any], now: float) -> list[Step]:
         """A function's answer, for the model to speak about."""
         self._running.discard(call_id)
+        if not self._running:
+            self._bounds.pop("filler", None)
         self._unseen.add(call_id)
         self._owed = True
         if self._goodbye:
-            self.deadline = now + BEGIN_MS           # first the caller hears what came of it
+            self._bounds["goodbye"] = now + BEGIN_MS     # first the caller hears what came of it
         return [ToModel(realtime.function_output(call_id, output)), *self._answer()]
 
     # ---- the end
@@ -360,25 +375,50 @@ class Dialogue:
             output = {"status": "cancelled", "reason": "The caller is speaking: the call goes on."}
             return self.function_returned(call_id, output, now)
         self._goodbye = _Goodbye(response_id)
-        self.deadline = now + BEGIN_MS + self.unheard_ms
+        self._bounds["goodbye"] = now + BEGIN_MS + self.unheard_ms
         output = {"status": "ending", "note": "The call ends when your goodbye was heard, unless the caller speaks."}
         return [ToModel(realtime.function_output(call_id, output))]
 
     def _farewell(self, goodbye: _Goodbye, response_id: str, now: float) -> list[Step]:
         """A response is done while the call is ending: either it said goodbye, or one that does is asked for."""
         if not self._active_spoke and response_id == goodbye.response_id:
-            self.deadline = now + BEGIN_MS
+            self._bounds["goodbye"] = now + BEGIN_MS
             return [self._request("farewell", FAREWELL)]
         goodbye.said = True
         return self._heard(now) if self._playback.finished else []
 
+    # ---- time
+
+    @property
+    def deadline(self) -> float | None:
+        """When `time_passed` wants to be called, ms."""
+        return min(self._bounds.values()) if self._bounds else None
+
     def time_passed(self, now: float) -> list[Step]:
-        """`deadline` has come."""
-        self.deadline = None
-        if self._greeting:
-            log.warning("the greeting was not heard to its end in time: the line is opened")
-            return self._listen()
-        if self._goodbye:
-            return [HangUp("assistant ended")]
-        self._answering = False
-        return self._answer()
+        """`deadline` has come: what was awaited has not happened in time."""
+        if not self._bounds:
+            return []
+        bound = min(self._bounds, key=self._bounds.__getitem__)
+        del self._bounds[bound]
+        match bound:
+            case "greeting":
+                log.warning("the greeting was not heard to its end in time: the line is opened")
+                return self._listen()
+            case "goodbye":
+                return [HangUp("assistant ended")]
+            case "answer":
+                self._answering = False
+                return self._answer()
+            case "filler":
+                return self._fill()
+
+    def _expect_filler(self, now: float) -> None:
+        """The caller hears nothing, and a function is still running."""
+        if self._running and not self._filled and not self._active and self._playback.finished:
+            self._bounds["filler"] = now + FILLER_MS
+
+    def _fill(self) -> list[Step]:
+        if not self._running or self._active or self._requested or self._speaking or self._answering:
+            return []
+        self._filled = True
+        return [self._request("filler", FILLER)]

@@ -185,6 +185,7 @@ class CallSession:
             deadline / 1000, lambda: self._spawn(self._time_passed()))
 
     async def _time_passed(self) -> None:
+        self._alarm_at = None
         await self._carry_out(self._dialogue.time_passed(self._now()))
 
     async def _run_function(self, step: RunFunction) -> None:
