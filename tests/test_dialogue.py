@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from bridge.call.dialogue import (
-    ANSWER_MS, BEGIN_MS, FILLER_MS, TAIL_MS, Dialogue, HangUp, Plan, RunFunction, Step, ToCaller, ToModel,
+    ANSWER_MS, BEGIN_MS, FILLER_MS, REQUEST_MS, RETRIES, TAIL_MS,
+    Dialogue, HangUp, Plan, RunFunction, Step, ToCaller, ToModel,
 )
 from bridge.openai_side import realtime
 from bridge.twilio_side import media_streams
@@ -162,32 +163,76 @@ def test_a_protected_greeting_heard_before_its_response_is_done_is_over_when_it_
     assert talk.sent("session.update")
 
 
-@pytest.mark.parametrize("speaks", [False, True])
-def test_a_greeting_that_never_ends_is_bounded(speaks: bool) -> None:
+def test_a_greeting_that_never_ends_is_bounded() -> None:
     talk = Talk(protect=True).open()
-    if speaks:
-        talk.begins("greeting", "greeting_1")
-        talk.speaks("greeting")
+    talk.begins("greeting", "greeting_1")
+    talk.speaks("greeting")
     talk.frame("AAAA")
     talk.time_passes()
     assert talk.now <= BEGIN_MS
     assert talk.sent("session.update") and talk.sent("input_audio_buffer.append")
 
 
-@pytest.mark.parametrize("refusal", [
-    {"type": "invalid_request_error", "code": "invalid_value", "event_id": "greeting_1"},
-])
-def test_a_greeting_that_is_refused_opens_the_line(refusal: dict[str, str]) -> None:
+def test_a_model_that_does_not_begin_to_greet_is_asked_again_and_then_given_up() -> None:
     talk = Talk(protect=True).open()
-    talk.model(type="error", error=refusal)
-    assert talk.sent("session.update")
+    for _ in range(2 * RETRIES + 1):
+        assert not isinstance(talk.steps[-1:], HangUp)
+        talk.time_passes()
+    assert talk.steps == [HangUp("model failed")]
+    assert [request.partition("_")[0] for request in talk.requests] == ["greeting"] * (1 + RETRIES)
 
 
-def test_a_greeting_that_failed_opens_the_line() -> None:
+def test_a_greeting_that_failed_is_spoken_at_the_second_attempt_and_stays_protected() -> None:
+    talk = Talk(protect=True).open()
+    talk.frame("AAAA")
+    talk.begins("first", "greeting_1")
+    talk.done("first", "failed")
+    talk.time_passes()
+    assert talk.requests == ["greeting_1", "greeting_2"] and not talk.sent("session.update")
+    talk.begins("second", "greeting_2")
+    talk.speaks("second")
+    talk.done("second")
+    talk.marks_return()
+    assert talk.sent("session.update") and talk.sent("input_audio_buffer.append")
+
+
+def test_a_greeting_that_is_refused_again_and_again_is_given_up() -> None:
+    talk = Talk(protect=True).open()
+    for _ in range(RETRIES + 1):
+        talk.model(type="error", error={"code": "rate_limit_exceeded", "event_id": talk.requests[-1]})
+        if not talk.steps:
+            talk.time_passes()
+    assert talk.steps == [HangUp("model failed")]
+
+
+# ---- listening
+
+@pytest.fixture
+def listening() -> Talk:
+    """The protected greeting has just been heard, and the server was asked to listen."""
     talk = Talk(protect=True).open()
     talk.begins("greeting", "greeting_1")
-    talk.done("greeting", "failed")
-    assert talk.sent("session.update")
+    talk.speaks("greeting")
+    talk.done("greeting")
+    talk.marks_return()
+    return talk
+
+
+def test_a_server_that_refuses_to_listen_does_not_make_a_deaf_call(listening: Talk) -> None:
+    listening.model(type="error", error={"code": "invalid_value", "event_id": "listen"})
+    assert listening.steps == [HangUp("model refused")]
+
+
+def test_a_server_that_never_says_it_listens_does_not_make_a_deaf_call(listening: Talk) -> None:
+    listening.time_passes()
+    assert listening.steps == [HangUp("model refused")]
+
+
+def test_a_server_that_says_it_listens_is_taken_at_its_word(listening: Talk) -> None:
+    pcmu = {"format": {"type": "audio/pcmu"}}
+    listening.model(type="session.updated", session={"audio": {
+        "input": {**pcmu, "turn_detection": {"type": "server_vad"}}, "output": pcmu}})
+    assert listening.steps == [] and listening.dialogue.deadline is None
 
 
 # ---- audio
@@ -372,13 +417,64 @@ def test_a_turn_the_server_could_not_answer_for_a_response_in_its_way_is_answere
     assert len(greeted.requests) == 2
 
 
-def test_a_request_that_is_refused_outright_is_not_repeated(greeted: Talk) -> None:
+def test_an_answer_that_fails_is_asked_for_again_and_then_given_up(greeted: Talk) -> None:
+    for attempt in range(RETRIES + 1):
+        greeted.begins(f"r{attempt}", greeted.requests[-1] if attempt else None)
+        greeted.done(f"r{attempt}", "failed")
+        if not greeted.steps:
+            greeted.time_passes()
+    assert greeted.steps == [HangUp("model failed")]
+    assert len(greeted.requests) == 1 + RETRIES
+
+
+def test_an_answer_that_is_given_at_last_forgets_the_failures(greeted: Talk) -> None:
+    for round_ in range(RETRIES + 2):
+        greeted.begins(f"bad{round_}")
+        greeted.done(f"bad{round_}", "failed")
+        greeted.time_passes()
+        greeted.begins(f"good{round_}", greeted.requests[-1])
+        greeted.speaks(f"good{round_}", f"item{round_}")
+        greeted.done(f"good{round_}")
+    assert not any(isinstance(step, HangUp) for step in greeted.steps)
+
+
+def test_a_failed_answer_is_out_of_date_when_the_caller_speaks(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.done("r", "failed")
+    greeted.caller_speaks()
+    assert greeted.dialogue.deadline is None
+
+
+def test_a_request_without_any_reply_is_made_again(greeted: Talk) -> None:
     greeted.begins("r")
     greeted.calls("r", "schedule_meeting")
     greeted.done("r")
     greeted.returns()
-    greeted.model(type="error", error={"code": "invalid_value", "event_id": greeted.requests[-1]})
-    assert len(greeted.requests) == 2
+    greeted.time_passes()
+    greeted.time_passes()
+    assert [request.partition("_")[0] for request in greeted.requests] == ["greeting", "answer", "answer"]
+
+
+def test_what_returns_while_the_server_is_about_to_answer_is_spoken_about(greeted: Talk) -> None:
+    greeted.begins("r")
+    greeted.calls("r", "schedule_meeting")
+    greeted.done("r")
+    greeted.caller_speaks()
+    greeted.caller_stops()
+    greeted.returns()
+    greeted.time_passes()
+    assert greeted.requests[-1].startswith("answer")
+
+
+def test_a_bound_that_was_put_off_just_before_its_time_does_not_fire() -> None:
+    talk = Talk(protect=True).open()
+    talk.begins("greeting", "greeting_1")
+    due = talk.dialogue.deadline
+    assert due is not None
+    talk.now = due - 1
+    talk.speaks("greeting")
+    talk.take(talk.dialogue.time_passed(due))
+    assert talk.steps == []
 
 
 def test_a_function_that_takes_its_time_is_bridged_by_one_word(greeted: Talk) -> None:
@@ -414,7 +510,7 @@ def test_a_fast_function_needs_no_filler(greeted: Talk) -> None:
     greeted.calls("r", "schedule_meeting")
     greeted.done("r")
     greeted.returns()
-    assert greeted.dialogue.deadline is None
+    assert greeted.dialogue.deadline == REQUEST_MS
 
 
 def test_no_filler_is_spoken_over_a_caller_who_speaks(greeted: Talk) -> None:

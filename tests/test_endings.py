@@ -21,7 +21,7 @@ from bridge.sim.phone import PhoneError
 from bridge.sim.realtime import Faults, Line, Turn
 from bridge.sim.speech import SILENCE
 from bridge.twilio_side.twiml import APOLOGY
-from tests.office import line, office, speech
+from tests.office import GREETING, line, office, speech
 
 
 def closing_line(caplog: pytest.LogCaptureFixture) -> str:
@@ -206,6 +206,41 @@ async def a_phone_that_reads_nothing(origin: str) -> tuple[asyncio.StreamReader,
 def frame_of(audio: bytes) -> str:
     return json.dumps({"event": "media", "media": {
         "track": "inbound", "timestamp": "1", "payload": base64.b64encode(audio).decode()}})
+
+
+async def test_a_model_that_never_answers_the_close_is_let_go_of(caplog: pytest.LogCaptureFixture) -> None:
+    async with office(faults=Faults(stop_reading=True)) as world:
+        world.errors_expected = ["insufficient_quota"]
+        call = await world.phone.dial()
+        await (await world.model.until_session()).until_sent("session.updated")
+        world.session.error("insufficient_quota", "You exceeded your current quota.")
+        await call.until_over()
+        assert call.played == apology()
+    assert "model refused" in closing_line(caplog)
+
+
+async def test_a_greeting_that_fails_once_is_spoken_all_the_same() -> None:
+    async with office(faults=Faults(fail_responses=1)) as world:
+        call = await world.greeted()
+        assert call.played == GREETING.output[0].audio   # type: ignore[union-attr]
+
+
+async def test_a_model_that_fails_again_and_again_is_apologised_for(caplog: pytest.LogCaptureFixture) -> None:
+    async with office(faults=Faults(fail_responses=9)) as world:
+        call = await world.phone.dial()
+        await call.until_over()
+        assert call.played == apology()
+    assert "model failed" in closing_line(caplog)
+
+
+async def test_a_server_that_stops_during_an_apology_does_not_wait_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    async with office(faults=Faults(refuse_status=401), clock_speed=1) as world:
+        call = await world.phone.dial()
+        await call.until_speaking()
+        await world.app.shutdown()
+        await call.until_over()
+        assert len(call.played) < len(apology()) / 2
+    assert "model unreachable" in closing_line(caplog)
 
 
 async def test_a_fault_of_our_own_is_logged_and_apologised_for(

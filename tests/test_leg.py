@@ -42,6 +42,18 @@ async def test_messages_of_several_tasks_arrive_in_the_order_they_were_sent() ->
         assert arrived == large
 
 
+async def test_messages_sent_together_stay_together() -> None:
+    async with connected() as (leg, peer):
+        batch = [bytes([65 + number]) * 400_000 for number in range(20)]
+        sending = asyncio.ensure_future(leg.send(*batch))
+        await asyncio.sleep(0)
+        assert not sending.done()
+        await leg.send(b"live")
+        arrived = [(await peer.receive(timeout=20)).data.encode() for _ in range(21)]
+        await sending
+        assert arrived == [*batch, b"live"]
+
+
 async def test_a_task_does_not_wait_behind_another_that_does() -> None:
     async with connected() as (leg, peer):
         first = asyncio.ensure_future(leg.send(b"x" * 20_000_000))

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from openai.types.realtime import RealtimeServerEvent
 
-from bridge.meetings.tools import END_CALL, SCHEDULE_MEETING
+from bridge.meetings.declarations import CANCEL, CHECK, END_CALL, RESCHEDULE, SCHEDULE
 from bridge.openai_side import realtime
 from bridge.openai_side.realtime import AudioDelta, Malformed, parse
 from tests.helpers import make_settings
@@ -20,13 +20,13 @@ VAD = make_settings().TURN_DETECTION
 
 def setup(**changed: Any) -> bytes:
     return realtime.session_setup(**{
-        "instructions": "You sell boats.", "voice": "marin", "tools": [SCHEDULE_MEETING, END_CALL],
+        "instructions": "You sell boats.", "voice": "marin", "tools": [SCHEDULE, RESCHEDULE, CANCEL, CHECK, END_CALL],
         "turn_detection": VAD, "transcription_model": "gpt-transcribe", "noise_reduction": "near_field"} | changed)
 
 
 WRITTEN = {
     "append": realtime.append("//79"),
-    "session_update": realtime.session_update({"instructions": "You sell boats."}),
+    "session_update": realtime.session_update("mine", {"instructions": "You sell boats."}),
     "session_setup": setup(),
     "listen": realtime.listen(VAD),
     "create_response": realtime.create_response("answer_1"),

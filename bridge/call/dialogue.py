@@ -8,7 +8,8 @@ The line opens when the model's session is ready and the phone has started. Then
 3. When the caller speaks the server cancels the response under way by itself. Here the phone's queue is
    cleared, each item is cut at what was heard of it, and what still comes of that response is dropped.
 4. A response is asked for only when none is active, none is on its way and no function is still running:
-   one for a batch. One that the server starts by itself and that sees the outputs takes its place.
+   one for a batch. One that the server starts by itself and that sees the outputs takes its place. One that fails
+   is asked for again, RETRIES times; then the call ends, for the caller must not wait in silence.
 5. A function that takes longer than FILLER_MS is bridged by a word to the caller.
 6. `end_call` ends the call after its goodbye was heard, unless the caller speaks first.
 """
@@ -16,7 +17,7 @@ The line opens when the model's session is ready and the phone has started. Then
 import logging
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, NamedTuple, assert_never
 
 from bridge.call.playback import Playback
 from bridge.openai_side import realtime
@@ -37,11 +38,17 @@ OVERRUN_MS = 3_000
 TAIL_MS = 300
 #: How long the server may take to answer a caller's turn by itself before a response that is owed is asked for, ms.
 ANSWER_MS = 3_000
-
 #: How long a caller waits for a function without a word, ms.
 FILLER_MS = 1_000
+#: How long the server may take to confirm what was asked of it, ms: a response, or to listen to the caller.
+REQUEST_MS = 5_000
+#: A timer may fire this much early, ms.
+TIMER_MS = 1
+#: How often in a row a failed response is asked for again, and the pause before that, ms, longer each time.
+RETRIES = 2
+RETRY_MS = 500
 
-Bound = Literal["greeting", "goodbye", "answer", "filler"]
+Bound = Literal["greeting", "goodbye", "answer", "filler", "request", "retry", "listen"]
 
 END_CALL = "end_call"
 FILLER = "Tell the caller in a few words, in the language of the call, that you need a moment. Say nothing else."
@@ -70,7 +77,7 @@ class RunFunction:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """The call is over; `reason` is one of `Ending`'s in session.py."""
+    """The call is over; `reason` is one of those at the top of session.py."""
 
     reason: str
 
@@ -96,6 +103,16 @@ class Figures:
     first_audio_ms: float | None = None      # from the stream's start to the first audio for the caller
 
 
+class Wish(NamedTuple):
+    """A response that is wanted: what for, and the instructions that take the place of the session's."""
+
+    purpose: Literal["greeting", "answer", "filler", "farewell"]
+    instructions: str | None = None
+
+
+ANSWER = Wish("answer")
+
+
 @dataclass(slots=True)
 class _Goodbye:
     """The assistant wants to end the call: after `response_id`, or after a farewell asked for since."""
@@ -118,13 +135,18 @@ class Dialogue:
         self._model_ready = False
         kept = KEPT_FRAMES_GREETING if plan.protect_greeting else KEPT_FRAMES
         self._kept: deque[str] | None = deque(maxlen=kept)             # None: the caller is heard live
-        self._greeting: str | None = None            # the request of a protected greeting not heard to its end
+        self._now = 0.0                              # of the event that is being looked at, ms
+        self._greeting = False                       # a protected greeting was not heard to its end
         self._greeted = False                        # its response is complete
         self._requests = 0
-        self._requested: str | None = None           # a response.create without its response.created
+        self._requested: str | None = None           # a response.create without its response.created,
+        self._wanted = ANSWER                        # ... and what for
         self._unwanted = False                       # ... which the caller's speech overtook
         self._active: str | None = None              # the response under way
+        self._active_wish = ANSWER
         self._active_spoke = False
+        self._failures = 0                           # in a row
+        self._again = ANSWER                         # what is asked for again when "retry" has come
         self._dropped: list[str] = []                # responses that the caller cut
         self._settled: list[str] = []                # their items, truncated or deleted
         self._speaking = False                       # the caller, as the server hears it
@@ -140,21 +162,20 @@ class Dialogue:
 
     def started(self, stream_sid: str, now: float) -> list[Step]:
         """The phone's stream has begun."""
-        self._stream, self._started_at = stream_sid, now
-        return self._open(now) if self._model_ready else []
+        self._now = self._started_at = now
+        self._stream = stream_sid
+        return self._open() if self._model_ready else []
 
     def model_ready(self, now: float) -> list[Step]:
         """The model's session is set up, and its echo was right."""
+        self._now = now
         self._model_ready = True
-        return self._open(now) if self._stream else []
+        return self._open() if self._stream else []
 
-    def _open(self, now: float) -> list[Step]:
-        greet = self._request("greeting", self._plan.greeting)
-        if not self._plan.protect_greeting:
-            return [greet, *self._release()]
-        self._greeting = self._requested
-        self._bounds["greeting"] = now + BEGIN_MS
-        return [greet]
+    def _open(self) -> list[Step]:
+        self._greeting = self._plan.protect_greeting
+        greet = self._request(Wish("greeting", self._plan.greeting))
+        return [greet] if self._greeting else [greet, *self._release()]
 
     def _release(self) -> list[Step]:
         """The caller's kept audio, in order; from here on it is live."""
@@ -169,12 +190,13 @@ class Dialogue:
     # ---- events of the phone
 
     def from_caller(self, event: media_streams.Event, now: float) -> list[Step]:
+        self._now = now
         match event:
             case media_streams.Media(media=frame):
                 return self._caller_audio(frame)
             case media_streams.Mark(mark=mark):
                 self._playback.returned(mark.name, self._phone_ms)
-                return self._heard(now) if self._playback.finished else []
+                return self._heard() if self._playback.finished else []
             case media_streams.Stop():
                 return [HangUp("caller hung up")]
             case media_streams.Connected() | media_streams.Start():
@@ -190,28 +212,30 @@ class Dialogue:
         self._kept.append(frame.payload)
         return []
 
-    def _heard(self, now: float) -> list[Step]:
+    def _heard(self) -> list[Step]:
         """The caller has heard all that was sent."""
         if self._greeting and self._greeted:
             return self._listen()
         if self._goodbye and self._goodbye.said and not self._goodbye.heard:
             self._goodbye.heard = True
-            self._bounds["goodbye"] = now + TAIL_MS
-        self._expect_filler(now)
+            self._bounds["goodbye"] = self._now + TAIL_MS
+        self._expect_filler()
         return []
 
     def _listen(self) -> list[Step]:
         """The protected greeting is over: the caller is heard, first what was said meanwhile."""
-        self._greeting = None
+        self._greeting = False
         self._bounds.pop("greeting", None)
+        self._bounds["listen"] = self._now + REQUEST_MS
         return [ToModel(realtime.listen(self._plan.turn_detection)), *self._release()]
 
     # ---- events of the model
 
     def from_model(self, event: realtime.Event, now: float) -> list[Step]:
+        self._now = now
         match event:
             case realtime.AudioDelta():
-                return self._reply_audio(event, now)
+                return self._reply_audio(event)
             case realtime.SpeechStarted():
                 return self._barge_in()
             case realtime.SpeechStopped():
@@ -223,29 +247,34 @@ class Dialogue:
             case realtime.ResponseCreated(response=response):
                 return self._response_created(response)
             case realtime.ResponseDone(response=response):
-                return self._response_done(response, now)
+                return self._response_done(response)
             case realtime.OutputItemDone(item=item):
-                return self._item_done(event.response_id, item, now)
+                return self._item_done(event.response_id, item)
             case realtime.ItemAdded(item=item):
                 self._unseen.discard(item.call_id)
                 return []
             case realtime.Error(error=error):
                 return self._error(error)
             case realtime.SessionUpdated(session=session):
-                return [] if session.speaks_pcmu() else [HangUp("wrong audio format")]
+                return self._session_updated(session)
             case realtime.SessionCreated():
                 return []
         assert_never(event)
 
-    def _reply_audio(self, event: realtime.AudioDelta, now: float) -> list[Step]:
+    def _session_updated(self, session: realtime.Session) -> list[Step]:
+        if session.listens:
+            self._bounds.pop("listen", None)
+        return [] if session.speaks_pcmu() else [HangUp("wrong audio format")]
+
+    def _reply_audio(self, event: realtime.AudioDelta) -> list[Step]:
         if event.response_id in self._dropped:
             return self._forget(event.item_id)
         if self.figures.first_audio_ms is None:
-            self.figures.first_audio_ms = now - self._started_at
-        self._active_spoke = True
+            self.figures.first_audio_ms = self._now - self._started_at
+        self._active_spoke, self._failures = True, 0
         before, after = self._playback.sending(event.item_id, event.size, self._phone_ms)
         if self._greeting or self._goodbye:
-            self._bounds["greeting" if self._greeting else "goodbye"] = now + self.unheard_ms + OVERRUN_MS
+            self._bounds["greeting" if self._greeting else "goodbye"] = self._now + self.unheard_ms + OVERRUN_MS
         steps: list[Step] = [
             ToCaller(media_streams.media(self._stream, event.delta)),
             ToCaller(media_streams.mark(self._stream, after)),
@@ -272,6 +301,7 @@ class Dialogue:
         self._unwanted = self._requested is not None
         self._goodbye = None
         self._bounds.pop("goodbye", None)
+        self._bounds.pop("retry", None)
         if self._active:
             self._drop(self._active)
         if self._playback.finished:
@@ -288,11 +318,14 @@ class Dialogue:
 
     def _response_created(self, response: realtime.Response) -> list[Step]:
         self._active, self._active_spoke, self._answering = response.id, False, False
+        self._bounds.pop("answer", None)
         ours = (response.metadata or {}).get("request")
         if ours is None or ours != self._requested:
+            self._active_wish = ANSWER
             self._owed = self._owed and bool(self._unseen)
             return []
-        self._requested = None
+        self._active_wish = self._wanted
+        self._settle_request()
         if not self._unwanted:
             return []
         # The caller's speech was under way when this one started, so the server lets it run.
@@ -300,37 +333,62 @@ class Dialogue:
         self._drop(response.id)
         return [ToModel(realtime.cancel_response(response.id))]
 
-    def _response_done(self, response: realtime.Response, now: float) -> list[Step]:
+    def _response_done(self, response: realtime.Response) -> list[Step]:
+        if response.id != self._active:
+            return []
+        self._active, wish = None, self._active_wish
         if response.status == "failed":
             error = response.status_details and response.status_details.error
             log.warning("the model failed to answer: %s", error and (error.code or error.type) or "no reason given")
-        if response.id != self._active:
-            return []
-        self._active = None
+            if response.id not in self._dropped and wish.purpose != "farewell":
+                return self._failed(wish)
         if self._greeting:
             self._greeted = True
-            return self._heard(now) if self._playback.finished else []
+            return self._heard() if self._playback.finished else []
         if self._goodbye and not self._goodbye.said and not self._running and not self._owed:
-            return self._farewell(self._goodbye, response.id, now)
-        self._expect_filler(now)
+            return self._farewell(self._goodbye, response.id)
+        self._expect_filler()
         return self._answer()
 
     # ---- responses
 
-    def _request(self, purpose: str, instructions: str | None = None) -> ToModel:
+    @property
+    def _busy(self) -> bool:
+        """Whether a response is under way or about to be, or the caller has the floor."""
+        return bool(self._active or self._requested or self._speaking or self._answering)
+
+    def _request(self, wish: Wish) -> ToModel:
         self._requests += 1
-        self._requested, self._unwanted = f"{purpose}_{self._requests}", False
-        return ToModel(realtime.create_response(self._requested, instructions))
+        self._requested, self._wanted, self._unwanted = f"{wish.purpose}_{self._requests}", wish, False
+        self._bounds["request"] = self._now + REQUEST_MS
+        if self._greeting:
+            self._bounds["greeting"] = self._now + BEGIN_MS
+        return ToModel(realtime.create_response(self._requested, wish.instructions))
+
+    def _settle_request(self) -> None:
+        self._requested = None
+        self._bounds.pop("request", None)
 
     def _answer(self) -> list[Step]:
         """The response that is owed, when the model is free to give it."""
-        if not self._owed or self._running or self._active or self._requested or self._speaking or self._answering:
+        if not self._owed or self._running or self._busy:
             return []
         self._owed = False
-        return [self._request("answer")]
+        return [self._request(ANSWER)]
+
+    def _failed(self, wish: Wish) -> list[Step]:
+        """A response was not given: it is asked for again, after a pause, or the call is given up."""
+        if wish.purpose == "filler" or self._speaking:
+            return self._answer()                    # the one can be spared, the other makes it out of date
+        self._failures += 1
+        if self._failures > RETRIES:
+            return [HangUp("model failed")]
+        self._again = wish
+        self._bounds["retry"] = self._now + RETRY_MS * self._failures
+        return []
 
     def _error(self, error: realtime.ErrorDetails) -> list[Step]:
-        if error.fatal:
+        if error.fatal or error.event_id == realtime.LISTEN:
             log.error("the model refused to go on (%s): %s", error.code or error.type, error.message)
             return [HangUp("model refused")]
         if not error.benign:
@@ -339,53 +397,59 @@ class Dialogue:
             self._answering, self._owed = False, True        # the server's own answer to the caller's turn
         if error.event_id is None or error.event_id != self._requested:
             return []
-        request, self._requested = self._requested, None
-        if request == self._greeting:
-            return self._listen()
-        if error.benign and request.startswith("answer"):
-            self._owed = True                        # another response was faster: asked for again after it
+        wish = self._wanted
+        self._settle_request()
+        if not error.benign:
+            return self._failed(wish)
+        self._owed = self._owed or wish is ANSWER    # another response was faster: asked for again after it
         return []
 
     # ---- functions
 
-    def _item_done(self, response_id: str, item: realtime.Item, now: float) -> list[Step]:
+    def _item_done(self, response_id: str, item: realtime.Item) -> list[Step]:
         if item.type != "function_call" or item.status != "completed":
             return []                                # an interrupted call comes as incomplete, with half its JSON
         if item.name == END_CALL:
-            return self._end_call(response_id, item.call_id, now)
+            return self._end_call(response_id, item.call_id)
         self._running.add(item.call_id)
         self._filled = False
         return [RunFunction(item.call_id, item.name, item.arguments, self.figures.turns)]
 
     def function_returned(self, call_id: str, output: dict[str, Any], now: float) -> list[Step]:
         """A function's answer, for the model to speak about."""
+        self._now = now
+        return self._function_returned(call_id, output)
+
+    def _function_returned(self, call_id: str, output: dict[str, Any]) -> list[Step]:
         self._running.discard(call_id)
         if not self._running:
             self._bounds.pop("filler", None)
         self._unseen.add(call_id)
         self._owed = True
+        if self._answering:
+            self._bounds.setdefault("answer", self._now + ANSWER_MS)
         if self._goodbye:
-            self._bounds["goodbye"] = now + BEGIN_MS     # first the caller hears what came of it
+            self._bounds["goodbye"] = self._now + BEGIN_MS       # first the caller hears what came of it
         return [ToModel(realtime.function_output(call_id, output)), *self._answer()]
 
     # ---- the end
 
-    def _end_call(self, response_id: str, call_id: str, now: float) -> list[Step]:
+    def _end_call(self, response_id: str, call_id: str) -> list[Step]:
         if self._speaking:
             output = {"status": "cancelled", "reason": "The caller is speaking: the call goes on."}
-            return self.function_returned(call_id, output, now)
+            return self._function_returned(call_id, output)
         self._goodbye = _Goodbye(response_id)
-        self._bounds["goodbye"] = now + BEGIN_MS + self.unheard_ms
+        self._bounds["goodbye"] = self._now + BEGIN_MS + self.unheard_ms
         output = {"status": "ending", "note": "The call ends when your goodbye was heard, unless the caller speaks."}
         return [ToModel(realtime.function_output(call_id, output))]
 
-    def _farewell(self, goodbye: _Goodbye, response_id: str, now: float) -> list[Step]:
+    def _farewell(self, goodbye: _Goodbye, response_id: str) -> list[Step]:
         """A response is done while the call is ending: either it said goodbye, or one that does is asked for."""
         if not self._active_spoke and response_id == goodbye.response_id:
-            self._bounds["goodbye"] = now + BEGIN_MS
-            return [self._request("farewell", FAREWELL)]
+            self._bounds["goodbye"] = self._now + BEGIN_MS
+            return [self._request(Wish("farewell", FAREWELL))]
         goodbye.said = True
-        return self._heard(now) if self._playback.finished else []
+        return self._heard() if self._playback.finished else []
 
     # ---- time
 
@@ -396,29 +460,46 @@ class Dialogue:
 
     def time_passed(self, now: float) -> list[Step]:
         """`deadline` has come: what was awaited has not happened in time."""
-        if not self._bounds:
-            return []
-        bound = min(self._bounds, key=self._bounds.__getitem__)
+        self._now = now
+        bound = min(self._bounds, key=self._bounds.__getitem__, default=None)
+        if bound is None or self._bounds[bound] > now + TIMER_MS:
+            return []                                # it has happened, or was put off, just before
         del self._bounds[bound]
         match bound:
             case "greeting":
                 log.warning("the greeting was not heard to its end in time: the line is opened")
                 return self._listen()
+            case "listen":
+                log.error("the model does not say that it listens to the caller")
+                return [HangUp("model refused")]
             case "goodbye":
                 return [HangUp("assistant ended")]
+            case "request":
+                log.warning("the model did not begin to answer in time")
+                self._requested = None
+                return self._failed(self._wanted)
+            case "retry":
+                return self._retry()
             case "answer":
                 self._answering = False
                 return self._answer()
             case "filler":
                 return self._fill()
 
-    def _expect_filler(self, now: float) -> None:
+    def _retry(self) -> list[Step]:
+        if self._busy:
+            return []                                # another response has taken its place
+        if self._again is ANSWER:
+            self._owed = False
+        return [self._request(self._again)]
+
+    def _expect_filler(self) -> None:
         """The caller hears nothing, and a function is still running."""
         if self._running and not self._filled and not self._active and self._playback.finished:
-            self._bounds["filler"] = now + FILLER_MS
+            self._bounds["filler"] = self._now + FILLER_MS
 
     def _fill(self) -> list[Step]:
-        if not self._running or self._active or self._requested or self._speaking or self._answering:
+        if not self._running or self._busy:
             return []
         self._filled = True
-        return [self._request("filler", FILLER)]
+        return [self._request(Wish("filler", FILLER))]

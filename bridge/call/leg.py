@@ -31,11 +31,12 @@ class Leg:
         self._since: float | None = None             # when the send under way began
         self.stuck = False                           # a send was given up: nothing more can be sent
 
-    async def send(self, message: bytes) -> None:
-        """Raises CallOver(gone) when the peer is not there any more."""
+    async def send(self, message: bytes, *more: bytes) -> None:
+        """Sends all of them before anything that comes later. Raises CallOver(gone) when the peer has left."""
         if self._since is not None:
-            self._waiting.append(message)
+            self._waiting += (message, *more)
             return
+        self._waiting += more
         try:
             self._since = self._time()
             await self._socket.send_frame(message, WSMsgType.TEXT)
@@ -63,6 +64,9 @@ class Leg:
                     return
         except TimeoutError:
             pass
-        # What the peer has not taken would keep the connection until it reads, which may be never.
-        with suppress(OSError, AttributeError):
-            connection.shutdown(socket.SHUT_RDWR)
+        # What the peer has not taken would keep the connection until it reads, which may be never. uvloop's stand-in
+        # for a socket cannot be shut down; a duplicate of what it stands for can.
+        with suppress(OSError, AttributeError), socket.fromfd(
+            connection.fileno(), connection.family, connection.type,
+        ) as same:
+            same.shutdown(socket.SHUT_RDWR)

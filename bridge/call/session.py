@@ -5,9 +5,9 @@
 How a call ends:
 - caller hung up, phone lost: the phone's socket closed, in order or not. The model's is closed.
 - assistant ended: `end_call`, after its goodbye was heard. Twilio is told by REST, or the stream is just closed.
-- model unreachable, model lost, model refused, wrong audio format, internal error: the caller hears an apology,
-  then the call ends. With REST credentials Twilio speaks it as the next verb (twilio_side/twiml.py); without, the
-  shipped clip is played into the stream before it is closed.
+- model unreachable, model lost, model refused, model failed, wrong audio format, internal error: the caller hears
+  an apology, then the call ends. With REST credentials Twilio speaks it as the next verb (twilio_side/twiml.py);
+  without, the shipped clip is played into the stream before it is closed.
 - no start: a stream that does not say in START_S which call it is. Nothing has been paid for.
 - phone stalled, model stalled: a socket took nothing for STALL_S.
 - server stopping: both sides are closed with 1001.
@@ -31,7 +31,8 @@ from aiohttp.web import WebSocketResponse
 from bridge.background import Background
 from bridge.call.dialogue import Dialogue, HangUp, Plan, RunFunction, Step, ToCaller, ToModel
 from bridge.call.leg import CallOver, Leg
-from bridge.meetings.tools import OnBehalfOf, Tools
+from bridge.meetings.booking import OnBehalfOf
+from bridge.meetings.tools import Tools
 from bridge.openai_side import prompt, realtime
 from bridge.openai_side.connection import ModelUnreachable, open_session
 from bridge.settings import Settings
@@ -48,7 +49,8 @@ APOLOGY_OVERRUN_S = 3.0
 
 #: Endings that the caller would otherwise hear as sudden silence.
 FAULTS = frozenset({
-    "model unreachable", "model lost", "model refused", "model stalled", "wrong audio format", "internal error",
+    "model unreachable", "model lost", "model refused", "model failed", "model stalled", "wrong audio format",
+    "internal error",
 })
 
 
@@ -61,6 +63,7 @@ class CallSession:
     ) -> None:
         self._phone, self._caller = phone, caller
         self._settings, self._http, self._tools, self._background = settings, http, tools, background
+        self._functions = tools.for_call()
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(Plan(
             greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
@@ -71,6 +74,7 @@ class CallSession:
         self._to_model: Leg | None = None
         self._start: media_streams.StartBody | None = None
         self._started = asyncio.Event()
+        self._apologising: asyncio.Timeout | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._unread: set[str] = set()               # sides of which a malformed message was logged
@@ -81,13 +85,17 @@ class CallSession:
         reason = await self._converse()
         if self._alarm:
             self._alarm.cancel()
-        if self._to_model:
-            await self._to_model.close(WSCloseCode.OK)
-        await self._leave_caller(reason)
-        self._log_close(reason, self._loop.time() - opened)
+        try:
+            if self._to_model:
+                await self._to_model.close(WSCloseCode.OK)
+        finally:
+            await self._leave_caller(reason)
+            self._log_close(reason, self._loop.time() - opened)
 
     def end(self, reason: str) -> None:
-        """Ends the call from outside."""
+        """Ends the call from outside, even in the middle of an apology."""
+        if self._apologising and not self._apologising.expired():
+            self._apologising.reschedule(self._loop.time())
         self._spawn(self._hang_up(reason))
 
     # ---- the conversation
@@ -163,17 +171,19 @@ class CallSession:
                 raise CallOver("model stalled")
 
     async def _carry_out(self, steps: list[Step]) -> None:
+        """What each side gets goes out in order and in one piece; the caller's first, for a `clear` is urgent."""
+        to_caller = [step.message for step in steps if isinstance(step, ToCaller)]
+        to_model = [step.message for step in steps if isinstance(step, ToModel)]
+        if to_caller:
+            await self._to_caller.send(*to_caller)
+        if to_model:
+            assert self._to_model                    # the dialogue speaks to it only once it is ready
+            await self._to_model.send(*to_model)
         for step in steps:
-            match step:
-                case ToModel(message):
-                    assert self._to_model            # the dialogue speaks to it only once it is ready
-                    await self._to_model.send(message)
-                case ToCaller(message):
-                    await self._to_caller.send(message)
-                case RunFunction():
-                    self._background.start(self._run_function(step))
-                case HangUp(reason):
-                    raise CallOver(reason)
+            if isinstance(step, RunFunction):
+                self._background.start(self._run_function(step))
+            elif isinstance(step, HangUp):
+                raise CallOver(step.reason)
         if self._dialogue.deadline != self._alarm_at:
             self._set_alarm(self._dialogue.deadline)
 
@@ -189,8 +199,8 @@ class CallSession:
         await self._carry_out(self._dialogue.time_passed(self._now()))
 
     async def _run_function(self, step: RunFunction) -> None:
-        call = OnBehalfOf(self._call_sid, self._caller.number)
-        output = await self._tools.run(step.name, step.arguments, call)
+        call = OnBehalfOf(self._call_sid, self._caller.number, step.turn)
+        output = await self._functions.run(step.name, step.arguments, call)
         self._spawn(self._function_returned(step.call_id, output))
 
     async def _function_returned(self, call_id: str, output: dict[str, Any]) -> None:
@@ -214,7 +224,7 @@ class CallSession:
         clip, name = apology(), "apology"
         unheard_s = self._dialogue.unheard_ms / 1000 + len(clip) / media_streams.BYTES_PER_MS / 1000
         try:
-            async with asyncio.timeout(unheard_s + APOLOGY_OVERRUN_S):
+            async with asyncio.timeout(unheard_s + APOLOGY_OVERRUN_S) as self._apologising:
                 payload = base64.b64encode(clip).decode()
                 await self._to_caller.send(media_streams.media(stream_sid, payload))
                 await self._to_caller.send(media_streams.mark(stream_sid, name))
@@ -224,6 +234,8 @@ class CallSession:
                         return
         except (TimeoutError, CallOver):
             log.warning("call %(call)s: the apology was not heard to its end", {"call": self._call_sid})
+        finally:
+            self._apologising = None
 
     # ---- details
 

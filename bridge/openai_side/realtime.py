@@ -12,6 +12,9 @@ import msgspec
 #: The only audio format a phone understands: mu-law, 8000 Hz, mono, without a `rate` field.
 PCMU = "audio/pcmu"
 
+#: The ids of our updates of the session, as an error about one names it.
+SET_UP, LISTEN = "set_up", "listen"
+
 #: Error codes (or types) after which the session is of no use.
 FATAL = frozenset({
     "invalid_api_key", "insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached",
@@ -35,6 +38,7 @@ class Format(msgspec.Struct):
 
 class AudioLeg(msgspec.Struct):
     format: Format | None = None
+    turn_detection: dict[str, Any] | None = None
 
 
 class Audio(msgspec.Struct):
@@ -49,6 +53,11 @@ class Session(msgspec.Struct):
         """Whether both directions are mu-law, as a phone needs; anything else is heard as loud static."""
         legs = (self.audio.input, self.audio.output) if self.audio else (None,)
         return all(leg and leg.format and leg.format.type == PCMU for leg in legs)
+
+    @property
+    def listens(self) -> bool:
+        """Whether the server finds the caller's turns by itself."""
+        return bool(self.audio and self.audio.input and self.audio.input.turn_detection)
 
 
 class SessionCreated(msgspec.Struct, tag="session.created"):
@@ -192,9 +201,9 @@ def append(payload: str) -> bytes:
     return _encode(_Append(payload))
 
 
-def session_update(session: dict[str, Any]) -> bytes:
+def session_update(event_id: str, session: dict[str, Any]) -> bytes:
     """Sets the fields that `session` has and leaves the others; answered by session.updated."""
-    return _encode({"type": "session.update", "session": {"type": "realtime", **session}})
+    return _encode({"type": "session.update", "event_id": event_id, "session": {"type": "realtime", **session}})
 
 
 def session_setup(
@@ -207,7 +216,7 @@ def session_setup(
         hearing["transcription"] = {"model": transcription_model}
     if noise_reduction:
         hearing["noise_reduction"] = {"type": noise_reduction}
-    return session_update({
+    return session_update(SET_UP, {
         "output_modalities": ["audio"],
         "instructions": instructions,
         "tools": tools,
@@ -218,7 +227,7 @@ def session_setup(
 
 def listen(turn_detection: dict[str, Any]) -> bytes:
     """Switches turn detection on, and touches nothing else."""
-    return session_update({"audio": {"input": {"turn_detection": turn_detection}}})
+    return session_update(LISTEN, {"audio": {"input": {"turn_detection": turn_detection}}})
 
 
 def create_response(event_id: str, instructions: str | None = None) -> bytes:

@@ -622,6 +622,8 @@ class _Stream:
         started = self._clock.ms()
         for number in itertools.count(1):
             await self._clock.until(started + number * FRAME_MS)
+            if self._leaving.is_set():
+                return                               # nothing comes after `stop`
             await self._tick(number)
 
     async def _tick(self, number: int) -> None:
