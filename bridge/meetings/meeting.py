@@ -1,0 +1,50 @@
+"""A meeting: what was agreed with a caller; and the news of it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+Status = Literal["booked", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meeting:
+    """One meeting, as it stands. It is never changed in place: a change is a new value with a higher `sequence`.
+
+    `caller` is whose it is: the phone number in E.164 or, for a caller who hides it, the call's SID. `start` is aware
+    and a whole minute; `read_back` is how it was read to the caller.
+    """
+
+    id: str
+    caller: str
+    call_sid: str
+    name: str
+    email: str
+    description: str
+    phone_number: str
+    start: datetime
+    minutes: int
+    zone: ZoneInfo
+    read_back: str
+    status: Status = "booked"
+    sequence: int = 0
+
+    def same_start(self, other: "Meeting") -> bool:
+        """Whether both begin at one instant; `==` of two times compares what clocks show, twice a year in vain."""
+        return self.start.timestamp() == other.start.timestamp()
+
+    @property
+    def end(self) -> datetime:
+        """In the same zone as `start`; counted in elapsed minutes, not on the clock's face."""
+        return (self.start.astimezone(UTC) + timedelta(minutes=self.minutes)).astimezone(self.zone)
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """News of a meeting for one receiver; `body` is the finished JSON text, sent as it is at every attempt."""
+
+    id: str
+    url: str
+    type: str
+    body: str

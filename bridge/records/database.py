@@ -1,0 +1,192 @@
+"""The one store: a SQLite file, or PostgreSQL.
+
+1. Who reads or writes hands over a function of a connection. It runs in one transaction: all of it is kept, or nothing.
+2. It may run twice, when the connection was lost under it; the first run may have been kept. So it looks before it
+   writes.
+3. On SQLite there is one writer at a time, here by a queue in order of arrival; among processes by SQLite's own lock.
+4. Whatever the database raises becomes StoreFailed, with a short reason, within a bounded time.
+5. What was begun is brought to its end, also when the call that waits for it is over.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any, TypeVar
+
+import sqlalchemy.exc
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bridge.records import engines, schema
+
+#: What a transaction may take, waiting included, seconds.
+TRANSACTION_S = 10.0
+#: What bringing the tables up to date may take, waiting for another process included, seconds.
+UPGRADE_S = 120.0
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+psycopg",            # as Heroku writes it
+    "postgresql": "postgresql+psycopg",
+}
+
+T = TypeVar("T")
+Work = Callable[[AsyncConnection], Awaitable[T]]
+
+
+class StoreFailed(Exception):
+    """The database did not do it (full, locked, read-only, gone ...); the message is a short reason."""
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be opened: one line that says which and why, without its password."""
+
+
+def parse_url(text: str) -> URL:
+    """The address of a database, `sqlite:///bridge.db` or `postgres://user:password@host/name`.
+
+    Raises ValueError with what is wrong, as the end of a sentence.
+    """
+    try:
+        url = make_url(text)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        raise ValueError("must be the URL of a database") from None
+    scheme = url.drivername if url.drivername not in _DRIVERS.values() else url.get_backend_name()
+    if scheme not in _DRIVERS:
+        raise ValueError("must begin with sqlite:/// or postgres://")
+    if scheme == "sqlite":
+        _check_sqlite(url)
+    elif not url.database:
+        raise ValueError("must name a database behind the host")
+    elif {"password", "sslpassword"} & set(url.query):
+        raise ValueError("must have its password before the @, where it is kept out of messages")
+    return url.set(drivername=_DRIVERS[scheme])
+
+
+def _check_sqlite(url: URL) -> None:
+    if url.host or not url.database or url.database.startswith((":memory:", "file:")):
+        raise ValueError("must name a file behind sqlite:///")
+    if url.query:
+        raise ValueError("must have nothing behind the file's name")
+
+
+class Database:
+    """An open database; made by open_database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(**{engines.BEGIN: "BEGIN IMMEDIATE"})
+        self._turn: AbstractAsyncContextManager[object] = (
+            asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext())
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def read(self, work: Work[T]) -> T:
+        """What `work` returns, which only reads. Raises StoreFailed."""
+        return await self._run(_bounded(self._engine, nullcontext(), work, TRANSACTION_S), TRANSACTION_S)
+
+    async def write(self, work: Work[T]) -> T:
+        """What `work` returns, once what it wrote is committed; what it raises, and nothing is written.
+
+        Raises StoreFailed: then nothing was written, as far as can be known; a commit whose answer was lost twice
+        may still have been kept.
+        """
+        return await self._run(_bounded(self._writer, self._turn, work, TRANSACTION_S), TRANSACTION_S)
+
+    async def upgrade(self) -> None:
+        """Brings the tables up to date. Raises StoreFailed, schema.FromTheFuture."""
+        upgrading = _bounded(
+            self._writer, self._turn, lambda connection: connection.run_sync(schema.upgrade), UPGRADE_S)
+        await self._run(upgrading, UPGRADE_S)
+
+    async def finish(self) -> None:
+        """Until nothing is under way any more, whether or not somebody waits for it."""
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def _run(self, transaction: Coroutine[Any, Any, T], seconds: float) -> T:
+        """As a task of its own: who waits for it may leave, and it leaves no driver in the middle of a statement.
+
+        To tell a server that does not answer to stop may take seconds more, which nobody waits for.
+        """
+        task = asyncio.create_task(transaction)
+        self._running.add(task)
+        task.add_done_callback(self._done)
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        if not done:
+            raise StoreFailed(_late(seconds))
+        return task.result()
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()                         # whoever waited has it; if nobody did, nobody misses it
+
+
+async def _bounded(
+    engine: AsyncEngine, turn: AbstractAsyncContextManager[object], work: Work[T], seconds: float,
+) -> T:
+    """Raises StoreFailed for what the database raises, and when it took too long."""
+    try:
+        async with asyncio.timeout(seconds), turn:
+            return await _transaction(engine, work)
+    except TimeoutError:
+        raise StoreFailed(_late(seconds)) from None
+    except (SQLAlchemyError, OSError, UnicodeError) as error:
+        raise StoreFailed(_reason(error)) from None
+
+
+def _late(seconds: float) -> str:
+    return f"it did not answer within {seconds:g} s"
+
+
+async def _transaction(engine: AsyncEngine, work: Work[T]) -> T:
+    try:
+        async with engine.begin() as connection:
+            return await work(connection)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    # The server was restarted, or closed a connection that was idle: a new one may do.
+    async with engine.begin() as connection:
+        return await work(connection)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what the database says: those behind it may hold a row's values."""
+    if isinstance(error, sqlalchemy.exc.TimeoutError):
+        return "all connections to it are busy"
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+
+
+@asynccontextmanager
+async def open_database(url: URL) -> AsyncIterator[Database]:
+    """The database at a URL of parse_url, its tables up to date; closed at the end. Raises DatabaseUnavailable."""
+    engine = engines.create_engine(url)
+    try:
+        database = Database(engine)
+        await _prepare(url, database)
+        try:
+            yield database
+        finally:
+            await database.finish()
+    finally:
+        await engine.dispose()
+
+
+async def _prepare(url: URL, database: Database) -> None:
+    try:
+        if url.database and url.get_backend_name() == "sqlite":
+            await asyncio.to_thread(engines.prepare_file, url.database)
+        await database.upgrade()
+    except OSError as error:
+        raise _unavailable(url, error.strerror or str(error)) from None
+    except (StoreFailed, sqlite3.Error, schema.FromTheFuture) as error:
+        raise _unavailable(url, str(error)) from None
+
+
+def _unavailable(url: URL, reason: str) -> DatabaseUnavailable:
+    name = url.database if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+    return DatabaseUnavailable(f"the database {name} cannot be used: {reason}")

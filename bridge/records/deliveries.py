@@ -1,0 +1,171 @@
+"""The queue of deliveries, shared by any number of processes.
+
+1. A pending delivery is due at `next_at`. Who claims it moves that moment to the end of a lease: it is not due again
+   before, and it is due again if the claimer has died.
+2. Each claim is an attempt, and attempts are only ever counted up. What became of an attempt is written by its own
+   number: one that was overtaken by a later attempt, because its lease had expired, writes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Row, Select, Update, and_, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bridge.records.database import Database
+from bridge.records.tables import deliveries
+
+State = Literal["pending", "delivered", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """News of a meeting on its way to one receiver, as it stood when it was read.
+
+    Moments are seconds since 1970. `created_at`: when it was promised; `since`: since when it has been tried, which
+    is later where it was sent again. `next_at`: when it is due, or its lease ends; when it was settled, if it is.
+    `last_error`: what the last failed attempt met; `answer`: what the receiver said when it took or refused it.
+    """
+
+    id: str
+    meeting_id: str
+    url: str
+    type: str
+    body: str
+    created_at: float
+    since: float
+    attempts: int
+    state: State
+    next_at: float
+    last_error: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many deliveries there are; `oldest`: since when the oldest pending one has been tried, or None."""
+
+    pending: int
+    delivered: int
+    dead: int
+    oldest: float | None
+
+
+class DeliveryQueue:
+    """All deliveries. Everything raises StoreFailed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(
+        self, now: float, lease_s: float, limit: int, *, per_url: int = 10, only: Sequence[str] | None = None,
+        but: Sequence[str] = (),
+    ) -> list[Delivery]:
+        """Up to `limit` deliveries that are due, the longest due first, leased to the claimer for `lease_s` seconds.
+
+        At most `per_url` of each receiver, so that a slow one leaves room for others. `only`: none but these ids;
+        `but`: none to these urls.
+        """
+        due = (deliveries.c.state == "pending") & (deliveries.c.next_at <= now)
+        if only is not None:
+            due &= deliveries.c.id.in_(only)
+        if but:
+            due &= deliveries.c.url.not_in(but)
+        place = func.row_number().over(partition_by=deliveries.c.url, order_by=deliveries.c.next_at)
+        ranked = select(deliveries.c.id, place.label("place")).where(due).subquery()
+        fair = select(ranked.c.id).where(ranked.c.place <= per_url)
+        # `due` is asked for once more: under the lock, another process may have claimed it meanwhile. In a common
+        # table expression, since PostgreSQL may run a plain subquery more often than once.
+        chosen = (
+            select(deliveries.c.id).where(due, deliveries.c.id.in_(fair)).order_by(deliveries.c.next_at).limit(limit)
+            .with_for_update(skip_locked=True).cte("chosen"))
+        claim = (
+            update(deliveries).where(deliveries.c.id.in_(select(chosen.c.id)))
+            .values(attempts=deliveries.c.attempts + 1, next_at=now + lease_s).returning(deliveries))
+
+        async def work(connection: AsyncConnection) -> list[Delivery]:
+            return [_delivery(row) for row in await connection.execute(claim)]
+        return sorted(await self._database.write(work), key=lambda each: (each.created_at, each.id))
+
+    # ---- what became of an attempt: False when a later one has overtaken it, or it was settled
+
+    async def renew(self, delivery_id: str, until: float, attempts: int) -> bool:
+        """The attempt goes on: its lease ends later."""
+        return await self._after(delivery_id, attempts, next_at=until)
+
+    async def delivered(self, delivery_id: str, now: float, answer: str, attempts: int) -> bool:
+        return await self._after(delivery_id, attempts, state="delivered", next_at=now, answer=answer, last_error="")
+
+    async def retry(self, delivery_id: str, at: float, error: str, attempts: int) -> bool:
+        """It failed, and is due again at a later moment."""
+        return await self._after(delivery_id, attempts, next_at=at, last_error=error)
+
+    async def dead(self, delivery_id: str, now: float, error: str, attempts: int, answer: str = "") -> bool:
+        """It failed for good: a dead letter. `answer`: what the receiver said when it refused."""
+        return await self._after(delivery_id, attempts, state="dead", next_at=now, last_error=error, answer=answer)
+
+    async def revive(self, meeting_id: str, now: float, *, all: bool = False) -> int:
+        """Makes a meeting's dead letters due now; with `all`, what was delivered too. How many."""
+        settled = ("dead", "delivered") if all else ("dead",)
+        return await self._update(update(deliveries).where(
+            deliveries.c.meeting_id == meeting_id, deliveries.c.state.in_(settled),
+        ).values(state="pending", next_at=now, since=now))
+
+    # ---- looking
+
+    async def get(self, delivery_id: str) -> Delivery | None:
+        return next(iter(await self._list(select(deliveries).where(deliveries.c.id == delivery_id))), None)
+
+    async def of_meeting(self, meeting_id: str) -> list[Delivery]:
+        """In the order in which they were promised."""
+        return await self._list(select(deliveries).where(deliveries.c.meeting_id == meeting_id))
+
+    async def next_due(self, now: float, *, but: Sequence[str] = ()) -> float | None:
+        """When something can be claimed: `now`, or the moment at which the next one is due or its lease ends.
+
+        `but`: apart from what goes to these urls.
+        """
+        query = select(func.min(deliveries.c.next_at)).where(deliveries.c.state == "pending")
+        if but:
+            query = query.where(deliveries.c.url.not_in(but))
+
+        async def work(connection: AsyncConnection) -> float | None:
+            moment: float | None = await connection.scalar(query)
+            return moment
+        moment = await self._database.read(work)
+        return None if moment is None else max(moment, now)
+
+    async def depth(self) -> Depth:
+        query = select(deliveries.c.state, func.count(), func.min(deliveries.c.since)).group_by(deliveries.c.state)
+
+        async def work(connection: AsyncConnection) -> dict[str, tuple[int, float]]:
+            return {state: (count, oldest) for state, count, oldest in await connection.execute(query)}
+        counts = await self._database.read(work)
+        pending, oldest = counts.get("pending", (0, None))
+        return Depth(pending, counts.get("delivered", (0, 0))[0], counts.get("dead", (0, 0))[0], oldest)
+
+    async def _list(self, query: Select[Any]) -> list[Delivery]:
+        ordered = query.order_by(deliveries.c.created_at, deliveries.c.id)
+
+        async def work(connection: AsyncConnection) -> list[Delivery]:
+            return [_delivery(row) for row in await connection.execute(ordered)]
+        return await self._database.read(work)
+
+    async def _after(self, delivery_id: str, attempts: int, **values: Any) -> bool:
+        return await self._update(update(deliveries).where(
+            deliveries.c.id == delivery_id, deliveries.c.attempts == attempts, deliveries.c.state == "pending",
+        ).values(**values)) == 1
+
+    async def _update(self, statement: Update) -> int:
+        async def work(connection: AsyncConnection) -> int:
+            return (await connection.execute(statement)).rowcount
+        return await self._database.write(work)
+
+
+def _pending(but: Sequence[str]) -> ColumnElement[bool]:
+    return and_(deliveries.c.state == "pending", deliveries.c.url.not_in(but))
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(**row._asdict())

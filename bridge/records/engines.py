@@ -1,0 +1,123 @@
+"""How each of the two databases is set up, so that what was committed stays and nobody waits for ever."""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from typing import Any
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+#: How long one waits for another's lock, or for a connection, seconds.
+WAIT_S = 5
+CONNECTIONS = 5
+
+#: The execution option that holds the statement a transaction begins with (SQLite only).
+BEGIN = "begin"
+
+
+def create_engine(url: URL) -> AsyncEngine:
+    """An engine for a URL of database.parse_url; nothing is opened yet."""
+    return _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
+
+
+def _engine(url: URL, connect_args: dict[str, Any]) -> AsyncEngine:
+    # Parameters are what callers said, and their numbers: they do not belong into the text of an error.
+    return create_async_engine(
+        url, connect_args=connect_args, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=WAIT_S,
+        hide_parameters=True)
+
+
+# ---- SQLite
+
+class _Cursor(sqlite3.Cursor):
+    """Lets go of a statement that failed at once, in the connection's own thread.
+
+    Otherwise the garbage collector does, in the event loop's thread, and there it waits until the connection is at
+    rest: all calls were silent for as long as another program held the lock.
+    """
+
+    def execute(self, sql: str, parameters: Any = ()) -> "_Cursor":
+        try:
+            return super().execute(sql, parameters)
+        except BaseException:
+            self.close()
+            raise
+
+    def executemany(self, sql: str, parameters: Any) -> "_Cursor":
+        try:
+            return super().executemany(sql, parameters)
+        except BaseException:
+            self.close()
+            raise
+
+
+class _Connection(sqlite3.Connection):
+    def cursor(self, factory: Any = _Cursor) -> Any:
+        return super().cursor(factory)
+
+    def close(self) -> None:
+        """Lets go of the lock too: where a statement was cancelled, SQLite keeps it until that is collected."""
+        if self.in_transaction:
+            self.rollback()
+        super().close()
+
+
+def _sqlite(url: URL) -> AsyncEngine:
+    # Left alone, the driver begins transactions when it sees fit; with isolation_level None it is told.
+    engine = _engine(url, {"isolation_level": None, "timeout": WAIT_S, "factory": _Connection})
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: DBAPIConnection, _: object) -> None:
+        _execute(connection, "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
+    return engine
+
+
+def prepare_file(path: str) -> None:
+    """Makes a SQLite file, for its owner's eyes only, unless there is one, and sets it to write-ahead logging.
+
+    Raises OSError, sqlite3.Error.
+    """
+    with suppress(FileExistsError):
+        # Only a file of our own making may be closed: closing another drops the locks this process holds on it.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    with closing(sqlite3.connect(path, timeout=WAIT_S)) as connection:
+        [mode] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise sqlite3.OperationalError("its file system allows no write-ahead log")
+
+
+# ---- PostgreSQL
+
+def _postgresql(url: URL) -> AsyncEngine:
+    defaults = {
+        "application_name": "bridge", "connect_timeout": WAIT_S,
+        # A server that vanishes says no goodbye: seconds, and milliseconds for the last.
+        "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000,
+    }
+    engine = _engine(url, {
+        # Poolers that share connections between clients lose prepared statements.
+        "prepare_threshold": None,
+        **{name: value for name, value in defaults.items() if name not in url.query},
+    })
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: DBAPIConnection, _: object) -> None:
+        # By SET, not as start-up options, which those poolers refuse. The last one ends what a client left behind
+        # whose machine died in the middle of a transaction.
+        _execute(connection, f"SET lock_timeout = '{WAIT_S}s'", f"SET statement_timeout = '{2 * WAIT_S}s'",
+                 f"SET idle_in_transaction_session_timeout = '{2 * WAIT_S}s'")
+        connection.commit()
+    return engine
+
+
+def _execute(connection: DBAPIConnection, *statements: str) -> None:
+    cursor = connection.cursor()
+    for statement in statements:
+        cursor.execute(statement)
+    cursor.close()

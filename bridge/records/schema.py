@@ -1,0 +1,36 @@
+"""Brings a database up to the tables of this version, whatever version it comes from."""
+
+import logging
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, func, select
+
+#: Any number that nothing else in the database uses as an advisory lock.
+UPGRADE_LOCK = 7_261_940_517
+
+
+class FromTheFuture(Exception):
+    """The database belongs to a newer version of the bridge."""
+
+
+def upgrade(connection: Connection) -> None:
+    """Runs what is missing of `migrations`, within the connection's transaction: all of it or nothing.
+
+    Of several processes that start at once one does it; the others wait, and find nothing left to do. SQLite's
+    BEGIN IMMEDIATE sees to that by itself. Raises FromTheFuture, and what SQLAlchemy raises.
+    """
+    if connection.dialect.name == "postgresql":
+        # A large table may take long to alter: the limits of everyday work are lifted here.
+        connection.execute(select(func.set_config("lock_timeout", "0", True)))
+        connection.execute(select(func.set_config("statement_timeout", "0", True)))
+        connection.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
+    logging.getLogger("alembic").setLevel(logging.WARNING)      # it tells of its own set-up at every start
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", "bridge.records:migrations")
+    config.set_main_option("path_separator", "os")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise FromTheFuture("it was made by a newer version of bridge") from error

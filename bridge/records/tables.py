@@ -1,0 +1,55 @@
+"""The tables as they are now; `migrations` says how they came to be.
+
+Moments are seconds since 1970 in UTC, so that they mean the same in both databases: whole ones where a meeting begins
+or ends, with a fraction where a delivery is due.
+"""
+
+from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, text
+
+metadata = MetaData()
+
+meetings = Table(
+    "meetings", metadata,
+    Column("id", Text, primary_key=True),
+    Column("caller", Text, nullable=False),
+    Column("call_sid", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("phone_number", Text, nullable=False),
+    Column("start_at", BigInteger, nullable=False),
+    Column("end_at", BigInteger, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("read_back", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),
+)
+Index("meetings_start", meetings.c.start_at, meetings.c.id)
+_BOOKED = text("status = 'booked'")
+Index("meetings_caller_start", meetings.c.caller, meetings.c.start_at, unique=True,
+      sqlite_where=_BOOKED, postgresql_where=_BOOKED)
+
+#: One row for each minute that is taken, numbered since 1970: the primary key is what refuses a double booking.
+slots = Table(
+    "slots", metadata,
+    Column("minute", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("meeting_id", Text, ForeignKey("meetings.id"), nullable=False),
+)
+
+deliveries = Table(
+    "deliveries", metadata,
+    Column("id", Text, primary_key=True),
+    Column("meeting_id", Text, ForeignKey("meetings.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("next_at", Double, nullable=False),
+    Column("last_error", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+)
+Index("deliveries_due", deliveries.c.state, deliveries.c.next_at)
+Index("deliveries_meeting", deliveries.c.meeting_id)

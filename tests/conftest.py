@@ -1,0 +1,69 @@
+"""What tests are run on: the event loop that the server uses, a SQLite file, and a real PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from bridge.records.database import Database, open_database, parse_url
+from tests import postgres
+from tests.postgres import Cluster
+
+
+#: Where a loop's own sockets matter: these run on asyncio's too.
+BOTH_LOOPS = {"test_leg"}
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The server runs on uvloop, and on asyncio's loop where uvloop cannot be installed."""
+    if item.path.stem in BOTH_LOOPS:
+        return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    if not postgres.installed():
+        pytest.skip("PostgreSQL is not installed: its initdb and postgres must be on PATH")
+    with postgres.cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template(cluster: Cluster) -> Iterator[str]:
+    """The name of a PostgreSQL database with its tables, to be copied."""
+    async def upgrade(name: str) -> None:
+        async with open_database(parse_url(cluster.url(name))):
+            pass
+    with cluster.database() as name:
+        asyncio.run(upgrade(name))
+        yield name
+
+
+@pytest.fixture
+def postgresql_url(cluster: Cluster, template: str) -> Iterator[str]:
+    """A PostgreSQL database with its tables, and nothing in them."""
+    with cluster.database(template) as name:
+        yield cluster.url(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/bridge.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Each kind of database in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with open_database(parse_url(database_url)) as opened:
+        yield opened

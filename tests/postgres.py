@@ -1,0 +1,114 @@
+"""A real PostgreSQL of the tests' own: a cluster in a temporary folder, on this machine only, gone afterwards."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+#: Speed for safety, which these data do not need.
+OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60", "shared_buffers=16MB",
+           "autovacuum=off", "listen_addresses=127.0.0.1")
+START_S = 30
+#: Databases are made in memory where it holds enough of them, bytes.
+MEMORY = Path("/dev/shm")
+ENOUGH = 2 ** 30
+
+
+def installed() -> bool:
+    return shutil.which("initdb") is not None and shutil.which("postgres") is not None
+
+
+@dataclass
+class Cluster:
+    """A running server, which trusts whoever is on this machine; `process` is its first process."""
+
+    port: int
+    process: "subprocess.Popen[bytes]"
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def url(self, database: str) -> str:
+        return f"postgres://bridge@127.0.0.1:{self.port}/{database}"
+
+    @contextmanager
+    def database(self, template: str = "template1") -> Iterator[str]:
+        """A new database, a copy of `template`, dropped in the end; its name."""
+        name = f"test_{next(self._numbers)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield name
+        self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def run(self, statement: str, database: str = "postgres") -> list[Any]:
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement)       # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """Starts a server, and stops it at the end."""
+    # Not pytest's own folder, which others may not enter, and whose path is too long for a socket's.
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=MEMORY if _roomy(MEMORY) else None))
+    as_user = _other_user(folder)
+    try:
+        # Called from where everybody may be.
+        subprocess.run(
+            ["initdb", "--pgdata", folder / "data", "--auth", "trust", "--username", "bridge", "--encoding", "UTF8",
+             "--locale", "C", "--no-sync"], cwd="/", check=True, stdout=subprocess.DEVNULL, **as_user)
+        port = _free_port()
+        options = [word for option in (*OPTIONS, f"port={port}", f"unix_socket_directories={folder}")
+                   for word in ("-c", option)]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                ["postgres", "-D", folder / "data", *options], cwd="/", stdout=log, stderr=log, **as_user)
+        try:
+            server = Cluster(port, process)
+            _wait(server, folder / "log")
+            yield server
+        finally:
+            process.send_signal(signal.SIGINT)          # to the point: it waits for nobody
+            process.wait(START_S)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _roomy(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > ENOUGH
+
+
+def _other_user(folder: Path) -> dict[str, Any]:
+    """What makes a subprocess run as somebody whom PostgreSQL accepts: it does not run for root."""
+    if os.geteuid() != 0:
+        return {}
+    user = next(user for user in pwd.getpwall() if user.pw_name in ("postgres", "nobody"))
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def _wait(server: Cluster, log: Path) -> None:
+    end = time.monotonic() + START_S
+    while True:
+        try:
+            server.run("SELECT 1")
+            return
+        except psycopg.OperationalError:
+            if server.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text()}") from None
+            time.sleep(0.05)
