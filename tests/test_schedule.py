@@ -1,74 +1,267 @@
-"""From what was said to an instant: offsets, clocks that change, and what is no date."""
+"""From what was said to an instant, and back to the caller's ear: words, clocks that change, and the rules."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from bridge.meetings.schedule import Refused, instant
+from bridge.meetings.schedule import (
+    OpeningHours, Refused, Rules, allowed, duration, free_starts, read_back, resolve,
+)
 
-BERLIN = ZoneInfo("Europe/Berlin")
+BERLIN, DHAKA, LONDON = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Dhaka"), ZoneInfo("Europe/London")
+NEW_YORK = ZoneInfo("America/New_York")
+#: A Monday.
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=BERLIN)
+ANY_TIME = Rules(BERLIN, maximum_notice=timedelta(days=800))
+OFFICE = Rules(BERLIN, opening=OpeningHours.parse("Mon-Fri 09:00-17:00; Sat 10:00-13:00"))
 
 
-def utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+def local(words: str, rules: Rules = ANY_TIME, now: datetime = NOW, caller_zone: str = "") -> str:
+    """What the business's clocks show at the instant that is meant."""
+    moment = resolve(words, rules, now, caller_zone)
+    assert moment.tzinfo is rules.zone
+    return f"{moment:%Y-%m-%dT%H:%M}"
 
+
+def refused(words: str, rules: Rules = ANY_TIME, now: datetime = NOW, caller_zone: str = "") -> str:
+    with pytest.raises(Refused) as refusal:
+        resolve(words, rules, now, caller_zone)
+    return str(refusal.value)
+
+
+def at(text: str, zone: ZoneInfo = BERLIN, fold: int = 0) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=zone, fold=fold)
+
+
+# ---- days
+
+@pytest.mark.parametrize(("said", "day"), [
+    ("today", "2026-11-23"), ("tomorrow", "2026-11-24"), ("the day after tomorrow", "2026-11-25"),
+    ("Tuesday", "2026-11-24"), ("on tues", "2026-11-24"), ("this Tuesday", "2026-11-24"),
+    ("this coming Tuesday", "2026-11-24"), ("next Tuesday", "2026-12-01"), ("next Monday", "2026-11-30"),
+    ("Thursday next week", "2026-12-03"), ("Thursday of next week", "2026-12-03"), ("next week Thursday", "2026-12-03"),
+    ("this week on Friday", "2026-11-27"), ("Friday of the week after next", "2026-12-11"),
+    ("in a day", "2026-11-24"), ("in 3 days", "2026-11-26"), ("ten days from now", "2026-12-03"),
+    ("in two weeks", "2026-12-07"), ("in two weeks' time", "2026-12-07"), ("in a fortnight", "2026-12-07"),
+    ("Thursday in two weeks", "2026-12-10"), ("in two weeks on Thursday", "2026-12-10"),
+    ("a week from Thursday", "2026-12-03"), ("a week from today", "2026-11-30"), ("a week from tomorrow", "2026-12-01"),
+    ("two weeks after Friday", "2026-12-11"), ("in one month", "2026-12-23"), ("in a year", "2027-11-23"),
+    ("the 26th", "2026-11-26"), ("the 22nd", "2026-12-22"), ("the twenty-sixth", "2026-11-26"),
+    ("the 31st", "2026-12-31"), ("the fifth of next month", "2026-12-05"), ("the 30th of this month", "2026-11-30"),
+    ("the 26th of November", "2026-11-26"), ("November 26", "2026-11-26"), ("Nov. 26th", "2026-11-26"),
+    ("november the twenty sixth", "2026-11-26"), ("26 november", "2026-11-26"), ("the first of March", "2027-03-01"),
+    ("22 November", "2027-11-22"), ("26 November 2027", "2027-11-26"), ("November 26th, 2027", "2027-11-26"),
+    ("November twenty-sixth twenty twenty-seven", "2027-11-26"), ("29 February", "2028-02-29"),
+    ("2026-11-26", "2026-11-26"), ("20261126", "2026-11-26"), ("2026-W48-4", "2026-11-26"),
+    ("2026-W53-7", "2027-01-03"), ("31 december", "2026-12-31"), ("1 January", "2027-01-01"),
+    ("tomorrow, Tuesday the 24th of November", "2026-11-24"), ("Thursday the 26th", "2026-11-26"),
+    ("next Thursday the 3rd of December", "2026-12-03"),
+])
+def test_a_day_is_said_in_many_ways(said: str, day: str) -> None:
+    assert local(f"{said} at three in the afternoon") == f"{day}T15:00"
+    assert local(f"at 3 pm {said}") == f"{day}T15:00"
+
+
+@pytest.mark.parametrize(("now", "said", "meant"), [
+    ("2026-11-24T12:00", "Tuesday at 15:00", "2026-11-24T15:00"),       # today, still to come
+    ("2026-11-24T12:00", "Tuesday at 11:59 am", "2026-12-01T11:59"),
+    ("2026-11-29T12:00", "next Tuesday at 15:00", "2026-12-01T15:00"),  # from a Sunday the next week is near
+    ("2026-11-27T12:00", "Thursday in two weeks at 15:00", "2026-12-10T15:00"),
+    ("2027-01-31T12:00", "in one month at 15:00", "2027-02-28T15:00"),
+    ("2028-01-31T12:00", "in one month at 15:00", "2028-02-29T15:00"),
+    ("2028-02-28T12:00", "tomorrow at 15:00", "2028-02-29T15:00"),
+    ("2028-02-29T12:00", "in a year at 15:00", "2029-02-28T15:00"),
+    ("2027-02-28T12:00", "tomorrow at 15:00", "2027-03-01T15:00"),
+    ("2026-12-31T12:00", "tomorrow at 15:00", "2027-01-01T15:00"),
+    ("2026-12-31T12:00", "the 1st at 15:00", "2027-01-01T15:00"),
+    ("2026-12-28T12:00", "next Friday at 15:00", "2027-01-08T15:00"),
+    ("2026-12-31T23:50", "in 20 minutes", "2027-01-01T00:10"),
+    ("2026-11-23T12:00:30", "in an hour", "2026-11-23T13:01"),          # a whole minute, and not before
+])
+def test_days_are_counted_on_the_calendar(now: str, said: str, meant: str) -> None:
+    assert local(said, now=at(now)) == meant
+
+
+@pytest.mark.parametrize(("said", "meant"), [
+    ("in an hour", "13:00"), ("in 90 minutes", "13:30"), ("in ninety minutes", "13:30"),
+    ("half an hour from now", "12:30"),
+    ("in an hour and a half", "13:30"), ("in two and a half hours", "14:30"), ("in 2 hours and 5 minutes", "14:05"),
+    ("in a minute", "12:01"), ("today in an hour", "13:00"),
+])
+def test_a_time_may_be_counted_from_now(said: str, meant: str) -> None:
+    assert local(said) == f"2026-11-23T{meant}"
+
+
+def test_hours_from_now_pass_while_clocks_change() -> None:
+    assert local("in 3 hours", now=at("2027-03-28T01:00")) == "2027-03-28T05:00"
+
+
+# ---- times of day
+
+@pytest.mark.parametrize(("said", "time"), [
+    ("10 am", "10:00"), ("10am", "10:00"), ("ten a.m.", "10:00"), ("10:30 A.M.", "10:30"), ("10\u202fAM", "10:00"),
+    ("ten o'clock in the morning", "10:00"), ("10 o\u2019clock am", "10:00"), ("in the morning at ten", "10:00"),
+    ("half past ten in the morning", "10:30"), ("quarter to three pm", "14:45"), ("a quarter past three pm", "15:15"),
+    ("ten to three in the afternoon", "14:50"), ("seven minutes past three in the afternoon", "15:07"),
+    ("twenty-five past three pm", "15:25"), ("ten forty-five am", "10:45"), ("ten oh five am", "10:05"),
+    ("quarter to twelve in the morning", "11:45"), ("quarter to noon", "11:45"), ("half past noon", "12:30"),
+    ("noon", "12:00"), ("12 noon", "12:00"), ("midday", "12:00"), ("12 pm", "12:00"), ("12:30 pm", "12:30"),
+    ("12 am", "00:00"), ("midnight as the day begins", "00:00"), ("at the start of the day at midnight", "00:00"),
+    ("ten to midnight", "23:50"), ("quarter past midnight, as Tuesday begins", "00:15"),
+    ("15:00", "15:00"), ("at 15", "15:00"), ("09:00", "09:00"), ("09:00 pm", "21:00"), ("00:30", "00:30"),
+    ("fifteen thirty", "15:30"), ("twenty-one thirty", "21:30"), ("half past fifteen", "15:30"), ("15:00:00", "15:00"),
+    ("morning at 10 a.m.", "10:00"), ("evening at eight", "20:00"), ("ten at night", "22:00"),
+    ("around ten in the morning, please", "10:00"),
+])
+def test_a_time_is_said_in_many_ways(said: str, time: str) -> None:
+    assert local(f"tomorrow {said}") == f"2026-11-24T{time}"
+
+
+def test_this_morning_and_tonight_are_today() -> None:
+    assert local("this afternoon at three") == "2026-11-23T15:00"
+    assert local("tonight at eight") == "2026-11-23T20:00"
+
+
+def test_a_day_ends_at_the_midnight_of_the_next() -> None:
+    assert local("Tuesday at midnight, as the day ends") == "2026-11-25T00:00"
+    assert local("midnight at the end of Tuesday") == "2026-11-25T00:00"
+
+
+@pytest.mark.parametrize(("said", "asks"), [
+    ("tomorrow at ten", "morning, or in the afternoon"), ("tomorrow at 10:30", "morning, or in the afternoon"),
+    ("2026-11-26 at 10:30", "morning, or in the afternoon"),
+    ("tomorrow at half past ten", "morning, or in the afternoon"),
+    ("tomorrow at 12", "noon, or at midnight"), ("tomorrow at 12:30", "noon, or at midnight"),
+    ("tomorrow at midnight", "begins or as it ends"), ("tomorrow, quarter past midnight", "begins or as it ends"),
+    ("tomorrow at twelve in the morning", "noon, or at midnight"),
+    ("tomorrow at 15:00 in the morning", "morning, or in the afternoon"), ("tomorrow at 3 at night", "morning, or"),
+    ("tomorrow", "what time"), ("tomorrow morning", "what time"), ("2026-11-26", "what time"),
+    ("next week at 10 am", "Which day"), ("at 10 am", "Which day"), ("", "Which day should it be, and at what time"),
+    ("please", "Which day should it be, and at what time"), ("next week", "Which day should it be, and at what time"),
+    ("friday the 26th at noon", "is a Thursday"), ("tomorrow, friday, at noon", "is a Tuesday"),
+    ("in an hour at ten am", "two different times"), ("tomorrow in an hour", "two different times"),
+    ("26 november 20 27", "in two ways"),
+    ("the 31st of November at noon", "no 31st of November"), ("30 February at noon", "no 30th of February"),
+    ("29 February 2027 at noon", "no 29th of February 2027"), ("the 31st of this month at noon", "no 31st in November"),
+    ("2027-01-31T15:00:30", "whole minute"),
+])
+def test_what_is_missing_or_open_is_asked_for(said: str, asks: str) -> None:
+    assert asks in refused(said)
+
+
+@pytest.mark.parametrize("said", [
+    "soon", "10 or 11 am tomorrow", "between 10 and 11 am tomorrow", "not tomorrow at noon", "after noon tomorrow",
+    "tomorrow at half ten", "quarter to 12 am tomorrow", "tomorrow at 25:00", "tomorrow at 10:60", "tomorrow at 1500",
+    "the 32nd at noon", "the 0th at noon", "tomorrow the 25th at noon", "tomorrow noon at 10 am", "10/11/2026 at noon",
+    "31.01.2027 15:00", "tomorrow at 10-11", "half to ten tomorrow", "ten to zero tomorrow", "99 past ten tomorrow",
+    "2027-02-30T10:00", "2027-13-01T10:00", "2027-01-31T25:00", "20270-01-31T15:00", "2027-01-31T15:00+25:00",
+    "2027-01-31T15:00:00+01:00:30",
+    "9" * 64, "\x00", "٢٠٢٧-٠١-٣١T١٥:٠٠", "tomorrow " * 30, "ﷺ" * 200, "10 am tomorrow that is", "that is noon",
+])
+def test_every_word_counts(said: str) -> None:
+    assert "did not understand" in refused(said)
+
+
+@pytest.mark.parametrize(("said", "meant"), [
+    ("Tuesday at ten", "2026-11-24T10:00"), ("tomorrow at 3", "2026-11-24T15:00"), ("today at 4", "2026-11-23T16:00"),
+    ("tomorrow at 12", "2026-11-24T12:00"), ("tomorrow at 12:30", "2026-11-24T12:30"),
+    ("Monday at ten", "2026-11-30T10:00"), ("Saturday at 12:30", "2026-11-28T12:30"),
+])
+def test_opening_hours_may_leave_one_half_of_the_day(said: str, meant: str) -> None:
+    assert local(said, OFFICE) == meant
+
+
+def test_opening_hours_may_leave_both_halves_or_none() -> None:
+    long = Rules(BERLIN, opening=OpeningHours.parse("Mon-Fri 07:00-22:00"))
+    assert "morning, or in the afternoon" in refused("tomorrow at nine", long)
+    assert refused("tomorrow at six", OFFICE).startswith("On Tuesdays we are open from nine in the morning to five in")
+    assert refused("Sunday at ten", OFFICE).startswith("We are closed on Sundays.")
+
+
+# ---- zones
 
 @pytest.mark.parametrize(("zone", "said", "meant"), [
     ("Europe/Berlin", "2027-01-31T15:00", "2027-01-31T14:00"),
     ("Europe/Berlin", "2027-07-31T15:00", "2027-07-31T13:00"),
     ("America/New_York", "2027-01-31T15:00", "2027-01-31T20:00"),
-    ("America/New_York", "2027-07-31T15:00", "2027-07-31T19:00"),
     ("Asia/Kathmandu", "2027-01-31T15:00", "2027-01-31T09:15"),
     ("Australia/Lord_Howe", "2027-01-31T15:00", "2027-01-31T04:00"),
     ("Australia/Lord_Howe", "2027-07-31T15:00", "2027-07-31T04:30"),
     ("Pacific/Kiritimati", "2027-01-01T00:30", "2026-12-31T10:30"),
 ])
-def test_a_time_without_an_offset_is_the_business_s_own(zone: str, said: str, meant: str) -> None:
-    moment = instant(said, ZoneInfo(zone), NOW)
-    assert moment.astimezone(UTC) == utc(meant)
-    assert str(moment.tzinfo) == zone
-    assert moment.replace(tzinfo=None) == datetime.fromisoformat(said)
+def test_a_time_is_the_business_s_own(zone: str, said: str, meant: str) -> None:
+    rules = Rules(ZoneInfo(zone))
+    assert resolve(said, rules, NOW) == at(meant, ZoneInfo("UTC"))
+    assert local(said, rules) == said
 
 
 @pytest.mark.parametrize("said", [
-    "2027-01-31T15:00:00+01:00", "2027-01-31T14:00Z", "2027-01-31T09:00-05:00", "2027-01-31T19:45+05:45",
-    "2027-01-31 15:00", "20270131T150000", " 2027-01-31T15:00 ", "2027-01-31T15",
+    "2027-01-31T15:00:00+01:00", "2027-01-31T14:00Z", "2027-01-31t14:00:00.000z", "2027-01-31T09:00-05:00",
+    "2027-01-31T19:45+05:45", "2027-01-31 15:00", "20270131T150000", " on 2027-01-31T15:00, please ", "2027-01-31T15",
+    "2027-W04-7T15:00", "2027-01-31 2:00 pm UTC", "2027-01-31T14:00 UTC", "2027-01-31T15:00 Europe/Berlin",
+    "2027-01-31 15:00 in Berlin time", "2027-01-31 03:00 PM", "Sunday 2027-01-31T14:00Z",
 ])
 def test_one_moment_may_be_written_in_many_ways(said: str) -> None:
-    moment = instant(said, BERLIN, NOW)
-    assert moment.isoformat() == "2027-01-31T15:00:00+01:00"
-    assert moment.tzinfo is BERLIN
+    assert local(said) == "2027-01-31T15:00"
 
+
+def test_a_caller_speaks_of_the_caller_s_own_day_and_clock() -> None:
+    rules = Rules(DHAKA)
+    assert local("tomorrow at four in the morning", rules, caller_zone="Europe/London") == "2026-11-24T10:00"
+    late = datetime(2026, 11, 23, 19, 0, tzinfo=UTC)                    # it is Tuesday in Dhaka already
+    assert local("tomorrow at noon", rules, late) == "2026-11-25T12:00"
+    assert local("tomorrow at noon", rules, late, "Europe/London") == "2026-11-24T18:00"
+
+
+def test_a_zone_in_the_words_goes_first() -> None:
+    rules = Rules(DHAKA)
+    for said in ("tomorrow at noon, Dhaka time", "tomorrow at noon Asia/Dhaka", "2026-11-24T06:00Z"):
+        assert local(said, rules, caller_zone="America/New_York") == "2026-11-24T12:00"
+    assert local("tomorrow at noon New York time", rules, caller_zone="America/New_York") == "2026-11-24T23:00"
+
+
+def test_opening_hours_are_the_business_s() -> None:
+    assert local("tomorrow at 4", OFFICE, caller_zone="America/New_York") == "2026-11-24T10:00"
+    assert "Berlin time, is outside" in refused("tomorrow at noon", OFFICE, caller_zone="America/New_York")
+
+
+@pytest.mark.parametrize("zone", [
+    "Mars/Olympus", "Europe", "../etc/passwd", "/etc/passwd", "x" * 999, "\x00", "é", " ",
+])
+def test_an_unknown_zone_is_asked_about(zone: str) -> None:
+    assert "do not know that time zone" in refused("tomorrow at noon", caller_zone=zone)
+
+
+def test_a_zone_that_nobody_passed_is_asked_about() -> None:
+    assert "do not know that time zone" in refused("tomorrow at noon London time")
+
+
+# ---- clocks that change
 
 @pytest.mark.parametrize(("zone", "said"), [
-    ("Europe/Berlin", "2027-03-28T02:30"),
-    ("Europe/Berlin", "2027-03-28T02:00"),
-    ("America/New_York", "2027-03-14T02:59"),
-    ("Australia/Lord_Howe", "2027-10-03T02:15"),     # by half an hour only
+    ("Europe/Berlin", "2027-03-28T02:30"), ("Europe/Berlin", "2027-03-28T02:00"),
+    ("America/New_York", "2027-03-14T02:59"), ("Australia/Lord_Howe", "2027-10-03T02:15"),
+    ("America/Santiago", "2027-09-05T00:30"), ("America/Santiago", "4 September 2027 midnight, as the day ends"),
 ])
 def test_a_time_that_the_clocks_leave_out_does_not_exist(zone: str, said: str) -> None:
-    with pytest.raises(Refused, match="does not exist"):
-        instant(said, ZoneInfo(zone), NOW)
+    assert "does not exist" in refused(said, Rules(ZoneInfo(zone)))
 
 
-@pytest.mark.parametrize(("zone", "said"), [
-    ("Europe/Berlin", "2027-10-31T02:30"),
-    ("Europe/Berlin", "2027-10-31T02:00"),
-    ("America/New_York", "2027-11-07T01:59"),
-    ("Australia/Lord_Howe", "2027-04-04T01:45"),
+@pytest.mark.parametrize(("zone", "said", "apart"), [
+    ("Europe/Berlin", "2027-10-31T02:30", 60),
+    ("Europe/Berlin", "the 31st of October at half past two in the morning", 60),
+    ("America/New_York", "2027-11-07T01:59", 60), ("Australia/Lord_Howe", "2027-04-04T01:45", 30),
+    ("America/Santiago", "2027-04-03T23:10", 60), ("Africa/Casablanca", "2027-02-07T02:30", 60),
 ])
-def test_a_time_that_comes_twice_is_asked_for_again(zone: str, said: str) -> None:
-    with pytest.raises(Refused, match="comes twice"):
-        instant(said, ZoneInfo(zone), NOW)
-
-
-@pytest.mark.parametrize("said", [
-    "2027-03-28T01:59", "2027-03-28T03:00", "2027-10-31T01:59", "2027-10-31T03:00",
-])
-def test_the_hours_beside_a_change_are_times_like_any_other(said: str) -> None:
-    assert instant(said, BERLIN, NOW).replace(tzinfo=None) == datetime.fromisoformat(said)
+def test_of_a_time_that_comes_twice_it_is_asked_which(zone: str, said: str, apart: int) -> None:
+    rules = Rules(ZoneInfo(zone))
+    assert "comes twice" in refused(said, rules)
+    first = resolve(f"{said} before the clocks go back", rules, NOW)
+    second = resolve(f"{said}, after the clocks change", rules, NOW)
+    assert second.timestamp() - first.timestamp() == apart * 60
+    assert ", before the clocks go back," in read_back(first)
+    assert ", after the clocks go back," in read_back(second)
 
 
 @pytest.mark.parametrize(("said", "meant"), [
@@ -76,60 +269,164 @@ def test_the_hours_beside_a_change_are_times_like_any_other(said: str) -> None:
     ("2027-03-28T02:30+01:00", "2027-03-28T01:30"),
 ])
 def test_an_offset_says_which_of_two_hours_is_meant(said: str, meant: str) -> None:
-    assert instant(said, BERLIN, NOW).astimezone(UTC) == utc(meant)
-
-
-@pytest.mark.parametrize("said", ["2026-11-23T11:59", "2026-11-23T12:00", "2026-11-23T10:59Z", "1999-12-31T23:59"])
-def test_what_is_past_is_past(said: str) -> None:
-    with pytest.raises(Refused, match="already passed"):
-        instant(said, BERLIN, NOW)
-
-
-def test_the_next_minute_is_not_past() -> None:
-    assert instant("2026-11-23T12:01", BERLIN, NOW) - NOW == timedelta(minutes=1)
-
-
-def test_the_present_may_be_told_in_another_zone() -> None:
-    now = datetime(2026, 11, 23, 6, 0, tzinfo=ZoneInfo("America/New_York"))
-    assert instant("2026-11-23T12:01", BERLIN, now)
-    with pytest.raises(Refused, match="already passed"):
-        instant("2026-11-23T11:59", BERLIN, now)
-
-
-def test_in_the_hour_that_comes_twice_the_first_one_is_past_during_the_second() -> None:
-    second_half_past_two = datetime(2027, 10, 31, 2, 30, tzinfo=BERLIN, fold=1)
-    with pytest.raises(Refused, match="already passed"):
-        instant("2027-10-31T02:45+02:00", BERLIN, second_half_past_two)
-
-
-def test_in_the_hour_that_comes_twice_the_second_one_is_ahead_during_the_first() -> None:
-    first_half_past_two = datetime(2027, 10, 31, 2, 30, tzinfo=BERLIN)
-    assert instant("2027-10-31T02:15+01:00", BERLIN, first_half_past_two)
-
-
-@pytest.mark.parametrize("said", ["2027-01-31", "20270131", "2027-W05-1"])
-def test_a_date_needs_a_time_of_day(said: str) -> None:
-    with pytest.raises(Refused, match="time of day is missing"):
-        instant(said, BERLIN, NOW)
+    assert resolve(said, ANY_TIME, NOW).astimezone(UTC) == at(meant).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize("said", [
-    "", "tomorrow at ten", "15:00", "2027-02-30T10:00", "2027-13-01T10:00", "2027-01-31T25:00", "31.01.2027 15:00",
-    "2027-01-31T15:00 Europe/Berlin", "2027-01-31T15:00+25:00", "20270-01-31T15:00", "9" * 64, "\x00",
-    "٢٠٢٧-٠١-٣١T١٥:٠٠",
+    "2027-03-28T01:59", "2027-03-28T03:00", "2027-10-31T01:59", "2027-10-31T03:00",
 ])
-def test_what_is_no_date_is_refused_with_the_form_that_is_wanted(said: str) -> None:
-    with pytest.raises(Refused, match="ISO 8601"):
-        instant(said, BERLIN, NOW)
+def test_the_hours_beside_a_change_are_times_like_any_other(said: str) -> None:
+    assert local(said) == said
+    assert "do not go back" in refused(f"{said} after the clocks go back")
 
 
-@pytest.mark.parametrize(("zone", "said"), [
-    ("America/New_York", "9999-12-31T23:59"), ("Asia/Tokyo", "9999-12-31T23:59"),
+def test_in_the_hour_that_comes_twice_the_first_one_is_past_during_the_second() -> None:
+    during_the_second = at("2027-10-31T02:30", fold=1)
+    assert "passed" in refused("2027-10-31T02:45+02:00", now=during_the_second)
+    during_the_first = at("2027-10-31T02:30")
+    assert resolve("2027-10-31T02:15+01:00", ANY_TIME, during_the_first) > during_the_first.astimezone(UTC)
+
+
+# ---- the rules
+
+@pytest.mark.parametrize("said", [
+    "2026-11-23T11:59", "2026-11-23T12:00", "2026-11-23T10:59Z", "1999-12-31T23:59", "today at 10 am",
+    "Monday the 23rd of November at 10 am", "0001-01-02T00:00",
 ])
-def test_the_end_of_the_calendar_is_a_date_too(zone: str, said: str) -> None:
-    assert instant(said, ZoneInfo(zone), NOW).year == 9999
+def test_what_is_past_is_past(said: str) -> None:
+    assert "has already passed" in refused(said)
 
 
-def test_a_date_beyond_the_calendar_is_refused() -> None:
-    with pytest.raises(Refused, match="too far away"):
-        instant("9999-12-31T23:59-10:00", ZoneInfo("Asia/Tokyo"), NOW)
+def test_the_present_may_be_told_in_another_zone() -> None:
+    now = datetime(2026, 11, 23, 6, 0, tzinfo=NEW_YORK)
+    assert local("2026-11-23T12:01", now=now) == "2026-11-23T12:01"
+    assert "passed" in refused("2026-11-23T12:00", now=now)
+
+
+def test_notice_is_kept() -> None:
+    rules = Rules(BERLIN, minimum_notice=timedelta(hours=2), maximum_notice=timedelta(days=30))
+    assert local("today at 14:00", rules) == "2026-11-23T14:00"
+    assert "too soon: we need notice of two hours" in refused("today at 13:59", rules)
+    assert local("2026-12-23T12:00", rules) == "2026-12-23T12:00"
+    assert "too far away: we book up to thirty days ahead" in refused("2026-12-23T12:01", rules)
+
+
+@pytest.mark.parametrize("said", [
+    "9999-12-31T23:59", "9999-12-31T23:59-10:00", "0001-01-01T00:00+14:00", "in 999 years at noon",
+])
+def test_the_ends_of_the_calendar_are_too_far(said: str) -> None:
+    assert "too far away" in refused(said)
+    assert "too far away" in refused(said, Rules(ZoneInfo("Asia/Tokyo")))
+
+
+def test_outside_opening_hours_the_day_s_hours_are_told() -> None:
+    rules = Rules(BERLIN, 90, OpeningHours.parse("Mon 09:00-12:00,13:00-17:30; Tue 18:00-24:00"))
+    message = refused("2026-11-30T16:30", rules)
+    assert message == (
+        "Monday the 30th of November at half past four in the afternoon, Berlin time, is outside our opening hours. "
+        "On Mondays we are open from nine in the morning to noon and from one in the afternoon to half past five in "
+        "the afternoon. A meeting takes ninety minutes. Which other time would suit?")
+    assert "six in the evening to midnight" in refused("2026-11-24T23:00", rules)
+    assert local("2026-11-24T22:30", rules) == "2026-11-24T22:30"
+
+
+def test_a_start_from_elsewhere_is_held_to_the_same_rules() -> None:
+    allowed(at("2026-11-24T08:00", ZoneInfo("UTC")), OFFICE, NOW)
+    with pytest.raises(Refused, match="Berlin time, is outside"):
+        allowed(at("2026-11-24T07:59", ZoneInfo("UTC")), OFFICE, NOW)
+
+
+@pytest.mark.parametrize(("text", "length"), [
+    ("0", timedelta(0)), ("30m", timedelta(minutes=30)), ("2h", timedelta(hours=2)), ("1d", timedelta(days=1)),
+])
+def test_a_duration_is_a_number_with_a_unit(text: str, length: timedelta) -> None:
+    assert duration(text) == length
+
+
+@pytest.mark.parametrize("text", ["", "1", "h", "2 h", "-1h", "1.5h", "1w", "2H", "99999d", "٣h", "1h30m"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="such as 30m"):
+        duration(text)
+
+
+# ---- reading back
+
+@pytest.mark.parametrize(("start", "said"), [
+    ("2026-11-26T10:00", "Thursday the 26th of November at ten in the morning, Dhaka time"),
+    ("2026-12-01T10:30", "Tuesday the 1st of December at half past ten in the morning, Dhaka time"),
+    ("2026-12-02T15:15", "Wednesday the 2nd of December at quarter past three in the afternoon, Dhaka time"),
+    ("2026-12-03T15:07", "Thursday the 3rd of December at seven minutes past three in the afternoon, Dhaka time"),
+    ("2026-12-11T09:01", "Friday the 11th of December at one minute past nine in the morning, Dhaka time"),
+    ("2026-12-12T10:45", "Saturday the 12th of December at ten forty-five in the morning, Dhaka time"),
+    ("2026-12-13T12:00", "Sunday the 13th of December at noon, Dhaka time"),
+    ("2026-12-21T12:30", "Monday the 21st of December at half past twelve in the afternoon, Dhaka time"),
+    ("2026-12-22T20:00", "Tuesday the 22nd of December at eight in the evening, Dhaka time"),
+    ("2026-12-23T00:00", "Wednesday the 23rd of December at midnight, as the day begins, Dhaka time"),
+    ("2026-12-31T00:10", "Thursday the 31st of December at ten minutes past midnight, as the day begins, Dhaka time"),
+])
+def test_an_instant_is_read_back_as_one_says_it(start: str, said: str) -> None:
+    assert read_back(at(start, DHAKA)) == said
+
+
+def test_the_year_is_said_where_it_is_not_at_hand() -> None:
+    assert read_back(at("2027-10-23T12:00"), now=NOW) == "Saturday the 23rd of October at noon, Berlin time"
+    assert read_back(at("2027-10-23T12:01"), now=NOW).startswith("Saturday the 23rd of October 2027 at one minute past")
+
+
+def test_a_zone_is_said_by_its_city() -> None:
+    assert read_back(at("2026-11-26T10:00", NEW_YORK)).endswith("in the morning, New York time")
+    assert read_back(at("2026-11-26T10:00", ZoneInfo("UTC"))).endswith("in the morning, UTC")
+
+
+def test_a_caller_elsewhere_hears_both_clocks() -> None:
+    start = at("2026-11-26T10:00", DHAKA)
+    assert read_back(start, LONDON).endswith("Dhaka time, that is four in the morning, London time")
+    assert read_back(start, NEW_YORK).endswith(", that is eleven in the evening on Wednesday, New York time")
+    assert read_back(start, DHAKA) == read_back(start)
+
+
+def test_both_clocks_are_understood_and_must_agree() -> None:
+    said = read_back(at("2026-11-26T10:00", DHAKA), NEW_YORK)
+    rules = Rules(DHAKA)
+    assert local(said, rules, caller_zone="America/New_York") == "2026-11-26T10:00"
+    for wrong in (said.replace("eleven", "ten"), said.replace("Wednesday", "Thursday")):
+        assert "two different times" in refused(wrong, rules, caller_zone="America/New_York")
+
+
+# ---- what is free
+
+def test_free_times_are_a_meeting_apart_within_the_opening_hours() -> None:
+    starts = free_starts(OFFICE, NOW, [], at("2026-11-23T16:10"), 3)
+    assert [f"{start:%a %H:%M}" for start in starts] == ["Mon 16:30", "Tue 09:00", "Tue 09:30"]
+    assert all(start.tzinfo is BERLIN for start in starts)
+
+
+def test_free_times_overlap_nothing_that_is_taken() -> None:
+    taken = [(at("2026-11-24T09:40"), at("2026-11-24T10:10")), (at("2026-11-24T08:00"), at("2026-11-24T09:15"))]
+    starts = free_starts(OFFICE, NOW, taken, at("2026-11-24T00:00"), 2)
+    assert [f"{start:%H:%M}" for start in starts] == ["10:30", "11:00"]
+
+
+def test_what_only_touches_is_free() -> None:
+    taken = [(at("2026-11-24T09:30"), at("2026-11-24T10:00"))]
+    assert [f"{start:%H:%M}" for start in free_starts(OFFICE, NOW, taken, at("2026-11-24T00:00"))] == [
+        "09:00", "10:00", "10:30"]
+
+
+def test_free_times_keep_notice_and_end_where_nothing_is_known() -> None:
+    rules = Rules(BERLIN, 60, OFFICE.opening, timedelta(hours=3), timedelta(hours=23))
+    assert [f"{start:%a %H:%M}" for start in free_starts(rules, NOW, [], NOW, 9)] == [
+        "Mon 15:00", "Mon 16:00", "Tue 09:00", "Tue 10:00", "Tue 11:00"]
+    until = free_starts(OFFICE, NOW, [], NOW, 9, until=at("2026-11-23T13:45"))
+    assert [f"{start:%H:%M}" for start in until] == ["12:30", "13:00"]
+
+
+def test_without_opening_hours_any_time_is_free_also_while_clocks_change() -> None:
+    forward = free_starts(ANY_TIME, NOW, [], at("2027-03-28T01:30"), 2)
+    assert [f"{start:%H:%M}" for start in forward] == ["01:30", "03:00"]
+    back = free_starts(ANY_TIME, NOW, [], at("2027-10-31T02:30"), 4)
+    assert [f"{start:%H:%M%z}" for start in back] == ["02:30+0200", "02:00+0100", "02:30+0100", "03:00+0100"]
+
+
+def test_nothing_is_free_where_everything_is_taken() -> None:
+    assert free_starts(OFFICE, NOW, [(NOW, NOW + timedelta(days=999))], NOW) == []

@@ -1,40 +1,266 @@
-"""From the date and time that were said to an instant.
+"""From what was said to an instant, by the business's rules.
 
-Pure: the present moment is an argument.
+Pure: the present moment is an argument. What words mean is in words.py; here they meet a zone's clocks:
+
+1. A time that clocks leave out is no time, one that they show twice is asked about; neither is guessed.
+2. A clock time without its half of the day is taken only if the opening hours leave just one of the two.
+3. What comes out obeys `allowed`, and its `read_back` given in again comes out as the same instant.
+
+Instants are compared in UTC: two date-times of one zone are compared by what its clocks show, and one of an hour that
+comes twice equals none of another zone.
 """
 
-from datetime import UTC, datetime
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from bridge.meetings.hours import OpeningHours
+from bridge.meetings.spoken import WEEKDAYS, number, opening, place, read_back
+from bridge.meetings.words import LONGEST, NOT_UNDERSTOOD, Refused, Said, plain, understand
 
-class Refused(Exception):
-    """No meeting can be made of this; the message is a sentence for the caller's ear."""
+__all__ = ["OpeningHours", "Refused", "Rules", "allowed", "duration", "free_starts", "read_back", "resolve"]
+
+_UNKNOWN_ZONE = "I do not know that time zone. Which large city has the same time?"
+_UTC = ZoneInfo("UTC")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-def instant(text: str, zone: ZoneInfo, now: datetime) -> datetime:
-    """The aware, future moment of an ISO 8601 date-time, local to `zone` where it has no offset. Raises Refused."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When the business takes meetings: its `zone`, how many `minutes` each one takes; at any time if no `opening`."""
+
+    zone: ZoneInfo
+    minutes: int = 30
+    opening: OpeningHours | None = None
+    minimum_notice: timedelta = timedelta(0)
+    maximum_notice: timedelta = timedelta(days=365)
+
+    def open_for(self, start: datetime) -> bool:
+        """Whether the whole meeting fits into the opening hours."""
+        start = start.astimezone(self.zone)
+        return self.opening is None or self.opening.contains(start, _later(start, self.minutes))
+
+
+def duration(text: str) -> timedelta:
+    """`30m`, `2h`, `1d` or `0`. Raises ValueError with what is wrong, as the end of a sentence."""
+    found = re.fullmatch(r"([0-9]{1,4})([mhd])", text)
+    if not found and text != "0":
+        raise ValueError("must be minutes, hours or days, such as 30m, 2h or 1d, or 0")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else timedelta(0)
+
+
+# ---- resolving
+
+def resolve(words: str, rules: Rules, now: datetime, caller_zone: str = "") -> datetime:
+    """The instant that is meant: aware, in the business's zone, a whole minute, allowed by the rules. Raises Refused.
+
+    `caller_zone`, an IANA name, is the zone that the words are local to and in which "today" is; without it the
+    business's is. A zone or an offset in the words goes before both. "..., that is four in the morning, London time"
+    is checked.
+    """
+    if len(words) > LONGEST:
+        raise Refused(NOT_UNDERSTOOD)
+    zones = [rules.zone, *([_zone(caller_zone)] if caller_zone else []), _UTC]
+    said, *others = plain(words).split(" that is ")
     try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise Refused("I could not read the date and time; please pass it as ISO 8601, 2030-01-31T15:00.") from None
-    if len(text.strip()) <= len("2030-01-31"):
-        raise Refused("The time of day is missing: ask the caller for it.")
-    if moment.tzinfo is None:
-        moment = _local(moment, zone)
-    try:
-        moment = moment.astimezone(zone)
+        start = _start(*_in_zone(said, zones, now), rules, now)
+        for other in others:
+            _check(*_in_zone(other, zones, now), start)
     except OverflowError:
-        raise Refused("That date is too far away.") from None
-    if moment.timestamp() <= now.timestamp():        # `<=` within one zone compares what its clocks show
-        raise Refused("That moment has already passed: ask the caller for a later one.")
-    return moment
+        raise Refused("That date is too far away. Which other day would suit?") from None
+    allowed(start, rules, now)
+    return start
 
 
-def _local(naive: datetime, zone: ZoneInfo) -> datetime:
-    """The one instant at which clocks in `zone` show this. Raises Refused where there is none, or two."""
-    first, second = naive.replace(tzinfo=zone), naive.replace(tzinfo=zone, fold=1)
-    if first.utcoffset() == second.utcoffset():
-        return first
-    if first.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != naive:
-        raise Refused("The clocks are put forward at that hour, so this time does not exist: ask for another.")
-    raise Refused("The clocks are put back at that hour, so this time comes twice: ask for another.")
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except Exception:                # ZoneInfo lets OSError, ValueError and others through, by the name's shape
+        raise Refused(_UNKNOWN_ZONE) from None
+
+
+def _in_zone(text: str, zones: Sequence[ZoneInfo], now: datetime) -> tuple[Said, ZoneInfo]:
+    """What the text says, and the zone it is local to: the one it names of `zones`, or the caller's, if given."""
+    zone = zones[-2]
+    for each in zones:
+        names = "|".join(re.escape(plain(name)) for name in (place(each), str(each)))
+        rest = re.sub(rf"(?:^|(?<= ))(?:in )?(?:{names})(?: time)?(?: |$)", "", text, count=1)
+        if rest != text:
+            text, zone = rest.strip(), each
+            break
+    if re.search(r"\btime\b", text):
+        raise Refused(_UNKNOWN_ZONE)
+    return understand(text, now.astimezone(zone)), zone
+
+
+def _start(said: Said, zone: ZoneInfo, rules: Rules, now: datetime) -> datetime:
+    """The one instant that was said. Raises Refused, and OverflowError beyond the calendar."""
+    if said.moment is not None:
+        _check(said, zone, said.moment)
+        return said.moment.astimezone(rules.zone)
+    if not said.has_day:
+        raise Refused("Which day should it be?" if said.times else "Which day should it be, and at what time?")
+    if said.times is None:
+        raise Refused("At what time of day should it be?")
+    times = {minute: _starts(said, minute, zone, now) for minute in said.minutes()}
+    starts = [*times.values()][0] if len(times) == 1 else _open_one(times, said, rules)
+    return _one(starts, said.fold).astimezone(rules.zone)
+
+
+def _open_one(times: dict[int, list[datetime]], said: Said, rules: Rules) -> list[datetime]:
+    """The starts of the one time of day, of several or none, at which the business is open. Raises Refused."""
+    any_start = next((start for starts in times.values() for start in starts), None)
+    if rules.opening and any_start:
+        possible = [starts for starts in times.values() if any(map(rules.open_for, starts))]
+        if len(possible) == 1:
+            return possible[0]
+        if not possible:
+            raise Refused(_hours(any_start, rules))
+    if said.times and said.times.minutes[0] % 720 < 60:
+        raise Refused("Is that at noon, or at midnight? And if at midnight, as the day begins or as it ends?")
+    raise Refused("Is that in the morning, or in the afternoon or evening?")
+
+
+def _starts(said: Said, minute: int, zone: ZoneInfo, now: datetime) -> list[datetime]:
+    """The instants, up to two, at which clocks show this minute of the day that was said."""
+    if said.day or said.week:
+        return _showing(_day(said), minute, zone)
+    assert said.weekday is not None                  # or it would not have a day
+    today = now.astimezone(zone).date()
+    first = today + timedelta(days=(said.weekday - today.weekday()) % 7)
+    starts = _showing(first, minute, zone)
+    # The first one whose time is still to come.
+    passed = first == today and starts and all(each <= now.astimezone(UTC) for each in starts)
+    return _showing(first + timedelta(days=7), minute, zone) if passed else starts
+
+
+def _day(said: Said) -> date:
+    """The date that was said. Raises Refused if it was said twice, and differently."""
+    week, weekday = said.week, said.weekday
+    in_week = week and (week.day if weekday is None else week.monday + timedelta(days=weekday))
+    day = said.day or in_week
+    assert day is not None
+    if weekday not in (None, day.weekday()) or in_week not in (None, day):
+        raise Refused(f"That day is a {WEEKDAYS[day.weekday()]}. Which day is meant?")
+    return day
+
+
+def _showing(day: date, minute: int, zone: ZoneInfo) -> list[datetime]:
+    """The instants, in UTC and in order, at which clocks in `zone` show this; none where they are put forward."""
+    shown = datetime.combine(day, time()) + timedelta(minutes=minute)
+    both = {shown.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
+    return sorted(each for each in both if each.astimezone(zone).replace(tzinfo=None) == shown)
+
+
+def _one(starts: list[datetime], fold: int | None) -> datetime:
+    if not starts:
+        raise Refused("The clocks are put forward at that hour, so this time does not exist. Which other time?")
+    if len(starts) == 1 and fold is not None:
+        raise Refused("The clocks do not go back at that time. Which day is it, and at what time?")
+    if len(starts) == 2 and fold is None:
+        raise Refused("The clocks are put back at that hour, so this time comes twice. "
+                      "Is it before or after the clocks go back?")
+    return starts[fold or 0]
+
+
+def _check(said: Said, zone: ZoneInfo, start: datetime) -> None:
+    """Raises Refused unless all that was said is true of this instant."""
+    local = start.astimezone(zone)
+    agrees = (
+        said.week is None and said.fold is None
+        and said.day in (None, local.date())
+        and said.weekday in (None, local.weekday())
+        and (said.moment is None or said.moment.astimezone(UTC) == start.astimezone(UTC))
+        and (not (said.times or said.part) or _minute(local) in {minute % 1440 for minute in said.minutes()})
+    )
+    if not agrees:
+        raise Refused("That names two different times. Which day is it, and at what time?")
+
+
+def _minute(local: datetime) -> int:
+    return local.hour * 60 + local.minute
+
+
+# ---- the rules
+
+def allowed(start: datetime, rules: Rules, now: datetime) -> None:
+    """Raises Refused: past, too soon, too far ahead, or outside the opening hours, into which all of it must fit."""
+    ahead = start.astimezone(UTC) - now.astimezone(UTC)
+    said = read_back(start.astimezone(rules.zone), now=now)
+    if ahead <= timedelta(0):
+        raise Refused(f"{said}, has already passed. Which later time would suit?")
+    if ahead < rules.minimum_notice:
+        raise Refused(f"{said}, is too soon: we need notice of {_length(rules.minimum_notice)}. Which later time?")
+    if ahead > rules.maximum_notice:
+        raise Refused(f"{said}, is too far away: we book up to {_length(rules.maximum_notice)} ahead. "
+                      "Which earlier day?")
+    if not rules.open_for(start):
+        raise Refused(f"{said}, is outside our opening hours. {_hours(start, rules)}")
+
+
+def _hours(start: datetime, rules: Rules) -> str:
+    weekday = start.astimezone(rules.zone).weekday()
+    ranges = rules.opening.on(weekday) if rules.opening else ()
+    takes = f" A meeting takes {_length(timedelta(minutes=rules.minutes))}." if ranges else ""
+    return f"{opening(weekday, ranges)}{takes} Which other time would suit?"
+
+
+def _length(length: timedelta) -> str:
+    """ "two hours", "90 minutes" """
+    minutes = int(length.total_seconds() // 60)
+    units = ((1440, "day"), (60, "hour"), (1, "minute"))
+    size, unit = next((size, unit) for size, unit in units if minutes % size == 0)
+    count = minutes // size
+    return f"{number(count) if count < 100 else count} {unit}{'s' if count != 1 else ''}"
+
+
+# ---- what is free
+
+def free_starts(
+    rules: Rules, now: datetime, taken: Sequence[tuple[datetime, datetime]], after: datetime, count: int = 3,
+    *, until: datetime | None = None,
+) -> list[datetime]:
+    """The first `count` allowed starts, not before `after`, that overlap nothing `taken`; in the business's zone.
+
+    They are a meeting's length apart, from each opening of the day on, and within a year of `after`; with `until`,
+    which is as far as `taken` is known, the meetings are over by then.
+    """
+    busy = sorted((begin.astimezone(UTC), end.astimezone(UTC)) for begin, end in taken)
+    free: list[datetime] = []
+    at, busy_until = 0, datetime.min.replace(tzinfo=UTC)
+    for start in _grid(rules, max(after.astimezone(UTC), now.astimezone(UTC) + rules.minimum_notice)):
+        end = _later(start, rules.minutes)
+        if len(free) == count or start - now.astimezone(UTC) > rules.maximum_notice or until and end > until:
+            break
+        # Starts only grow, so what began before this one's end is looked at once.
+        while at < len(busy) and busy[at][0] < end:
+            busy_until = max(busy_until, busy[at][1])
+            at += 1
+        if busy_until <= start and _is_allowed(start, rules, now):
+            free.append(start.astimezone(rules.zone))
+    return free
+
+
+def _grid(rules: Rules, after: datetime) -> Iterator[datetime]:
+    """Every start that might be offered, in UTC and in order."""
+    first = after.astimezone(rules.zone).date()
+    for day in (first + timedelta(days=n) for n in range(367)):
+        ranges = rules.opening.on(day.weekday()) if rules.opening else ((0, 1440),)
+        minutes = [minute for begin, end in ranges for minute in range(begin, end, rules.minutes)]
+        starts = {start for minute in minutes for start in _showing(day, minute, rules.zone)}
+        yield from sorted(start for start in starts if start >= after)
+
+
+def _is_allowed(start: datetime, rules: Rules, now: datetime) -> bool:
+    try:
+        allowed(start, rules, now)
+    except Refused:
+        return False
+    return True
+
+
+def _later(start: datetime, minutes: int) -> datetime:
+    """Elapsed minutes later, whatever the clocks do meanwhile; in the zone of `start`."""
+    return (start.astimezone(UTC) + timedelta(minutes=minutes)).astimezone(start.tzinfo)

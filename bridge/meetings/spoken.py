@@ -1,0 +1,102 @@
+"""An instant as one says it, so that the caller hears exactly what was understood.
+
+Pure. What is said here, words.py understands: a read-back that is handed in again names the same instant. It says which
+midnight is meant, and which of the two hours when clocks go back; the year only where it is not the one at hand.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+from dateutil.relativedelta import relativedelta
+
+from bridge.meetings.hours import Range
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+          "December")
+UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+         "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+
+#: A date without its year is the coming one; nearer to a year than this, one might think of another.
+_SAME_YEAR = relativedelta(months=11)
+
+
+def read_back(start: datetime, caller_zone: ZoneInfo | None = None, *, now: datetime | None = None) -> str:
+    """ "Thursday the 26th of November at ten in the morning, Dhaka time"; `start` is aware, in the business's zone.
+
+    With `now` the year is added unless the date comes within 11 months. With a `caller_zone` that is not the
+    business's: ", that is four in the morning, London time", and the weekday there where it is another one.
+    """
+    year = f" {start.year}" if now is not None and start > now.astimezone(start.tzinfo) + _SAME_YEAR else ""
+    said = (f"{WEEKDAYS[start.weekday()]} the {ordinal(start.day)} of {MONTHS[start.month - 1]}{year} "
+            f"at {clock(start)}{_which(start)}, {place(start.tzinfo)}")
+    if caller_zone is None or str(caller_zone) == str(start.tzinfo):
+        return said
+    there = start.astimezone(caller_zone)
+    day = "" if there.date() == start.date() else f" on {WEEKDAYS[there.weekday()]}"
+    return f"{said}, that is {clock(there)}{day}, {place(caller_zone)}"
+
+
+def number(value: int) -> str:
+    """0 to 99 in words."""
+    if value < len(UNITS):
+        return UNITS[value]
+    tens, unit = divmod(value, 10)
+    return TENS[tens - 2] + (f"-{UNITS[unit]}" if unit else "")
+
+
+def ordinal(day: int) -> str:
+    """ "26th" """
+    suffix = "th" if 10 < day < 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+    return f"{day}{suffix}"
+
+
+def clock(moment: datetime) -> str:
+    """A time of day in words: "half past ten in the morning", "noon", "midnight, as the day begins"."""
+    hour, minute = moment.hour, moment.minute
+    if (hour, minute) == (12, 0):
+        return "noon"
+    if hour == 0:
+        return _face("midnight", minute, most=59) + ", as the day begins"
+    part = "morning" if hour < 12 else "afternoon" if hour < 18 else "evening"
+    return f"{_face(number((hour - 1) % 12 + 1), minute, most=30)} in the {part}"
+
+
+def _face(hour: str, minute: int, most: int) -> str:
+    """A clock's face: "ten", "seven minutes past ten" up to `most`, then "ten forty-five"."""
+    if minute == 0:
+        return hour
+    if minute > most:
+        return f"{hour} {number(minute)}"
+    past = {15: "quarter", 30: "half", 1: "one minute"}.get(minute) or f"{number(minute)} minutes"
+    return f"{past} past {hour}"
+
+
+def _which(start: datetime) -> str:
+    """Which of two, in the hour that comes twice."""
+    # A zone decides by `fold` in the hour that is left out, too, but no instant is in there.
+    if start.replace(fold=0).utcoffset() == start.replace(fold=1).utcoffset():
+        return ""
+    return f", {'after' if start.fold else 'before'} the clocks go back"
+
+
+def place(zone: tzinfo | None) -> str:
+    """A zone by its city: "Dhaka time", "New York time"; "UTC"."""
+    city = str(zone).rpartition("/")[2].replace("_", " ")
+    return city if city == "UTC" else f"{city} time"
+
+
+def opening(weekday: int, ranges: Sequence[Range]) -> str:
+    """ "On Saturdays we are open from ten in the morning to noon." """
+    if not ranges:
+        return f"We are closed on {WEEKDAYS[weekday]}s."
+    said = " and ".join(f"from {_hour(begin)} to {_hour(end)}" for begin, end in ranges)
+    return f"On {WEEKDAYS[weekday]}s we are open {said}."
+
+
+def _hour(minute: int) -> str:
+    if minute % 1440 == 0:
+        return "midnight"
+    return clock(datetime(2000, 1, 1, minute // 60, minute % 60, tzinfo=UTC)).removesuffix(", as the day begins")
