@@ -1,65 +1,136 @@
-"""A meeting, and its way to the owner's webhook."""
+"""One attempt to hand a delivery to its receiver, signed as Standard Webhooks has it.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: `webhook-id` is the
+delivery's and constant over its attempts, `webhook-timestamp` is the attempt's, `webhook-signature` holds one signature
+for each secret, so that a receiver may know the old one or the new one while they change.
+"""
 
 import asyncio
-import logging
-from dataclasses import dataclass
-from datetime import datetime
+import base64
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import aiohttp
+import msgspec
+from standardwebhooks import Webhook as Signer
 
-log = logging.getLogger(__name__)
+from bridge import __version__
+from bridge.records.deliveries import Delivery
 
-#: The caller waits meanwhile, so the receiver has this long, seconds.
-TIMEOUT_S = 8.0
-
-
-class NotDelivered(Exception):
-    """The receiver did not take the meeting; the message says how it failed, for the log."""
+#: How long an attempt may take, seconds.
+TIMEOUT_S = 15.0
+#: How long a receiver's body is waited for: the status has told already what to do, seconds.
+BODY_S = 1.0
+#: As much of the body as is read, bytes.
+MAX_ANSWER = 64 * 1024
+#: As much of its message as is kept, characters.
+MAX_MESSAGE = 500
+#: What no database and no model should be given: controls, other ends of lines, halves of surrogate pairs.
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
-    """What was agreed with the caller; `start` is aware, in the business's time zone."""
+class Answer:
+    """What a receiver said to one attempt.
 
-    id: str
-    name: str
-    email: str
-    start: datetime
-    description: str
-    phone_number: str
-    call_sid: str
+    `status` is None when it said nothing; `message` is its own `{"message": "..."}`, on one line, or "";
+    `problem` describes anything but a 2xx, without the receiver's address.
+    """
 
-    def body(self) -> dict[str, str]:
-        """The webhook's JSON."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "email": self.email,
-            "datetime": self.start.isoformat(),
-            "description": self.description,
-            "phone_number": self.phone_number,
-            "time_zone": str(self.start.tzinfo),
-            "call_sid": self.call_sid,
-        }
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    message: str = ""
+    problem: str = ""
 
 
-class Webhook:
-    """The owner's receiver of meetings."""
+async def post(http: aiohttp.ClientSession, delivery: Delivery, secrets: Sequence[str], now: float) -> Answer:
+    """What the receiver says, within TIMEOUT_S; `now` is the moment of the attempt, seconds since the epoch."""
+    try:
+        async with http.post(
+            delivery.url, data=delivery.body.encode(), headers=headers_for(delivery, secrets, now),
+            allow_redirects=False, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+        ) as response:
+            body = await _beginning(response)
+            return Answer(response.status, response.headers.copy(), message_of(body), _problem(response.status))
+    except TimeoutError:
+        return Answer(problem=f"did not answer within {TIMEOUT_S:g} s")
+    except (aiohttp.ClientError, OSError, ValueError) as error:     # ValueError: an address that aiohttp cannot read
+        reason = getattr(error, "strerror", None) or type(error).__name__       # the whole text may hold the address
+        return Answer(problem=f"could not be reached ({reason})")
 
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
-        self._http, self._url = http, url
 
-    async def deliver(self, meeting: Meeting) -> None:
-        """Returns when the receiver answered with a 2xx status. Raises NotDelivered, within TIMEOUT_S."""
-        try:
-            async with self._http.post(
-                self._url, json=meeting.body(), allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-            ) as answer:
-                if answer.ok and answer.status < 300:
-                    return
-                raise NotDelivered(f"the receiver answered with status {answer.status}")
-        except asyncio.TimeoutError:
-            raise NotDelivered(f"the receiver did not answer within {TIMEOUT_S:.0f} s") from None
-        except aiohttp.ClientError as error:
-            raise NotDelivered(f"the receiver could not be reached ({type(error).__name__})") from None
+def headers_for(delivery: Delivery, secrets: Sequence[str], now: float) -> dict[str, str]:
+    """The request's headers; signed when there are secrets."""
+    moment = datetime.fromtimestamp(int(now), UTC)
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": f"bridge/{__version__}",
+        "Idempotency-Key": delivery.id,
+        "webhook-id": delivery.id,
+        "webhook-timestamp": str(int(now)),
+    }
+    if secrets:
+        headers["webhook-signature"] = " ".join(
+            Signer(secret).sign(delivery.id, moment, delivery.body) for secret in secrets)
+    return headers
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """As much of the body as we want. A body that breaks or does not come takes nothing back of the status."""
+    body = b""
+    try:
+        async with asyncio.timeout(BODY_S):
+            while chunk := await response.content.read(MAX_ANSWER - len(body)):
+                body += chunk
+    except (aiohttp.ClientError, OSError):           # TimeoutError is an OSError
+        pass
+    return body
+
+
+class _Said(msgspec.Struct):
+    message: str = ""
+
+
+def message_of(body: bytes) -> str:
+    """The `message` of a receiver's JSON, on one line and not longer than MAX_MESSAGE; "" if there is none."""
+    try:
+        said = msgspec.json.decode(body, type=_Said)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return ""
+    return _FORBIDDEN.sub(" ", said.message).strip()[:MAX_MESSAGE]
+
+
+def _problem(status: int) -> str:
+    if 200 <= status < 300:
+        return ""
+    if 300 <= status < 400:
+        return f"answered with status {status}: redirects are not followed, WEBHOOK_URL must be the final address"
+    return f"answered with status {status}"
+
+
+def parse_secrets(text: str) -> tuple[str, ...]:
+    """The secrets of WEBHOOK_SECRET, separated by spaces or commas.
+
+    Raises ValueError with what is wrong, as the end of a sentence that begins with the setting's name; no part of a
+    secret stands in it.
+    """
+    secrets = tuple(re.findall(r"[^\s,]+", text))
+    for number, secret in enumerate(secrets, 1):
+        which = f"(secret {number} of {len(secrets)}) " if len(secrets) > 1 else ""
+        _check(secret, which)
+    return secrets
+
+
+def _check(secret: str, which: str) -> None:
+    prefix, encoded = secret[:len("whsec_")], secret[len("whsec_"):].rstrip("=")
+    if prefix != "whsec_":
+        raise ValueError(f"{which}must begin with whsec_")
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f"{which}must be base64 after whsec_") from None
+    if not key:
+        raise ValueError(f"{which}holds nothing after whsec_")

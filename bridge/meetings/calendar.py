@@ -1,0 +1,96 @@
+"""A meeting as an iCalendar file (RFC 5545), which a mail program takes as an invitation (RFC 5546, iTIP).
+
+Pure. With an organizer it is a message from the organizer to the caller: METHOD:REQUEST for a booking and for a
+change, METHOD:CANCEL for a cancellation; UID says which meeting, SEQUENCE which of its versions.
+
+Without one it carries no METHOD and no ATTENDEE: every iTIP method, PUBLISH too, requires an ORGANIZER (RFC 5546,
+3.2), an ATTENDEE makes sense only beside one, and a file without METHOD is by RFC 5545, 3.7.2 what it then is: a
+snapshot to be imported.
+
+The caller's words reach a file whose lines have a meaning. icalendar escapes what separates; what may not stand in a
+text at all, control characters and halves of surrogate pairs, is taken out here first.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from icalendar import Calendar, Event, vCalAddress, vText
+
+from bridge.meetings.meeting import Meeting
+
+PRODUCT = "-//bridge//meetings//EN"
+#: Controls, the separators that some programs take for the end of a line, and halves of surrogate pairs.
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
+
+def ics(meeting: Meeting, organizer: str, stamp: datetime) -> str:
+    """The file for this version of a meeting, its lines ended by CRLF.
+
+    `organizer` is an e-mail address or "", `stamp` the aware moment at which the file is written.
+    """
+    event = _event(meeting, stamp)
+    calendar = _calendar()
+    if organizer:
+        calendar.add("method", "CANCEL" if meeting.status == "cancelled" else "REQUEST")
+        event.add("organizer", _address(organizer))
+        event.add("attendee", _attendee(meeting))
+    calendar.add_component(event)
+    return _text(calendar)
+
+
+def export(meetings: Iterable[Meeting], stamp: datetime) -> str:
+    """One file of many meetings, to be imported into a calendar: nobody is invited by it."""
+    calendar = _calendar()
+    for meeting in meetings:
+        calendar.add_component(_event(meeting, stamp))
+    return _text(calendar)
+
+
+def _calendar() -> Calendar:
+    calendar = Calendar()
+    calendar.add("prodid", PRODUCT)
+    calendar.add("version", "2.0")
+    return calendar
+
+
+def _text(calendar: Calendar) -> str:
+    text: bytes = calendar.to_ical()
+    return text.decode()
+
+
+def _event(meeting: Meeting, stamp: datetime) -> Event:
+    event = Event()
+    event.add("uid", _line(meeting.id))
+    event.add("dtstamp", stamp.astimezone(UTC))
+    event.add("dtstart", meeting.start.astimezone(UTC))
+    event.add("dtend", meeting.end.astimezone(UTC))
+    event.add("sequence", meeting.sequence)
+    event.add("status", "CANCELLED" if meeting.status == "cancelled" else "CONFIRMED")
+    event.add("summary", _line(f"Meeting with {meeting.name}"))
+    event.add("description", _lines(meeting.description))
+    event.add("contact", _line(", ".join(filter(None, (meeting.name, meeting.phone_number, meeting.email)))))
+    return event
+
+
+def _attendee(meeting: Meeting) -> vCalAddress:
+    attendee = _address(meeting.email)
+    attendee.params["CN"] = vText(_line(meeting.name))
+    attendee.params["ROLE"] = vText("REQ-PARTICIPANT")
+    if meeting.status == "booked":
+        attendee.params["PARTSTAT"] = vText("NEEDS-ACTION")
+        attendee.params["RSVP"] = vText("TRUE")
+    return attendee
+
+
+def _address(email: str) -> vCalAddress:
+    return vCalAddress("mailto:" + _line(email))
+
+
+def _line(text: str) -> str:
+    """The text on one line, without what may not stand in a calendar."""
+    return _FORBIDDEN.sub(" ", text).strip()
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(_line, text.splitlines()))

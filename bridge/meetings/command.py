@@ -1,0 +1,186 @@
+"""`python -m bridge meetings`: what was booked and what became of its deliveries, at the owner's terminal.
+
+It needs the database and nothing else. E-mail addresses are masked in the list; `show` and `export` tell everything.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL
+
+from bridge.meetings.calendar import export
+from bridge.meetings.meeting import Meeting
+from bridge.meetings.outbox import host
+from bridge.records.database import Database, DatabaseUnavailable, StoreFailed, open_database
+from bridge.records.deliveries import Delivery, DeliveryQueue
+from bridge.records.meetings import Meetings
+
+COLUMNS = ("ID", "WHEN", "NAME", "E-MAIL", "STATUS", "DELIVERY")
+#: Meetings are read in portions of this size.
+PAGE = 500
+
+
+class CannotDo(Exception):
+    """What is asked cannot be done: one line for the person who asked."""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `meetings` to the program's commands."""
+    parser = commands.add_parser("meetings", help="list, show, send again or export what was booked")
+    actions = parser.add_subparsers(dest="action", metavar="list|show|resend|export")
+    actions.add_parser("list", help="all meetings (the default)")
+    show = actions.add_parser("show", help="everything about one meeting and its deliveries")
+    show.add_argument("id", metavar="ID")
+    resend = actions.add_parser("resend", help="send the dead letters of one meeting again")
+    resend.add_argument("id", metavar="ID")
+    file = actions.add_parser("export", help="write all booked meetings to a calendar file")
+    file.add_argument("file", metavar="FILE.ics", type=Path)
+
+
+def run(options: argparse.Namespace, database_url: URL) -> int:
+    """Does what the command line says; the exit code: 0, or 1 with one line that says what was wrong."""
+    try:
+        asyncio.run(_run(options, database_url))
+    except (CannotDo, DatabaseUnavailable) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    except StoreFailed as reason:
+        print(f"the database failed: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _run(options: argparse.Namespace, database_url: URL) -> None:
+    async with open_database(database_url) as database:
+        match options.action:
+            case "show":
+                await _show(database, options.id)
+            case "resend":
+                await _resend(database, options.id)
+            case "export":
+                await _export(database, options.file)
+            case _:
+                await _list(database)
+
+
+# ---- the four actions
+
+async def _list(database: Database) -> None:
+    queue = DeliveryQueue(database)
+    rows = [COLUMNS]
+    async for meeting in _all(database):
+        rows.append((
+            meeting.id, _when(meeting.start), plain(meeting.name), masked(meeting.email), meeting.status,
+            summary(await queue.of_meeting(meeting.id))))
+    print(table(rows) if len(rows) > 1 else "no meetings yet")
+
+
+async def _show(database: Database, meeting_id: str) -> None:
+    meeting = await _known(database, meeting_id)
+    facts: list[tuple[str, Any]] = [
+        ("id", meeting.id), ("status", meeting.status), ("begins", _when(meeting.start)), ("ends", _when(meeting.end)),
+        ("time zone", meeting.zone.key), ("read back", meeting.read_back), ("name", meeting.name),
+        ("e-mail", meeting.email), ("phone", meeting.phone_number), ("about", meeting.description),
+        ("call", meeting.call_sid), ("version", meeting.sequence),
+    ]
+    print(_facts(facts))
+    for delivery in await DeliveryQueue(database).of_meeting(meeting_id):
+        print("\n" + _facts(_of_delivery(delivery)))
+
+
+async def _resend(database: Database, meeting_id: str) -> None:
+    meeting = await _known(database, meeting_id)
+    queue = DeliveryQueue(database)
+    revived = await queue.revive(meeting.id, time.time())
+    if not revived:
+        state = summary(await queue.of_meeting(meeting.id))
+        raise CannotDo(f"meeting {meeting.id} has no dead letters to send again; its deliveries: {state}")
+    print(f"{revived} {'delivery' if revived == 1 else 'deliveries'} of meeting {meeting.id} "
+          "will be sent again by the running server within seconds.")
+
+
+async def _export(database: Database, file: Path) -> None:
+    booked = [meeting async for meeting in _all(database) if meeting.status == "booked"]
+    try:
+        _write_privately(file, export(booked, datetime.now(UTC)).encode())
+    except OSError as error:
+        raise CannotDo(f"{file} cannot be written: {error.strerror}") from None
+    print(f"{len(booked)} {'meeting' if len(booked) == 1 else 'meetings'} written to {file}")
+
+
+def _write_privately(file: Path, content: bytes) -> None:
+    """Names and numbers are in it: a new file is its owner's alone."""
+    with open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
+        output.write(content)
+
+
+# ---- reading
+
+async def _all(database: Database) -> AsyncIterator[Meeting]:
+    meetings, last = Meetings(database), None
+    while page := await meetings.all(PAGE, last):
+        for meeting in page:
+            yield meeting
+        last = page[-1]
+
+
+async def _known(database: Database, meeting_id: str) -> Meeting:
+    meeting = await Meetings(database).find(meeting_id)
+    if meeting is None:
+        raise CannotDo(f"there is no meeting {plain(meeting_id)}; `python -m bridge meetings` lists them")
+    return meeting
+
+
+# ---- writing
+
+def _of_delivery(delivery: Delivery) -> list[tuple[str, Any]]:
+    moments = {"pending": "due", "delivered": "delivered", "dead": "given up"}
+    return [
+        ("delivery", delivery.id), ("news", delivery.type), ("receiver", host(delivery.url)),
+        ("state", delivery.state), ("attempts", delivery.attempts), ("promised", _utc(delivery.created_at)),
+        (moments[delivery.state], _utc(delivery.next_at)), ("last error", delivery.last_error),
+        ("answer", delivery.answer),
+    ]
+
+
+def summary(deliveries: Sequence[Delivery]) -> str:
+    """The states of a meeting's deliveries, such as "1 dead, 2 delivered"."""
+    states = Counter(delivery.state for delivery in deliveries)
+    return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
+
+
+def masked(email: str) -> str:
+    """Enough of an address to know it again."""
+    name, _, domain = email.rpartition("@")
+    return f"{plain(name[:1])}***@{plain(domain)}"
+
+
+def plain(words: str) -> str:
+    """On one line, and without what would steer a terminal."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _facts(facts: Sequence[tuple[str, Any]]) -> str:
+    return "\n".join(f"{name + ':':<12}{plain(str(fact))}" for name, fact in facts if fact != "")
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%a %Y-%m-%d %H:%M %z}"
+
+
+def _utc(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

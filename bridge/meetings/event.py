@@ -1,0 +1,85 @@
+"""What a receiver is sent: a meeting's news as one flat JSON object.
+
+Pure. The body is written once, when the news is, and stays the same over all attempts and to all receivers. `id` in it
+is the meeting's and stays over changes; which message this is stands in the header `webhook-id`
+(https://www.standardwebhooks.com: unique for the message, constant over its attempts).
+"""
+
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from bridge.meetings.calendar import ics
+from bridge.meetings.meeting import Meeting, NewDelivery, Status
+
+Kind = Literal["meeting.booked", "meeting.rescheduled", "meeting.cancelled"]
+
+
+def _text(description: str, **more: Any) -> dict[str, Any]:
+    return {"type": "string", "description": description, **more}
+
+
+def _moment(description: str) -> dict[str, Any]:
+    return _text(description, format="date-time", pattern=r"T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$")
+
+
+_PROPERTIES: dict[str, dict[str, Any]] = {
+    "type": _text("What happened.", enum=[*get_args(Kind)]),
+    "timestamp": _moment("When it happened, UTC."),
+    "id": _text("The meeting's id: the same over its changes and its cancellation.", minLength=1),
+    "status": _text("The meeting as it now stands.", enum=[*get_args(Status)]),
+    "name": _text("The caller's name.", minLength=1),
+    "email": _text("The caller's e-mail address.", format="email"),
+    "phone_number": _text('The caller\'s number, E.164; "" for a caller who hides it.'),
+    "description": _text("What the meeting is about, in the caller's words."),
+    "datetime": _moment("When it begins, with the offset of time_zone; the same as start."),
+    "start": _moment("When it begins, with the offset of time_zone."),
+    "end": _moment("When it ends, with the offset of time_zone."),
+    "time_zone": _text("The business's time zone, a name of the IANA list.", minLength=1),
+    "duration_minutes": {"type": "integer", "description": "How long it takes, minutes.", "minimum": 1},
+    "call_sid": _text("Twilio's id of the call in which it was booked."),
+    "read_back": _text("How the time was read to the caller."),
+    "ics": _text("The meeting as an iCalendar file (RFC 5545).", pattern="^BEGIN:VCALENDAR\r\n"),
+}
+
+#: The body's JSON Schema. Later versions may add keys, so a receiver should ignore what it does not know.
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "A meeting's news",
+    "type": "object",
+    "properties": _PROPERTIES,
+    "required": [*_PROPERTIES],
+}
+
+
+def body(meeting: Meeting, type: Kind, timestamp: datetime, organizer: str = "") -> str:
+    """The JSON of one piece of news; `timestamp` is the aware moment of it, `organizer` an e-mail address or ""."""
+    start = meeting.start.astimezone(meeting.zone)
+    return json.dumps({
+        "type": type,
+        "timestamp": timestamp.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "id": meeting.id,
+        "status": meeting.status,
+        "name": meeting.name,
+        "email": meeting.email,
+        "phone_number": meeting.phone_number,
+        "description": meeting.description,
+        "datetime": start.isoformat(),
+        "start": start.isoformat(),
+        "end": meeting.end.isoformat(),
+        "time_zone": meeting.zone.key,
+        "duration_minutes": meeting.minutes,
+        "call_sid": meeting.call_sid,
+        "read_back": meeting.read_back,
+        "ics": ics(meeting, organizer, timestamp),
+    })
+
+
+def deliveries_for(
+    meeting: Meeting, urls: Sequence[str], type: Kind, now: datetime, organizer: str = "",
+) -> list[NewDelivery]:
+    """This piece of news for each receiver, each under an id of its own."""
+    text = body(meeting, type, now, organizer)
+    return [NewDelivery(id=f"msg_{uuid.uuid4().hex}", url=url, type=type, body=text) for url in urls]

@@ -1,0 +1,302 @@
+"""Hands over what was promised, until it is accepted.
+
+Everything is in the database before anybody is told of it; the outbox only works the database off.
+
+1. What is due is claimed for LEASE_S, and the lease is renewed while an attempt lasts: no other process takes it
+   meanwhile, and when this one dies it is due again soon after.
+2. Each attempt is a task of its own. A receiver with PER_RECEIVER attempts under way is left out of the next claim,
+   which takes as many for each at most: a slow one holds up nobody but itself.
+3. What an attempt means is decided in retries.py and written down. While the database does not take that, it is tried
+   again, and nothing else is claimed. What it never takes is delivered once more, under the same id, which is why
+   receivers keep ids.
+4. The database is asked when something is known to become due, after `wake`, and every POLL_S for what others left.
+5. Database work is never cancelled but by `stop`; who has waited long enough goes, and the work ends by itself.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from bridge.meetings.retries import Dead, Decision, Delivered, RetryAt, decide
+from bridge.meetings.webhook import Answer, post
+from bridge.records.database import StoreFailed
+from bridge.records.deliveries import Delivery, DeliveryQueue
+
+log = logging.getLogger(__name__)
+
+#: How long a claimed delivery is ours, and how often that is renewed, seconds. A restart resumes within 10 s.
+LEASE_S, RENEW_S = 8.0, 2.0
+#: How often the database is asked without a reason, and how soon again when another process was faster, seconds.
+POLL_S, AGAIN_S = 5.0, 0.05
+#: How long to wait before the database is given a result again that it did not take, seconds.
+REWRITE_S = 1.0
+#: How often a waiting call looks for what another process may have delivered, seconds.
+LOOK_S = 0.5
+#: How long attempts under way may still take when the server stops, seconds.
+STOP_S = 5.0
+#: Attempts under way: to all receivers together, and to one of them before it is left out.
+LIMIT, PER_RECEIVER = 256, 8
+
+Rest = Callable[[asyncio.Event, float], Awaitable[None]]
+
+
+async def until(event: asyncio.Event, seconds: float) -> None:
+    """Until the event is set, `seconds` at most."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+class Outbox:
+    """Delivers what is due, from `run` to `stop`.
+
+    `clock` gives seconds since the epoch, `rest` waits for an event or for seconds, `jitter` is random from 0 to 1.
+    """
+
+    def __init__(
+        self, queue: DeliveryQueue, http: aiohttp.ClientSession, secrets: Sequence[str], *,
+        clock: Callable[[], float] = time.time, rest: Rest = until, jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._queue, self._http, self._secrets = queue, http, secrets
+        self._clock, self._rest, self._jitter = clock, rest, jitter
+        self._stopping = False
+        self._woken = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: The receivers of the attempts under way, and the deliveries whose results the database did not take yet.
+        self._under_way: Counter[str] = Counter()
+        self._unwritten: set[str] = set()
+        #: Who waits for news of a delivery, by its id.
+        self._followers: dict[str, set[asyncio.Event]] = {}
+
+    @property
+    def under_way(self) -> int:
+        """How many deliveries are being attempted, until the result is written down."""
+        return self._under_way.total()
+
+    def wake(self) -> None:
+        """Something was committed that is due now."""
+        self._woken.set()
+
+    # ---- the application's task
+
+    async def run(self) -> None:
+        """Delivers until `stop`. Whatever the database does, it goes on."""
+        while not self._stopping:
+            self._woken.clear()
+            try:
+                pause = await self._round()
+            except StoreFailed as reason:
+                log.error("deliveries wait, because the database failed: %(reason)s", {"reason": str(reason)})
+                pause = POLL_S
+            except Exception:
+                log.exception("deliveries wait, because of a fault")
+                pause = POLL_S
+            if pause and not self._stopping:
+                await self._rest(self._woken, pause)
+
+    async def stop(self) -> None:
+        """Ends `run`, and gives what is under way STOP_S; what is cut off then is due again when its lease ends."""
+        self._stopping = True
+        self.wake()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                while self._tasks:                   # one that ends may have begun another
+                    await asyncio.wait(self._tasks)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks)
+
+    async def _round(self) -> float:
+        """Starts what is due; how long to rest then, seconds."""
+        if self._unwritten:
+            return REWRITE_S
+        if self.under_way >= LIMIT:
+            return POLL_S                            # an attempt that ends wakes us
+        busy = [url for url, attempts in self._under_way.items() if attempts >= PER_RECEIVER]
+        if await self._start_due(LIMIT - self.under_way, but=busy):
+            return 0.0
+        now = self._clock()
+        due = await self._queue.next_due(now, but=busy)
+        return POLL_S if due is None else min(max(due - now, AGAIN_S), POLL_S)
+
+    async def _start_due(self, limit: int, *, only: Sequence[str] | None = None, but: Sequence[str] = ()) -> bool:
+        """Claims what is due and starts an attempt at each; whether there was anything."""
+        claimed = await self._queue.claim(
+            self._clock(), LEASE_S, limit, per_url=PER_RECEIVER, only=only, but=but)
+        if self._stopping:                           # since the claim was begun: nobody would wait for the attempts
+            return False
+        for delivery in claimed:
+            self._under_way[delivery.url] += 1
+            self._spawn(self._attempt(delivery))
+        return bool(claimed)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a delivery met a fault; it is due again when its lease ends", exc_info=error)
+
+    # ---- one attempt
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        try:
+            answer = await self._post(delivery)
+            decision = decide(
+                answer.status, answer.headers, delivery.attempts, delivery.since, self._clock(), self._jitter())
+            if await self._write_down(delivery, answer, decision):
+                _tell(delivery, answer, decision)
+            if isinstance(decision, RetryAt):
+                self.wake()                          # it is due before the next look at the database
+        finally:
+            self._leave(delivery.url)
+            for follower in self._followers.get(delivery.id, ()):
+                follower.set()
+
+    async def _post(self, delivery: Delivery) -> Answer:
+        """The receiver's answer, while the lease is kept up."""
+        over = asyncio.Event()
+        renewing = self._spawn(self._renew(delivery, over))
+        try:
+            return await post(self._http, delivery, self._secrets, self._clock())
+        except Exception:
+            log.exception("an attempt at delivery %(delivery)s failed", {"delivery": delivery.id})
+            return Answer(problem="could not be asked, because of a fault of ours")
+        finally:
+            over.set()
+            await renewing                           # so that no renewal comes after the result
+
+    def _leave(self, url: str) -> None:
+        """Makes room, and says so if anything may have waited for it."""
+        if self.under_way >= LIMIT or self._under_way[url] >= PER_RECEIVER:
+            self.wake()
+        self._under_way[url] -= 1
+        if not self._under_way[url]:
+            del self._under_way[url]
+
+    async def _renew(self, delivery: Delivery, over: asyncio.Event) -> None:
+        """Keeps an attempt's lease until it is over."""
+        while True:
+            await until(over, RENEW_S)
+            if over.is_set():
+                return
+            try:
+                await self._queue.renew(delivery.id, self._clock() + LEASE_S, delivery.attempts)
+            except StoreFailed as reason:
+                log.warning("the lease of delivery %(delivery)s could not be renewed: %(reason)s",
+                            {"delivery": delivery.id, "reason": str(reason)})
+
+    async def _write_down(self, delivery: Delivery, answer: Answer, decision: Decision) -> bool:
+        """Until the database has taken it. False if that was too late: another attempt has begun meanwhile."""
+        while True:
+            try:
+                taken = await self._write(delivery, answer, decision)
+            except StoreFailed as reason:
+                self._unwritten.add(delivery.id)
+                log.error("the result of delivery %(delivery)s could not be written down: %(reason)s",
+                          {"delivery": delivery.id, "reason": str(reason)})
+                await asyncio.sleep(REWRITE_S)
+            else:
+                self._unwritten.discard(delivery.id)
+                return taken
+
+    async def _write(self, delivery: Delivery, answer: Answer, decision: Decision) -> bool:
+        match decision:
+            case Delivered():
+                return await self._queue.delivered(delivery.id, self._clock(), answer.message, delivery.attempts)
+            case RetryAt(at):
+                return await self._queue.retry(delivery.id, at, answer.problem, delivery.attempts)
+            case Dead():
+                return await self._queue.dead(
+                    delivery.id, self._clock(), answer.problem, delivery.attempts, answer.message)
+
+    # ---- a call that waits for the receiver
+
+    async def settle(self, delivery_ids: Sequence[str], seconds: float) -> list[Delivery]:
+        """Tries these now, and waits until each is delivered or dead, `seconds` at most; as they stand then.
+
+        It raises nothing: one that the database did not show in that time is missing.
+        """
+        found: dict[str, Delivery] = {}
+        over, news = asyncio.Event(), asyncio.Event()
+        following = self._spawn(self._follow(delivery_ids, found, over, news))
+        try:
+            await asyncio.wait({following}, timeout=seconds)
+        finally:
+            over.set()
+            news.set()
+        return [found[each] for each in delivery_ids if each in found]
+
+    async def _follow(
+        self, ids: Sequence[str], found: dict[str, Delivery], over: asyncio.Event, news: asyncio.Event,
+    ) -> None:
+        """Keeps `found` up to date until all is decided or it is over."""
+        for each in ids:
+            self._followers.setdefault(each, set()).add(news)
+        try:
+            try_now = bool(ids)
+            while not over.is_set():
+                news.clear()
+                try:
+                    if try_now:
+                        await self._start_due(len(ids), only=ids)
+                        try_now = False
+                    if await self._look(ids, found):
+                        return
+                except StoreFailed as reason:
+                    log.error("a call waits for deliveries, but the database failed: %(reason)s",
+                              {"reason": str(reason)})
+                await until(news, LOOK_S)
+        finally:
+            for each in ids:
+                self._unfollow(each, news)
+
+    async def _look(self, ids: Sequence[str], found: dict[str, Delivery]) -> bool:
+        """Reads them; whether all are decided."""
+        for each in ids:
+            if (each not in found or found[each].state == "pending") and (delivery := await self._queue.get(each)):
+                found[each] = delivery
+        return all(each in found and found[each].state != "pending" for each in ids)
+
+    def _unfollow(self, delivery_id: str, news: asyncio.Event) -> None:
+        followers = self._followers[delivery_id]
+        followers.discard(news)
+        if not followers:
+            del self._followers[delivery_id]
+
+
+def host(url: str) -> str:
+    """What of a receiver's address may be told: the rest of it can hold a secret."""
+    try:
+        return URL(url).host or "?"
+    except ValueError:
+        return "?"
+
+
+def _tell(delivery: Delivery, answer: Answer, decision: Decision) -> None:
+    facts = {
+        "meeting": delivery.meeting_id, "delivery": delivery.id, "receiver": host(delivery.url),
+        "attempt": delivery.attempts, "problem": answer.problem,
+    }
+    match decision:
+        case Delivered():
+            log.info("meeting %(meeting)s: %(receiver)s has taken %(delivery)s at attempt %(attempt)s", facts)
+        case RetryAt():
+            log.warning("meeting %(meeting)s: %(receiver)s %(problem)s; %(delivery)s is tried again after attempt "
+                        "%(attempt)s", facts)
+        case Dead():
+            log.error("MEETING %(meeting)s WAS NOT DELIVERED: %(receiver)s %(problem)s; %(delivery)s is given up after "
+                      "attempt %(attempt)s. To send it again: python -m bridge meetings resend %(meeting)s", facts)

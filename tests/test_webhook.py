@@ -1,0 +1,261 @@
+"""One attempt, against real receivers: what they are sent, and what is made of everything they may answer."""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer, unused_port
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from bridge import __version__
+from bridge.meetings import webhook
+from bridge.meetings.webhook import Answer, message_of, parse_secrets, post
+from bridge.records.deliveries import Delivery
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"              # the one of the Standard Webhooks specification
+OLD_SECRET = "whsec_" + base64.b64encode(b"an old secret of 32 bytes, or so").decode()
+DELIVERY = Delivery(
+    id="msg_1", meeting_id="meeting-1", url="", type="meeting.booked", body='{"name": "Zoë \\u2603"}', created_at=0,
+    since=0, attempts=1, state="pending", next_at=0, last_error="", answer="")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@asynccontextmanager
+async def receiver(handler: Handler) -> AsyncIterator[Delivery]:
+    """A delivery to a server that answers with `handler`; everything but /hook is somewhere else."""
+    async def elsewhere(request: web.Request) -> web.Response:
+        raise AssertionError("a redirect was followed")
+    app = web.Application()
+    app.router.add_post("/hook", handler)
+    app.router.add_route("*", "/elsewhere", elsewhere)
+    async with TestServer(app) as server:
+        yield replace(DELIVERY, url=str(server.make_url("/hook")))
+
+
+def answering(status: int = 204, body: bytes = b"", **headers: str) -> Handler:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=status, body=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    return answer
+
+
+# ---- what is sent
+
+async def test_the_request_is_what_standard_webhooks_asks_for(http: aiohttp.ClientSession) -> None:
+    requests: list[tuple[dict[str, str], bytes]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        requests.append((dict(request.headers), await request.read()))
+        return web.Response()
+    now = time.time()
+    async with receiver(take) as delivery:
+        await post(http, delivery, (SECRET,), now)
+    [(headers, body)] = requests
+    assert body.decode() == DELIVERY.body
+    assert headers["Content-Type"] == "application/json"
+    assert headers["User-Agent"] == f"bridge/{__version__}"
+    assert headers["webhook-id"] == headers["Idempotency-Key"] == "msg_1"
+    assert headers["webhook-timestamp"] == str(int(now))
+    assert Webhook(SECRET).verify(body, headers) == json.loads(DELIVERY.body)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(OLD_SECRET).verify(body, headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(body.replace(b"Zo", b"Za"), headers)
+
+
+def test_while_secrets_change_a_receiver_may_know_either() -> None:
+    headers = webhook.headers_for(DELIVERY, (SECRET, OLD_SECRET), time.time())
+    assert len(headers["webhook-signature"].split(" ")) == 2
+    for secret in (SECRET, OLD_SECRET):
+        Webhook(secret).verify(DELIVERY.body, headers)
+
+
+def test_the_signature_is_the_one_of_the_specification() -> None:
+    delivery = replace(DELIVERY, id="msg_p5jXN8AQM9LWM0D4loKWxJek", body='{"test": 2432232314}')
+    headers = webhook.headers_for(delivery, (SECRET,), 1614265330)
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_without_a_secret_nothing_is_signed() -> None:
+    assert "webhook-signature" not in webhook.headers_for(DELIVERY, (), time.time())
+
+
+# ---- what is answered
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+async def test_a_2xx_is_no_problem(http: aiohttp.ClientSession, status: int) -> None:
+    async with receiver(answering(status)) as delivery:
+        answer = await post(http, delivery, (), 0)
+    assert (answer.status, answer.message, answer.problem) == (status, "", "")
+
+
+async def test_the_receiver_s_message_is_kept(http: aiohttp.ClientSession) -> None:
+    async with receiver(answering(200, b'{"message": "See you at the back door.", "more": [1, 2]}')) as delivery:
+        assert (await post(http, delivery, (), 0)).message == "See you at the back door."
+
+
+async def test_a_refusal_keeps_its_status_message_and_headers(http: aiohttp.ClientSession) -> None:
+    async with receiver(answering(429, b'{"message": "Too many."}', Retry_After="30")) as delivery:
+        answer = await post(http, delivery, (), 0)
+    assert (answer.status, answer.message) == (429, "Too many.")
+    assert answer.headers["retry-after"] == "30"
+    assert answer.problem == "answered with status 429"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(http: aiohttp.ClientSession, status: int) -> None:
+    async with receiver(answering(status, Location="/elsewhere")) as delivery:
+        answer = await post(http, delivery, (), 0)
+    assert answer.status == status
+    assert answer.problem.startswith(f"answered with status {status}: redirects are not followed")
+
+
+@pytest.mark.parametrize(("body", "message"), [
+    (b"", ""), (b"OK", ""), (b"[]", ""), (b'"message"', ""), (b'{"message": 1}', ""), (b'{"message": null}', ""),
+    (b'{"message": "x"', ""), (b'{"other": "x"}', ""), (b"\xff\xfe", ""), (b'{"message": "\xff"}', ""),
+    (b'{"message": "\\ud800"}', ""), (b"[" * 60_000, ""), (b'{"a":' * 10_000, ""),
+    (b'{"message": "  one\\r\\ntwo\\u0000three\\u2028four "}', "one two three four"),
+    (b'{"message": "' + b"x" * 600 + b'"}', "x" * 500),
+    ('{"message": "Grüße, می‌خواهم 🦷"}'.encode(), "Grüße, می‌خواهم 🦷")])
+def test_only_a_string_called_message_is_a_message(body: bytes, message: str) -> None:
+    assert message_of(body) == message
+
+
+async def test_of_an_endless_answer_only_the_beginning_is_read(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lengths: list[int] = []
+
+    def measure(body: bytes) -> str:
+        lengths.append(len(body))
+        return ""
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await response.write(b"x" * 1000)
+        return response
+    monkeypatch.setattr(webhook, "message_of", measure)
+    monkeypatch.setattr(webhook, "BODY_S", 30.0)
+    async with receiver(endless) as delivery:
+        assert (await post(http, delivery, (), 0)).status == 200
+    assert lengths == [64 * 1024]
+
+
+async def test_an_answer_that_does_not_end_is_an_answer(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = asyncio.Event()
+
+    async def stall(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=201)
+        await response.prepare(request)
+        await response.write(b'{"message": ')
+        await over.wait()
+        return response
+    monkeypatch.setattr(webhook, "BODY_S", 0.01)
+    async with receiver(stall) as delivery:
+        answer = await post(http, delivery, (), 0)
+        over.set()
+    assert (answer.status, answer.message, answer.problem) == (201, "", "")
+
+
+async def test_an_answer_that_breaks_off_is_an_answer(http: aiohttp.ClientSession) -> None:
+    async def break_off(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b"{")
+        assert request.transport
+        request.transport.close()
+        return response
+    async with receiver(break_off) as delivery:
+        assert (await post(http, delivery, (), 0)).status == 200
+
+
+async def test_a_body_that_is_not_what_its_encoding_says_is_an_answer(http: aiohttp.ClientSession) -> None:
+    async with receiver(answering(200, b"this is not gzip", Content_Encoding="gzip")) as delivery:
+        assert (await post(http, delivery, (), 0)).status == 200
+
+
+# ---- when nothing is answered
+
+async def test_a_receiver_that_is_silent_is_given_up(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = asyncio.Event()
+
+    async def silent(request: web.Request) -> web.Response:
+        await over.wait()
+        return web.Response()
+    monkeypatch.setattr(webhook, "TIMEOUT_S", 0.05)
+    async with receiver(silent) as delivery:
+        answer = await post(http, delivery, (), 0)
+        over.set()
+    assert answer == Answer(problem="did not answer within 0.05 s")
+
+
+async def test_a_receiver_that_is_not_there(http: aiohttp.ClientSession) -> None:
+    answer = await post(http, replace(DELIVERY, url=f"http://127.0.0.1:{unused_port()}/secret"), (), 0)
+    assert answer.status is None
+    assert answer.problem.startswith("could not be reached (")
+    assert "secret" not in answer.problem
+
+
+async def test_a_receiver_that_hangs_up(http: aiohttp.ClientSession) -> None:
+    async def hang_up(request: web.Request) -> web.Response:
+        assert request.transport
+        request.transport.close()
+        return web.Response()
+    async with receiver(hang_up) as delivery:
+        answer = await post(http, delivery, (), 0)
+    assert (answer.status, answer.problem) == (None, "could not be reached (ServerDisconnectedError)")
+
+
+@pytest.mark.parametrize("url", ["https://", "nonsense", "ftp://host/secret", "http://[::1/secret", "http://a:99999/"])
+async def test_an_address_that_is_none(http: aiohttp.ClientSession, url: str) -> None:
+    answer = await post(http, replace(DELIVERY, url=url), (), 0)
+    assert answer.status is None
+    assert answer.problem.startswith("could not be reached (")
+    assert "secret" not in answer.problem
+
+
+# ---- WEBHOOK_SECRET
+
+@pytest.mark.parametrize(("text", "secrets"), [
+    ("", ()), (SECRET, (SECRET,)), (f"{SECRET} {OLD_SECRET}", (SECRET, OLD_SECRET)),
+    (f" {SECRET},{OLD_SECRET}, ", (SECRET, OLD_SECRET)), (OLD_SECRET.rstrip("="), (OLD_SECRET.rstrip("="),))])
+def test_secrets_are_read(text: str, secrets: tuple[str, ...]) -> None:
+    assert parse_secrets(text) == secrets
+    for secret in secrets:
+        Webhook(secret)
+
+
+@pytest.mark.parametrize(("text", "wrong"), [
+    ("c2VjcmV0", "must begin with whsec_"),
+    ("whpk_c2VjcmV0", "must begin with whsec_"),
+    ("whsec_c2Vjc-_0", "must be base64 after whsec_"),
+    ("whsec_c2VjcmV0c", "must be base64 after whsec_"),
+    ("whsec_ключ", "must be base64 after whsec_"),
+    ("whsec_", "holds nothing after whsec_"),
+    ("whsec_==", "holds nothing after whsec_"),
+    (f"{SECRET} c2VjcmV0", "(secret 2 of 2) must begin with whsec_")])
+def test_a_malformed_secret_is_described_and_not_shown(text: str, wrong: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse_secrets(text)
+    assert str(caught.value) == wrong
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
