@@ -13,7 +13,9 @@ from aiohttp import web
 
 from bridge import __version__, log
 from bridge.app import create_app
-from bridge.settings import BadSettings, Settings, load
+from bridge.meetings import command
+from bridge.records.database import DatabaseUnavailable
+from bridge.settings import BadSettings, Settings, load, load_one
 
 #: Heroku kills 30 s after SIGTERM; calls are closed at once, and a booking under way may need this long, seconds.
 SHUTDOWN_S = 20
@@ -30,19 +32,21 @@ def main(arguments: list[str] | None = None) -> int:
     demo = commands.add_parser("demo", help="hear a whole call, without any account or network")
     demo.add_argument("--fast", action="store_true", help="faster than real time")
     demo.add_argument("--wav", type=Path, default=Path("bridge-demo.wav"), help="where the recording goes")
+    command.add_parser(commands)
     options = parser.parse_args(arguments)
     if options.command == "demo":
         return play(options.wav, fast=options.fast)
-    return serve()
-
-
-def serve() -> int:
-    """Serves until it is told to stop."""
     try:
-        settings = load(os.environ, Path(".env"))
+        if options.command == "meetings":
+            return command.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
+        return serve(load(os.environ, Path(".env")))
     except BadSettings as problems:
         print(f"bridge cannot start:\n{problems}\nThe README lists all settings.", file=sys.stderr)
         return 2
+
+
+def serve(settings: Settings) -> int:
+    """Serves until it is told to stop."""
     log.set_up(settings.LOG_LEVEL, settings.LOG_FORMAT)
     try:
         listening = listen(settings)
@@ -51,9 +55,13 @@ def serve() -> int:
         print(f"bridge cannot listen on HOST={settings.HOST} PORT={settings.PORT}: {problem}. "
               "Set PORT to one that no other program uses, and HOST to an address of this machine.", file=sys.stderr)
         return 1
-    web.run_app(
-        create_app(settings), sock=listening, loop=event_loop(), access_log=None, shutdown_timeout=SHUTDOWN_S,
-        keepalive_timeout=KEEPALIVE_S, print=lambda *_: announce(settings, listening))
+    try:
+        web.run_app(
+            create_app(settings), sock=listening, loop=event_loop(), access_log=None, shutdown_timeout=SHUTDOWN_S,
+            keepalive_timeout=KEEPALIVE_S, print=lambda *_: announce(settings, listening))
+    except DatabaseUnavailable as problem:
+        print(f"bridge cannot start: {problem}", file=sys.stderr)
+        return 1
     return 0
 
 

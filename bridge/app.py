@@ -1,5 +1,6 @@
 """The application, assembled: every resource and every address, in one place."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
@@ -8,8 +9,15 @@ from aiohttp import web
 
 from bridge import __version__, keys
 from bridge.background import Background
+from bridge.meetings import event
+from bridge.meetings.availability import Availability
+from bridge.meetings.booking import Diary
+from bridge.meetings.outbox import Outbox
+from bridge.meetings.schedule import Rules
 from bridge.meetings.tools import Tools
-from bridge.meetings.webhook import TIMEOUT_S, Webhook
+from bridge.records.database import Database, open_database
+from bridge.records.deliveries import DeliveryQueue
+from bridge.records.meetings import Meetings
 from bridge.settings import Settings
 from bridge.twilio_side import webhooks
 
@@ -17,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: A webhook's form is a few kilobytes.
 MAX_BODY = 64 * 1024
+#: How long a booking that is under way may still take when the server stops, seconds.
+FINISH_S = 9.0
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -25,11 +35,12 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.SETTINGS] = settings
     app[keys.CALLS] = set()
     app.on_startup.append(warn_if_open)
-    app.cleanup_ctx.extend([open_http, open_background, open_tools])
+    app.cleanup_ctx.extend([open_http, open_meetings, open_background])
     app.on_shutdown.append(hang_up)
     app.add_routes([
         web.get("/", index),
         web.get("/healthz", healthz),
+        web.get("/meeting.schema.json", meeting_schema),
         web.get("/incoming-call", webhooks.incoming_call),
         web.post("/incoming-call", webhooks.incoming_call),
         web.get("/media-stream/{number}", webhooks.media_stream),
@@ -43,6 +54,11 @@ async def index(request: web.Request) -> web.Response:
 
 async def healthz(request: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
+
+
+async def meeting_schema(request: web.Request) -> web.Response:
+    """What WEBHOOK_URL is sent, as a JSON Schema."""
+    return web.json_response(event.SCHEMA, content_type="application/schema+json")
 
 
 async def warn_if_open(app: web.Application) -> None:
@@ -61,14 +77,34 @@ async def open_http(app: web.Application) -> AsyncIterator[None]:
 async def open_background(app: web.Application) -> AsyncIterator[None]:
     app[keys.BACKGROUND] = Background()
     yield
-    await app[keys.BACKGROUND].finish(TIMEOUT_S + 1)
+    await app[keys.BACKGROUND].finish(FINISH_S)
 
 
-async def open_tools(app: web.Application) -> AsyncIterator[None]:
+async def open_meetings(app: web.Application) -> AsyncIterator[None]:
+    """The diary and its outbox; neither is needed where there is nobody to tell of a meeting."""
     settings = app[keys.SETTINGS]
-    deliver = Webhook(app[keys.HTTP], settings.WEBHOOK_URL).deliver if settings.WEBHOOK_URL else None
-    app[keys.TOOLS] = Tools(settings.TIMEZONE, deliver)
-    yield
+    if not settings.WEBHOOK_URL:
+        app[keys.TOOLS] = Tools(None)
+        yield
+        return
+    async with open_database(settings.DATABASE_URL) as database:
+        outbox = Outbox(DeliveryQueue(database), app[keys.HTTP], settings.WEBHOOK_SECRET)
+        app[keys.TOOLS] = Tools(diary(app, database, outbox))
+        delivering = asyncio.create_task(outbox.run())
+        yield
+        await outbox.stop()
+        await delivering
+
+
+def diary(app: web.Application, database: Database, outbox: Outbox) -> Diary:
+    settings, http = app[keys.SETTINGS], app[keys.HTTP]
+    return Diary(
+        meetings=Meetings(database), queue=DeliveryQueue(database), outbox=outbox, receivers=settings.WEBHOOK_URL,
+        rules=Rules(
+            zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
+            minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE),
+        organizer=settings.ORGANIZER_EMAIL, confirm=settings.CONFIRM_MEETINGS,
+        availability=Availability(http, settings.AVAILABILITY_URL) if settings.AVAILABILITY_URL else None)
 
 
 async def hang_up(app: web.Application) -> None:

@@ -8,12 +8,20 @@ where a setting can be switched off.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import sqlalchemy
 from dotenv import dotenv_values
+from email_validator import EmailNotValidError, validate_email
 from yarl import URL
+
+from bridge.meetings.hours import OpeningHours
+from bridge.meetings.schedule import duration
+from bridge.meetings.webhook import parse_secrets
+from bridge.records.database import parse_url
 
 Parse = Callable[[str], Any]
 
@@ -76,11 +84,23 @@ def url(secure: str) -> Parse:
     return parse
 
 
+def addresses(value: str) -> tuple[str, ...]:
+    """One or several https addresses, separated by commas."""
+    return tuple(url("https")(each) for each in re.split(r"[,\s]+", value.strip(", ")))
+
+
 def origin(value: str) -> str:
     address = URL(url("https")(value))
     if address.path not in ("", "/") or address.query_string or address.fragment or address.user:
         raise ValueError("must be an origin: scheme and host, nothing behind it")
     return str(address.origin())
+
+
+def email(value: str) -> str:
+    try:
+        return validate_email(value, check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        raise ValueError(f"is no e-mail address ({error})") from None
 
 
 def time_zone(value: str) -> ZoneInfo:
@@ -164,7 +184,16 @@ class Settings:
         "semantic_vad,eagerness=auto")
     NOISE_REDUCTION: str = setting("", choice("", "near_field", "far_field"), "near_field")
     TIMEZONE: ZoneInfo = setting("UTC", time_zone, "Europe/Berlin")
-    WEBHOOK_URL: str = setting("", url("https"), "https://example.com/meetings", secret=True)
+    WEBHOOK_URL: tuple[str, ...] = setting("", addresses, "https://example.com/meetings", secret=True)
+    WEBHOOK_SECRET: tuple[str, ...] = setting("", parse_secrets, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", secret=True)
+    DATABASE_URL: sqlalchemy.URL = setting("sqlite:///bridge.db", parse_url, "postgres://user:password@host/database")
+    MEETING_MINUTES: int = setting("30", whole(1, 24 * 60), "30")
+    OPENING_HOURS: OpeningHours | None = setting("", OpeningHours.parse, "Mon-Fri 09:00-17:00; Sat 10:00-13:00")
+    MINIMUM_NOTICE: timedelta = setting("1h", duration, "2h")
+    MAXIMUM_NOTICE: timedelta = setting("365d", duration, "90d")
+    CONFIRM_MEETINGS: bool = setting("1", switch, "1")
+    AVAILABILITY_URL: str = setting("", url("https"), "https://example.com/busy", secret=True)
+    ORGANIZER_EMAIL: str = setting("", email, "office@example.com")
     HOST: str = setting("0.0.0.0", matching(r"[\w.:-]+", "a host name or an address"), "127.0.0.1")
     PORT: int = setting("5050", whole(0, 65535), "5050")
     PUBLIC_URL: str = setting("", origin, "https://bridge.example.com")
@@ -184,19 +213,37 @@ class Settings:
 
 def load(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:
     """The settings of `environ`, and of the file `dotenv` for what it does not set. Raises BadSettings."""
-    values = {**_read(dotenv), **environ}
-    parsed: dict[str, Any] = {}
-    problems: list[str] = []
-    for each in fields(Settings):
-        try:
-            parsed[each.name] = _value(values.get(each.name), **each.metadata)
-        except ValueError as error:
-            problems.append(f"{each.name} {error}, for example {each.name}={each.metadata['example']}")
+    parsed, problems = _parsed(environ, dotenv)
     if parsed.get("TWILIO_ACCOUNT_SID") and parsed.get("TWILIO_AUTH_TOKEN") == "":
         problems.append("TWILIO_AUTH_TOKEN must be set with TWILIO_ACCOUNT_SID; both stand in the Twilio console")
     if problems:
         raise BadSettings("\n".join(problems))
     return Settings(**parsed)
+
+
+def load_one(name: str, environ: Mapping[str, str], dotenv: Path | None = None) -> Any:
+    """A single setting, for a command that needs no other. Raises BadSettings."""
+    parsed, problems = _parsed(environ, dotenv, only=name)
+    if problems:
+        raise BadSettings("\n".join(problems))
+    return parsed[name]
+
+
+def _parsed(
+    environ: Mapping[str, str], dotenv: Path | None, only: str | None = None,
+) -> tuple[dict[str, Any], list[str]]:
+    """The values by name, and a line for each that is wrong."""
+    values = {**_read(dotenv), **environ}
+    parsed: dict[str, Any] = {}
+    problems: list[str] = []
+    for each in fields(Settings):
+        if only not in (None, each.name):
+            continue
+        try:
+            parsed[each.name] = _value(values.get(each.name), **each.metadata)
+        except ValueError as error:
+            problems.append(f"{each.name} {error}, for example {each.name}={each.metadata['example']}")
+    return parsed, problems
 
 
 def _value(value: str | None, *, default: str | None, parse: Parse, example: str, empty_is_off: bool) -> Any:

@@ -7,9 +7,11 @@ call or task left behind.
 import asyncio
 import random
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from aiohttp import web
@@ -37,6 +39,8 @@ def line(ms: int, seed: int = 1) -> Line:
     return Line(f"{ms} ms of speech.", speech(ms, seed))
 
 
+#: What the model does next, or how to find out when its time has come.
+Scripted = Turn | Callable[[RealtimeSession], Turn]
 GREETING = Turn((line(600, seed=99),))
 
 
@@ -80,7 +84,7 @@ class Office:
 
 @asynccontextmanager
 async def office(
-    *turns: Turn, faults: Faults = Faults(), clock_speed: float = 10, webhook: bool = True, rest: bool = False,
+    *turns: Scripted, faults: Faults = Faults(), clock_speed: float = 10, webhook: bool = True, rest: bool = False,
     delta_speed: float = 8.0, greeting: Turn = GREETING, **environ: str,
 ) -> AsyncIterator[Office]:
     """A server whose model says `turns` after its greeting; `environ` are settings."""
@@ -88,11 +92,14 @@ async def office(
     clock = Clock(clock_speed)
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(
-            RealtimeServer([greeting, *turns], clock=clock, faults=faults, speed=delta_speed))
+            RealtimeServer(_script([greeting, *turns]), clock=clock, faults=faults, speed=delta_speed))
         world = Office(web.Application(), "", model, None)  # type: ignore[arg-type]
         world.may_answer.set()
         outside = await stack.enter_async_context(serving(_outside(world)))
-        settings = {"OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_AUTH_TOKEN": TOKEN}
+        settings = {
+            "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_AUTH_TOKEN": TOKEN,
+            "DATABASE_URL": f"sqlite:///{stack.enter_context(TemporaryDirectory())}/bridge.db",
+            "CONFIRM_MEETINGS": "0"}
         if webhook:
             settings["WEBHOOK_URL"] = f"{outside}/meetings"
         if rest:
@@ -107,6 +114,18 @@ async def office(
         _check(world)
     left = {task for task in asyncio.all_tasks() - before if not task.done()}
     assert not left, left
+
+
+def _script(turns: Sequence[Scripted]) -> Callable[[RealtimeSession], Turn]:
+    """Each session begins at the first turn; one that is a function is asked when its time has come."""
+    places: Counter[str] = Counter()
+
+    def next_turn(session: RealtimeSession) -> Turn:
+        place = places[session.id]
+        places[session.id] += 1
+        turn = turns[place] if place < len(turns) else Turn()
+        return turn(session) if callable(turn) else turn
+    return next_turn
 
 
 def _check(world: Office) -> None:

@@ -47,7 +47,7 @@ def test_meetings_are_spoken_of_only_where_they_are_taken() -> None:
 
 
 def test_a_booking_is_never_claimed_before_it_is_confirmed() -> None:
-    assert "Never say that a meeting is booked unless the function answered with status confirmed." in told()
+    assert "with refused, that it is not booked" in told()
 
 
 def test_the_model_may_always_end_the_call() -> None:

@@ -187,7 +187,7 @@ SECRETS = {
 
 def test_secrets_do_not_show_in_repr_or_str() -> None:
     settings = make_settings(**SECRETS)
-    assert settings.WEBHOOK_URL == SECRETS["WEBHOOK_URL"]
+    assert settings.WEBHOOK_URL == (SECRETS["WEBHOOK_URL"],)
     assert "very-secret" not in f"{settings} {settings!r}"
     assert "OPENAI_VOICE='marin'" in repr(settings)
 

@@ -1,275 +1,417 @@
-"""The functions the model may call, with a real receiver: what is booked, what is refused, and that it is the truth."""
+"""The functions the model may call, on a real database and with a real receiver: what is booked, and told."""
 
 import asyncio
 import json
 import logging
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
 
-from bridge.meetings import webhook
-from bridge.meetings.tools import OnBehalfOf, Tools
-from bridge.meetings.webhook import Meeting, Webhook
+from bridge.meetings import availability, booking
+from bridge.meetings.availability import Availability
+from bridge.meetings.booking import Diary, OnBehalfOf
+from bridge.meetings.hours import OpeningHours
+from bridge.meetings.outbox import Outbox
+from bridge.meetings.schedule import Rules
+from bridge.meetings.tools import Functions, Tools
+from bridge.records.database import open_database, parse_url
+from bridge.records.deliveries import DeliveryQueue
+from bridge.records.meetings import Meetings
+from bridge.sim.demo import serving
 
 DHAKA = ZoneInfo("Asia/Dhaka")
-CALL = OnBehalfOf("CA" + "1" * 32, "+15551234567")
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=DHAKA)         # a Monday
+CALL = OnBehalfOf("CA" + "1" * 32, "+15551234567", turn=1)
 WANTED = {
-    "name": "Ada Lovelace", "email": "ada@example.com", "datetime": "2099-11-26T10:00",
-    "description": "The analytical engine",
-}
+    "name": "Ada Lovelace", "email": "ada@example.com", "datetime": "Thursday at ten in the morning",
+    "description": "The analytical engine"}
+THURSDAY = "2026-11-26T10:00:00+06:00"
 
 
 @dataclass
-class Receiver:
-    """The owner's webhook: what it was sent, and what it answers."""
+class World:
+    """An office in Dhaka: what its receiver was sent, and answers."""
 
-    url: str = ""
-    status: int = 204
+    diary: Diary
+    database: Path
+    tools: Tools
     bodies: list[dict[str, Any]] = field(default_factory=list)
-    elsewhere: int = 0
-    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    status: int = 204
+    answer: dict[str, str] = field(default_factory=dict)
+    silent: bool = False
+    #: What AVAILABILITY_URL answers, and what it was asked.
+    busy: Any = field(default_factory=list)
+    asked: list[dict[str, str]] = field(default_factory=list)
 
-    async def take(self, request: web.Request) -> web.Response:
-        assert request.content_type == "application/json"
-        self.bodies.append(await request.json())
-        await self.answers.wait()
-        return web.Response(status=self.status, headers={"Location": "/elsewhere"})
-
-    async def take_elsewhere(self, request: web.Request) -> web.Response:
-        self.elsewhere += 1
-        return web.Response()
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    built, app = Receiver(), web.Application()
-    built.answers.set()
-    app.router.add_post("/meetings", built.take)
-    app.router.add_route("*", "/elsewhere", built.take_elsewhere)
-    async with TestServer(app) as server:
-        built.url = str(server.make_url("/meetings"))
-        yield built
+    def functions(self) -> Functions:
+        return self.tools.for_call()
 
 
 @asynccontextmanager
-async def tools(url: str) -> AsyncIterator[Tools]:
-    """The functions of an office in Dhaka whose meetings go to `url`."""
-    async with aiohttp.ClientSession() as http:
-        yield Tools(DHAKA, Webhook(http, url).deliver)
+async def office(tmp_path: Path, *, confirm: bool = False, receivers: int = 1, **rules: Any) -> AsyncIterator[World]:
+    over = asyncio.Event()
+
+    async def take(request: web.Request) -> web.Response:
+        if world.silent:
+            await over.wait()
+        body = await request.json()
+        world.bodies.append({**body, "receiver": request.path})
+        return web.json_response(world.answer, status=world.status)
+
+    async def busy(request: web.Request) -> web.Response:
+        world.asked.append(dict(request.query))
+        if isinstance(world.busy, int):
+            return web.Response(status=world.busy)
+        return web.json_response(world.busy)
+
+    outside = web.Application()
+    outside.router.add_post("/{receiver}", take)
+    outside.router.add_get("/busy", busy)
+    database_file = tmp_path / "bridge.db"
+    async with (
+        serving(outside) as origin, aiohttp.ClientSession() as http,
+        open_database(parse_url(f"sqlite:///{database_file}")) as database,
+    ):
+        queue = DeliveryQueue(database)
+        outbox = Outbox(queue, http, ())
+        diary = Diary(
+            meetings=Meetings(database), queue=queue, outbox=outbox,
+            receivers=[f"{origin}/receiver-{number}" for number in range(receivers)],
+            rules=Rules(zone=DHAKA, **rules), confirm=confirm, now=lambda: NOW,
+            availability=Availability(http, f"{origin}/busy"))
+        world = World(diary, database_file, Tools(diary))
+        running = asyncio.create_task(outbox.run())
+        try:
+            yield world
+        finally:
+            over.set()
+            await outbox.stop()
+            await running
 
 
-async def schedule(office: Tools, **changed: object) -> dict[str, Any]:
-    return await office.run("schedule_meeting", json.dumps(WANTED | changed), CALL)
+async def run(functions: Functions, function: str, call: OnBehalfOf = CALL, /, **arguments: str) -> dict[str, Any]:
+    return await functions.run(function, json.dumps(arguments), call)
 
 
-def refusal(receiver: Receiver, output: dict[str, str]) -> str:
-    """What the model is told where nothing was even tried."""
-    assert output.keys() == {"status", "message"}
-    assert output["status"] == "refused"
-    assert receiver.bodies == []
-    return output["message"]
+async def schedule(functions: Functions, call: OnBehalfOf = CALL, /, **changed: str) -> dict[str, Any]:
+    return await run(functions, "schedule_meeting", call, **(WANTED | changed))
 
 
-# ---- a meeting is booked
-
-async def test_a_meeting_reaches_the_receiver_with_all_it_needs(receiver: Receiver) -> None:
-    async with tools(receiver.url) as office:
-        output = await schedule(office)
-    assert output == {
-        "status": "confirmed",
-        "message": "The meeting is booked for Thursday, 26 November 2099 at 10:00, Asia/Dhaka time."}
-    [body] = receiver.bodies
-    assert uuid.UUID(body.pop("id")).version == 4
-    assert body == {
-        "name": "Ada Lovelace", "email": "ada@example.com", "datetime": "2099-11-26T10:00:00+06:00",
-        "description": "The analytical engine", "phone_number": "+15551234567", "time_zone": "Asia/Dhaka",
-        "call_sid": CALL.call_sid}
+def turn(number: int) -> OnBehalfOf:
+    return replace(CALL, turn=number)
 
 
-async def test_two_meetings_have_two_ids(receiver: Receiver) -> None:
-    async with tools(receiver.url) as office:
-        await schedule(office)
-        await schedule(office)
-    assert len({body["id"] for body in receiver.bodies}) == 2
+# ---- two steps
+
+async def test_nothing_is_booked_before_the_caller_has_agreed(tmp_path: Path) -> None:
+    async with office(tmp_path, confirm=True) as world:
+        functions = world.functions()
+        proposed = await schedule(functions)
+        assert proposed["read_back"] == "Thursday the 26th of November at ten in the morning, Dhaka time"
+        assert "status" not in proposed
+        at_once = await schedule(functions, confirmation_id=proposed["confirmation_id"])
+        assert at_once["status"] == "refused" and "has not answered yet" in at_once["message"]
+        assert world.bodies == [] and await world.diary.meetings.all() == []
+
+        booked = await schedule(functions, turn(2), confirmation_id=proposed["confirmation_id"])
+        assert booked["status"] == "confirmed" and proposed["read_back"] in booked["message"]
+        assert [body["datetime"] for body in world.bodies] == [THURSDAY]
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-async def test_any_2xx_is_a_yes(receiver: Receiver, status: int) -> None:
-    receiver.status = status
-    async with tools(receiver.url) as office:
-        assert (await schedule(office))["status"] == "confirmed"
+async def test_the_confirmation_alone_is_enough(tmp_path: Path) -> None:
+    async with office(tmp_path, confirm=True) as world:
+        functions = world.functions()
+        proposed = await schedule(functions)
+        booked = await run(functions, "schedule_meeting", turn(2), confirmation_id=proposed["confirmation_id"])
+        assert booked["status"] == "confirmed" and world.bodies[0]["name"] == "Ada Lovelace"
 
 
-async def test_a_caller_without_a_number_can_book_too(receiver: Receiver) -> None:
-    async with tools(receiver.url) as office:
-        output = await office.run("schedule_meeting", json.dumps(WANTED), OnBehalfOf(CALL.call_sid, ""))
-    assert output["status"] == "confirmed"
-    assert receiver.bodies[0]["phone_number"] == ""
+@pytest.mark.parametrize("correction", [
+    {"email": "ada@example.org"}, {"name": "Augusta Ada King"}, {"datetime": "Thursday at eleven in the morning"}])
+async def test_what_the_caller_corrects_is_read_back_again(tmp_path: Path, correction: dict[str, str]) -> None:
+    async with office(tmp_path, confirm=True) as world:
+        functions = world.functions()
+        first = await schedule(functions)
+        second = await schedule(functions, turn(2), confirmation_id=first["confirmation_id"], **correction)
+        assert second["confirmation_id"] != first["confirmation_id"] and world.bodies == []
 
 
-async def test_another_time_zone_is_turned_into_the_business_s_own(receiver: Receiver) -> None:
-    async with tools(receiver.url) as office:
-        output = await schedule(office, datetime="2099-11-25T23:00:00-05:00")
-    assert "Thursday, 26 November 2099 at 10:00, Asia/Dhaka" in output["message"]
-    assert receiver.bodies[0]["datetime"] == "2099-11-26T10:00:00+06:00"
+async def test_a_confirmation_of_another_call_books_nothing(tmp_path: Path) -> None:
+    async with office(tmp_path, confirm=True) as world:
+        proposed = await schedule(world.functions())
+        output = await schedule(world.functions(), turn(2), confirmation_id=proposed["confirmation_id"])
+        assert output["status"] == "refused" and world.bodies == []
 
 
-async def test_arguments_that_nobody_asked_for_harm_nothing(receiver: Receiver) -> None:
-    async with tools(receiver.url) as office:
-        assert (await schedule(office, priority="high"))["status"] == "confirmed"
-    assert "priority" not in receiver.bodies[0]
+# ---- one meeting, however often it is asked for
+
+async def test_asking_again_returns_the_same_meeting(tmp_path: Path) -> None:
+    async with office(tmp_path, confirm=True) as world:
+        functions = world.functions()
+        proposed = await schedule(functions)
+        again = {"confirmation_id": proposed["confirmation_id"]}
+        first = await schedule(functions, turn(2), **again)
+        repeated = await schedule(functions, turn(3), **again)
+        from_the_start = await schedule(world.functions(), turn(1))
+        assert first["meeting_id"] == repeated["meeting_id"] == from_the_start["meeting_id"]
+        assert len(world.bodies) == 1
 
 
-@pytest.mark.parametrize(("said", "meant"), [
-    (" ada@example.com ", "ada@example.com"), ("Ada.Lovelace@EXAMPLE.com", "Ada.Lovelace@example.com"),
-    ("ada+phone@example.co.uk", "ada+phone@example.co.uk"),
-])
-async def test_an_address_is_kept_as_it_can_be_used(receiver: Receiver, said: str, meant: str) -> None:
-    async with tools(receiver.url) as office:
-        await schedule(office, email=said)
-    assert receiver.bodies[0]["email"] == meant
+async def test_a_slot_is_given_to_one_caller_and_others_hear_what_is_free(tmp_path: Path) -> None:
+    async with office(tmp_path, opening=OpeningHours.parse("Mon-Fri 09:00-17:00")) as world:
+        await schedule(world.functions())
+        other = await schedule(world.functions(), replace(CALL, phone_number="+15559876543"))
+        assert other["status"] == "refused"
+        assert "half past ten in the morning" in other["message"]
+        assert len(world.bodies) == 1
 
 
-# ---- what the model got wrong goes back to it
-
-@pytest.mark.parametrize("email", ["", "ada", "ada@", "ada at example.com", "ada@example", "a@b@example.com", "@"])
-async def test_an_address_that_cannot_be_right_is_asked_for_again(receiver: Receiver, email: str) -> None:
-    async with tools(receiver.url) as office:
-        message = refusal(receiver, await schedule(office, email=email))
-    assert message.startswith("The e-mail address cannot be right")
-    assert message.endswith("Ask the caller to spell it.")
+async def test_a_hundred_callers_race_for_one_slot(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        outputs = await asyncio.gather(*(
+            schedule(world.functions(), replace(CALL, phone_number=f"+1555000{number:04}")) for number in range(100)))
+        assert sorted(output["status"] for output in outputs) == ["confirmed"] + ["refused"] * 99
+        assert len(world.bodies) == 1
 
 
-@pytest.mark.parametrize(("when", "said"), [
-    ("tomorrow", "ISO 8601"), ("2099-11-26", "time of day is missing"), ("2001-11-26T10:00", "already passed"),
-])
-async def test_a_moment_that_cannot_be_is_refused_with_the_reason(receiver: Receiver, when: str, said: str) -> None:
-    async with tools(receiver.url) as office:
-        message = refusal(receiver, await schedule(office, datetime=when))
-    assert said in message
+async def test_callers_who_hide_their_number_own_the_meetings_of_their_call(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        hidden = replace(CALL, phone_number="")
+        booked = await schedule(world.functions(), hidden)
+        stranger = replace(hidden, call_sid="CA" + "2" * 32)
+        refused = await run(world.functions(), "cancel_meeting", stranger, meeting_id=booked["meeting_id"])
+        assert refused["status"] == "refused"
+        assert (await run(world.functions(), "cancel_meeting", hidden))["status"] == "confirmed"
 
 
-@pytest.mark.parametrize("missing", ["name", "email", "datetime"])
-async def test_a_missing_argument_is_named(receiver: Receiver, missing: str) -> None:
-    arguments = json.dumps({name: value for name, value in WANTED.items() if name != missing})
-    async with tools(receiver.url) as office:
-        message = refusal(receiver, await office.run("schedule_meeting", arguments, CALL))
-    assert f"`{missing}`" in message
+# ---- what the caller is told
 
-
-@pytest.mark.parametrize("changed", [
-    {"name": ""}, {"name": None}, {"name": 7}, {"name": "x" * 201}, {"email": ["ada@example.com"]},
-    {"email": "x" * 255}, {"datetime": 4_000_000_000}, {"description": "x" * 2001}, {"description": {}},
-])
-async def test_an_argument_of_the_wrong_shape_is_named(receiver: Receiver, changed: dict[str, object]) -> None:
-    async with tools(receiver.url) as office:
-        message = refusal(receiver, await schedule(office, **changed))
-    assert "$." + next(iter(changed)) in message
-
-
-@pytest.mark.parametrize("arguments", ["", "{", '{"name": "Ada', "[]", "null", '"Ada"', "{'name': 'Ada'}", "\x00"])
-async def test_arguments_that_are_no_object_are_refused(receiver: Receiver, arguments: str) -> None:
-    async with tools(receiver.url) as office:
-        message = refusal(receiver, await office.run("schedule_meeting", arguments, CALL))
-    assert message.startswith("The function's arguments are wrong")
-
-
-@pytest.mark.parametrize("name", ["", "book_flight", "SCHEDULE_MEETING", "run", "x" * 10_000])
-async def test_an_unknown_function_is_answered_that_there_is_none(receiver: Receiver, name: str) -> None:
-    async with tools(receiver.url) as office:
-        output = await office.run(name, "{}", CALL)
-    assert output.keys() == {"error"}
-    assert output["error"].startswith("There is no function")
-    assert len(output["error"]) < 200
-
-
-# ---- the receiver does not take it
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304, 400, 401, 404, 409, 410, 429, 500, 503])
-async def test_a_receiver_that_does_not_say_yes_has_not_booked(
-    receiver: Receiver, caplog: pytest.LogCaptureFixture, status: int,
+async def test_a_receiver_that_takes_its_time_makes_it_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    receiver.status = status
-    async with tools(receiver.url) as office:
-        output = await schedule(office)
-    assert output["status"] == "refused"
-    assert "not booked" in output["message"]
-    assert len(receiver.bodies) == 1 and receiver.elsewhere == 0
-    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert "NOT booked" in record.getMessage() and str(status) in record.getMessage()
+    monkeypatch.setattr(booking, "ANSWER_S", 0.05)
+    async with office(tmp_path) as world:
+        world.silent = True
+        output = await schedule(world.functions())
+        assert output["status"] == "recorded" and "still to be confirmed" in output["message"]
+        assert len(await world.diary.meetings.all()) == 1
 
 
-async def test_a_receiver_that_does_not_answer_in_time_has_not_booked(
-    receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+async def test_a_receiver_that_is_down_makes_it_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(booking, "ANSWER_S", 0.3)
+    async with office(tmp_path) as world:
+        world.status = 503
+        assert (await schedule(world.functions()))["status"] == "recorded"
+
+
+async def test_a_receiver_that_refuses_frees_the_slot(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        world.status, world.answer = 409, {"message": "We are on holiday."}
+        refused = await schedule(world.functions())
+        assert refused["status"] == "refused" and "not booked" in refused["message"]
+        world.status = 204
+        assert (await schedule(world.functions()))["status"] == "confirmed"
+        assert len({body["id"] for body in world.bodies}) == 2
+
+
+async def test_the_receiver_s_own_words_reach_the_model(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        world.status, world.answer = 200, {"message": "Please bring your passport."}
+        assert (await schedule(world.functions()))["message_from_the_business"] == "Please bring your passport."
+
+
+async def test_with_several_receivers_each_is_told_and_the_first_decides(tmp_path: Path) -> None:
+    async with office(tmp_path, receivers=3) as world:
+        assert (await schedule(world.functions()))["status"] == "confirmed"
+        await settled(world)
+        assert {body["receiver"] for body in world.bodies} == {f"/receiver-{number}" for number in range(3)}
+
+
+async def settled(world: World) -> None:
+    async with asyncio.timeout(20):
+        while (await world.diary.queue.depth()).pending:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    ("{broken", "arguments are wrong"),
+    ("[]", "arguments are wrong"),
+    ("[" * 100_000, "arguments are wrong"),
+    (json.dumps(WANTED | {"name": "x" * 1000}), "arguments are wrong"),
+    (json.dumps(WANTED | {"email": "ada at example"}), "e-mail"),
+    (json.dumps(WANTED | {"datetime": "some day"}), ""),
+    (json.dumps(WANTED | {"datetime": "2001-01-01T10:00"}), ""),
+    (json.dumps(WANTED | {"time_zone": "Atlantis"}), ""),
+    (json.dumps({"name": "Ada"}), "missing"),
+])
+async def test_what_cannot_be_booked_is_refused_with_a_sentence(tmp_path: Path, arguments: str, reason: str) -> None:
+    async with office(tmp_path) as world:
+        output = await world.functions().run("schedule_meeting", arguments, CALL)
+        assert output["status"] == "refused" and reason in output["message"] and output["message"].strip()
+        assert world.bodies == []
+
+
+async def test_an_unknown_function_is_an_error_to_speak_about(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        assert "no function 'launch'" in (await run(world.functions(), "launch"))["error"]
+    assert "no function" in (await run(Tools(None).for_call(), "schedule_meeting"))["error"]
+
+
+async def test_a_fault_of_our_own_is_told_and_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert webhook.TIMEOUT_S == 8
-    monkeypatch.setattr(webhook, "TIMEOUT_S", 0.05)
-    receiver.answers.clear()
-    async with tools(receiver.url) as office:
-        output = await schedule(office)
-    receiver.answers.set()
-    assert output["status"] == "refused" and "not booked" in output["message"]
-    assert "did not answer within" in caplog.text
+    async with office(tmp_path) as world:
+        monkeypatch.setattr(Meetings, "book", lambda *_: 1 / 0)
+        assert "error" in await schedule(world.functions())
+    assert any(record.exc_info for record in caplog.records)
 
 
-async def test_a_receiver_that_is_not_there_has_not_booked(caplog: pytest.LogCaptureFixture) -> None:
-    async with tools(f"http://127.0.0.1:{unused_port()}/meetings") as office:
-        output = await schedule(office)
-    assert output["status"] == "refused" and "not booked" in output["message"]
-    assert "could not be reached" in caplog.text
+# ---- moving and cancelling
+
+async def test_a_meeting_is_moved_in_two_steps(tmp_path: Path) -> None:
+    async with office(tmp_path, confirm=True) as world:
+        functions = world.functions()
+        proposed = await schedule(functions)
+        booked = await run(functions, "schedule_meeting", turn(2), confirmation_id=proposed["confirmation_id"])
+        moved = await run(functions, "reschedule_meeting", turn(3), datetime="Friday at 15:00")
+        assert "Friday the 27th" in moved["read_back"] and len(world.bodies) == 1
+        done = await run(functions, "reschedule_meeting", turn(4), confirmation_id=moved["confirmation_id"])
+        assert done["status"] == "confirmed" and done["meeting_id"] == booked["meeting_id"]
+        assert [body["type"] for body in world.bodies] == ["meeting.booked", "meeting.rescheduled"]
+        assert world.bodies[1]["datetime"] == "2026-11-27T15:00:00+06:00"
 
 
-async def test_a_receiver_that_hangs_up_has_not_booked() -> None:
-    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.close()
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with tools(f"http://127.0.0.1:{port}/meetings") as office:
-            assert (await schedule(office))["status"] == "refused"
+async def test_a_move_the_receiver_refuses_leaves_the_meeting_where_it_was(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        await schedule(world.functions())
+        world.status = 422
+        assert (await run(world.functions(), "reschedule_meeting", datetime="Friday at 15:00"))["status"] == "refused"
+        [meeting] = await world.diary.meetings.all()
+        assert meeting.start.isoformat() == THURSDAY and meeting.status == "booked"
 
 
-async def test_a_log_line_holds_nothing_of_the_caller(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    async with tools(receiver.url) as office:
-        await schedule(office)
-        receiver.status = 500
-        await schedule(office)
-        await schedule(office, email="ada at example.com")
-    lines = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("bridge"))
-    assert CALL.call_sid in lines
-    for private in ("Ada", "ada", "5551234567", "analytical", receiver.url):
-        assert private not in lines
+async def test_a_meeting_is_cancelled_and_its_slot_is_free(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        await schedule(world.functions())
+        cancelled = await run(world.functions(), "cancel_meeting")
+        assert cancelled["status"] == "confirmed" and "is cancelled" in cancelled["message"]
+        assert [body["status"] for body in world.bodies] == ["booked", "cancelled"]
+        other = await schedule(world.functions(), replace(CALL, phone_number="+15559876543"))
+        assert other["status"] == "confirmed"
 
 
-async def test_a_function_that_breaks_is_an_answer_too(caplog: pytest.LogCaptureFixture) -> None:
-    async def explode(meeting: Meeting) -> None:
-        raise ZeroDivisionError
-    output = await Tools(DHAKA, explode).run("schedule_meeting", json.dumps(WANTED), CALL)
-    assert output == {"error": "The function failed. Tell the caller that this cannot be done right now."}
-    assert "ZeroDivisionError" in caplog.text
+async def test_a_caller_with_several_meetings_is_asked_which(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        first = await schedule(world.functions())
+        await schedule(world.functions(), datetime="Friday at 15:00")
+        which = await run(world.functions(), "cancel_meeting")
+        assert which["status"] == "refused" and first["meeting_id"] in which["message"]
+        assert (await run(world.functions(), "cancel_meeting", meeting_id=first["meeting_id"]))["status"] == "confirmed"
 
 
-# ---- what the model is offered
+async def test_a_stranger_cannot_touch_a_meeting(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        booked = await schedule(world.functions())
+        stranger = replace(CALL, phone_number="+15559876543")
+        for function in ("cancel_meeting", "reschedule_meeting"):
+            output = await run(
+                world.functions(), function, stranger, meeting_id=booked["meeting_id"], datetime="Friday at 15:00")
+            assert output == {"status": "refused", "message": "This caller has no such meeting."}
 
-async def test_meetings_are_offered_only_where_they_are_taken() -> None:
-    closed = Tools(DHAKA, None)
-    assert not closed.takes_meetings
-    assert [tool["name"] for tool in closed.declarations] == ["end_call"]
-    assert (await closed.run("schedule_meeting", json.dumps(WANTED), CALL)).keys() == {"error"}
+
+# ---- free times
+
+async def test_free_times_leave_out_what_is_taken_here_and_elsewhere(tmp_path: Path) -> None:
+    async with office(tmp_path, opening=OpeningHours.parse("Mon-Fri 09:00-12:00")) as world:
+        await schedule(world.functions(), datetime="tomorrow at 09:30")
+        world.busy = [{"start": "2026-11-24T04:00:00Z", "end": "2026-11-24T05:00:00Z"}]      # 10:00 to 11:00 in Dhaka
+        free = await run(world.functions(), "check_availability", earliest_day="2026-11-24")
+        assert [offer["datetime"] for offer in free["free"]] == [
+            f"2026-11-24T{clock}:00+06:00" for clock in ("09:00", "11:00", "11:30")]
+        assert "note" not in free and world.asked[-1].keys() == {"from", "to"}
 
 
-async def test_what_is_offered_is_what_is_asked_for() -> None:
-    async with tools("http://127.0.0.1/") as office:
-        [meeting, end_call] = office.declarations
-    assert meeting["parameters"]["properties"].keys() == WANTED.keys() == set(meeting["parameters"]["required"])
-    assert end_call["parameters"]["required"] == ["reason"]
-    for tool in (meeting, end_call):
-        assert tool["parameters"]["additionalProperties"] is False
+@pytest.mark.parametrize("busy", [
+    500, {"no": "list"}, [{"start": "2026-11-24T04:00:00", "end": "2026-11-24T05:00:00"}],
+    [{"start": "x" * 100_000, "end": ""}]])
+async def test_a_calendar_that_cannot_be_asked_is_said_so(
+    tmp_path: Path, busy: Any, caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with office(tmp_path) as world:
+        world.busy = busy
+        free = await run(world.functions(), "check_availability")
+        assert len(free["free"]) == 3 and "could not be asked" in free["note"]
+        assert (await schedule(world.functions()))["status"] == "confirmed"
+    assert "could not be asked" in caplog.text
+
+
+async def test_a_calendar_that_never_answers_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "TIMEOUT_S", 0.05)
+    async with office(tmp_path) as world:
+        async with serving(web.Application()) as nowhere, aiohttp.ClientSession() as http:
+            world.tools = Tools(replace(world.diary, availability=Availability(http, f"{nowhere}/busy")))
+            assert "note" in await run(world.functions(), "check_availability")
+
+
+async def test_a_time_that_is_busy_elsewhere_is_not_proposed(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        world.busy = [{"start": "2026-11-26T03:45:00Z", "end": "2026-11-26T04:15:00Z"}]
+        output = await schedule(world.functions())
+        assert output["status"] == "refused" and "not free" in output["message"]
+
+
+async def test_a_day_that_is_none_is_refused(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        assert "ISO 8601" in (await run(world.functions(), "check_availability", earliest_day="soon"))["message"]
+
+
+# ---- books that cannot be written
+
+@pytest.mark.parametrize("trouble", [pytest.param("locked", marks=pytest.mark.slow), "full", "gone"])
+async def test_books_that_cannot_be_written_are_the_truth_the_caller_hears(
+    tmp_path: Path, trouble: str, caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.ERROR)
+    async with office(tmp_path) as world:
+        with trouble_with(world, trouble):
+            output = await schedule(world.functions())
+        assert output["status"] == "refused" and "nothing has been booked" in output["message"]
+        assert world.bodies == []
+    assert any("could not be written down" in record.getMessage() for record in caplog.records)
+
+
+class trouble_with:
+    """The database cannot be written, for real."""
+
+    def __init__(self, world: World, trouble: str) -> None:
+        self._path, self._trouble = world.database, trouble
+        self._connection = sqlite3.connect(world.database, isolation_level=None)
+
+    def __enter__(self) -> None:
+        if self._trouble == "locked":
+            self._connection.execute("BEGIN EXCLUSIVE")
+        elif self._trouble == "gone":
+            self._connection.execute("ALTER TABLE slots RENAME TO elsewhere")
+        else:
+            self._connection.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON meetings BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(sqlite3.OperationalError):
+            self._connection.execute({"locked": "ROLLBACK", "gone": "ALTER TABLE elsewhere RENAME TO slots",
+                                      "full": "DROP TRIGGER full"}[self._trouble])
+        self._connection.close()
+
+
+def test_the_declarations_name_what_is_required() -> None:
+    declared: Sequence[dict[str, Any]] = Tools(None).declarations
+    assert [each["name"] for each in declared] == ["end_call"]

@@ -13,9 +13,10 @@ def instructions(system_message: str, now: datetime, caller_number: str, *, meet
         parts.append(f"The caller's phone number is {caller_number}; do not ask for it.")
     if meetings:
         parts.append(
-            "When the caller wants to meet, ask for name, e-mail address, date and time, and what it is about. "
-            "Repeat the e-mail address and the moment, and call schedule_meeting only after the caller agreed. "
-            "Never say that a meeting is booked unless the function answered with status confirmed."
+            "When the caller wants to meet, ask for name, e-mail address, date and time, and what it is about, and "
+            "call schedule_meeting. Read back what it answers, and call it again only after the caller agreed. Say "
+            "that a meeting is booked when the function answered with status confirmed; with recorded, that it is "
+            "noted down and still to be confirmed; with refused, that it is not booked, and why."
         )
     parts.append("When the conversation is over, say goodbye and call end_call.")
     return "\n\n".join(parts)

@@ -5,14 +5,14 @@ recorded speech. The terminal shows the call as it happens, and a stereo WAV kee
 """
 
 import asyncio
+import json
 import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TextIO
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -36,33 +36,39 @@ DETAILS = "My name is Ada Lovelace, A D A at example dot com, and next Thursday 
 THANKS = "No, that is all. Thank you, bye!"
 
 
-def script(thursday: datetime) -> list[Turn]:
-    """What the simulated model says and does."""
-    booking = {
-        "name": "Ada Lovelace", "email": "ada@example.com", "datetime": thursday.isoformat(),
-        "description": "A first appointment."}
-    return [
-        Turn((Line("Hello, this is Bridge Dental. How can I help you?", load_clip("greeting")),)),
-        Turn((Line(
-            "We are open Monday to Friday from nine to five, and on Saturdays from ten to one. On public holidays we "
-            "are closed, but there is always an emergency line you can reach at any hour of the day.",
-            load_clip("hours")),), caller=ASK_HOURS),
-        Turn((Line(
-            "Of course. What is your name, your e-mail address, and which day and time would suit you?",
-            load_clip("ask_details")),), caller=INTERRUPT),
-        Turn((Call("schedule_meeting", booking),), caller=DETAILS),
-        Turn((Line(
-            "Your meeting is booked for next Thursday at ten in the morning. Is there anything else?",
-            load_clip("booked")),)),
-        Turn((Line("Thank you for calling. Goodbye!", load_clip("goodbye")),
-              Call("end_call", {"reason": "The caller said goodbye."})), caller=THANKS),
-    ]
+YES = "Yes, please."
+BOOKING = {
+    "name": "Ada Lovelace", "email": "ada@example.com", "datetime": "next Thursday at ten in the morning",
+    "description": "A first appointment."}
 
 
-def next_thursday(now: datetime) -> datetime:
-    """Ten in the morning of a Thursday that is at least a day away."""
-    days = (3 - now.weekday()) % 7 or 7
-    return (now + timedelta(days=days)).replace(hour=10, minute=0, second=0, microsecond=0)
+def script() -> Iterator[Callable[[RealtimeSession], Turn]]:
+    """What the simulated model says and does, turn after turn."""
+    def line(clip: str, text: str, caller: str = "", *calls: Call) -> Callable[[RealtimeSession], Turn]:
+        return lambda session: Turn((Line(text, load_clip(clip)), *calls), caller)
+
+    def call(arguments: Callable[[RealtimeSession], dict[str, str]], caller: str) -> Callable[[RealtimeSession], Turn]:
+        return lambda session: Turn((Call("schedule_meeting", {**BOOKING, **arguments(session)}),), caller)
+
+    yield line("greeting", "Hello, this is Bridge Dental. How can I help you?")
+    yield line("hours", "We are open Monday to Friday from nine to five, and on Saturdays from ten to one. On public "
+               "holidays we are closed, but there is always an emergency line you can reach at any hour of the day.",
+               ASK_HOURS)
+    yield line("ask_details", "Of course. What is your name, your e-mail address, and which day and time would suit "
+               "you?", INTERRUPT)
+    yield call(lambda session: {}, DETAILS)
+    yield line("read_back", "That is next Thursday at ten in the morning, and your e-mail address is ada at example "
+               "dot com. Shall I book it?")
+    yield call(confirmation, YES)
+    yield line("booked", "Your meeting is booked for next Thursday at ten in the morning. Is there anything else?")
+    yield line("goodbye", "Thank you for calling. Goodbye!", THANKS,
+               Call("end_call", {"reason": "The caller said goodbye."}))
+
+
+def confirmation(session: RealtimeSession) -> dict[str, str]:
+    """What the first call of the function answered, for the second."""
+    outputs = [item.body["output"] for item in session.items.values() if item.type == "function_call_output"]
+    return {"confirmation_id": json.loads(outputs[-1])["confirmation_id"]}
 
 
 class Narrator:
@@ -108,14 +114,16 @@ async def run(wav: Path, *, fast: bool, out: TextIO | None = None) -> int:
     narrator = Narrator(clock, out or sys.stdout)
     meetings: list[dict[str, str]] = []
     token = secrets.token_hex(16)
+    turns = script()
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(
-            RealtimeServer(script(next_thursday(datetime.now(ZoneInfo(ZONE)))), clock=clock))
+            RealtimeServer(lambda session: next(turns, lambda _: Turn())(session), clock=clock))
         model.listener = narrator.model
         receiver = await stack.enter_async_context(serving(receiver_app(narrator, meetings)))
         origin = await stack.enter_async_context(serving(create_app(load({
             "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "WEBHOOK_URL": f"{receiver}/meetings",
             "TWILIO_AUTH_TOKEN": token, "TIMEZONE": ZONE,
+            "DATABASE_URL": f"sqlite:///{stack.enter_context(TemporaryDirectory())}/bridge.db",
             "GREETINGS_RESPONSE": "Hello, this is Bridge Dental. How can I help you?"}))))
         phone = await stack.enter_async_context(
             Phone(f"{origin}/incoming-call", auth_token=token, clock=clock))
@@ -144,6 +152,8 @@ async def converse(phone: Phone, narrator: Narrator) -> tuple[PhoneCall, list[fl
     await speak(f"{INTERRUPT}  (in mid-sentence)", "interrupt")
     await call.until_quiet()
     await speak(DETAILS, "details")
+    await call.until_quiet()
+    await speak(YES, "yes")
     await call.until_quiet()
     await speak(THANKS, "thanks")
     await call.until_over()

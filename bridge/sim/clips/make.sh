@@ -22,6 +22,8 @@ assistant hours "We are open Monday to Friday from nine to five, and on Saturday
 On public holidays we are closed, but there is always an emergency line you can reach at any hour of the day"
 assistant ask_details "Of course. What is your name, your e-mail address, \
 and which day and time would suit you?"
+assistant read_back "That is next Thursday at ten in the morning, and your e-mail address is \
+A D A at example dot com. Shall I book it?"
 assistant booked "Your meeting is booked for next Thursday at ten in the morning. Is there anything else?"
 assistant goodbye "Thank you for calling. Goodbye!"
 assistant ../../twilio_side/apology "I am sorry, we have a technical problem right now. \

@@ -1,0 +1,247 @@
+"""Meetings of one call: proposed, read back, agreed, and only then booked.
+
+1. What was said becomes an instant in code (schedule.py), and is read back to the caller.
+2. It is booked when the caller has spoken since, and the model comes back with the confirmation's id.
+3. The meeting and its deliveries are on disk before the model is told anything. From there on they cannot be lost.
+4. The caller hears what is true: `confirmed`, the receiver has taken it; `recorded`, it will be told; `refused`.
+   With several receivers the first one decides.
+"""
+
+import logging
+import secrets
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from bridge.meetings.availability import Availability, Interval, NotAsked
+from bridge.meetings.event import Kind, deliveries_for
+from bridge.meetings.meeting import Meeting
+from bridge.meetings.outbox import Outbox
+from bridge.meetings.schedule import Refused, Rules, free_starts, read_back, resolve
+from bridge.records.deliveries import Delivery, DeliveryQueue
+from bridge.records.meetings import Meetings, NewDelivery, SlotTaken, StoreFailed
+
+log = logging.getLogger(__name__)
+
+#: How long a caller waits for the receiver's answer, seconds.
+ANSWER_S = 3.0
+#: How far ahead free times are looked for.
+LOOK_AHEAD = timedelta(days=14)
+OFFERED = 3
+#: Proposals of one call that are remembered.
+PROPOSALS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class OnBehalfOf:
+    """The call that something is done for, as it is now; `turn` counts what the caller has said."""
+
+    call_sid: str
+    phone_number: str
+    turn: int
+
+    @property
+    def caller(self) -> str:
+        """Whose meetings these are: a caller who hides the number owns those of this call."""
+        return self.phone_number or self.call_sid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diary:
+    """What bookings need of the application."""
+
+    meetings: Meetings
+    queue: DeliveryQueue
+    outbox: Outbox
+    receivers: Sequence[str]
+    rules: Rules
+    organizer: str = ""
+    confirm: bool = True
+    availability: Availability | None = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What is read back, and booked if the caller agrees.
+
+    `turn`: how often the caller had spoken; `words`: how the moment was said; `replaces`: the meeting that it moves.
+    """
+
+    meeting: Meeting
+    turn: int
+    words: str
+    replaces: Meeting | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What became of a meeting; `status` is confirmed, recorded or refused, `answer` the receiver's own words."""
+
+    meeting: Meeting
+    status: str
+    answer: str = ""
+
+
+class Booking:
+    """The bookings of one call."""
+
+    def __init__(self, diary: Diary) -> None:
+        self._diary = diary
+        self._proposals: dict[str, Proposal] = {}
+
+    # ---- proposing
+
+    async def understood(
+        self, words: str, call: OnBehalfOf, *, name: str, email: str, description: str, caller_zone: str,
+        replaces: Meeting | None = None,
+    ) -> Meeting:
+        """The meeting that the words ask for, not booked yet. Raises Refused."""
+        rules, now = self._diary.rules, self._diary.now()
+        start = resolve(words, rules, now, caller_zone)
+        zone = ZoneInfo(caller_zone) if caller_zone else None
+        meeting = Meeting(
+            id=str(uuid.uuid4()), caller=call.caller, call_sid=call.call_sid, name=name, email=email,
+            description=description, phone_number=call.phone_number, start=start, minutes=rules.minutes,
+            zone=rules.zone, read_back=read_back(start, zone, now=now))
+        await self._require_free(meeting, replaces)
+        return meeting
+
+    def propose(self, proposal: Proposal) -> str:
+        """Remembers what is being read back; the id that books it."""
+        confirmation_id = secrets.token_hex(4)
+        self._proposals = dict([*self._proposals.items()][-PROPOSALS + 1:])
+        self._proposals[confirmation_id] = proposal
+        return confirmation_id
+
+    def proposed(self, confirmation_id: str) -> Proposal:
+        """Raises Refused for an id that was not given in this call."""
+        if confirmation_id not in self._proposals:
+            raise Refused("There is no such confirmation: call the function again without confirmation_id.")
+        return self._proposals[confirmation_id]
+
+    async def _require_free(self, meeting: Meeting, replaces: Meeting | None) -> None:
+        """Raises Refused, with other times, unless nothing else is at that time or it is this caller's already."""
+        busy = [*await self._taken(meeting.start, meeting.end, replaces)]
+        # Looked for after what is taken: what the caller books meanwhile, asking twice at once, is not another's.
+        mine = await self._diary.meetings.of_caller(meeting.caller, self._diary.now())
+        if any(own.same_start(meeting) for own in mine):
+            return                                   # asked for again: it is answered with what stands
+        try:
+            busy += await self._elsewhere(meeting.start, meeting.end)
+        except NotAsked:
+            pass                                     # the owner's own books decide
+        start, end = meeting.start.timestamp(), meeting.end.timestamp()
+        if any(since.timestamp() < end and start < until.timestamp() for since, until in busy):
+            raise Refused(await self._not_free(meeting.start))
+
+    async def _not_free(self, start: datetime) -> str:
+        offers, _ = await self.free(start)
+        instead = " Free are: " + "; ".join(map(self.said, offers)) + "." if offers else ""
+        return f"That time is not free any more.{instead}"
+
+    # ---- what is free
+
+    def said(self, start: datetime) -> str:
+        """A moment as it is read to the caller."""
+        return read_back(start, now=self._diary.now())
+
+    async def free(self, after: datetime) -> tuple[list[datetime], bool]:
+        """Up to OFFERED free beginnings from `after` on, and whether the owner's calendar could be asked."""
+        now, asked = self._diary.now(), True
+        start = max(after, now)
+        until = start + LOOK_AHEAD
+        taken = [*await self._taken(start, until)]
+        try:
+            taken += await self._elsewhere(start, until)
+        except NotAsked as reason:
+            log.error("the calendar at AVAILABILITY_URL could not be asked: %s", reason)
+            asked = False
+        return free_starts(self._diary.rules, now, taken, start, OFFERED, until=until), asked
+
+    async def _taken(self, start: datetime, end: datetime, but: Meeting | None = None) -> Sequence[Interval]:
+        taken = await self._diary.meetings.taken(start, end)
+        return [each for each in taken if but is None or each[0].timestamp() != but.start.timestamp()]
+
+    async def _elsewhere(self, start: datetime, end: datetime) -> Sequence[Interval]:
+        return await self._diary.availability.busy(start, end) if self._diary.availability else ()
+
+    # ---- booking
+
+    async def book(self, proposal: Proposal) -> Booked:
+        """Writes the meeting and its deliveries down, and waits a moment for the receiver.
+
+        Raises Refused when the time has been taken meanwhile, and StoreFailed when it could not be written down.
+        """
+        try:
+            if proposal.replaces:
+                moved = replace(
+                    proposal.replaces, start=proposal.meeting.start, read_back=proposal.meeting.read_back)
+                stored = await self._diary.meetings.change(moved, self._deliveries("meeting.rescheduled"))
+            else:
+                # A meeting the receiver refused has used its id up: each attempt has its own.
+                fresh = replace(proposal.meeting, id=str(uuid.uuid4()))
+                stored, _ = await self._diary.meetings.book(fresh, self._deliveries("meeting.booked"))
+        except SlotTaken:
+            raise Refused(await self._not_free(proposal.meeting.start)) from None
+        status, answer = await self._heard_from(stored)
+        if status == "refused":
+            await self._undo(stored, proposal.replaces)
+        return Booked(stored, status, answer)
+
+    async def cancel(self, meeting: Meeting) -> Booked:
+        """Cancels one of the caller's meetings. Raises StoreFailed."""
+        stored = await self._diary.meetings.cancel(meeting.id, meeting.caller, self._deliveries("meeting.cancelled"))
+        status, answer = await self._heard_from(stored)
+        # It is cancelled here whatever the receiver says; a dead letter is the owner's to see.
+        return Booked(stored, "confirmed" if status == "confirmed" else "recorded", answer)
+
+    async def known(self, meeting: Meeting) -> Booked:
+        """A meeting that was made before, and what the receiver has said to it."""
+        return Booked(meeting, *await self._heard_from(meeting))
+
+    async def upcoming(self, call: OnBehalfOf) -> list[Meeting]:
+        """The caller's booked meetings that are still to come."""
+        return await self._diary.meetings.of_caller(call.caller, self._diary.now())
+
+    def _deliveries(self, kind: Kind) -> Callable[[Meeting], Sequence[NewDelivery]]:
+        diary = self._diary
+        return lambda meeting: deliveries_for(meeting, diary.receivers, kind, diary.now(), diary.organizer)
+
+    async def _heard_from(self, meeting: Meeting) -> tuple[str, str]:
+        """What the first receiver says to the newest news of this meeting, within ANSWER_S; its own words."""
+        try:
+            first = _newest(await self._diary.queue.of_meeting(meeting.id), self._diary.receivers[0])
+        except StoreFailed as reason:                # it is in the books all the same, and so are its deliveries
+            log.error("the delivery of meeting %(meeting)s could not be looked up: %(reason)s",
+                      {"meeting": meeting.id, "reason": str(reason)})
+            return "recorded", ""
+        if first is None:
+            return "recorded", ""
+        self._diary.outbox.wake()
+        settled = await self._diary.outbox.settle([first.id], ANSWER_S)
+        if not settled:                              # the database did not show it in that time
+            return "recorded", ""
+        status = {"delivered": "confirmed", "pending": "recorded", "dead": "refused"}[settled[0].state]
+        return status, settled[0].answer
+
+    async def _undo(self, refused: Meeting, before: Meeting | None) -> None:
+        """The receiver does not want it: the slot is free again, and who had taken it is told."""
+        others = [each.url for each in await self._diary.queue.of_meeting(refused.id)
+                  if each.url != self._diary.receivers[0] and each.state != "dead"]
+        kind: Kind = "meeting.rescheduled" if before else "meeting.cancelled"
+
+        def tell(meeting: Meeting) -> Sequence[NewDelivery]:
+            return deliveries_for(meeting, [*dict.fromkeys(others)], kind, self._diary.now(), self._diary.organizer)
+        if before:
+            await self._diary.meetings.change(before, tell)
+        else:
+            await self._diary.meetings.cancel(refused.id, refused.caller, tell)
+        self._diary.outbox.wake()
+
+
+def _newest(deliveries: Sequence[Delivery], url: str) -> Delivery | None:
+    ours = [each for each in deliveries if each.url == url]
+    return max(ours, key=lambda each: each.created_at, default=None)

@@ -1,0 +1,70 @@
+"""What the README says of webhooks is true: its example, and its two ways to check a signature."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import jsonschema
+import pytest
+
+from bridge.meetings.event import SCHEMA, body
+from bridge.meetings.meeting import Meeting
+from bridge.meetings.webhook import headers_for
+from bridge.records.deliveries import Delivery
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+SECRETS = ["whsec_" + base64.b64encode(key * 24).decode() for key in (b"a", b"b")]
+
+
+def block(language: str, containing: str) -> str:
+    [found] = [each for each in re.findall(rf"```{language}\n(.*?)```", README, re.S) if containing in each]
+    return found
+
+
+def signed(now: float) -> tuple[dict[str, str], str]:
+    """The headers, in lower case as frameworks have them, and the body of a delivery."""
+    zone = ZoneInfo("Europe/Berlin")
+    meeting = Meeting(
+        id="m", caller="+1", call_sid="CA", name="Ädä", email="ada@example.com", description="", phone_number="",
+        start=datetime(2026, 12, 3, 10, tzinfo=zone), minutes=30, zone=zone, read_back="")
+    text = body(meeting, "meeting.booked", datetime.fromtimestamp(now, zone))
+    delivery = Delivery(
+        id="msg_1", meeting_id="m", url="", type="meeting.booked", body=text, created_at=0, since=0, attempts=1,
+        state="pending", next_at=0, last_error="", answer="")
+    return {name.lower(): value for name, value in headers_for(delivery, SECRETS, now).items()}, text
+
+
+def test_the_example_is_what_is_sent() -> None:
+    example = json.loads(block("json", "meeting.booked"))
+    jsonschema.validate({**example, "ics": "BEGIN:VCALENDAR\r\n"}, SCHEMA)
+    assert example.keys() == json.loads(signed(1.0)[1]).keys()
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_the_python_snippet_tells_right_from_wrong(secret: str) -> None:
+    names: dict[str, Any] = {}
+    exec(block("python", "def verified"), names)
+    verified, (headers, text) = names["verified"], signed(datetime.now().timestamp())
+    assert verified(headers, text.encode(), secret)
+    assert not verified(headers, text.encode() + b" ", secret)
+    assert not verified(headers, text.encode(), "whsec_" + base64.b64encode(b"another").decode())
+    old, text = signed(datetime.now().timestamp() - 3600)
+    assert not verified(old, text.encode(), secret)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed: the README's JavaScript is not run")
+def test_the_node_snippet_tells_right_from_wrong() -> None:
+    headers, text = signed(datetime.now().timestamp())
+    old, old_text = signed(datetime.now().timestamp() - 3600)
+    cases = [[headers, text, SECRETS[0]], [headers, text, SECRETS[1]], [headers, text + " ", SECRETS[0]],
+             [headers, text, "whsec_YW5vdGhlcg=="], [old, old_text, SECRETS[0]]]
+    program = block("js", "function verified") + (
+        f"console.log(JSON.stringify({json.dumps(cases)}.map((each) => verified(...each))))")
+    done = subprocess.run(["node", "-e", program], capture_output=True, text=True, check=True, timeout=60)
+    assert json.loads(done.stdout) == [True, True, False, False, False]
