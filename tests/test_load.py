@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.sim.load.audio import CALLER, REPLY, Ear, Voice
+from bridge.sim.load.ledger import BookingFaults, Ledger
 from bridge.sim.load.tally import Faults, Tally
 from bridge.sim.load.wire import TEXT, frame, unmask
 
@@ -113,3 +114,57 @@ def test_two_calls_lose_nothing_and_every_figure_is_taken(tmp_path):
         assert run["to_model"]["count"] > 50 and run["to_phone"]["count"] > 4
         assert run["load"]["lateness"]["count"] > 0
     assert bridge["barge_in"]["count"] >= 2
+
+
+def booked(ledger: Ledger, meeting: str, status: str = "confirmed") -> str:
+    """One meeting, asked for and answered; the function call's id."""
+    call_id, _ = ledger.ask()
+    ledger.answered(call_id, json.dumps({"status": status, "meeting_id": meeting}))
+    return call_id
+
+
+def test_each_meeting_promised_and_delivered_once_is_no_fault():
+    ledger = Ledger()
+    booked(ledger, "one")
+    booked(ledger, "two", "recorded")
+    assert ledger.faults({"one": ["msg_1"], "two": ["msg_2"]}).total == 0
+
+
+def test_no_two_function_calls_ask_for_the_same_minute():
+    ledger = Ledger()
+    wanted = [json.loads(ledger.ask()[1])["datetime"] for _ in range(3000)]
+    assert len({*wanted}) == 3000
+
+
+def test_what_the_ledger_is_there_to_notice():
+    ledger = Ledger()
+    ledger.ask()
+    again = booked(ledger, "one")
+    ledger.answered(again, '{"status": "confirmed", "meeting_id": "one"}')
+    booked(ledger, "two")
+    booked(ledger, "two")
+    booked(ledger, "three", "refused")
+    seen = {"one": ["msg_1", "msg_1"], "four": ["msg_4"]}
+    assert ledger.faults(seen) == BookingFaults(
+        unanswered=1, answered_again=1, refused=1, shared=1, undelivered=1, repeated=1, unknown=1)
+    assert ledger.faults(seen).total == 7
+
+
+def test_bookings_beside_two_calls_lose_nothing(tmp_path):
+    figures = tmp_path / "figures.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge.sim.load", "--bookings", "--calls", "2", "--seconds", "1", "--callers", "4",
+         "--database", "", "--json", str(figures)],
+        cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    sustained, beside = json.loads(figures.read_text())["runs"]
+    assert (sustained["run"], beside["run"]) == ("sustained", "beside")
+    for run in sustained, beside:
+        assert not any(run["faults"].values())
+        assert run["database"] == "SQLite"
+        assert run["answer"]["count"] > 4
+        assert set(run["statuses"]) <= {"confirmed", "recorded"}
+    assert sustained["bookings_per_s"] > 0 and sustained["news_per_s"] > 0
+    for condition in "alone", "booking":
+        assert beside[condition]["to_model"]["count"] > 50 and beside[condition]["to_phone"]["count"] > 4
+    assert beside["p99_ratio"]["to_model"] > 0 and beside["p99_ratio"]["to_phone"] > 0

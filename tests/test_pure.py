@@ -30,6 +30,9 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.call.playback",
     "bridge.call.dialogue",
     "bridge.meetings.schedule",
+    "bridge.meetings.event",
+    "bridge.meetings.calendar",
+    "bridge.meetings.retries",
 ])
 def test_it_needs_no_event_loop_and_no_network(module: str) -> None:
     loaded = loaded_by(module)

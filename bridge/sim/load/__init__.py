@@ -3,4 +3,7 @@
 `python -m bridge.sim.load` starts the real server in a process of its own and plays both of its neighbours,
 all phones and the model, in one other. It has its own websocket frames and shares no code with the server,
 whose mistakes it would otherwise share; nothing leaves 127.0.0.1. Linux only: it reads /proc.
+
+`python -m bridge.sim.load --bookings` measures bookings, and what they do to the calls beside them (bookings.py). How
+many one process sustains is the one figure that is taken of the server's parts within the benchmark's own process.
 """

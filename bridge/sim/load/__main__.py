@@ -1,4 +1,7 @@
-"""`python -m bridge.sim.load`: measure the bridge beside the relay, print a table, fail when anything was lost."""
+"""`python -m bridge.sim.load`: measure the bridge beside the relay, print a table, fail when anything was lost.
+
+With --bookings: how many meetings a second it books, and what that does to the calls beside them.
+"""
 
 import argparse
 import asyncio
@@ -22,7 +25,7 @@ def main() -> int:
     print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runs = runner.run(_all(options.calls, options.seconds, options.only))
+            runs = runner.run(_bookings(options) if options.bookings else _all(options))
     except asyncio.CancelledError:
         return 143
     except KeyboardInterrupt:
@@ -37,10 +40,17 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bridge.sim.load", description=__doc__)
-    parser.add_argument("--calls", type=_counts, default=[1, 50, 200], help="at once, for example 1,50,200")
+    parser.add_argument("--calls", type=_counts, help="at once, for example 1,50,200, the default; with --bookings 50")
     parser.add_argument("--seconds", type=_duration, default=10.0, help="how long each run is measured")
     parser.add_argument("--only", choices=sorted(MODULES), help="one server alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where all figures go")
+    bookings = parser.add_argument_group("with bookings")
+    bookings.add_argument("--bookings", action="store_true", help="measure bookings, and calls beside them")
+    bookings.add_argument("--rate", type=_rate, default=20.0, help="bookings a second beside the calls")
+    bookings.add_argument("--callers", type=_callers, default=32, help="who book at once, as fast as they can")
+    bookings.add_argument(
+        "--database", default=os.environ.get("DATABASE_URL", ""), metavar="postgres://...",
+        help="a PostgreSQL besides SQLite, in new databases that are dropped again; DATABASE_URL unless given")
     return parser.parse_args()
 
 
@@ -58,13 +68,35 @@ def _duration(text: str) -> float:
     return seconds
 
 
-async def _all(counts: list[int], seconds: float, only: str | None) -> list[dict[str, Any]]:
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate <= 1000:
+        raise argparse.ArgumentTypeError("from 0 to 1000 bookings a second")
+    return rate
+
+
+def _callers(text: str) -> int:
+    callers = int(text)
+    if not 1 <= callers <= 1000:
+        raise argparse.ArgumentTypeError("from 1 to 1000 callers")
+    return callers
+
+
+async def _bookings(options: argparse.Namespace) -> list[dict[str, Any]]:
+    # Imported here: the other runs share no code with the server.
+    from bridge.sim.load import bookings
+    _end_in_order()
+    server = options.database if options.database.startswith(bookings.POSTGRES) else None
+    return await bookings.run(
+        server, callers=options.callers, calls=options.calls or [50], rate=options.rate, seconds=options.seconds,
+        core=_share_cores())
+
+
+async def _all(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Every run's figures, printed as they come: for each count the relay, then the bridge."""
-    # SIGTERM, too, must not leave a server behind.
-    task = asyncio.current_task()
-    assert task
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    _end_in_order()
     core = _share_cores()
+    counts, seconds, only = options.calls or [1, 50, 200], options.seconds, options.only
     runs: list[dict[str, Any]] = []
     remarks: list[str] = []
     print(report.header(), flush=True)
@@ -82,6 +114,13 @@ async def _all(counts: list[int], seconds: float, only: str | None) -> list[dict
     for remark in remarks:
         print(remark)
     return runs
+
+
+def _end_in_order() -> None:
+    """SIGTERM, too, must not leave a server behind."""
+    task = asyncio.current_task()
+    assert task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def _share_cores() -> int | None:

@@ -1,7 +1,7 @@
 """The model: the least that a server of the Realtime API (GA) can do and still be one.
 
-It speaks all the time, a delta of 250 ms every 250 ms, and is interrupted every four seconds. The order of
-events is that of recorded sessions.
+It speaks all the time, a delta of 250 ms every 250 ms, and is interrupted every four seconds. It calls a function when
+it is told to. The order of events is that of recorded sessions.
 Source: https://developers.openai.com/api/docs/guides/realtime-websocket
 """
 
@@ -56,6 +56,7 @@ class Model(Answered):
         self._session = _SESSION
         self._events = 0
         self._responses = 0
+        self._responding = False                             # a response is under way, and not interrupted
         self._script: Iterator[None] | None = None
         self._metadata: dict[str, str] | None = None         # of the response that was asked for
 
@@ -89,10 +90,43 @@ class Model(Answered):
             case {"type": "response.create"} if self._script is None:
                 self._metadata = event.get("response", {}).get("metadata")
                 self._talk()
+            case {"type": "response.create"} if self._responding:
+                self._write("error", error={
+                    "type": "invalid_request_error", "code": "conversation_already_has_active_response",
+                    "message": "Wait until the response is finished.", "param": None,
+                    "event_id": event.get("event_id")})
+            case {"type": "response.create"}:        # it is the next one in any case
+                self._metadata = event.get("response", {}).get("metadata")
+            case {"type": "conversation.item.create",
+                  "item": {"type": "function_call_output", "call_id": str(call_id), "output": str(output)}}:
+                self._write("conversation.item.added", previous_item_id=None, item=event["item"])
+                self._write("conversation.item.done", previous_item_id=None, item=event["item"])
+                self._stage.on_output(call_id, output)
             case {"type": "conversation.item.truncate", "item_id": item, "audio_end_ms": int(end)}:
                 self._write("conversation.item.truncated", item_id=item, content_index=0, audio_end_ms=end)
             case {"type": "conversation.item.delete", "item_id": item}:
                 self._write("conversation.item.deleted", item_id=item)
+
+    # ---- what the model does
+
+    @property
+    def can_call(self) -> bool:
+        """Whether there is a response that a function call can be part of."""
+        return self.live and self._responding
+
+    def call(self, function: str, call_id: str, arguments: str) -> None:
+        """Call a function, in the response under way."""
+        item = {"id": f"item_{call_id}", "object": "realtime.item", "type": "function_call", "status": "in_progress",
+                "name": function, "call_id": call_id, "arguments": ""}
+        place = {"response_id": self._response_id, "output_index": 1}
+        part = {**place, "item_id": item["id"], "call_id": call_id}
+        self._write("response.output_item.added", **place, item=item)
+        self._write("conversation.item.added", previous_item_id=self._item_id, item=item)
+        self._write("response.function_call_arguments.delta", **part, delta=arguments)
+        self._write("response.function_call_arguments.done", **part, name=function, arguments=arguments)
+        item = {**item, "status": "completed", "arguments": arguments}
+        self._write("conversation.item.done", previous_item_id=self._item_id, item=item)
+        self._write("response.output_item.done", **place, item=item)
 
     # ---- what the model says
 
@@ -109,6 +143,7 @@ class Model(Answered):
     def _interrupted_response(self) -> Iterator[None]:
         """The caller speaks; the response sends some more before it notices, as the real one does."""
         yield from self._response(INTERRUPTED_BEATS)
+        self._responding = False
         self._voice.cut(perf_counter())
         self._write("input_audio_buffer.speech_started", audio_start_ms=1000, item_id=self._caller_item_id)
         self._late_delta()
@@ -122,7 +157,7 @@ class Model(Answered):
         """A response as long as it speaks: one more delta than beats."""
         self._responses += 1
         self._write("response.created", response=self._response_object("in_progress"))
-        self._metadata = None
+        self._metadata, self._responding = None, True
         place = {"response_id": self._response_id, "output_index": 0}
         self._write("response.output_item.added", **place, item=self._item("in_progress"))
         self._write("conversation.item.added", previous_item_id=None, item=self._item("in_progress"))
@@ -134,6 +169,7 @@ class Model(Answered):
             yield
 
     def _end_response(self, status: str) -> None:
+        self._responding = False
         item_status = "completed" if status == "completed" else "incomplete"
         place = {"response_id": self._response_id, "output_index": 0}
         part = {**place, "item_id": self._item_id, "content_index": 0}

@@ -12,9 +12,9 @@ from bridge.sim.load.run import Run
 
 #: Above these our own lateness (ms), our own use of our core, or others' use of the server's core while it was
 #: ready to run (both as shares of the time) say more than the server does.
-_LATE_MS = 5.0
-_BUSY = 0.8
-_CROWDED = 0.03
+LATE_MS = 5.0
+BUSY = 0.8
+CROWDED = 0.03
 
 #: The columns: what stands above each, and its width.
 _COLUMNS = (
@@ -61,18 +61,20 @@ def row(run: Mapping[str, Any], floor: Mapping[str, Any] | None) -> str:
     cost, load = run["cpu_s_per_call_minute"], run["load"]
     cells = (
         run["calls"], run["server"], f"{cost:.3f}", f"{cost / floor['cpu_s_per_call_minute']:.2f}" if floor else "",
-        _times(run["to_model"]), _times(run["to_phone"]), _times(run["barge_in"]), _times(run["set_up"]),
+        times(run["to_model"]), times(run["to_phone"]), times(run["barge_in"]), times(run["set_up"]),
         f"{run['kib_per_call']:.0f}", sum(run["faults"].values()),
-        _number(load["lateness"]["p99_ms"]), f"{load['cpu_share']:.0%}",
+        number(load["lateness"]["p99_ms"]), f"{load['cpu_share']:.0%}",
     )
     return "  ".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS))
 
 
-def _times(found: Mapping[str, Any]) -> str:
-    return f"{_number(found['p50_ms'])}/{_number(found['p99_ms'])}" if found["count"] else "-"
+def times(found: Mapping[str, Any]) -> str:
+    """A spread's p50/p99, ms."""
+    return f"{number(found['p50_ms'])}/{number(found['p99_ms'])}" if found["count"] else "-"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Five characters at most, below 100 000."""
     return "-" if value is None else f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
@@ -82,10 +84,10 @@ def remarks(run: Mapping[str, Any]) -> list[str]:
     faults = [f"{count} {fault}" for fault, count in run["faults"].items() if count]
     late = load["lateness"]["p99_ms"] or 0.0
     found = [f"FAULTS in {name}: {', '.join(faults)}"] if faults else []
-    if late > _LATE_MS or load["cpu_share"] > _BUSY:
+    if late > LATE_MS or load["cpu_share"] > BUSY:
         found.append(f"{name}: the load itself was late (p99 {late:.1f} ms) or busy "
                      f"({load['cpu_share']:.0%}): the delays are partly its own")
-    if run["waited_for_core_s"] > _CROWDED * run["seconds"]:
+    if run["waited_for_core_s"] > CROWDED * run["seconds"]:
         found.append(f"{name}: other programs used the server's core, which it waited for during "
                      f"{run['waited_for_core_s']:.2f} s of {run['seconds']:.0f} s")
     return found

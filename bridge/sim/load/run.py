@@ -74,7 +74,7 @@ class Play:
         self.stage = Stage(plain)
         self._server, self._model_port = server, model_port
         self._phones: list[Phone] = []
-        self._models: list[Model] = []
+        self.models: list[Model] = []
 
     async def __aenter__(self) -> "Play":
         self._http = ClientSession(connector=TCPConnector(limit=0), timeout=ClientTimeout(total=_ANSWER_S))
@@ -93,8 +93,8 @@ class Play:
         await self._http.close()
 
     def _new_model(self) -> Model:
-        self._models.append(Model(self.stage))
-        return self._models[-1]
+        self.models.append(Model(self.stage))
+        return self.models[-1]
 
     async def ring(self, calls: int) -> None:
         """Begin `calls` calls, one after the other, until every caller hears the greeting."""
@@ -157,7 +157,7 @@ class Play:
 
     @property
     def _ends(self) -> list[Phone | Model]:
-        return [*self._phones, *self._models]
+        return [*self._phones, *self.models]
 
     def _count(self) -> None:
         faults = self.stage.tally.faults

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -59,14 +59,22 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(kind: str, model_port: int, core: int | None) -> AsyncIterator[Server]:
-    """Start a server of this kind, ready for calls, and stop it at the end. Raises NoServer."""
+async def serving(
+    kind: str, model_port: int, core: int | None, settings: Mapping[str, str] | None = None,
+) -> AsyncIterator[Server]:
+    """A server of this kind, ready for calls, with more `settings`; stopped at the end. Raises NoServer."""
     port = free_port()
+    async with running(MODULES[kind], port, {**_environment(port, model_port), **(settings or {})}, core) as server:
+        yield server
+
+
+@asynccontextmanager
+async def running(module: str, port: int, environment: Mapping[str, str], core: int | None) -> AsyncIterator[Server]:
+    """`python -m module` in an empty folder, listening at `port`; stopped at the end. Raises NoServer."""
     # The bridge reads a .env where it is started, so that is an empty place.
     with tempfile.TemporaryDirectory() as place, (Path(place) / "stderr").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", MODULES[kind]], cwd=place, env=_environment(port, model_port),
-            stdin=subprocess.DEVNULL, stderr=log)
+            [sys.executable, "-m", module], cwd=place, env=environment, stdin=subprocess.DEVNULL, stderr=log)
         server = Server(process.pid, port, Path(log.name))
         try:
             if core is not None:
@@ -78,10 +86,15 @@ async def serving(kind: str, model_port: int, core: int | None) -> AsyncIterator
             await _ended(process)
 
 
+def own_environment() -> dict[str, str]:
+    """What any program of ours needs to run, and nothing else of the environment."""
+    return {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(Path(bridge.__file__).parents[1])}
+
+
 def _environment(port: int, model_port: int) -> dict[str, str]:
     """What the server needs and nothing of ours: no key, no token, no address of a person's own shell."""
     return {
-        "PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(Path(bridge.__file__).parents[1]),
+        **own_environment(),
         "HOST": HOST, "PORT": str(port), "OPENAI_API_KEY": "sk-load",
         "OPENAI_REALTIME_URL": f"ws://{HOST}:{model_port}/v1/realtime",
         "GREETINGS_RESPONSE": "Hello! How can I help you?", "PROTECT_GREETING": "0",

@@ -1,5 +1,7 @@
 """What all phones and model connections of one run share."""
 
+from collections.abc import Callable
+
 from bridge.sim.load.audio import CALLER, REPLY, Voice
 from bridge.sim.load.metronome import Metronome
 from bridge.sim.load.tally import Tally
@@ -18,6 +20,8 @@ class Stage:
         self.deltas = Metronome(DELTA_MS, self.tally)
         self.callers: list[Voice] = []
         self.models: list[Voice] = []
+        #: Called with a function's call id and its output, when a model is given it.
+        self.on_output: Callable[[str, str], None] = lambda call_id, output: None
 
     def new_caller(self) -> Voice:
         self.callers.append(Voice(CALLER, len(self.callers)))

@@ -1,0 +1,105 @@
+"""Bookings per second of one process, as many as its parts can make: from the function to the receiver's answer.
+
+The application is assembled as the server's is, in this process; the receiver is a process of its own.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import perf_counter, process_time
+
+from aiohttp import ClientSession, web
+
+from bridge import keys
+from bridge.app import create_app
+from bridge.meetings.booking import OnBehalfOf
+from bridge.meetings.tools import Tools
+from bridge.settings import load
+from bridge.sim.load import databases
+from bridge.sim.load.ledger import FUNCTION, BookingFaults, Ledger
+from bridge.sim.load.server import HOST, free_port, own_environment, running
+
+WARM_UP_S = 1.0
+_DRAIN_S = 15.0
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """What was measured during `seconds`: bookings that were answered, news that the receiver took, CPU time."""
+
+    seconds: float
+    booked: int
+    delivered: int
+    cpu_s: float
+    ledger: Ledger
+    faults: BookingFaults
+
+
+async def measure(database: str, callers: int, seconds: float, core: int | None) -> Sustained:
+    """`callers` at once, each books again as soon as it is answered; the receiver runs on this core."""
+    port = free_port()
+    address = f"http://{HOST}:{port}/"
+    environment = {**own_environment(), "HOST": HOST, "PORT": str(port)}
+    async with (
+        running("bridge.sim.load.receiver", port, environment, core), ClientSession(address) as http,
+        _application({**databases.settings(database, address), "OPENAI_API_KEY": "sk-load"}) as tools,
+    ):
+        return await _Office(tools, http).measure(callers, seconds)
+
+
+@asynccontextmanager
+async def _application(environment: dict[str, str]) -> AsyncIterator[Tools]:
+    """The server without a port: its database open, its outbox at work."""
+    app = create_app(load({**environment, "TWILIO_AUTH_TOKEN": "load"}))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        yield app[keys.TOOLS]
+    finally:
+        await runner.cleanup()
+
+
+class _Office:
+    def __init__(self, tools: Tools, http: ClientSession) -> None:
+        self._tools, self._http = tools, http
+        self._ledger = Ledger()
+        self._calls = 0
+        self._closed = False
+
+    async def measure(self, callers: int, seconds: float) -> Sustained:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(callers):
+                tasks.create_task(self._book())
+            await asyncio.sleep(WARM_UP_S)
+            delivered, before = await self._delivered(), (perf_counter(), process_time())
+            self._ledger.measuring = True
+            await asyncio.sleep(seconds)
+            self._ledger.measuring = False
+            lasted, cpu = (end - start for start, end in zip(before, (perf_counter(), process_time())))
+            delivered = await self._delivered() - delivered
+            self._closed = True
+        return Sustained(lasted, len(self._ledger.delays), delivered, cpu, self._ledger, await self._faults())
+
+    async def _book(self) -> None:
+        """Call after call, each by another caller."""
+        while not self._closed:
+            self._calls += 1
+            call = OnBehalfOf(f"CA{self._calls:032x}", f"+1555{self._calls:07d}", turn=1)
+            call_id, arguments = self._ledger.ask()
+            output = await self._tools.for_call().run(FUNCTION, arguments, call)
+            self._ledger.answered(call_id, json.dumps(output))
+
+    async def _delivered(self) -> int:
+        async with self._http.get("/count") as response:
+            count: int = await response.json()
+            return count
+
+    async def _faults(self) -> BookingFaults:
+        """Once everything that was promised has come, or is late."""
+        deadline = perf_counter() + _DRAIN_S
+        while perf_counter() < deadline and await self._delivered() < self._ledger.promised:
+            await asyncio.sleep(0.1)
+        async with self._http.get("/seen") as response:
+            return self._ledger.faults(await response.json())
