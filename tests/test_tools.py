@@ -25,7 +25,7 @@ from bridge.meetings.schedule import Rules
 from bridge.meetings.tools import Functions, Tools
 from bridge.records.database import open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue
-from bridge.records.meetings import Meetings
+from bridge.records.meetings import Meetings, StoreFailed
 from bridge.sim.demo import serving
 
 DHAKA = ZoneInfo("Asia/Dhaka")
@@ -221,6 +221,37 @@ async def test_a_receiver_that_refuses_frees_the_slot(tmp_path: Path) -> None:
         world.status = 204
         assert (await schedule(world.functions()))["status"] == "confirmed"
         assert len({body["id"] for body in world.bodies}) == 2
+
+
+async def test_a_late_refusal_frees_the_slot_when_the_caller_asks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with office(tmp_path) as world:
+        with monkeypatch.context() as patch:
+            patch.setattr(booking, "ANSWER_S", 0.0)
+            world.status = 409
+            assert (await schedule(world.functions()))["status"] == "recorded"
+        await settled(world)
+        assert (await schedule(world.functions()))["status"] == "refused"
+        world.status = 204
+        assert (await schedule(world.functions()))["status"] == "confirmed"
+
+
+async def test_a_caller_who_asks_twice_at_once_has_one_meeting(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        outputs = await asyncio.gather(*(schedule(world.functions()) for _ in range(5)))
+        assert {output["status"] for output in outputs} == {"confirmed"}
+        assert len({output["meeting_id"] for output in outputs}) == 1 and len(world.bodies) == 1
+
+
+async def test_what_is_written_down_is_never_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with office(tmp_path) as world:
+        async def fails(*_: object) -> None:
+            raise StoreFailed("the disk hangs")
+        monkeypatch.setattr(DeliveryQueue, "of_meeting", fails)
+        output = await schedule(world.functions())
+        assert output["status"] == "recorded"
+        assert [meeting.id for meeting in await world.diary.meetings.all()] == [output["meeting_id"]]
 
 
 async def test_the_receiver_s_own_words_reach_the_model(tmp_path: Path) -> None:

@@ -199,8 +199,11 @@ class Booking:
         return Booked(stored, "confirmed" if status == "confirmed" else "recorded", answer)
 
     async def known(self, meeting: Meeting) -> Booked:
-        """A meeting that was made before, and what the receiver has said to it."""
-        return Booked(meeting, *await self._heard_from(meeting))
+        """A meeting that was made before, and what the receiver has said to it, which may have been a late no."""
+        booked = Booked(meeting, *await self._heard_from(meeting))
+        if booked.status == "refused" and meeting.sequence == 0:
+            await self._undo(meeting, None)
+        return booked
 
     async def upcoming(self, call: OnBehalfOf) -> list[Meeting]:
         """The caller's booked meetings that are still to come."""
@@ -220,7 +223,8 @@ class Booking:
             return "recorded", ""
         if first is None:
             return "recorded", ""
-        self._diary.outbox.wake()
+        if len(self._diary.receivers) > 1:
+            self._diary.outbox.wake()                # for the others: the first one's is tried below
         settled = await self._diary.outbox.settle([first.id], ANSWER_S)
         if not settled:                              # the database did not show it in that time
             return "recorded", ""
