@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import errno
+import io
 import logging
 import os
 import socket
@@ -97,11 +98,16 @@ def play(wav: Path, *, fast: bool) -> int:
     except OSError as error:
         print(f"{wav} cannot be written: {error.strerror}. Name another file with --wav.", file=sys.stderr)
         return 1
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")     # a terminal that knows no “ is no reason to stop
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
             return runner.run(run(wav, fast=fast))
     except KeyboardInterrupt:
         return 130
+    finally:
+        if not wav.stat().st_size:
+            wav.unlink()
 
 
 if __name__ == "__main__":
