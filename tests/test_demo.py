@@ -39,6 +39,7 @@ def test_the_demo_plays_a_whole_call_and_keeps_it(tmp_path: Path, capsys: pytest
     assert seconds > whole - 11                      # the answer about the hours was cut, and nothing else
 
 
+@pytest.mark.slow
 async def test_the_demo_says_so_when_something_went_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "receiver_app", lambda narrator, meetings: demo.web.Application())
     out = io.StringIO()

@@ -150,6 +150,7 @@ def test_what_the_ledger_is_there_to_notice():
     assert ledger.faults(seen).total == 7
 
 
+@pytest.mark.slow
 def test_bookings_beside_two_calls_lose_nothing(tmp_path):
     figures = tmp_path / "figures.json"
     done = subprocess.run(
