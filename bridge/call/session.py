@@ -73,11 +73,11 @@ class CallSession:
         self._to_caller = Leg(phone, gone="phone lost")
         self._to_model: Leg | None = None
         self._start: media_streams.StartBody | None = None
-        self._started = asyncio.Event()
+        self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
         self._apologising: asyncio.Timeout | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
-        self._unread: set[str] = set()               # sides of which a malformed message was logged
+        self._unread: tuple[str, ...] = ()           # sides of which a malformed message was logged
 
     async def run(self) -> None:
         """Returns when the call is over and both sockets are closed."""
@@ -121,7 +121,8 @@ class CallSession:
         except TimeoutError:
             raise CallOver("no start") from None
         self._caller = Caller(self._start.custom_parameters.get("caller", self._caller.name))
-        self._started.set()
+        if not self._started.done():
+            self._started.set_result(None)
         self._log_open()
         await self._carry_out(self._dialogue.started(self._start.stream_sid, self._now()))
         async for message in self._phone:
@@ -143,7 +144,7 @@ class CallSession:
         try:
             model = await open_session(self._http, self._settings, self._session_setup())
         except ModelUnreachable as error:
-            await self._started.wait()
+            await self._started
             log.error("call %(call)s: no session at the model: %(error)s",
                       {"call": self._call_sid, "error": str(error)})
             raise CallOver("model unreachable") from None
@@ -275,7 +276,7 @@ class CallSession:
     def _complain(self, side: str, error: ValueError) -> None:
         """A malformed message is skipped; the first of a side is worth a line."""
         if side not in self._unread:
-            self._unread.add(side)
+            self._unread += (side,)
             log.warning("call %(call)s: a message of the %(side)s could not be read: %(error)s",
                         {"call": self._call_sid, "side": side, "error": str(error)})
 
