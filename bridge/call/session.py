@@ -142,7 +142,7 @@ class CallSession:
 
     async def _from_model(self) -> None:
         try:
-            model = await open_session(self._http, self._settings, self._session_setup())
+            model = (await open_session(self._http, self._settings, self._session_setup())).socket
         except ModelUnreachable as error:
             await self._started
             log.error("call %(call)s: no session at the model: %(error)s",
