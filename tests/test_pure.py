@@ -27,6 +27,7 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.twilio_side.caller",
     "bridge.openai_side.realtime",
     "bridge.openai_side.prompt",
+    "bridge.openai_side.backoff",
     "bridge.call.playback",
     "bridge.call.dialogue",
     "bridge.meetings.schedule",
