@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import aiohttp
 from aiohttp import web
@@ -15,6 +16,8 @@ from bridge.meetings.booking import Diary
 from bridge.meetings.outbox import Outbox
 from bridge.meetings.schedule import Rules
 from bridge.meetings.tools import Tools
+from bridge.openai_side.breaker import Breaker
+from bridge.openai_side.probing import probe_while_open
 from bridge.records.database import Database, open_database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.meetings import Meetings
@@ -35,7 +38,7 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.SETTINGS] = settings
     app[keys.CALLS] = set()
     app.on_startup.append(warn_if_open)
-    app.cleanup_ctx.extend([open_http, open_meetings, open_background])
+    app.cleanup_ctx.extend([open_http, watch_model, open_meetings, open_background])
     app.on_shutdown.append(hang_up)
     app.add_routes([
         web.get("/", index),
@@ -72,6 +75,16 @@ async def open_http(app: web.Application) -> AsyncIterator[None]:
     """One client session for everything; each call holds a connection of its own, so there is no limit."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as app[keys.HTTP]:
         yield
+
+
+async def watch_model(app: web.Application) -> AsyncIterator[None]:
+    """Every call's judgement of the model, and who looks whether it is back."""
+    app[keys.BREAKER] = Breaker()
+    probing = asyncio.create_task(probe_while_open(app[keys.BREAKER], app[keys.HTTP], app[keys.SETTINGS]))
+    yield
+    probing.cancel()
+    with suppress(asyncio.CancelledError):
+        await probing
 
 
 async def open_background(app: web.Application) -> AsyncIterator[None]:

@@ -28,6 +28,7 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.openai_side.realtime",
     "bridge.openai_side.prompt",
     "bridge.openai_side.backoff",
+    "bridge.openai_side.breaker",
     "bridge.call.playback",
     "bridge.call.dialogue",
     "bridge.meetings.schedule",
