@@ -29,6 +29,7 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.openai_side.prompt",
     "bridge.openai_side.backoff",
     "bridge.openai_side.breaker",
+    "bridge.openai_side.prices",
     "bridge.call.playback",
     "bridge.call.dialogue",
     "bridge.meetings.schedule",
