@@ -1,10 +1,14 @@
 """Getting a session from the model: what is a refusal and what may pass, and how soon a lost connection is noticed."""
 
 import asyncio
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -126,6 +130,22 @@ async def test_another_audio_format_is_final() -> None:
     assert "audio/pcmu" in str(failure)
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: nobody makes a certificate")
+async def test_a_certificate_that_proves_nothing_is_final(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True, timeout=60)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=tls)
+    async with server:
+        failure = await refusal(f"wss://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime")
+    assert failure.final
+    assert "certificate" in str(failure)
+
+
 async def test_nobody_there_may_pass() -> None:
     with closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))
@@ -170,6 +190,19 @@ async def test_a_session_says_when_it_ends(created: int | None, updated: int | N
         await session.socket.close()
 
 
+async def test_what_comes_before_it_and_cannot_be_read_does_not_matter(caplog: pytest.LogCaptureFixture) -> None:
+    async def talk(peer: web.WebSocketResponse) -> None:
+        await peer.send_bytes(b"x")
+        await peer.send_str("{")
+        await peer.send_json({"type": "weather"})
+        await says(CREATED, {"type": "session.updated", "session": {"audio": PCMU}})(peer)
+    async with a_model(talk) as url, aiohttp.ClientSession() as http:
+        session = await open_session(http, make_settings(OPENAI_REALTIME_URL=url), SETUP)
+        assert session.expires_at == CREATED["session"]["expires_at"]
+        await session.socket.close()
+    assert len(caplog.records) == 1
+
+
 # ---- how a connection that is lost ends
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -187,7 +220,7 @@ def duplicate(connection: Any) -> Iterator[socket.socket]:
         yield same
 
 
-class Path:
+class Network:
     """The network between us and the model: it carries bytes until it is cut, in one of several ways."""
 
     def __init__(self, port: int) -> None:
@@ -237,16 +270,16 @@ async def read_to_the_end(model: ModelSession) -> list[WSMsgType]:
     return [message.type async for message in model.socket if message.type is not WSMsgType.TEXT]
 
 
-@pytest.mark.parametrize("cut", [Path.reset, Path.shut, Path.freeze])
+@pytest.mark.parametrize("cut", [Network.reset, Network.shut, Network.freeze])
 async def test_whatever_happens_to_the_connection_the_reading_ends(
-    cut: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch,
+    cut: Callable[[Network], None], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connection, "HEARTBEAT_S", 0.4)
     async with RealtimeServer() as model, aiohttp.ClientSession() as http:
-        path = Path(int(model.url.split(":")[2].split("/")[0]))
-        async with path.open() as url, asyncio.timeout(5):
+        network = Network(int(model.url.split(":")[2].split("/")[0]))
+        async with network.open() as url, asyncio.timeout(5):
             session = await open_session(http, make_settings(OPENAI_REALTIME_URL=url), SETUP)
-            cut(path)
+            cut(network)
             await read_to_the_end(session)
             assert session.socket.close_code == 1006
 
