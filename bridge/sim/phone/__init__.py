@@ -16,16 +16,16 @@ before it has been played, and also when `clear` drops that audio.
 A stream ends by the server's close or a dropped line (the following verbs run: the caller is still
 there), by the caller's hanging up or REST (they do not), or by new TwiML from REST (which runs).
 
-Not played: Twilio's overflow warning 31930, speaking time of <Say>, DTMF tones as sound.
+Not played: Twilio's overflow warning 31930, the time that <Say>, <Play> and ringing take, DTMF tones as sound.
 
 https://www.twilio.com/docs/voice/media-streams/websocket-messages
 https://www.twilio.com/docs/voice/twiml/stream
 """
 
-
 from bridge.sim.phone.call import PhoneCall
 from bridge.sim.phone.event import Event, PhoneError
 from bridge.sim.phone.phone import Phone
-from bridge.sim.phone.stream import FRAME_BYTES, FRAME_MS
+from bridge.sim.phone.recorder import Recording
+from bridge.sim.phone.stream import FRAME_BYTES
 
-__all__ = ["FRAME_BYTES", "FRAME_MS", "Event", "Phone", "PhoneCall", "PhoneError"]
+__all__ = ["FRAME_BYTES", "Event", "Phone", "PhoneCall", "PhoneError", "Recording"]

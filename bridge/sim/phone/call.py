@@ -3,6 +3,7 @@
 import re
 
 from bridge.sim.phone.event import PhoneError
+from bridge.sim.phone.recorder import Recorder
 from bridge.sim.phone.twiml import parsed
 from bridge.sim.phone.verbs import Verbs
 from bridge.sim.speech import BYTES_PER_MS
@@ -31,21 +32,27 @@ class PhoneCall(Verbs):
 
         What is said while something is still being said comes after it.
         """
-        stream = self._open_stream()
+        line = self._recorder or self._open_stream()
         self._note("say", bytes=len(ulaw))
-        end = stream.speak(ulaw)
-        while stream.frames_sent < end and not stream.ended:
-            await self._changed.wait()
+        if isinstance(line, Recorder):
+            await line.say(ulaw)
+        else:
+            end = line.speak(ulaw)
+            while line.frames_spoken < end and not line.ended:
+                await self._changed.wait()
         self._note("said", bytes=len(ulaw))
 
     async def press(self, digits: str) -> None:
         """Press keys, 0-9 * # A-D, one every 100 ms."""
         if not re.fullmatch(r"[0-9*#A-D]+", digits):
             raise ValueError(f"A telephone has no keys for {digits!r}.")
-        stream = self._open_stream()
+        line = self._recorder or self._open_stream()
         self._note("press", digits)
         for digit in digits:
-            await stream.send("dtmf", {"track": "inbound_track", "digit": digit})
+            if isinstance(line, Recorder):
+                line.press(digit)
+            else:
+                await line.send("dtmf", {"track": "inbound_track", "digit": digit})
             await self.clock.sleep(DIGIT_MS)
 
     async def hang_up(self) -> None:
@@ -58,9 +65,38 @@ class PhoneCall(Verbs):
         self._note("drop")
         stream.abort()
 
+    def lose_frames(self, ms: float) -> None:
+        """From now on, for so long, the caller's frames are lost; timestamps go on, so there is a gap in them."""
+        self._note("lose_frames")
+        self._open_stream().lose_frames(ms)
+
+    def hold_frames(self, ms: float) -> None:
+        """From now on, for so long, no frame comes; then they go on as if no time had passed."""
+        self._note("hold_frames")
+        self._open_stream().hold_frames(ms)
+
+    def stop_reading(self) -> None:
+        """Take nothing more from the server, pings neither, until `resume_reading`; frames still go out."""
+        self._note("stop_reading")
+        self._open_stream().stop_reading()
+
+    def resume_reading(self) -> None:
+        """Take again what the server sends, beginning with what has been waiting."""
+        self._note("resume_reading")
+        self._open_stream().resume_reading()
+
     async def send_text(self, text: str) -> None:
         """Send the server any text frame at all."""
         await self._open_stream().send_text(text)
+
+    # What others do
+
+    def human_hangs_up(self) -> None:
+        """The human whom <Dial> reached hangs up; the caller is still there."""
+        if self._human_left is None:
+            raise PhoneError(f"No dialled human is on the line ({self}).")
+        self._note("human_hangs_up")
+        self._human_left.set()
 
     # What REST does
 

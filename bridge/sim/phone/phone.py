@@ -21,7 +21,9 @@ class Phone:
     `late_marks_ms`: marks come back that much later; `wait_before_start_ms`: between `connected` and
     `start`; `send_start`: False for a stream that never says `start`, nor any audio;
     `both_tracks`: send what is played as frames of the outbound track too;
-    `dial_status`: how every <Dial> ends (`DialCallStatus`).
+    `dial_statuses`: how the next <Dial>s end (`DialCallStatus`), in order; then all as `dial_status`. With
+    `answered` the human stays on the line until `PhoneCall.human_hangs_up`, or the caller hangs up;
+    `repeated_webhooks`: so many times more is the webhook of a call asked, as when its answer was lost.
     """
 
     def __init__(self, webhook: str, *, to: str = "+15550001111", account_sid: str = "AC" + "0" * 32,
@@ -36,6 +38,8 @@ class Phone:
         self.send_start = True
         self.both_tracks = False
         self.dial_status = "completed"
+        self.dial_statuses: list[str] = []
+        self.repeated_webhooks = 0
         self._wire = Wire(webhook, signed_as, auth_token)
 
     async def __aenter__(self) -> Self:

@@ -31,7 +31,8 @@ class Stream:
 
     def __init__(self, call: "Verbs", session: aiohttp.ClientSession,
                  ws: aiohttp.ClientWebSocketResponse) -> None:
-        self.frames_sent = 0
+        self.frames_spoken = 0
+        """The caller's frames so far, lost ones too."""
         self.ended = False
         self.playing = False
         """Audio has begun to play and has not run out yet."""
@@ -42,12 +43,16 @@ class Stream:
         self._ws = ws
         self._sid = call.stream_sid
         self._sequence = itertools.count(1)
+        self._chunks = 0
         self._voice: deque[bytes] = deque()
         self._playback = Playback()
         self._talk_bytes = 0
         self._marks_due: deque[tuple[float, str]] = deque()
         self._leaving = asyncio.Event()
         self._aborting = False
+        self._to_lose = self._to_hold = 0.0     # so many frames
+        self._reading = asyncio.Event()
+        self._reading.set()
 
     @property
     def queued_bytes(self) -> int:
@@ -72,16 +77,31 @@ class Stream:
         """Queue the caller's speech; how many frames will have been sent when its last one is."""
         frames = (ulaw[start:start + FRAME_BYTES] for start in range(0, len(ulaw), FRAME_BYTES))
         self._voice.extend(frame.ljust(FRAME_BYTES, SILENCE) for frame in frames)
-        return self.frames_sent + len(self._voice)
+        return self.frames_spoken + len(self._voice)
+
+    def lose_frames(self, ms: float) -> None:
+        """What the caller says is lost for so long; timestamps go on."""
+        self._to_lose = ms / FRAME_MS
+
+    def hold_frames(self, ms: float) -> None:
+        """What the caller says waits for so long, and timestamps with it."""
+        self._to_hold = ms / FRAME_MS
+
+    def stop_reading(self) -> None:
+        self._reading.clear()
+
+    def resume_reading(self) -> None:
+        self._reading.set()
 
     def leave(self) -> None:
         """Send `stop` and close."""
         self._leaving.set()
+        self._reading.set()
 
     def abort(self) -> None:
         """Break the connection without a word."""
         self._aborting = True
-        self._leaving.set()
+        self.leave()
 
     async def close(self) -> None:
         """Let go of the connection, however the stream ended."""
@@ -121,23 +141,28 @@ class Stream:
             await self._clock.until(started + number * FRAME_MS)
             if self._leaving.is_set():
                 return                               # nothing comes after `stop`
-            await self._tick(number)
+            await self._tick()
 
-    async def _tick(self, number: int) -> None:
-        said = self._voice.popleft() if self._voice else SILENCE * FRAME_BYTES
-        await self._send_frame("inbound", number, said)
-        self.frames_sent = number
+    async def _tick(self) -> None:
+        held, lost = self._to_hold > 0, self._to_lose > 0
+        self._to_hold, self._to_lose = self._to_hold - 1, self._to_lose - 1
+        said = self._voice.popleft() if self._voice and not held else SILENCE * FRAME_BYTES
+        if not held and not lost:
+            self._chunks += 1
+            await self._send_frame("inbound", said)
         heard = self._play().ljust(FRAME_BYTES, SILENCE)
         for side, frame in zip(self._call._recording, (said, heard)):
             side.extend(frame)
-        if self._phone.both_tracks:
-            await self._send_frame("outbound", number, heard)
+        if self._phone.both_tracks and not held and not lost:
+            await self._send_frame("outbound", heard)
+        if not held:
+            self.frames_spoken += 1
         await self._echo_marks()
         self._call._notify()
 
-    async def _send_frame(self, track: str, number: int, frame: bytes) -> None:
+    async def _send_frame(self, track: str, frame: bytes) -> None:
         await self.send("media", {
-            "track": track, "chunk": str(number), "timestamp": str((number - 1) * FRAME_MS),
+            "track": track, "chunk": str(self._chunks), "timestamp": str(self.frames_spoken * FRAME_MS),
             "payload": base64.b64encode(frame).decode()})
 
     # Playing
@@ -177,7 +202,13 @@ class Stream:
         """Obey the server's messages until there are no more; the close code."""
         while True:
             message = await self._ws.receive()
+            await self._reading.wait()
             match message.type:
+                case aiohttp.WSMsgType.PING:
+                    with suppress(ConnectionError, aiohttp.ClientError):
+                        await self._ws.pong(message.data)
+                case aiohttp.WSMsgType.PONG:
+                    pass
                 case aiohttp.WSMsgType.TEXT:
                     await self._obey(message.data)
                 case aiohttp.WSMsgType.BINARY:

@@ -1,6 +1,7 @@
 """What Twilio does in a call: it fetches TwiML and runs it verb after verb."""
 
 import asyncio
+import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,8 +13,9 @@ import aiohttp
 
 from bridge.sim.phone.event import PhoneError, sid
 from bridge.sim.phone.log import CallLog
+from bridge.sim.phone.recorder import Recorder, Recording
 from bridge.sim.phone.stream import Stream
-from bridge.sim.phone.twiml import ANSWERING, custom_parameters, parsed, stream_url
+from bridge.sim.phone.twiml import ANSWERING, custom_parameters, dialled, parsed, stream_url
 from bridge.sim.phone.wire import Wire
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_DOCUMENTS = 20
 """TwiML documents in one call, lest two redirect to each other for ever."""
+DIAL_STATUSES = {"completed", "answered", "busy", "no-answer", "failed", "canceled"}
 _PLACES = {"From": "Caller", "To": "Called"}
 _GEOGRAPHY = {"City": "SAN FRANCISCO", "State": "CA", "Zip": "94105", "Country": "US"}
 
@@ -38,6 +41,10 @@ class Verbs(CallLog):
         self.custom_parameters: dict[str, str] = {}
         self.spoken: list[str] = []
         self.dialled: list[str] = []
+        self.clips: list[str] = []
+        """The addresses of what <Play> played."""
+        self.recorded: list[Recording] = []
+        """What <Record> recorded."""
         self.rejected: str | None = None
         self.stream_error: int | None = None
         """The status that refused the last stream's upgrade; 0 when nobody answered at all."""
@@ -52,6 +59,8 @@ class Verbs(CallLog):
         self._recording = bytearray(), bytearray()
         self._talk_starts: list[float] = []
         self._stream: Stream | None = None
+        self._recorder: Recorder | None = None
+        self._human_left: asyncio.Event | None = None      # while a dialled human is on the line
         self._runner: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._interrupted = asyncio.Event()
@@ -61,7 +70,10 @@ class Verbs(CallLog):
     # Documents
 
     async def _begin(self, method: str) -> None:
-        document = await self._fetch(self._wire.webhook, method)
+        token = str(uuid.uuid4())
+        for _ in range(self.phone.repeated_webhooks):
+            await self._fetch(self._wire.webhook, method, token=token)
+        document = await self._fetch(self._wire.webhook, method, token=token)
         self._parameters["CallStatus"] = "in-progress"
         self._runner = asyncio.create_task(self._run(document))
         await self._ready.wait()
@@ -96,7 +108,8 @@ class Verbs(CallLog):
             following = await self._run_verb(verb)
             if self._interrupted.is_set():
                 self._interrupted.clear()
-                return self._replacement
+                replacement, self._replacement = self._replacement, None
+                return replacement
             if following is not None:
                 return following
         return None
@@ -107,6 +120,8 @@ class Verbs(CallLog):
         match verb.tag:
             case "Say":
                 self.spoken.append("".join(verb.itertext()).strip())
+            case "Play":
+                await self._play(verb)
             case "Pause":
                 await self._pause(float(verb.get("length", "1")) * 1000)
             case "Hangup":
@@ -116,6 +131,8 @@ class Verbs(CallLog):
             case "Redirect":
                 address = self._resolve((verb.text or "").strip())
                 return await self._fetch(address, verb.get("method", "POST"))
+            case "Record":
+                return await self._record(verb)
             case "Dial":
                 return await self._dial(verb)
             case "Connect":
@@ -124,10 +141,14 @@ class Verbs(CallLog):
 
     # Verbs
 
+    async def _play(self, verb: Element) -> None:
+        if verb.get("digits") is None:
+            address = self._resolve((verb.text or "").strip())
+            await self._wire.fetch_clip(address)
+            self.clips.append(address)
+
     async def _pause(self, ms: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ms / 1000 / self.clock.speed):
-                await self._interrupted.wait()
+        await self._first(self._interrupted, ms)
 
     def _reject(self, verb: Element) -> Element:
         reason = verb.get("reason", "rejected")
@@ -139,12 +160,57 @@ class Verbs(CallLog):
         return Element("Response")
 
     async def _dial(self, verb: Element) -> Element | None:
-        numbers = [(noun.text or "").strip() for noun in verb] or [(verb.text or "").strip()]
-        if not all(numbers):
-            raise PhoneError("<Dial> names nobody to dial.")
-        self.dialled.extend(numbers)
-        return await self._action(verb, DialCallStatus=self.phone.dial_status, DialCallSid=sid("CA"),
-                                  DialCallDuration="1")
+        self.dialled.extend(dialled(verb, {self.phone.to, self._parameters["From"]}))
+        statuses = self.phone.dial_statuses
+        status = statuses.pop(0) if statuses else self.phone.dial_status
+        if status not in DIAL_STATUSES:
+            raise ValueError(f"No <Dial> ends as {status!r}.")
+        began = self.clock.ms()
+        if status == "answered":
+            status = "completed"
+            await self._talk_to_human(float(verb.get("timeLimit", "14400")) * 1000)
+            if self._interrupted.is_set():
+                return None
+        seconds = str(max(1, round((self.clock.ms() - began) / 1000)))
+        return await self._action(
+            verb, DialCallStatus=status, DialCallSid=sid("CA"),
+            **({"DialCallDuration": seconds} if status == "completed" else {}))
+
+    async def _talk_to_human(self, longest_ms: float) -> None:
+        """Until the human hangs up, or the caller does, or the time is over."""
+        self._human_left = asyncio.Event()
+        self._note("human")
+        await self._first(self._human_left, longest_ms)
+        self._human_left = None
+
+    async def _record(self, verb: Element) -> Element | None:
+        if verb.get("action") is None:
+            raise PhoneError("A <Record> without an action is a loop: Twilio requests the same document again.")
+        if verb.get("playBeep", "true") == "true":
+            self._note("beep")
+        self._recorder = Recorder(verb, self.clock)
+        self._tell_recording(verb, "in-progress")
+        await self._recorder.run()
+        recording, self._recorder = self._recorder.result(self.phone.account_sid), None
+        if recording is None:
+            self._tell_recording(verb, "absent")
+            return None                                  # Twilio goes on with the next verb
+        self.recorded.append(recording)
+        self._note("recorded", recording.digits, len(recording.audio))
+        self._tell_recording(verb, "completed", recording)
+        if self._replacement is not None:
+            return None
+        if self._interrupted.is_set():                   # the caller has gone; `action` is told all the same
+            self._parameters["CallStatus"] = "completed"
+        return await self._action(verb, **recording.for_action())
+
+    def _tell_recording(self, verb: Element, status: str, recording: Recording | None = None) -> None:
+        """Tell `recordingStatusCallback`, if it wants to know that status."""
+        callback = verb.get("recordingStatusCallback")
+        if callback and status in verb.get("recordingStatusCallbackEvent", "completed").split():
+            self._tell(self._resolve(callback), verb.get("recordingStatusCallbackMethod", "POST"), {
+                "AccountSid": self.phone.account_sid, "CallSid": self.sid, "RecordingStatus": status,
+                **(recording.for_callback() if recording else {})})
 
     async def _connect(self, verb: Element) -> Element | None:
         if [noun.tag for noun in verb] != ["Stream"]:
@@ -160,9 +226,9 @@ class Verbs(CallLog):
             return None
         return await self._fetch(self._resolve(action), verb.get("method", "POST"), parameters)
 
-    async def _fetch(self, url: str, method: str, parameters: Mapping[str, str] = {}) -> Element:
+    async def _fetch(self, url: str, method: str, parameters: Mapping[str, str] = {}, token: str = "") -> Element:
         self._document_url = url
-        self.twiml = await self._wire.twiml(url, method, self._parameters | dict(parameters))
+        self.twiml = await self._wire.twiml(url, method, self._parameters | dict(parameters), token)
         return parsed(url, self.twiml)
 
     def _resolve(self, address: str) -> str:
@@ -215,9 +281,10 @@ class Verbs(CallLog):
         form = {"AccountSid": self.phone.account_sid, "CallSid": self.sid, "StreamSid": self.stream_sid,
                 "StreamName": noun.get("name", self.stream_sid), "StreamEvent": event,
                 "Timestamp": datetime.now(UTC).isoformat(timespec="milliseconds")}
-        task = asyncio.create_task(self._wire.tell(
-            callback, noun.get("statusCallbackMethod", "POST"), form | parameters))
-        self._callbacks.add(task)
+        self._tell(callback, noun.get("statusCallbackMethod", "POST"), form | parameters)
+
+    def _tell(self, callback: str, method: str, parameters: Mapping[str, str]) -> None:
+        self._callbacks.add(asyncio.create_task(self._wire.tell(callback, method, parameters)))
 
     def _open_stream(self) -> Stream:
         if self._stream is None:
@@ -236,6 +303,16 @@ class Verbs(CallLog):
         self._interrupted.set()
         if self._stream:
             self._stream.leave()
+        if self._recorder:
+            self._recorder.end("hangup" if replacement is None else "")
+        if self._human_left:
+            self._human_left.set()
+
+    async def _first(self, event: asyncio.Event, ms: float) -> None:
+        """Until something happens, or that much time of the call has passed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ms / 1000 / self.clock.speed):
+                await event.wait()
 
     async def _abandon(self) -> None:
         for callback in self._callbacks:

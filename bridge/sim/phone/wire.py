@@ -43,10 +43,13 @@ class Wire:
         if self._session:
             await self._session.close()
 
-    async def twiml(self, url: str, method: str, parameters: Mapping[str, str]) -> str:
-        """Ask a webhook what to do. Raises PhoneError when Twilio would not take the answer."""
+    async def twiml(self, url: str, method: str, parameters: Mapping[str, str], token: str = "") -> str:
+        """Ask a webhook what to do. Raises PhoneError when Twilio would not take the answer.
+
+        `token`: the same for each time that one thing is asked.
+        """
         try:
-            status, headers, body = await self._request(url, method, parameters)
+            status, headers, body = await self._request(url, method, parameters, token)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise PhoneError(f"11200: {url} could not be asked: {error!r}.") from error
         if status != 200:
@@ -57,6 +60,16 @@ class Wire:
         if "Content-Length" not in headers or "Transfer-Encoding" in headers:
             raise PhoneError(f"{url} answered without Content-Length: Twilio may cut such TwiML short.")
         return body.decode(errors="replace")
+
+    async def fetch_clip(self, url: str) -> None:
+        """Get the sound of a <Play>. Raises PhoneError when Twilio could not play it."""
+        try:
+            status, headers, _ = await self._request(url, "GET", {})
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise PhoneError(f"11200: {url} could not be fetched: {error!r}.") from error
+        kind = headers.get("Content-Type", "")
+        if status != 200 or not kind.startswith("audio/"):
+            raise PhoneError(f"11200: {url} answered {status} with Content-Type {kind!r}: it is no sound.")
 
     async def tell(self, url: str, method: str, parameters: Mapping[str, str]) -> None:
         """Send a status callback, of which nobody reads the answer."""
@@ -69,18 +82,21 @@ class Wire:
         async with asyncio.timeout(WEBHOOK_SECONDS):
             return await session.ws_connect(
                 URL(address, encoded=True), headers=headers | self._signature(url, {}), max_msg_size=0,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSING_SECONDS))
+                autoping=False, timeout=aiohttp.ClientWSTimeout(ws_close=CLOSING_SECONDS))
 
-    async def _request(self, url: str, method: str,
-                       parameters: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+    async def _request(self, url: str, method: str, parameters: Mapping[str, str],
+                       token: str = "") -> tuple[int, Mapping[str, str], bytes]:
         if self._session is None:
             raise PhoneError("The phone is not plugged in: use it as `async with Phone(...) as phone`.")
         url = urldefrag(url).url
         form: dict[str, str] | None = dict(parameters)
         if method == "GET":
-            url, form = url + ("&" if "?" in url else "?") + urlencode(parameters), None
+            query = ("&" if "?" in url else "?") + urlencode(parameters) if parameters else ""
+            url, form = url + query, None
         address, headers = self._reach(url)
         headers |= {"User-Agent": "TwilioProxy/1.1"} | self._signature(url, form or {})
+        if token:
+            headers["I-Twilio-Idempotency-Token"] = token
         async with self._session.request(method, URL(address, encoded=True), data=form, headers=headers,
                                          allow_redirects=False) as response:
             return response.status, response.headers, await response.read()
