@@ -143,6 +143,11 @@ class PhoneCall(Verbs):
     # What was heard
 
     @property
+    def status(self) -> str:
+        """`ringing` until the webhook has answered, then `in-progress`, in the end `completed`."""
+        return "completed" if self.over else self._parameters["CallStatus"]
+
+    @property
     def heard_ms(self) -> float:
         """Assistant audio played so far, in ms."""
         return len(self._heard) / BYTES_PER_MS
