@@ -212,6 +212,9 @@ class Settings:
         "", matching(r"[!-~]+", "a token without spaces"), "the auth token of the Twilio console", secret=True)
     TWILIO_API_URL: str = setting("https://api.twilio.com", origin, "https://api.twilio.com")
     MAX_CALLS: int = setting("100", whole(1, 100_000), "100")
+    MAX_CALLS_PER_CALLER: int = setting("2", whole(0, 100_000), "2")
+    CALLS_PER_HOUR_PER_CALLER: int = setting("20", whole(0, 100_000), "20")
+    DRAIN_S: int = setting("20", whole(0, 3600), "20")
     LOG_LEVEL: str = setting("INFO", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
     LOG_FORMAT: str = setting("text", choice("text", "json"), "json")
 
