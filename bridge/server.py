@@ -138,8 +138,9 @@ class Ending:
             logger.info("stopping: %d calls may go on for %d s", len(self._calls), self._drain_s)
         await self._wait(self._drain_s, self._is_busy)
         self._stopping.ending = True
-        self._end("server stopping")
-        await self._wait(GOODBYE_S, self._has_calls)
+        if not self._at_once:
+            self._end("server stopping")
+            await self._wait(GOODBYE_S, self._has_calls)
         self._end("server killed")
         await wait_while(self._has_calls, HANG_UP_S)
 
