@@ -138,9 +138,12 @@ class Calls:
         return await self._database.write(work)
 
     async def sweep(self, now: float) -> None:
-        """Forgets the calls that ended, or were last heard of, more than a day ago."""
-        await self._database.write(lambda connection: connection.execute(
-            delete(calls).where(calls.c.lease_until < now - DAY_S)))
+        """Forgets calls a day after they ended or were last heard of, and what was said in them after an hour."""
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(delete(calls).where(calls.c.lease_until < now - DAY_S))
+            await connection.execute(update(calls).where(
+                calls.c.lease_until < now - HOUR_S, calls.c.history != "").values(history=""))
+        await self._database.write(work)
 
     async def _write(
         self, rows: list[dict[str, Any]], values: dict[str, Any], *, where: ColumnElement[bool],
