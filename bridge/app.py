@@ -6,18 +6,22 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from bridge import __version__, keys
 from bridge.background import Background
-from bridge.meetings import event
+from bridge.call.endings import Endings
+from bridge.meetings import event, message
 from bridge.meetings.availability import Availability
 from bridge.meetings.booking import Diary
+from bridge.meetings.mailbox import Mailbox
 from bridge.meetings.outbox import Outbox
 from bridge.meetings.schedule import Rules
 from bridge.meetings.tools import Tools
 from bridge.records.database import Database, open_database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.meetings import Meetings
+from bridge.records.messages import Messages
 from bridge.settings import Settings
 from bridge.twilio_side import webhooks
 
@@ -28,12 +32,21 @@ MAX_BODY = 64 * 1024
 #: How long a booking that is under way may still take when the server stops, seconds.
 FINISH_S = 9.0
 
+#: What Twilio asks during a call, by GET or by POST.
+WEBHOOKS: dict[str, Handler] = {
+    "/incoming-call": webhooks.incoming_call,
+    "/after-stream": webhooks.after_stream,
+    "/transfer-ended": webhooks.transfer_ended,
+    "/message-recorded": webhooks.message_recorded,
+}
+
 
 def create_app(settings: Settings) -> web.Application:
     """The whole server; it touches neither the environment nor the network until it is started."""
     app = web.Application(client_max_size=MAX_BODY)
     app[keys.SETTINGS] = settings
     app[keys.CALLS] = set()
+    app[keys.CALL_RECORDS] = app[keys.ENDINGS] = Endings()
     app.on_startup.append(warn_if_open)
     app.cleanup_ctx.extend([open_http, open_meetings, open_background])
     app.on_shutdown.append(hang_up)
@@ -41,8 +54,8 @@ def create_app(settings: Settings) -> web.Application:
         web.get("/", index),
         web.get("/healthz", healthz),
         web.get("/meeting.schema.json", meeting_schema),
-        web.get("/incoming-call", webhooks.incoming_call),
-        web.post("/incoming-call", webhooks.incoming_call),
+        web.get("/message.schema.json", message_schema),
+        *(route(path, handler) for route in (web.get, web.post) for path, handler in WEBHOOKS.items()),
         web.get("/media-stream/{number}", webhooks.media_stream),
     ])
     return app
@@ -57,8 +70,13 @@ async def healthz(request: web.Request) -> web.Response:
 
 
 async def meeting_schema(request: web.Request) -> web.Response:
-    """What WEBHOOK_URL is sent, as a JSON Schema."""
+    """What WEBHOOK_URL is sent of a meeting, as a JSON Schema."""
     return web.json_response(event.SCHEMA, content_type="application/schema+json")
+
+
+async def message_schema(request: web.Request) -> web.Response:
+    """What WEBHOOK_URL is sent of a message, as a JSON Schema."""
+    return web.json_response(message.SCHEMA, content_type="application/schema+json")
 
 
 async def warn_if_open(app: web.Application) -> None:
@@ -84,12 +102,13 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     """The diary and its outbox; neither is needed where there is nobody to tell of a meeting."""
     settings = app[keys.SETTINGS]
     if not settings.WEBHOOK_URL:
-        app[keys.TOOLS] = Tools(None)
+        app[keys.TOOLS] = Tools(None, settings.TRANSFER_NUMBER)
         yield
         return
     async with open_database(settings.DATABASE_URL) as database:
         outbox = Outbox(DeliveryQueue(database), app[keys.HTTP], settings.WEBHOOK_SECRET)
-        app[keys.TOOLS] = Tools(diary(app, database, outbox))
+        app[keys.TOOLS] = Tools(diary(app, database, outbox), settings.TRANSFER_NUMBER)
+        app[keys.MAILBOX] = Mailbox(Messages(database), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
         delivering = asyncio.create_task(outbox.run())
         yield
         await outbox.stop()

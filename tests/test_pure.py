@@ -25,12 +25,15 @@ def loaded_by(*modules: str) -> set[str]:
 @pytest.mark.parametrize("module", [
     "bridge.twilio_side.media_streams",
     "bridge.twilio_side.caller",
+    "bridge.twilio_side.recording",
+    "bridge.twilio_side.twiml",
     "bridge.openai_side.realtime",
     "bridge.openai_side.prompt",
     "bridge.call.playback",
     "bridge.call.dialogue",
     "bridge.meetings.schedule",
     "bridge.meetings.event",
+    "bridge.meetings.message",
     "bridge.meetings.calendar",
     "bridge.meetings.retries",
 ])
