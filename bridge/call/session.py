@@ -5,9 +5,8 @@
 How a call ends:
 - caller hung up, phone lost: the phone's socket closed, in order or not. The model's is closed.
 - assistant ended: `end_call`, after its goodbye was heard. Twilio is told by REST, or the stream is just closed.
-- model unreachable, model lost, model refused, model failed, wrong audio format, internal error: the caller hears
-  an apology, then the call ends. With REST credentials Twilio speaks it as the next verb (twilio_side/twiml.py);
-  without, the shipped clip is played into the stream before it is closed.
+- model unreachable, model lost, model refused, model failed, wrong audio format, internal error: the stream is closed,
+  and the caller gets what follows it, the fallback (twilio_side/twiml.py).
 - no start: a stream that does not say in START_S which call it is. Nothing has been paid for.
 - phone stalled, model stalled: a socket took nothing for STALL_S.
 - server stopping: both sides are closed with 1001.
@@ -16,12 +15,9 @@ still runs, a booking, is the application's and goes on.
 """
 
 import asyncio
-import base64
 import logging
 from collections.abc import Coroutine
 from datetime import datetime
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import aiohttp
@@ -30,6 +26,7 @@ from aiohttp.web import WebSocketResponse
 
 from bridge.background import Background
 from bridge.call.dialogue import Dialogue, HangUp, Plan, RunFunction, Step, ToCaller, ToModel
+from bridge.call.endings import Endings
 from bridge.call.leg import CallOver, Leg
 from bridge.meetings.booking import OnBehalfOf
 from bridge.meetings.tools import Tools
@@ -44,14 +41,6 @@ log = logging.getLogger(__name__)
 
 START_S = 5.0
 STALL_S = 5.0
-#: How much longer than its audio the apology may take to be heard, seconds.
-APOLOGY_OVERRUN_S = 3.0
-
-#: Endings that the caller would otherwise hear as sudden silence.
-FAULTS = frozenset({
-    "model unreachable", "model lost", "model refused", "model failed", "model stalled", "wrong audio format",
-    "internal error",
-})
 
 
 class CallSession:
@@ -60,9 +49,11 @@ class CallSession:
     def __init__(
         self, phone: WebSocketResponse, caller: Caller, *,
         settings: Settings, http: aiohttp.ClientSession, tools: Tools, background: Background,
+        endings: Endings,
     ) -> None:
         self._phone, self._caller = phone, caller
         self._settings, self._http, self._tools, self._background = settings, http, tools, background
+        self._endings = endings
         self._functions = tools.for_call()
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(Plan(
@@ -74,7 +65,6 @@ class CallSession:
         self._to_model: Leg | None = None
         self._start: media_streams.StartBody | None = None
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
-        self._apologising: asyncio.Timeout | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._unread: tuple[str, ...] = ()           # sides of which a malformed message was logged
@@ -93,9 +83,7 @@ class CallSession:
             self._log_close(reason, self._loop.time() - opened)
 
     def end(self, reason: str) -> None:
-        """Ends the call from outside, even in the middle of an apology."""
-        if self._apologising and not self._apologising.expired():
-            self._apologising.reschedule(self._loop.time())
+        """Ends the call from outside."""
         self._spawn(self._hang_up(reason))
 
     # ---- the conversation
@@ -213,30 +201,12 @@ class CallSession:
     # ---- the ending
 
     async def _leave_caller(self, reason: str) -> None:
-        """The caller hears what is to be heard of this ending, and the phone's socket is closed."""
-        if reason in FAULTS and self._start and not self._settings.rest_credentials and not self._to_caller.stuck:
-            await self._apologise(self._start.stream_sid)
-        elif reason == "assistant ended" and self._start and self._settings.rest_credentials:
-            await complete_call(self._http, self._settings, self._start.call_sid)
+        """The phone's socket is closed, once it is known how the call ended; then Twilio asks what follows."""
+        if self._start:
+            self._endings.closed(self._start.call_sid, reason)
+            if reason == "assistant ended" and self._settings.rest_credentials:
+                await complete_call(self._http, self._settings, self._start.call_sid)
         await self._to_caller.close(WSCloseCode.GOING_AWAY if reason == "server stopping" else WSCloseCode.OK)
-
-    async def _apologise(self, stream_sid: str) -> None:
-        """Plays the shipped clip after what is playing, and waits until it was heard."""
-        clip, name = apology(), "apology"
-        unheard_s = self._dialogue.unheard_ms / 1000 + len(clip) / media_streams.BYTES_PER_MS / 1000
-        try:
-            async with asyncio.timeout(unheard_s + APOLOGY_OVERRUN_S) as self._apologising:
-                payload = base64.b64encode(clip).decode()
-                await self._to_caller.send(media_streams.media(stream_sid, payload))
-                await self._to_caller.send(media_streams.mark(stream_sid, name))
-                async for message in self._phone:
-                    event = self._phone_event(message)
-                    if isinstance(event, media_streams.Mark) and event.mark.name == name:
-                        return
-        except (TimeoutError, CallOver):
-            log.warning("call %(call)s: the apology was not heard to its end", {"call": self._call_sid})
-        finally:
-            self._apologising = None
 
     # ---- details
 
@@ -295,9 +265,3 @@ class CallSession:
             "%(interruptions)d interruptions, first audio after %(first_audio_ms)s ms",
             {"call": self._call_sid, "seconds": round(seconds, 3), "reason": reason, "turns": figures.turns,
              "interruptions": figures.interruptions, "first_audio_ms": None if first is None else round(first)})
-
-
-@cache
-def apology() -> bytes:
-    """The spoken apology, mu-law; bridge/sim/clips/make.sh made it."""
-    return (files("bridge.twilio_side") / "apology.ulaw").read_bytes()
