@@ -11,7 +11,7 @@ URL = f"https://api.twilio.com/2010-04-01/Accounts/AC{'0' * 32}/Recordings/{SID}
 TOLD = {"RecordingSid": SID, "RecordingUrl": URL, "RecordingDuration": "12", "CallSid": CALL}
 
 
-def read(api: str = "https://api.twilio.com", **changed: Any) -> Recording:
+def read(api: str = "https://api.twilio.com", **changed: Any) -> Recording | None:
     return parse({name: value for name, value in (TOLD | changed).items() if value is not None}, api)
 
 
@@ -25,21 +25,21 @@ def test_the_callback_tells_of_one_that_is() -> None:
 
 @pytest.mark.parametrize("changed", [
     {"RecordingStatus": "absent", "RecordingUrl": "", "RecordingDuration": "-1"},
-    {"RecordingStatus": "absent", "RecordingUrl": None, "RecordingDuration": None},
+    {"RecordingStatus": "absent", "RecordingUrl": None, "RecordingDuration": None, "RecordingSid": None},
     {"RecordingStatus": "in-progress"}, {"RecordingDuration": "0"}])
 def test_where_nothing_was_said_there_is_no_message(changed: dict[str, Any]) -> None:
-    assert read(**changed).seconds == 0
+    assert read(**changed) is None
 
 
 @pytest.mark.parametrize("host", ["api.twilio.com", "api.dublin.ie1.twilio.com"])
 def test_twilio_has_several_hosts(host: str) -> None:
     url = URL.replace("api.twilio.com", host)
-    assert read(RecordingUrl=url).url == url
+    assert read(RecordingUrl=url) == Recording(SID, url, 12, CALL, ready=False)
 
 
 def test_another_place_of_the_rest_api_is_as_good() -> None:
     url = URL.replace("https://api.twilio.com", "http://127.0.0.1:8000")
-    assert read("http://127.0.0.1:8000", RecordingUrl=url).url == url
+    assert read("http://127.0.0.1:8000", RecordingUrl=url) == Recording(SID, url, 12, CALL, ready=False)
     with pytest.raises(NotARecording):
         read(RecordingUrl=url)
 
@@ -67,4 +67,4 @@ def test_what_is_no_recording_is_refused(changed: dict[str, Any]) -> None:
 
 
 def test_a_call_that_is_none_is_not_believed() -> None:
-    assert read(CallSid="<x>").call_sid == ""
+    assert read(CallSid="<x>") == Recording(SID, URL, 12, "", ready=False)

@@ -21,7 +21,7 @@ class NotARecording(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """`ready`: it can be fetched. `seconds` is 0 where nothing was said."""
+    """`ready`: it can be fetched."""
 
     sid: str
     url: str
@@ -30,21 +30,24 @@ class Recording:
     ready: bool
 
 
-def parse(parameters: Mapping[str, str], api_origin: str) -> Recording:
-    """A recording as Twilio tells of it; `api_origin`: where its REST API is, besides twilio.com. NotARecording."""
+def parse(parameters: Mapping[str, str], api_origin: str) -> Recording | None:
+    """A recording as Twilio tells of it, None where nothing was recorded; `api_origin`: where its REST API is, besides
+    twilio.com. Raises NotARecording."""
+    status = parameters.get("RecordingStatus", "")
+    if status not in ("", "completed"):
+        return None
     sid, url = parameters.get("RecordingSid", ""), parameters.get("RecordingUrl", "")
     if not _SID.fullmatch(sid):
         raise NotARecording("RecordingSid is none")
-    status = parameters.get("RecordingStatus", "")
-    # Of one that is "absent" Twilio may say that it lasted -1 seconds.
-    duration = parameters.get("RecordingDuration", "0") if status in ("", "completed") else "0"
+    duration = parameters.get("RecordingDuration", "0")
     if not re.fullmatch(r"[0-9]{1,6}", duration):
         raise NotARecording("RecordingDuration is no number of seconds")
-    seconds = int(duration)
-    if seconds and not _is_its_url(url, sid, api_origin):
+    if not int(duration):
+        return None
+    if not _is_its_url(url, sid, api_origin):
         raise NotARecording("RecordingUrl is not where Twilio keeps this recording")
     call = parameters.get("CallSid", "")
-    return Recording(sid, url, seconds, call if _CALL.fullmatch(call) else "", status == "completed")
+    return Recording(sid, url, int(duration), call if _CALL.fullmatch(call) else "", status == "completed")
 
 
 def _is_its_url(url: str, sid: str, api_origin: str) -> bool:

@@ -72,7 +72,7 @@ async def message_recorded(request: web.Request) -> web.Response:
     except recording.NotARecording as problem:
         raise web.HTTPBadRequest(text=f"{problem}.\n") from None
     is_callback = "RecordingStatus" in parameters
-    kept = not left.seconds or await _keep(request, left)
+    kept = left is None or await _keep(request, left)
     if is_callback and not kept:
         raise web.HTTPServiceUnavailable(text="The message could not be written down.\n")    # Twilio tells it again
     return web.Response(status=204) if is_callback else _answer(twiml.say_goodbye(_fallback(settings)))
