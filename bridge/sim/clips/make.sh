@@ -25,6 +25,8 @@ and which day and time would suit you?"
 assistant read_back "That is next Thursday at ten in the morning, and your e-mail address is \
 A D A at example dot com. Shall I book it?"
 assistant booked "Your meeting is booked for next Thursday at ten in the morning. Is there anything else?"
+assistant moment "One moment, please."
+assistant noted "I have written that down, and you will get a confirmation. Is there anything else?"
 assistant goodbye "Thank you for calling. Goodbye!"
 assistant ../../twilio_side/apology "I am sorry, we have a technical problem right now. \
 Please call again in a few minutes. Goodbye."

@@ -170,6 +170,13 @@ class PhoneCall(Verbs):
         caller, assistant = self._recording
         return bytes(caller), bytes(assistant)
 
+    # Notes
+
+    def _note(self, kind: str, name: str = "", bytes: int = 0) -> None:
+        super()._note(kind, name, bytes)
+        if self.phone.listener:
+            self.phone.listener(self, self.log[-1])
+
     # Endings
 
     async def _end(self, kind: str) -> None:
