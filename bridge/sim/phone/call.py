@@ -76,7 +76,10 @@ class PhoneCall(Verbs):
         self._open_stream().hold_frames(ms)
 
     def stop_reading(self) -> None:
-        """Take nothing more from the server, pings neither, until `resume_reading`; frames still go out."""
+        """Take nothing more from the server, pings neither, until `resume_reading`; frames still go out.
+
+        With `lose_frames(math.inf)` the line is dead, and only a missing pong shows it.
+        """
         self._note("stop_reading")
         self._open_stream().stop_reading()
 
