@@ -103,7 +103,8 @@ async def office(
         settings = {
             "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_AUTH_TOKEN": TOKEN,
             "DATABASE_URL": f"sqlite:///{stack.enter_context(TemporaryDirectory())}/bridge.db",
-            "CONFIRM_MEETINGS": "0"}
+            # The phone has one number for all its calls.
+            "CONFIRM_MEETINGS": "0", "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0"}
         if webhook:
             settings["WEBHOOK_URL"] = f"{outside}/meetings"
         if rest:
