@@ -47,5 +47,5 @@ FAULTS = {
     "webhook-down": Fault(
         "the owner's webhook is down when a meeting is booked", "question", ("went on",)),
     "server-stop": Fault(
-        "the server is told to stop (SIGTERM) in mid-sentence", "answer", ("goodbye", *_FALLBACK)),
+        "the server is told to stop (SIGTERM) in mid-sentence", "answer", ("goodbye", "went on", *_FALLBACK)),
 }

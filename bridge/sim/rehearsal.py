@@ -261,12 +261,8 @@ async def rehearse(name: str, wav: Path, *, fast: bool, out: TextIO | None = Non
         rest = await stack.enter_async_context(TwilioRest(ACCOUNT, token))
         receiver = await stack.enter_async_context(serving(stage.owner.app()))
         folder = stack.enter_context(TemporaryDirectory())
-        stage.server = await stack.enter_async_context(running({
-            "OPENAI_API_KEY": stage.model.key, "OPENAI_REALTIME_URL": stage.model.url,
-            "WEBHOOK_URL": f"{receiver}/meetings", "CONFIRM_MEETINGS": "0", "TIMEZONE": ZONE,
-            "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": token, "TWILIO_API_URL": rest.url,
-            "DATABASE_URL": f"sqlite:///{folder}/bridge.db", "GREETINGS_RESPONSE": GREETING.text,
-            "HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json"}, folder, narrator))
+        environ = settings(stage, token, f"{receiver}/meetings", rest.url, folder)
+        stage.server = await stack.enter_async_context(running(environ, folder, narrator))
         phone = await stack.enter_async_context(
             Phone(f"{stage.server.origin}/incoming-call", account_sid=ACCOUNT, auth_token=token, clock=clock))
         phone.listener = stage.phone_noticed
@@ -275,6 +271,16 @@ async def rehearse(name: str, wav: Path, *, fast: bool, out: TextIO | None = Non
         problems = await aftermath(stage, name)
     write_stereo_wav(wav, *stage.call.recording())
     return summary(stage, name, failure, problems, wav)
+
+
+def settings(stage: Stage, token: str, webhook: str, rest: str, folder: str) -> dict[str, str]:
+    """Those of the server, all of its world on this machine."""
+    return {
+        "OPENAI_API_KEY": stage.model.key, "OPENAI_REALTIME_URL": stage.model.url,
+        "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": token, "TWILIO_API_URL": rest,
+        "WEBHOOK_URL": webhook, "CONFIRM_MEETINGS": "0", "TIMEZONE": ZONE, "GREETINGS_RESPONSE": GREETING.text,
+        "DATABASE_URL": f"sqlite:///{folder}/bridge.db", "HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json",
+        "DRAIN_S": "1"}                     # told to stop, it says goodbye in mid-sentence
 
 
 async def converse(stage: Stage, phone: Phone, name: str) -> PhoneError | None:
