@@ -8,10 +8,9 @@ from typing import NamedTuple
 #: How a call that met a fault may end, and how the demo says it.
 ENDINGS = {
     "went on": "the call went on to its proper end",
-    "apology": "the caller heard an apology, and the call ended",
+    "apology": "the caller heard an apology and a goodbye, and the call ended",
     "human": "the caller was passed on to a human",
     "message": "the caller was asked to leave a message",
-    "goodbye": "the caller heard a goodbye, and the call ended",
     "silence": "the caller heard nothing more",
     "error": "Twilio could not go on with the call",
 }
@@ -47,5 +46,5 @@ FAULTS = {
     "webhook-down": Fault(
         "the owner's webhook is down when a meeting is booked", "question", ("went on",)),
     "server-stop": Fault(
-        "the server is told to stop (SIGTERM) in mid-sentence", "answer", ("goodbye", "went on", *_FALLBACK)),
+        "the server is told to stop (SIGTERM) in mid-sentence", "answer", ("went on", *_FALLBACK)),
 }

@@ -45,7 +45,7 @@ GREETING = Line("Hello, this is Bridge Dental. How can I help you?", load_clip("
 HOURS = Line("We are open Monday to Friday from nine to five, and on Saturdays from ten to one. On public holidays we "
              "are closed, but there is always an emergency line you can reach at any hour of the day.",
              load_clip("hours"))
-MOMENT = Line("One moment, please.", load_clip("moment"))
+WRITING = Line("I am writing it down, one second.", load_clip("writing"))
 NOTED = Line("I have written that down, and you will get a confirmation. Is there anything else?", load_clip("noted"))
 GOODBYE = Line("Thank you for calling. Goodbye!", load_clip("goodbye"))
 
@@ -183,7 +183,7 @@ class Stage(Changing):
         self.narrator.model(session, kind, detail)
         if kind == "connected" and session is not self.model.sessions[0]:
             self.narrator.say("model", "a new session begins")
-        self._answers += kind == "transcript" and detail["role"] == "assistant" and detail["text"] != MOMENT.text
+        self._answers += kind == "transcript" and detail["role"] == "assistant" and detail["text"] != WRITING.text
         self.changed()
 
     def _answer(self, session: RealtimeSession) -> Turn:
@@ -191,7 +191,7 @@ class Stage(Changing):
         if kinds and kinds[-1] == "function_call_output":
             return Turn((NOTED,))
         if kinds.count("function_call") > kinds.count("function_call_output"):
-            return Turn((MOMENT,))          # asked for a word while a function takes its time
+            return Turn((WRITING,))          # asked for a word while a function takes its time
         return self._reply
 
 
@@ -376,9 +376,7 @@ def ending(call: PhoneCall, names: list[str], failure: PhoneError | None) -> str
         return "human"
     if any(event.kind == "Record" for event in call.log):
         return "message"
-    if any("goodbye" in name for name in names):
-        return "goodbye"
-    return "apology" if call.spoken or "apology" in names else "silence"
+    return "apology" if call.spoken or "goodbye" in names else "silence"
 
 
 def silence_ms(call: PhoneCall, from_ms: float) -> float | None:
