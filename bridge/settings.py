@@ -296,6 +296,8 @@ def _missing(parsed: Mapping[str, Any]) -> Iterator[str]:
         yield "FALLBACK_NUMBER must be set with FALLBACK=human: whom to dial, for example FALLBACK_NUMBER=+15551234567"
     if parsed.get("FALLBACK") == "message" and empty("WEBHOOK_URL"):
         yield "WEBHOOK_URL must be set with FALLBACK=message: it is where messages go"
+    if parsed.get("OPERATOR_KEY") and parsed.get("TRANSFER_NUMBER") == "":
+        yield "TRANSFER_NUMBER must be set with OPERATOR_KEY: whom the key puts a caller through to"
     if parsed.get("TRANSFER_NUMBER") and (empty("TWILIO_ACCOUNT_SID") or empty("TWILIO_AUTH_TOKEN")):
         yield ("TRANSFER_NUMBER needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN: calls are transferred by Twilio's REST "
                "API")

@@ -16,8 +16,8 @@ from yarl import URL
 
 from bridge import keys
 from bridge.call import session as session_module
-from bridge.openai_side import connection
-from bridge.sim.phone import PhoneError
+from bridge.call.clips import clips
+from bridge.openai_side import backoff, connection
 from bridge.sim.realtime import Faults, Line, Turn
 from bridge.sim.speech import SILENCE
 from bridge.twilio_side.twiml import APOLOGY
@@ -58,22 +58,6 @@ async def test_a_network_that_breaks_closes_the_model(caplog: pytest.LogCaptureF
     assert "phone lost" in closing_line(caplog)
 
 
-@pytest.mark.parametrize("rest", [False, True])
-@pytest.mark.parametrize("faults", [
-    Faults(drop_after_deltas=6), Faults(close_after_deltas=(6, 1011)), Faults(close_after_deltas=(6, 1000)),
-])
-async def test_a_model_that_dies_is_apologised_for(
-    faults: Faults, rest: bool, caplog: pytest.LogCaptureFixture,
-) -> None:
-    async with office(Turn((line(8000),)), faults=faults, rest=rest) as world:
-        call = await world.greeted()
-        await call.say(speech(600))
-        await call.until_over()
-        assert call.spoken == [APOLOGY]
-        assert world.rest == []
-    assert "model lost" in closing_line(caplog)
-
-
 @pytest.mark.parametrize("faults, reason", [
     (Faults(refuse_status=401), "check OPENAI_API_KEY"),
     (Faults(refuse_status=429), "limit or credit"),
@@ -86,7 +70,8 @@ async def test_a_model_that_dies_is_apologised_for(
 async def test_a_model_that_cannot_be_had_is_apologised_for(
     faults: Faults, reason: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "READY_S", 0.3)
+    monkeypatch.setattr(connection, "READY_S", 0.2)
+    monkeypatch.setattr(backoff, "GIVE_UP_S", 0.5)
     async with office(faults=faults) as world:
         world.errors_expected = ["invalid_model"]
         call = await world.phone.dial()
@@ -97,7 +82,8 @@ async def test_a_model_that_cannot_be_had_is_apologised_for(
     assert any(reason in record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR)
 
 
-async def test_nobody_listening_at_the_models_address_is_apologised_for() -> None:
+async def test_nobody_listening_at_the_models_address_is_apologised_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "GIVE_UP_S", 0.5)
     async with office(OPENAI_REALTIME_URL="ws://127.0.0.1:1/v1/realtime") as world:
         call = await world.phone.dial()
         await call.until_over()
@@ -140,14 +126,31 @@ async def test_a_stream_that_never_starts_is_closed(
     assert "no start" in closing_line(caplog)
 
 
-async def test_a_server_that_stops_leaves_nobody_hanging(caplog: pytest.LogCaptureFixture) -> None:
-    async with office() as world:
+@pytest.mark.parametrize("rest", [False, True])
+async def test_a_server_that_stops_says_goodbye(rest: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async with office(Turn((line(5000),)), rest=rest) as world:
         call = await world.greeted()
+        await call.say(speech(600))
+        await call.until_speaking(after_ms=world.phone.clock.ms())
         await world.app.shutdown()
         await call.until_over()
         await world.session.until(lambda: world.session.closed)
-        assert call.close_code == aiohttp.WSCloseCode.GOING_AWAY
+        assert call.played.endswith(base64.b64decode(clips()["goodbye"].payload))
+        assert call.spoken == []
+        assert [form for _, form in world.rest] == [{"Status": "completed"}] * rest
     assert "server stopping" in closing_line(caplog)
+
+
+async def test_a_server_that_is_killed_leaves_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with office() as world:
+        call = await world.greeted()
+        heard = len(call.played)
+        for session in world.app[keys.CALLS]:
+            session.end("server killed")
+        await call.until_over()
+        assert call.close_code == aiohttp.WSCloseCode.GOING_AWAY and len(call.played) == heard
+        assert call.spoken == [APOLOGY]
+    assert "server killed" in closing_line(caplog)
 
 
 async def test_a_phone_that_takes_nothing_ends_its_call(
@@ -165,21 +168,6 @@ async def test_a_phone_that_takes_nothing_ends_its_call(
                 pass
         writer.close()
     assert "phone stalled" in closing_line(caplog)
-
-
-async def test_a_model_that_takes_nothing_ends_its_call(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(session_module, "STALL_S", 0.2)
-    async with office(faults=Faults(stop_reading=True), PROTECT_GREETING="0") as world:
-        call = await world.phone.dial()
-        with suppress(PhoneError, asyncio.CancelledError):       # of a frame that waits while its socket is closed
-            while not call.over:
-                await call.send_text(frame_of(b"x" * 40_000))
-                await asyncio.sleep(0)               # a send that need not wait gives nobody else a turn
-        await call.until_over()
-        assert call.spoken == [APOLOGY]
-    assert "model stalled" in closing_line(caplog)
 
 
 async def a_phone_that_reads_nothing(origin: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
