@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge import __version__, health, keys
 from bridge.app import create_app
 from bridge.metrics import Metrics
+from bridge.openai_side.breaker import FAILURES
 from bridge.records.database import open_database, parse_url
 from bridge.records.deliveries import Depth
 from bridge.records.meetings import Meetings
@@ -67,11 +68,19 @@ async def test_every_reason_is_told(sqlite_url: str, http: aiohttp.ClientSession
     async def unreachable() -> str:
         return "unreachable since noon"
     app = create_app(make_settings(DATABASE_URL=sqlite_url))
-    app[keys.CHECKS]["model"] = unreachable
+    app[keys.CHECKS]["balancer"] = unreachable
     async with serving(app) as origin:
         app[keys.STOPPING].draining = True
         assert await readiness(http, origin) == (503, [
-            "server: stopping, and new calls go elsewhere", "model: unreachable since noon"])
+            "server: stopping, and new calls go elsewhere", "balancer: unreachable since noon"])
+
+
+async def test_a_model_out_of_reach_is_a_reason(sqlite_url: str, http: aiohttp.ClientSession) -> None:
+    app = create_app(make_settings(DATABASE_URL=sqlite_url))
+    async with serving(app) as origin:
+        for _ in range(FAILURES):
+            app[keys.BREAKER].failed(asyncio.get_running_loop().time())
+        assert await readiness(http, origin) == (503, ["model: out of reach"])
 
 
 async def test_a_check_that_does_not_end_is_a_reason(
@@ -82,9 +91,9 @@ async def test_a_check_that_does_not_end_is_a_reason(
         return ""
     monkeypatch.setattr(health, "CHECK_S", 0.2)
     app = create_app(make_settings(DATABASE_URL=sqlite_url))
-    app[keys.CHECKS]["model"] = endless
+    app[keys.CHECKS]["balancer"] = endless
     async with serving(app) as origin:
-        assert await readiness(http, origin) == (503, ["model: no answer within 0.2 s"])
+        assert await readiness(http, origin) == (503, ["balancer: no answer within 0.2 s"])
 
 
 async def test_a_database_that_is_gone_is_a_reason_and_its_figures_are_not_known(

@@ -28,10 +28,11 @@ HOUR_S, DAY_S = 3600.0, 24 * 3600.0
 
 #: After these the caller may come back, and what was said is still remembered.
 COMES_BACK = frozenset({"transferred"})
-#: Endings after which a caller may still be on the line who has not heard what was to be heard.
-OUT_OF_ORDER = frozenset({
-    "model unreachable", "model lost", "model refused", "model failed", "model stalled", "wrong audio format",
-    "internal error", "no start", "phone lost", "phone stalled", "server killed", "unknown",
+#: Endings after which nothing more is owed to the caller; after any other the caller may still be on the line and not
+#: have heard what was to be heard.
+IN_ORDER = frozenset({
+    "caller hung up", "assistant ended", "caller silent", "time used up", "money used up", "transferred",
+    "server stopping",
 })
 
 
@@ -59,7 +60,7 @@ class Limits:
 
 def in_order(reason: str) -> bool:
     """Whether nothing more is owed to a caller whose call ended so; "": it has not ended."""
-    return bool(reason) and reason not in OUT_OF_ORDER
+    return reason in IN_ORDER
 
 
 class Calls:
