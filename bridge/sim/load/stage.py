@@ -1,5 +1,6 @@
 """What all phones and model connections of one run share."""
 
+import secrets
 from collections.abc import Callable
 
 from bridge.sim.load.audio import CALLER, REPLY, Voice
@@ -20,8 +21,13 @@ class Stage:
         self.deltas = Metronome(DELTA_MS, self.tally)
         self.callers: list[Voice] = []
         self.models: list[Voice] = []
+        self._run = secrets.token_hex(12)
         #: Called with a function's call id and its output, when a model is given it.
         self.on_output: Callable[[str, str], None] = lambda call_id, output: None
+
+    def call_sid(self, number: int) -> str:
+        """The CallSid of this caller's call: no two runs have one in common."""
+        return f"CA{self._run}{number:08x}"
 
     def new_caller(self) -> Voice:
         self.callers.append(Voice(CALLER, len(self.callers)))
