@@ -25,6 +25,10 @@ from bridge.sim.load.wire import Wire
 TURN_S = 0.75
 #: Whose voice a connection has until it is known whose call it belongs to.
 NOBODY = 9999
+#: How many pieces are sent in place of one by who hurries.
+_HURRY = 20
+#: As many bytes as the kernel takes for a peer that does not read: at its usual pace a call fills them in minutes.
+_KERNEL_BYTES = 1_400_000
 #: Between the numbers of the responses of two connections of one call.
 _RESPONSES = 10_000
 
@@ -58,13 +62,16 @@ class Call:
         phone, model = self.phone, self.model
         return bool(phone and model and phone.ear.heard_since(moment) and model.ear.heard_since(moment))
 
-    def close_account(self, total: Faults) -> None:
-        """Add what was noticed to `total`, and begin anew: with the next piece of audio that comes."""
+    def close_account(self, total: Faults, *, measuring: bool) -> None:
+        """Add what was noticed to `total`, and begin anew: with the next piece of audio that comes.
+
+        `measuring`: the delays from now on are of interest.
+        """
         for name, count in vars(self.tally.faults).items():
             setattr(total, name, getattr(total, name) + count)
         ends: list[FaultyPhone | FaultyModel] = [*([self.phone] if self.phone else []), *self.models]
         total.lost += sum(end.ear.skipped for end in ends)
-        self.tally = replace(self._stage.tally, faults=Faults())
+        self.tally = replace(self._stage.tally, faults=Faults(), measuring=measuring)
         for end in ends:
             end.account(self.tally)
 
@@ -103,6 +110,7 @@ class FaultyPhone(Phone):
         self.hush: Hush | None = None
         self.longest_silence_s = 0.0
         self._speaks_again_at = 0.0
+        self._hurried = 0                            # pieces that are still to be sent before their time
         self.account(call.tally)
 
     def account(self, tally: Tally) -> None:
@@ -130,12 +138,15 @@ class FaultyPhone(Phone):
         """No frames for so long; what the server sends is heard."""
         self._speaks_again_at = perf_counter() + seconds
 
+    def hurry(self) -> None:
+        """Fill what lies between the server and a model that does not read."""
+        self._hurried = _KERNEL_BYTES // 280
+
     def stop_reading(self) -> None:
         self.transport.pause_reading()
 
     def read_again(self) -> None:
-        if not self.transport.is_closing() and not self.transport.is_reading():
-            self.transport.resume_reading()
+        _read_again(self)
 
     def reset(self) -> None:
         _reset(self)
@@ -149,8 +160,12 @@ class FaultyPhone(Phone):
     def _speak(self, now: float) -> None:
         if now < self._speaks_again_at:
             self._missed += 1
-        else:
-            super()._speak(now)
+            return
+        super()._speak(now)
+        if self._hurried > 0:
+            self._hurried -= _HURRY
+            for _ in range(_HURRY):
+                super()._speak(now)
 
     def _play(self, now: float, seconds: float, piece: int | None = None) -> None:
         self.longest_silence_s = max(self.longest_silence_s, self._quiet_s(now))
@@ -180,6 +195,7 @@ class FaultyModel(Model):
         self.owner: Call | None = None
         self._switchboard = switchboard
         self._mute = False
+        self._hurried = 0                            # pieces that are still to be sent before their time
         self._trouble: Literal["failed", "rate limit"] | None = None
 
     def account(self, tally: Tally) -> None:
@@ -194,12 +210,15 @@ class FaultyModel(Model):
         """Neither an event nor a pong, and nothing that comes is understood."""
         self._mute = True
 
+    def hurry(self) -> None:
+        """Fill what lies between the server and a phone that does not read: the real one always runs ahead."""
+        self._hurried = _KERNEL_BYTES // 2800
+
     def stop_reading(self) -> None:
         self.transport.pause_reading()
 
     def read_again(self) -> None:
-        if not self.transport.is_closing() and not self.transport.is_reading():
-            self.transport.resume_reading()
+        _read_again(self)
 
     def fail_next(self, trouble: Literal["failed", "rate limit"]) -> None:
         """The response after this one fails; then nothing is said until a response is asked for."""
@@ -225,6 +244,13 @@ class FaultyModel(Model):
     def _beat(self) -> None:
         if not self._mute:
             super()._beat()
+
+    def _delta(self) -> None:
+        super()._delta()
+        if self._hurried > 0:
+            self._hurried -= _HURRY
+            for _ in range(_HURRY):
+                super()._delta()
 
     def _act(self, event: dict[str, Any]) -> None:
         if self.owner is None and event.get("type") == "session.update":
@@ -309,6 +335,11 @@ class Switchboard:
         model = FaultyModel(self.stage, self)
         self.models.add(model)
         return model
+
+
+def _read_again(end: Wire) -> None:
+    if not end.transport.is_closing() and not end.transport.is_reading():
+        end.transport.resume_reading()
 
 
 def _reset(end: Wire) -> None:

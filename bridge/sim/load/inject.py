@@ -35,13 +35,14 @@ class Injector:
         call = line.call
         assert call and call.phone and call.model
         line.steady = False
-        call.close_account(self.healthy)
+        call.close_account(self.healthy, measuring=not kind.loses)
         began = perf_counter()
         call.phone.listen_for(began)
         ending = await _DO[kind.name](self, line, kind)
         outcome = Outcome(kind, call.sid, ending, perf_counter() - began, call.phone.silent_s)
         self.outcomes.append(outcome)
-        call.close_account(self.faulted if kind.loses or ending != "recovered" else self.healthy)
+        account = self.faulted if kind.loses or ending != "recovered" else self.healthy
+        call.close_account(account, measuring=ending == "recovered")
         if line.call is call and ending != "recovered":
             await self.replace(line)
         line.settle()
@@ -50,7 +51,7 @@ class Injector:
     async def revive(self, line: Line) -> None:
         """The line's call has ended by itself."""
         assert line.call
-        line.call.close_account(self.healthy)
+        line.call.close_account(self.healthy, measuring=False)
         await self.replace(line)
         line.settle()
 
@@ -115,7 +116,9 @@ class Injector:
 
     async def model_deaf(self, line: Line, kind: Kind) -> Ending:
         call, model = _both(line)
+        assert call.phone
         model.stop_reading()
+        call.phone.hurry()
         ending = await self._outcome(call, perf_counter(), kind.within_s)
         model.read_again()
         return ending
@@ -150,9 +153,10 @@ class Injector:
         return await self._outcome(call, perf_counter(), kind.within_s)
 
     async def phone_deaf(self, line: Line, kind: Kind) -> Ending:
-        call, _ = _both(line)
+        call, model = _both(line)
         assert call.phone
         call.phone.stop_reading()
+        model.hurry()
         ending = await self._outcome(call, perf_counter(), kind.within_s)
         # Who does not read hears no reason either, and no goodbye.
         return "ended" if ending == "abrupt" else ending

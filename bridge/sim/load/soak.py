@@ -186,7 +186,7 @@ class _Soak:
             for line in self._lines:
                 if line.call and line.call.phone:
                     healthy.uncleared += line.call.phone.awaits_clear
-                    line.call.close_account(healthy)
+                    line.call.close_account(healthy, measuring=False)
                     ends.append(tasks.create_task(self._exchange.hang_up(line.call)))
         healthy.left_open += sum(end.result() for end in ends)
 
