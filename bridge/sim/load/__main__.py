@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from bridge.sim.load import report, soak
+from bridge.sim.load import recovery, report, soak, stalled
 from bridge.sim.load.faults import KINDS, Kind
 from bridge.sim.load.run import measure
 from bridge.sim.load.server import MODULES, NoServer
@@ -43,7 +43,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bridge.sim.load", description=__doc__)
     parser.add_argument(
-        "--calls", type=_counts, help="at once, for example 1,50,200, the default; with --bookings 50, --soak 100")
+        "--calls", type=_counts, help="at once, for example 1,50,200, the default; with --soak 100, else 50")
     parser.add_argument("--seconds", type=_duration, default=10.0, help="how long each run is measured")
     parser.add_argument("--only", choices=sorted(MODULES), help="one server alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where all figures go")
@@ -56,6 +56,8 @@ def _options() -> argparse.Namespace:
         help="a PostgreSQL besides SQLite, in new databases that are dropped again; DATABASE_URL unless given")
     faulty = parser.add_argument_group("with faults")
     faulty.add_argument("--soak", action="store_true", help="many calls, while something goes wrong in some of them")
+    faulty.add_argument("--recovery", action="store_true", help="the silence when the connection to the model breaks")
+    faulty.add_argument("--stalled", action="store_true", help="calls beside one that stops reading")
     faulty.add_argument("--minutes", type=_minutes, default=10.0, help="how long")
     faulty.add_argument("--share", type=_share, default=0.1, help="of the calls, in which a fault happens each minute")
     faulty.add_argument("--seed", type=int, default=1, help="the same seed, the same faults at the same moments")
@@ -115,17 +117,25 @@ def _kinds(text: str) -> list[Kind]:
 def _chosen(options: argparse.Namespace) -> Coroutine[Any, Any, list[dict[str, Any]]]:
     if options.bookings:
         return _bookings(options)
-    if options.soak:
-        return _soak(options)
+    if options.soak or options.recovery or options.stalled:
+        return _faulty(options)
     return _all(options)
 
 
-async def _soak(options: argparse.Namespace) -> list[dict[str, Any]]:
+async def _faulty(options: argparse.Namespace) -> list[dict[str, Any]]:
     _end_in_order()
     core = _share_cores()
-    return [await soak.run(
-        calls=calls, minutes=options.minutes, share=options.share, kinds=options.kinds, seed=options.seed, core=core)
-        for calls in options.calls or [100]]
+    runs: list[dict[str, Any]] = []
+    for calls in options.calls or [100 if options.soak else 50]:
+        if options.soak:
+            runs.append(await soak.run(
+                calls=calls, minutes=options.minutes, share=options.share, kinds=options.kinds, seed=options.seed,
+                core=core))
+        elif options.recovery:
+            runs.append(await recovery.run(calls=calls, seed=options.seed, core=core))
+        else:
+            runs += await stalled.run(calls=calls, seconds=options.seconds, core=core)
+    return runs
 
 
 async def _bookings(options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ AGAIN_S = 1.0
 REDIAL_S = 60.0
 #: How long the model's connections may outlive their call, s.
 CLOSE_S = 5.0
+DRAIN_S = 3.0
 _PACKET = 1400
 _BUFFER = 16 * 1024
 
@@ -130,6 +131,14 @@ class Exchange:
         await call.phone.opened
 
     # ---- ending
+
+    async def drain(self) -> None:
+        """Nothing is said any more: wait for what is on its way in the calls that are well."""
+        self.stage.stop()
+        deadline = perf_counter() + DRAIN_S
+        while perf_counter() < deadline and any(
+                sum(line.call.outstanding) for line in self.lines if line.steady and line.call):
+            await asyncio.sleep(0.05)
 
     async def hang_up(self, call: Call) -> int:
         """End this call; how many of its connections to the model are left open."""

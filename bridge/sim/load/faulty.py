@@ -57,6 +57,16 @@ class Call:
         """The newest connection."""
         return self.models[-1] if self.models else None
 
+    @property
+    def speaks(self) -> bool:
+        """Whether the assistant is in mid-speech: in the response, and at the caller's ear."""
+        return bool(self.model and self.model.can_call and self.phone and self.phone.plays)
+
+    @property
+    def outstanding(self) -> list[int]:
+        """Of both ends: audio that was said and has not come, besides what was skipped."""
+        return [end.ear.outstanding - end.ear.skipped for end in (self.phone, self.model) if end and end.live]
+
     def flows_since(self, moment: float) -> bool:
         """Whether both ends have heard what the other said after this moment."""
         phone, model = self.phone, self.model
@@ -123,6 +133,14 @@ class FaultyPhone(Phone):
         model = self.ear.voice
         self.hush = Hush(since, len(model.said_at) if model else 0)
         return self.hush
+
+    @property
+    def plays(self) -> bool:
+        return self.live and self._playing_until > perf_counter()
+
+    @property
+    def hurries(self) -> bool:
+        return self.live and self._hurried > 0
 
     @property
     def silent_s(self) -> float:
@@ -223,6 +241,10 @@ class FaultyModel(Model):
     def fail_next(self, trouble: Literal["failed", "rate limit"]) -> None:
         """The response after this one fails; then nothing is said until a response is asked for."""
         self._trouble = trouble
+
+    @property
+    def hurries(self) -> bool:
+        return self.live and self._hurried > 0
 
     @property
     def failing(self) -> bool:

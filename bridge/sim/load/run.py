@@ -1,9 +1,6 @@
 """One run: so many calls through one server, started, measured and ended."""
 
 import asyncio
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
@@ -58,7 +55,7 @@ async def measure(kind: str, calls: int, seconds: float, core: int | None) -> Ru
         async with Play(server, model_port, kind == "relay") as play:
             await play.ring(calls)
             await asyncio.sleep(WARM_UP_S)
-            with play.measuring():
+            with play.stage.measuring():
                 before = perf_counter(), server.cpu_s(), server.waited_s(), process_time()
                 await asyncio.sleep(seconds)
                 after = perf_counter(), server.cpu_s(), server.waited_s(), process_time()
@@ -120,20 +117,6 @@ class Play:
             lambda: Phone(self.stage, caller, path, parameters, rang_at), HOST, self._server.port)
         self._phones.append(phone)
         await phone.opened
-
-    @contextmanager
-    def measuring(self) -> Iterator[None]:
-        """Take delays, and let no garbage collection of ours make them longer."""
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        self.stage.tally.measuring = True
-        try:
-            yield
-        finally:
-            self.stage.tally.measuring = False
-            gc.enable()
-            gc.unfreeze()
 
     async def _drain(self) -> None:
         """Nothing is said any more: wait for what is on its way."""

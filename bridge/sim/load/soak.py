@@ -29,7 +29,6 @@ _WARM_UP_SHARE, _WARM_UP_MOST_S = 0.25, 120.0
 #: Memory may grow by this share of itself a minute, taken over this many minutes, before it counts as a leak.
 GROWTH, _GROWTH_MINUTES = 0.01, 5.0
 _MEANWHILE_S = 1.0
-_DRAIN_S = 3.0
 #: How long the server may take to let go of everything, s.
 LET_GO_S = 20.0
 
@@ -175,12 +174,9 @@ class _Soak:
     async def end(self) -> None:
         """Nothing is said any more: what is on its way is awaited, everybody hangs up."""
         gc.unfreeze()
-        stage, healthy = self._exchange.stage, self._injector.healthy
-        stage.stop()
-        deadline = perf_counter() + _DRAIN_S
-        while perf_counter() < deadline and any(self._outstanding()):
-            await asyncio.sleep(0.05)
-        healthy.lost += sum(self._outstanding())
+        healthy = self._injector.healthy
+        await self._exchange.drain()
+        healthy.lost += sum(sum(line.call.outstanding) for line in self._lines if line.steady and line.call)
         async with asyncio.TaskGroup() as tasks:
             ends = []
             for line in self._lines:
@@ -189,11 +185,6 @@ class _Soak:
                     line.call.close_account(healthy, measuring=False)
                     ends.append(tasks.create_task(self._exchange.hang_up(line.call)))
         healthy.left_open += sum(end.result() for end in ends)
-
-    def _outstanding(self) -> list[int]:
-        """Of the calls that are well: audio that was said and has not come, besides what was skipped."""
-        return [end.ear.outstanding - end.ear.skipped for line in self._lines if line.steady and line.call
-                for end in (line.call.phone, line.call.model) if end and end.live]
 
     # ---- what was found
 

@@ -1,7 +1,9 @@
 """What all phones and model connections of one run share."""
 
+import gc
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from bridge.sim.load.audio import CALLER, REPLY, Voice
 from bridge.sim.load.metronome import Metronome
@@ -36,6 +38,20 @@ class Stage:
     def new_model(self) -> Voice:
         self.models.append(Voice(REPLY, len(self.models)))
         return self.models[-1]
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Take delays, and let no garbage collection of ours make them longer."""
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self.tally.measuring = True
+        try:
+            yield
+        finally:
+            self.tally.measuring = False
+            gc.enable()
+            gc.unfreeze()
 
     def start(self) -> None:
         self.frames.start()
