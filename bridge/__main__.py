@@ -2,26 +2,15 @@
 
 import argparse
 import asyncio
-import errno
 import io
-import logging
 import os
-import socket
 import sys
 from pathlib import Path
 
-from aiohttp import web
-
-from bridge import __version__, log
-from bridge.app import create_app
+from bridge import __version__
 from bridge.meetings import command
-from bridge.records.database import DatabaseUnavailable
-from bridge.settings import BadSettings, Settings, load, load_one
-
-#: Heroku kills 30 s after SIGTERM; calls are closed at once, and a booking under way may need this long, seconds.
-SHUTDOWN_S = 20
-#: Longer than Heroku's router keeps a connection (90 s), so that it never uses one that was just closed, seconds.
-KEEPALIVE_S = 95
+from bridge.server import event_loop, serve
+from bridge.settings import BadSettings, load, load_one
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,50 +33,6 @@ def main(arguments: list[str] | None = None) -> int:
     except BadSettings as problems:
         print(f"bridge cannot start:\n{problems}\nThe README lists all settings.", file=sys.stderr)
         return 2
-
-
-def serve(settings: Settings) -> int:
-    """Serves until it is told to stop."""
-    log.set_up(settings.LOG_LEVEL, settings.LOG_FORMAT)
-    try:
-        listening = listen(settings)
-    except OSError as error:
-        problem = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else str(error)
-        print(f"bridge cannot listen on HOST={settings.HOST} PORT={settings.PORT}: {problem}. "
-              "Set PORT to one that no other program uses, and HOST to an address of this machine.", file=sys.stderr)
-        return 1
-    try:
-        web.run_app(
-            create_app(settings), sock=listening, loop=event_loop(), access_log=None, shutdown_timeout=SHUTDOWN_S,
-            keepalive_timeout=KEEPALIVE_S, print=lambda *_: announce(settings, listening))
-    except DatabaseUnavailable as problem:
-        print(f"bridge cannot start: {problem}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def listen(settings: Settings) -> socket.socket:
-    """The socket calls come in through. Raises OSError."""
-    ipv6 = ":" in settings.HOST
-    return socket.create_server(
-        (settings.HOST, settings.PORT), family=socket.AF_INET6 if ipv6 else socket.AF_INET,
-        dualstack_ipv6=ipv6 and socket.has_dualstack_ipv6())
-
-
-def announce(settings: Settings, listening: socket.socket) -> None:
-    host, port = listening.getsockname()[:2]
-    logging.getLogger("bridge").info(
-        "bridge %s listens on %s port %s; Twilio's voice URL is %s/incoming-call",
-        __version__, host, port, settings.PUBLIC_URL or "https://<your host>")
-
-
-def event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's, a tenth faster on audio, where it can be installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 def play(wav: Path, *, fast: bool) -> int:

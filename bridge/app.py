@@ -2,31 +2,42 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 
-from bridge import __version__, keys
+from bridge import __version__, health, keys
+from bridge.admission import Admission
 from bridge.background import Background
 from bridge.meetings import event
 from bridge.meetings.availability import Availability
 from bridge.meetings.booking import Diary
-from bridge.meetings.outbox import Outbox
+from bridge.meetings.outbox import STOP_S, Outbox
 from bridge.meetings.schedule import Rules
 from bridge.meetings.tools import Tools
-from bridge.records.database import Database, open_database
+from bridge.metrics import Metrics
+from bridge.openai_side.breaker import Breaker
+from bridge.openai_side.probing import probe_while_open
+from bridge.records.calls import Calls, Limits
+from bridge.records.database import open_database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.meetings import Meetings
 from bridge.settings import Settings
+from bridge.stopping import Stopping
 from bridge.twilio_side import webhooks
 
 log = logging.getLogger(__name__)
 
 #: A webhook's form is a few kilobytes.
 MAX_BODY = 64 * 1024
-#: How long a booking that is under way may still take when the server stops, seconds.
-FINISH_S = 9.0
+#: How long a booking that is under way may still take when the server stops, seconds; and what is kept for deliveries
+#: when there is less time than that.
+FINISH_S, KEPT_S = 9.0, 0.5
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -34,12 +45,19 @@ def create_app(settings: Settings) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY)
     app[keys.SETTINGS] = settings
     app[keys.CALLS] = set()
+    app[keys.BACKGROUND] = Background()
+    app[keys.METRICS] = Metrics()
+    app[keys.STOPPING] = Stopping()
+    app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)
-    app.cleanup_ctx.extend([open_http, open_meetings, open_background])
+    app.cleanup_ctx.extend([
+        open_http, open_records, open_admission, watch_model, open_meetings, watch_loop, finish_background])
     app.on_shutdown.append(hang_up)
     app.add_routes([
         web.get("/", index),
-        web.get("/healthz", healthz),
+        web.get("/healthz", health.healthz),
+        web.get("/readyz", health.readyz),
+        web.get("/metrics", health.show_metrics),
         web.get("/meeting.schema.json", meeting_schema),
         web.get("/incoming-call", webhooks.incoming_call),
         web.post("/incoming-call", webhooks.incoming_call),
@@ -50,10 +68,6 @@ def create_app(settings: Settings) -> web.Application:
 
 async def index(request: web.Request) -> web.Response:
     return web.json_response({"service": "bridge", "version": __version__, "status": "running"})
-
-
-async def healthz(request: web.Request) -> web.Response:
-    return web.json_response({"status": "ok"})
 
 
 async def meeting_schema(request: web.Request) -> web.Response:
@@ -74,32 +88,68 @@ async def open_http(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-async def open_background(app: web.Application) -> AsyncIterator[None]:
-    app[keys.BACKGROUND] = Background()
-    yield
-    await app[keys.BACKGROUND].finish(FINISH_S)
+async def open_records(app: web.Application) -> AsyncIterator[None]:
+    async with open_database(app[keys.SETTINGS].DATABASE_URL) as database:
+        app[keys.DATABASE] = database
+        app[keys.CHECKS]["database"] = partial(health.database_answers, database)
+        yield
+
+
+async def open_admission(app: web.Application) -> AsyncIterator[None]:
+    """Who may call, in all processes together: each has a name of its own."""
+    settings = app[keys.SETTINGS]
+    app[keys.ADMISSION] = admission = Admission(
+        Calls(app[keys.DATABASE], process=secrets.token_hex(8)),
+        Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER),
+        app[keys.BACKGROUND])
+    async with running(admission.run()):
+        yield
+
+
+async def watch_model(app: web.Application) -> AsyncIterator[None]:
+    """Every call's judgement of the model, and who looks whether it is back."""
+    app[keys.BREAKER] = breaker = Breaker()
+    app[keys.CHECKS]["model"] = partial(health.model_in_reach, breaker)
+    async with running(probe_while_open(breaker, app[keys.HTTP], app[keys.SETTINGS])):
+        yield
 
 
 async def open_meetings(app: web.Application) -> AsyncIterator[None]:
-    """The diary and its outbox; neither is needed where there is nobody to tell of a meeting."""
-    settings = app[keys.SETTINGS]
-    if not settings.WEBHOOK_URL:
-        app[keys.TOOLS] = Tools(None)
-        yield
-        return
-    async with open_database(settings.DATABASE_URL) as database:
-        outbox = Outbox(DeliveryQueue(database), app[keys.HTTP], settings.WEBHOOK_SECRET)
-        app[keys.TOOLS] = Tools(diary(app, database, outbox))
-        delivering = asyncio.create_task(outbox.run())
-        yield
-        await outbox.stop()
-        await delivering
+    """The diary, where there is somebody to tell of a meeting, and the outbox: what was promised once is delivered."""
+    settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
+    outbox = Outbox(queue, app[keys.HTTP], settings.WEBHOOK_SECRET)
+    app[keys.TOOLS] = Tools(diary(app, queue, outbox) if settings.WEBHOOK_URL else None, app[keys.METRICS].tool)
+    delivering = asyncio.create_task(outbox.run())
+    yield
+    await outbox.stop(app[keys.STOPPING].left(STOP_S))
+    await delivering
 
 
-def diary(app: web.Application, database: Database, outbox: Outbox) -> Diary:
+async def watch_loop(app: web.Application) -> AsyncIterator[None]:
+    async with running(app[keys.METRICS].watch_loop()):
+        yield
+
+
+async def finish_background(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[keys.BACKGROUND].finish(app[keys.STOPPING].left(FINISH_S, then=KEPT_S))
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Endless work, for as long as something else goes on."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
     settings, http = app[keys.SETTINGS], app[keys.HTTP]
     return Diary(
-        meetings=Meetings(database), queue=DeliveryQueue(database), outbox=outbox, receivers=settings.WEBHOOK_URL,
+        meetings=Meetings(app[keys.DATABASE]), queue=queue, outbox=outbox, receivers=settings.WEBHOOK_URL,
         rules=Rules(
             zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
             minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE),
@@ -108,5 +158,7 @@ def diary(app: web.Application, database: Database, outbox: Outbox) -> Diary:
 
 
 async def hang_up(app: web.Application) -> None:
+    """Those who are still there; a server that drains has told them before."""
+    reason = "server killed" if app[keys.STOPPING].ending else "server stopping"
     for call in app[keys.CALLS]:
-        call.end("server stopping")
+        call.end(reason)

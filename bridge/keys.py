@@ -1,15 +1,32 @@
 """What the application holds, by typed keys."""
 
+from collections.abc import Awaitable, Callable
+
 import aiohttp
 from aiohttp import web
 
+from bridge.admission import Admission
 from bridge.background import Background
 from bridge.call.session import CallSession
 from bridge.meetings.tools import Tools
+from bridge.metrics import Metrics
+from bridge.openai_side.breaker import Breaker
+from bridge.records.database import Database
 from bridge.settings import Settings
+from bridge.stopping import Stopping
+
+#: Says in a few words why no calls should come; "" when nothing speaks against it.
+Check = Callable[[], Awaitable[str]]
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 HTTP = web.AppKey("HTTP", aiohttp.ClientSession)
+DATABASE = web.AppKey("DATABASE", Database)
 BACKGROUND = web.AppKey("BACKGROUND", Background)
 TOOLS = web.AppKey("TOOLS", Tools)
+BREAKER = web.AppKey("BREAKER", Breaker)
 CALLS = web.AppKey("CALLS", set[CallSession])
+ADMISSION = web.AppKey("ADMISSION", Admission)
+METRICS = web.AppKey("METRICS", Metrics)
+STOPPING = web.AppKey("STOPPING", Stopping)
+#: What /readyz asks, by the name of what may be missing.
+CHECKS = web.AppKey("CHECKS", dict[str, Check])

@@ -21,6 +21,7 @@ from yarl import URL
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.schedule import duration
 from bridge.meetings.webhook import parse_secrets
+from bridge.openai_side import prices
 from bridge.records.database import parse_url
 
 Parse = Callable[[str], Any]
@@ -48,6 +49,12 @@ def switch(value: str) -> bool:
     if value not in ("0", "1"):
         raise ValueError("must be 1 (on) or 0 (off)")
     return value == "1"
+
+
+def usd(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value):
+        raise ValueError("must be an amount in US dollars")
+    return float(value)
 
 
 def choice(*allowed: str) -> Parse:
@@ -176,6 +183,9 @@ class Settings:
     OPENAI_REALTIME_URL: str = setting(
         "wss://api.openai.com/v1/realtime", url("wss"), "wss://api.openai.com/v1/realtime")
     OPENAI_TRANSCRIPTION_MODEL: str = setting("gpt-transcribe", text, "gpt-transcribe", empty_is_off=True)
+    OPENAI_PRICES: dict[str, float] = setting(
+        "", prices.parse, "audio_in=32,audio_cached=0.4,audio_out=64,text_in=4,text_cached=0.4,text_out=24")
+    MAX_CALL_USD: float = setting("0", usd, "2.50")
     SYSTEM_MESSAGE: str = setting(SYSTEM_MESSAGE, text, "You are the receptionist of Bridge Dental.")
     GREETINGS_RESPONSE: str = setting("Hello! How can I help you?", text, "Hello! How can I help you?")
     PROTECT_GREETING: bool = setting("1", switch, "1")
@@ -202,6 +212,9 @@ class Settings:
         "", matching(r"[!-~]+", "a token without spaces"), "the auth token of the Twilio console", secret=True)
     TWILIO_API_URL: str = setting("https://api.twilio.com", origin, "https://api.twilio.com")
     MAX_CALLS: int = setting("100", whole(1, 100_000), "100")
+    MAX_CALLS_PER_CALLER: int = setting("2", whole(0, 100_000), "2")
+    CALLS_PER_HOUR_PER_CALLER: int = setting("20", whole(0, 100_000), "20")
+    DRAIN_S: int = setting("20", whole(0, 3600), "20")
     LOG_LEVEL: str = setting("INFO", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
     LOG_FORMAT: str = setting("text", choice("text", "json"), "json")
 

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from aiohttp import web
 
 from bridge import keys
-from bridge.__main__ import event_loop
+from bridge.server import event_loop
 from bridge.app import create_app
 from bridge.meetings.booking import OnBehalfOf
 from bridge.records.engines import create_engine

@@ -6,7 +6,6 @@ call or task left behind.
 
 import asyncio
 import random
-from base64 import b64decode
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +22,7 @@ from bridge.sim.clock import Clock
 from bridge.sim.demo import serving
 from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.realtime import Faults, Line, RealtimeServer, RealtimeSession, Turn
+from bridge.sim.twilio_rest import TwilioRest
 from tests.vendor import check_client_event
 
 ACCOUNT = "AC" + "0" * 32
@@ -50,14 +50,12 @@ class Office:
     origin: str
     model: RealtimeServer
     phone: Phone
+    twilio: TwilioRest = field(default_factory=lambda: TwilioRest(ACCOUNT, TOKEN))
     meetings: list[dict[str, Any]] = field(default_factory=list)
     #: What the webhook answers, in order; then 204.
     answers: list[int] = field(default_factory=list)
     #: While it is cleared, the webhook does not answer.
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
-    #: What was asked of Twilio's REST API: path and form.
-    rest: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    rest_status: int = 200
     #: Codes of errors that this test means to provoke.
     errors_expected: list[str] = field(default_factory=list)
 
@@ -65,6 +63,11 @@ class Office:
     def session(self) -> RealtimeSession:
         """The model's first session."""
         return self.model.sessions[0]
+
+    @property
+    def rest(self) -> list[tuple[str, dict[str, str]]]:
+        """What was asked of Twilio's REST API: path and form."""
+        return [(asked.path, asked.form) for asked in self.twilio.asked]
 
     async def greeted(self, **parameters: str) -> PhoneCall:
         """A call whose greeting has been heard, and whose caller is now listened to."""
@@ -94,20 +97,23 @@ async def office(
         model = await stack.enter_async_context(
             RealtimeServer(_script([greeting, *turns]), clock=clock, faults=faults, speed=delta_speed))
         world = Office(web.Application(), "", model, None)  # type: ignore[arg-type]
+        await stack.enter_async_context(world.twilio)
         world.may_answer.set()
         outside = await stack.enter_async_context(serving(_outside(world)))
         settings = {
             "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_AUTH_TOKEN": TOKEN,
             "DATABASE_URL": f"sqlite:///{stack.enter_context(TemporaryDirectory())}/bridge.db",
-            "CONFIRM_MEETINGS": "0"}
+            # The phone has one number for all its calls.
+            "CONFIRM_MEETINGS": "0", "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0"}
         if webhook:
             settings["WEBHOOK_URL"] = f"{outside}/meetings"
         if rest:
-            settings |= {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_URL": outside}
+            settings |= {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_URL": world.twilio.url}
         world.app = create_app(load(settings | environ))
         world.origin = await stack.enter_async_context(serving(world.app))
         world.phone = await stack.enter_async_context(
             Phone(f"{world.origin}/incoming-call", account_sid=ACCOUNT, auth_token=TOKEN, clock=clock))
+        world.twilio.phones.append(world.phone)
         yield world
         await asyncio.gather(*(call.hang_up() for call in world.phone.calls if not call.over))
         await world.closed()
@@ -139,28 +145,12 @@ def _check(world: Office) -> None:
 
 
 def _outside(world: Office) -> web.Application:
-    """The owner's webhook, and as much of Twilio's REST API as a call needs."""
+    """The owner's webhook."""
     async def meeting(request: web.Request) -> web.Response:
         await world.may_answer.wait()
         world.meetings.append(await request.json())
         return web.Response(status=world.answers.pop(0) if world.answers else 204)
 
-    async def update_call(request: web.Request) -> web.Response:
-        form = {name: str(value) for name, value in (await request.post()).items()}
-        world.rest.append((request.path, form))
-        kind, _, credentials = request.headers.get("Authorization", "").partition(" ")
-        if kind != "Basic" or b64decode(credentials).decode() != f"{ACCOUNT}:{TOKEN}":
-            return web.json_response({"code": 20003, "status": 401}, status=401)
-        if world.rest_status != 200:
-            return web.json_response({"code": 20500, "status": world.rest_status}, status=world.rest_status)
-        [call] = [call for call in world.phone.calls if call.sid == request.match_info["call"]]
-        if form != {"Status": "completed"} or call.over:
-            return web.json_response({"code": 21220, "status": 400}, status=400)
-        world_tasks.append(asyncio.ensure_future(call.complete()))
-        return web.json_response({"sid": call.sid, "status": "completed"})
-
-    world_tasks: list[asyncio.Future[None]] = []
     app = web.Application()
     app.router.add_post("/meetings", meeting)
-    app.router.add_post(f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{{call}}.json", update_call)
     return app

@@ -98,7 +98,7 @@ async def test_an_empty_database_gets_its_tables(empty_url: str) -> None:
     def differences(connection: Connection) -> list[Any]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
     async with open_database(parse_url(empty_url)) as database:
-        assert await names(database) == {"meetings", "slots", "deliveries", "alembic_version"}
+        assert await names(database) == {"meetings", "slots", "deliveries", "calls", "alembic_version"}
         assert await database.read(lambda connection: connection.run_sync(differences)) == []
 
 
@@ -108,6 +108,18 @@ async def test_a_database_that_is_up_to_date_keeps_what_it_holds(empty_url: str)
         async with open_database(parse_url(empty_url)) as database:
             assert await Meetings(database).book(meeting, news) == (meeting, new)
             await check(database)
+
+
+async def test_a_database_of_the_first_version_gets_what_is_new_and_keeps_what_it_holds(database_url: str) -> None:
+    meeting = make_meeting()
+    async with open_database(parse_url(database_url)) as database:
+        await Meetings(database).book(meeting, news)
+        await database.write(lambda each: each.execute(text("DROP TABLE calls")))
+        await database.write(lambda each: each.execute(text("UPDATE alembic_version SET version_num = '1'")))
+    async with open_database(parse_url(database_url)) as database:
+        assert "calls" in await names(database)
+        assert await Meetings(database).find(meeting.id) == meeting
+        await check(database)
 
 
 async def test_processes_that_start_at_once_agree(empty_url: str) -> None:

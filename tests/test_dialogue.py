@@ -261,8 +261,8 @@ def test_a_caller_who_talks_over_the_assistant_is_heard_at_once(greeted: Talk) -
     greeted.frame(at=220)
     greeted.caller_speaks()
     assert greeted.to_caller[-1] == {"event": "clear", "streamSid": STREAM}
-    assert greeted.sent("conversation.item.truncate") == [
-        {"type": "conversation.item.truncate", "item_id": "a", "content_index": 0, "audio_end_ms": 120}]
+    [cut] = greeted.sent("conversation.item.truncate")
+    assert (cut["item_id"], cut["content_index"], cut["audio_end_ms"]) == ("a", 0, 120)
 
 
 def test_late_audio_of_a_cut_response_does_not_reach_the_caller(greeted: Talk) -> None:
@@ -326,7 +326,7 @@ def test_a_response_the_caller_overtook_is_cancelled_when_it_begins(greeted: Tal
     request = greeted.requests[-1]
     greeted.caller_speaks()                          # before response.created: it cannot be cancelled yet
     greeted.begins("late", request)
-    assert greeted.sent("response.cancel") == [{"type": "response.cancel", "response_id": "late"}]
+    assert [message["response_id"] for message in greeted.sent("response.cancel")] == ["late"]
     greeted.speaks("late")
     assert not greeted.heard("media")
 

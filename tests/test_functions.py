@@ -10,6 +10,7 @@ import pytest
 from bridge.meetings import booking
 from bridge.sim.phone import PhoneCall
 from bridge.sim.realtime import Call, RealtimeSession, Turn
+from bridge.sim.twilio_rest import RestFaults
 from tests.office import GREETING, Office, line, office, speech
 
 TOMORROW = (datetime.now(ZoneInfo("Asia/Dhaka")) + timedelta(days=1)).replace(second=0, microsecond=0)
@@ -171,7 +172,7 @@ async def test_the_goodbye_is_heard_to_its_end_and_nothing_after_it(rest: bool) 
 
 async def test_when_rest_fails_the_call_still_ends(caplog: pytest.LogCaptureFixture) -> None:
     async with office(Turn((line(500), Call("end_call", {"reason": "done"}))), rest=True) as world:
-        world.rest_status = 500
+        world.twilio.faults = RestFaults(status=500)
         call = await world.greeted()
         await ask(call)
         await call.until_over()

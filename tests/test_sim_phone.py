@@ -7,132 +7,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, web
 from aiohttp.test_utils import TestServer
-from multidict import MultiDictProxy
 from twilio.request_validator import RequestValidator
 
 from bridge.sim.clock import Clock
 from bridge.sim.phone import FRAME_BYTES, Phone, PhoneCall, PhoneError
+from tests.voice_server import SECOND, Server, Socket, close_at_once, document, greet, listen
 
 TOKEN = "12345"
 PUBLIC = "https://bridge.example.com"
-SECOND = bytes(range(128)) * 62 + bytes(64)      # 8000 bytes, none of them silence
-
-Talk = Callable[["Socket"], Awaitable[object]]
-
-
-class Socket:
-    """The server's end of a stream: what it was told, and the messages it can send."""
-
-    def __init__(self, request: web.Request) -> None:
-        self.request = request
-        self.ws = web.WebSocketResponse()
-        self.stream_sid = ""
-        self.told: list[dict[str, Any]] = []
-
-    async def next(self) -> dict[str, Any]:
-        """The next message. Raises ConnectionError when there is none any more."""
-        message = await self.ws.receive()
-        if message.type is not WSMsgType.TEXT:
-            raise ConnectionError(message.type)
-        self.told.append(json.loads(message.data))
-        return self.told[-1]
-
-    async def next_of(self, *kinds: str) -> dict[str, Any]:
-        while (message := await self.next())["event"] not in kinds:
-            pass
-        return message
-
-    async def start(self) -> None:
-        self.stream_sid = (await self.next_of("start"))["streamSid"]
-
-    async def media(self, audio: bytes) -> None:
-        await self.send({"event": "media", "streamSid": self.stream_sid,
-                         "media": {"payload": base64.b64encode(audio).decode()}})
-
-    async def mark(self, name: str) -> None:
-        await self.send({"event": "mark", "streamSid": self.stream_sid, "mark": {"name": name}})
-
-    async def clear(self) -> None:
-        await self.send({"event": "clear", "streamSid": self.stream_sid})
-
-    async def send(self, message: object) -> None:
-        await self.ws.send_str(json.dumps(message))
-
-
-class Server:
-    """A voice application whose answers are set by the test; it keeps what it is asked."""
-
-    def __init__(self) -> None:
-        self.after = ""
-        self.answers: dict[str, str] = {}
-        self.headers = {"Content-Type": "text/xml"}
-        self.status = 200
-        self.chunked = False
-        self.refusal: int | None = None
-        self.asked: list[tuple[web.Request, MultiDictProxy[Any]]] = []
-        self.sockets: list[Socket] = []
-        self.talk: Talk = listen
-        self.http: TestServer
-
-    def app(self) -> web.Application:
-        app = web.Application()
-        app.router.add_get("/stream/{tail:.*}", self.stream)
-        app.router.add_route("*", "/{tail:.*}", self.answer)
-        return app
-
-    @property
-    def voice(self) -> str:
-        return str(self.http.make_url("/voice"))
-
-    @property
-    def stream_url(self) -> str:
-        return f"wss://127.0.0.1:{self.http.port}/stream/+15550001111"
-
-    def connect(self, url: str | None = None, inside: str = "", attributes: str = "") -> str:
-        return f'<Connect{attributes}><Stream url="{url or self.stream_url}">{inside}</Stream></Connect>'
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append((request, await request.post()))
-        default = self.connect() + self.after if request.path == "/voice" else ""
-        verbs = self.answers.get(request.path, default)
-        text = verbs if verbs.startswith(("!", " ")) else document(verbs)
-        response = web.Response(text=text.removeprefix("!"), headers=self.headers, status=self.status)
-        if self.chunked:
-            response.enable_chunked_encoding()
-        return response
-
-    async def stream(self, request: web.Request) -> web.StreamResponse:
-        socket = Socket(request)
-        self.sockets.append(socket)
-        if self.refusal:
-            return web.Response(status=self.refusal)
-        await socket.ws.prepare(request)
-        try:
-            await self.talk(socket)
-        except ConnectionError:
-            pass
-        return socket.ws
-
-
-def document(verbs: str) -> str:
-    return f'<?xml version="1.0" encoding="UTF-8"?><Response>{verbs}</Response>'
-
-
-async def listen(socket: Socket) -> None:
-    while True:
-        await socket.next()
-
-
-def greet(*steps: Talk) -> Talk:
-    """Take the stream's start, do the steps, then listen until the stream ends."""
-    async def talk(socket: Socket) -> None:
-        await socket.start()
-        for step in steps:
-            await step(socket)
-        await listen(socket)
-    return talk
 
 
 @pytest.fixture
@@ -239,45 +123,7 @@ async def test_answers_that_twilio_would_refuse(server: Server, phone: Phone):
         await phone.dial()
 
 
-# Verbs
-
-async def test_verbs_run_in_order(server: Server, phone: Phone):
-    server.answers["/voice"] = ("<Say>One &amp; two</Say><Pause length='1'/><Dial>+1555</Dial>"
-                                "<Redirect>/more?x=1</Redirect><Say>never</Say>")
-    server.answers["/more"] = "<Dial action='/dialled'><Number>+1666</Number></Dial><Say>never</Say>"
-    server.answers["/dialled"] = "<Say>Bye</Say><Hangup/><Say>never</Say>"
-    call = await phone.dial()
-    await call.until_over()
-    assert call.spoken == ["One & two", "Bye"]
-    assert call.dialled == ["+1555", "+1666"]
-    assert call.stream_sid == ""
-    assert [request.path for request, _ in server.asked] == ["/voice", "/more", "/dialled"]
-    assert server.asked[1][1]["CallStatus"] == "in-progress"
-    assert server.asked[2][1]["DialCallStatus"] == "completed"
-    assert "Bye" in call.twiml
-
-
-async def test_a_rejected_call_is_over(server: Server, phone: Phone):
-    server.answers["/voice"] = "<Reject reason='busy'/>"
-    call = await phone.dial()
-    assert (call.rejected, call.over) == ("busy", True)
-
-
-async def test_hanging_up_ends_a_pause(server: Server, phone: Phone):
-    server.after = "<Pause length='4000'/><Say>never</Say>"
-    server.talk = close_at_once
-    call = await phone.dial()
-    await call.until_logged("Pause")
-    await call.hang_up()
-    assert call.spoken == []
-
-
 # The stream
-
-async def close_at_once(socket: Socket) -> None:
-    await socket.start()
-    await socket.ws.close()
-
 
 async def test_the_stream_is_introduced_as_documented(server: Server, phone: Phone):
     server.answers["/voice"] = server.connect(inside='<Parameter name="token" value="a&amp;b"/>')
@@ -443,6 +289,71 @@ async def test_both_tracks_carry_what_is_played(server: Server, phone: Phone):
     frames = [message["media"] for message in server.sockets[0].told if message["event"] == "media"]
     outbound = b"".join(base64.b64decode(f["payload"]) for f in frames if f["track"] == "outbound")
     assert outbound.replace(b"\xff", b"") == SECOND[:320]
+
+
+def frames(server: Server) -> list[dict[str, str]]:
+    return [message["media"] for message in server.sockets[0].told if message["event"] == "media"]
+
+
+def words(server: Server) -> bytes:
+    return b"".join(base64.b64decode(frame["payload"]) for frame in frames(server)).strip(b"\xff")
+
+
+def steps(numbers: list[str]) -> set[int]:
+    return {int(after) - int(before) for before, after in zip(numbers, numbers[1:])}
+
+
+async def test_lost_frames_leave_a_gap_in_the_timestamps(server: Server, phone: Phone):
+    call = await phone.dial()
+    await call.say(b"\x11" * 160)
+    call.lose_frames(300)
+    await call.say(b"\x22" * 8000)
+    await call.hang_up()
+    assert words(server) == b"\x11" * 160 + b"\x22" * (8000 - 300 * 8)
+    assert steps([frame["timestamp"] for frame in frames(server)]) == {20, 320}
+    assert steps([frame["chunk"] for frame in frames(server)]) == {1}
+
+
+async def test_frames_that_are_held_leave_none(server: Server, phone: Phone):
+    call = await phone.dial()
+    held = call.clock.ms()
+    call.hold_frames(300)
+    await call.say(b"\x22" * 8000)
+    assert call.clock.ms() - held >= 1260
+    await call.hang_up()
+    assert words(server) == b"\x22" * 8000
+    assert steps([frame["timestamp"] for frame in frames(server)]) == {20}
+
+
+async def test_a_stalled_phone_takes_nothing_and_answers_no_ping(server: Server, phone: Phone):
+    async def talk(socket: Socket) -> None:
+        await socket.start()
+        await socket.next_of("dtmf")
+        await socket.ws.ping()
+        for _ in range(50):
+            await socket.media(SECOND)
+        await socket.next_of("dtmf")
+        await socket.mark("end")
+        await listen(socket)
+
+    server.talk = talk
+    call = await phone.dial()
+    call.stop_reading()
+    await call.press("1")
+    await call.say(b"\x22" * 8000)
+    assert call.queued_ms == call.heard_ms == 0
+    await call.press("2")
+    call.resume_reading()
+    await call.until_logged("mark", "end")
+    assert call.heard_ms + call.queued_ms == 50_000
+    await call.hang_up()
+
+
+async def test_a_stalled_phone_can_hang_up(server: Server, phone: Phone):
+    call = await phone.dial()
+    call.stop_reading()
+    await call.hang_up()
+    assert server.sockets[0].told[-1]["event"] == "stop"
 
 
 async def test_a_stream_may_never_start(server: Server, phone: Phone):

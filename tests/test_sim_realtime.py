@@ -1,121 +1,17 @@
-"""The simulated Realtime server, spoken to over a real socket and judged by OpenAI's own types."""
+"""The simulated Realtime server: sessions, turns and interruptions."""
 
-import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, get_args
+import time
+from typing import Any
 
 import aiohttp
-import pydantic
 import pytest
-from openai.types.realtime import RealtimeServerEvent, RealtimeSessionCreateRequest
 
 from bridge.sim.clock import Clock
 from bridge.sim.realtime import Call, Faults, Line, RealtimeServer, RealtimeSession, Turn
-from bridge.sim.realtime.vad import FORMATS, Edge, Vad
-from bridge.sim.speech import load_clip
-from tests.vendor import extras
-
-Event = dict[str, Any]
-PCMU = {"type": "audio/pcmu"}
-VAD = {"type": "server_vad", "silence_duration_ms": 300}
-PHONE: Event = {
-    "type": "realtime", "instructions": "Be brief.", "tools": [{
-        "type": "function", "name": "lookup", "description": "Look up", "parameters": {"type": "object"}}],
-    "audio": {"input": {"format": PCMU, "turn_detection": VAD, "transcription": {"model": "gpt-transcribe"}},
-              "output": {"format": PCMU, "voice": "cedar"}}}
-SILENCE = b"\xff" * 8
-#: Loud enough for any threshold: alternately the highest and the lowest sample.
-TONE = b"\x80\x00" * 4
-#: Fields the wire has and the types of the session lack.
-WIRE_ONLY = {"id", "object", "expires_at"}
-
-
-def speech(ms: int, silence_ms: int = 500) -> bytes:
-    return TONE * ms + SILENCE * silence_ms
-
-
-def line(text: str = "Good morning, how can I help you today?", ms: int = 1000) -> Line:
-    return Line(text, TONE * ms)
-
-
-class Client:
-    """A strict client: every event must be one of OpenAI's types, with no field besides."""
-
-    types = pydantic.TypeAdapter(RealtimeServerEvent)
-    models = {get_args(model.model_fields["type"].annotation)[0]: model
-              for model in get_args(get_args(RealtimeServerEvent)[0])}
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, session: RealtimeSession) -> None:
-        self.socket, self.session = socket, session
-        self.events: list[Event] = []
-
-    async def send(self, kind: str, **fields: Any) -> None:
-        await self.socket.send_json({"type": kind, **fields})
-
-    async def append(self, audio: bytes) -> None:
-        for at in range(0, len(audio), 1600):
-            await self.send("input_audio_buffer.append", audio=base64.b64encode(audio[at:at + 1600]).decode())
-
-    async def next(self) -> Event:
-        event = await self.socket.receive_json(timeout=20)
-        validate(event)
-        self.events.append(event)
-        return event
-
-    async def until(self, kind: str, **wanted: Any) -> Event:
-        """The next event of a kind; every event before it stays in `events`."""
-        while True:
-            event = await self.next()
-            if event["type"] == kind and wanted.items() <= event.items():
-                return event
-
-    async def refused(self, kind: str, **fields: Any) -> Event:
-        """The error that answers an event; it names it."""
-        await self.send(kind, event_id="mine", **fields)
-        error = (await self.until("error"))["error"]
-        assert error["event_id"] in ("mine", None) and error["type"] == "invalid_request_error"
-        return error
-
-    async def ready(self, update: Event = PHONE) -> "Client":
-        assert (await self.next())["type"] == "session.created"
-        await self.send("session.update", session=update)
-        assert (await self.next())["type"] == "session.updated"
-        self.events.clear()
-        return self
-
-    def kinds(self) -> list[str]:
-        """The kinds of events so far; of deltas in a row only the first."""
-        kinds = [event["type"] for event in self.events]
-        return [kind for at, kind in enumerate(kinds) if not (kind.endswith(".delta") and kind in kinds[at - 1:at])]
-
-
-def validate(event: Event) -> None:
-    """Compare an event with the published type: nothing missing, nothing wrong, nothing more."""
-    Client.types.validate_python(event)
-    known = Client.models[event["type"]]
-    parsed = known.model_validate(event)
-    extra = list(extras(parsed))
-    if event["type"].startswith("session."):
-        assert isinstance(parsed.session, RealtimeSessionCreateRequest)
-        extra = [name for name in extra if name not in WIRE_ONLY]
-    assert not extra, (event["type"], extra)
-
-
-@asynccontextmanager
-async def connected(
-    *turns: Turn, update: Event | None = PHONE, model: str = "gpt-realtime-2.1", **options: Any,
-) -> AsyncIterator[Client]:
-    async with RealtimeServer(turns, clock=Clock(speed=50), **options) as server:
-        async with aiohttp.ClientSession() as http, open_socket(http, server, model) as socket:
-            client = Client(socket, await server.until_session())
-            yield await client.ready(update) if update else client
-
-
-def open_socket(http: aiohttp.ClientSession, server: RealtimeServer, model: str = "gpt-realtime-2.1") -> Any:
-    return http.ws_connect(f"{server.url}?model={model}", headers={"Authorization": f"Bearer {server.key}"})
+from tests.realtime_client import (
+    PCMU, PHONE, SILENCE, TONE, VAD, Client, Event, connected, line, open_socket, speech)
 
 
 # -- connecting ------------------------------------------------------------------------------------------
@@ -138,6 +34,13 @@ async def test_azures_header_and_address_are_served() -> None:
         url = server.url.replace("/v1/", "/openai/v1/") + "?model=m"
         async with http.ws_connect(url, headers={"api-key": server.key}) as socket:
             assert (await socket.receive_json())["type"] == "session.created"
+
+
+async def test_a_session_says_when_it_expires_by_the_walls_clock() -> None:
+    before = time.time()
+    async with connected(update=None) as client:
+        hour = 3600 / client.session.clock.speed
+        assert int(before + hour) <= (await client.next())["session"]["expires_at"] <= time.time() + hour
 
 
 async def test_the_beta_header_is_refused_after_the_upgrade() -> None:
@@ -436,19 +339,6 @@ async def test_truncation_takes_the_words_away() -> None:
         assert again["code"] == "invalid_value"
 
 
-async def test_an_item_without_audio_cannot_be_truncated() -> None:
-    async with connected() as client:
-        await client.send("conversation.item.create", item={
-            "id": "told", "type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]})
-        error = await client.refused("conversation.item.truncate", item_id="told", content_index=0, audio_end_ms=0)
-        assert error["code"] == "unsupported_content_type"
-        await client.send("conversation.item.delete", item_id="told")
-        await client.until("conversation.item.deleted")
-        assert client.session.items["told"].deleted
-        error = await client.refused("conversation.item.truncate", item_id="told", content_index=0, audio_end_ms=0)
-        assert error["code"] == "item_truncate_invalid_item_id"
-
-
 # -- other client events ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("kind, fields, code", [
@@ -545,34 +435,6 @@ async def test_the_buffer_is_committed_or_cleared_by_hand() -> None:
         assert client.session.appended == speech(500) + SILENCE * 100
 
 
-async def test_items_are_placed_where_asked() -> None:
-    async with connected() as client:
-        for item_id, after in ("a", None), ("b", None), ("c", "a"), ("d", "root"):
-            item = {"id": item_id, "type": "message", "role": "system", "content": [
-                {"type": "input_text", "text": "Note."}]}
-            await client.send("conversation.item.create", item=item, previous_item_id=after)
-        before = [(await client.until("conversation.item.added"))["previous_item_id"] for _ in range(4)]
-        assert before == [None, "a", "a", None]
-        assert client.session.conversation.order == ["d", "a", "c", "b"]
-        error = await client.refused("conversation.item.create", item=item)
-        assert error["code"] == "item_create_duplicate_item_id"
-
-
-async def test_a_history_can_be_replayed() -> None:
-    history: list[Event] = [
-        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Are you open?"}]},
-        {"type": "function_call", "call_id": "call-1", "name": "lookup", "arguments": "{}"},
-        {"type": "function_call_output", "call_id": "call-1", "output": "yes"},
-        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "We are."}]},
-    ]
-    async with connected() as client:
-        for item in history:
-            await client.send("conversation.item.create", item=item)
-        replayed = [(await client.until("conversation.item.done"))["item"] for _ in history]
-        assert [item["type"] for item in replayed] == [item["type"] for item in history]
-        assert client.session.errors == []
-
-
 async def test_a_long_silence_is_answered() -> None:
     update = {**PHONE, "audio": {**PHONE["audio"], "input": {
         "format": PCMU, "turn_detection": VAD | {"idle_timeout_ms": 5000}}}}
@@ -583,142 +445,3 @@ async def test_a_long_silence_is_answered() -> None:
         assert (await client.until("input_audio_buffer.timeout_triggered"))["audio_end_ms"] == 200
         await client.until("response.done")
         assert client.session.log[-1][1:] == ("response_done", {"status": "completed"})
-
-
-# -- faults ----------------------------------------------------------------------------------------------
-
-async def closing(client: Client) -> int | None:
-    """Read to the end of the connection; its close code."""
-    async for message in client.socket:
-        client.events.append(json.loads(message.data))
-    return client.socket.close_code
-
-
-@pytest.mark.parametrize("faults, code", [
-    (Faults(drop_after_deltas=2), 1006), (Faults(close_after_deltas=(2, 1011)), 1011)])
-async def test_the_connection_ends_amid_an_answer(faults: Faults, code: int) -> None:
-    async with connected(Turn((line(ms=60000),)), faults=faults, speed=1) as client:
-        await client.send("response.create")
-        assert await closing(client) == code
-        assert [e["type"] for e in client.session.sent].count("response.output_audio.delta") == 2
-        await client.session.until(lambda: client.session.closed)
-
-
-async def test_an_error_may_follow_the_upgrade() -> None:
-    async with connected(update=None, faults=Faults(error_after_created="invalid_model")) as client:
-        assert await closing(client) == 1000
-        assert [e["type"] for e in client.events] == ["session.created", "error"]
-        assert client.events[1]["error"]["code"] == "invalid_model"
-
-
-async def test_a_session_expires() -> None:
-    async with connected(faults=Faults(expire_after_ms=1000)) as client:
-        assert await closing(client) == 1001
-        assert client.events[-1]["error"]["code"] == "session_expired"
-
-
-async def test_the_wrong_format_is_echoed_and_used() -> None:
-    async with connected(update=None, faults=Faults(wrong_format=True)) as client:
-        await client.send("session.update", session=PHONE)
-        echoed = (await client.until("session.updated"))["session"]["audio"]
-        assert (echoed["input"]["format"], echoed["output"]["format"]["type"]) == (PCMU, "audio/pcm")
-
-
-async def test_a_response_fails_silently() -> None:
-    async with connected(Turn((line(),)), faults=Faults(fail_responses=1)) as client:
-        await client.send("response.create")
-        failed = (await client.until("response.done"))["response"]
-        assert (failed["status"], failed["status_details"]["error"]["code"]) == ("failed", "rate_limit_exceeded")
-        assert client.session.errors == []
-        await client.send("response.create")
-        assert (await client.until("response.done"))["response"]["output"]
-
-
-async def test_nonsense_and_unknown_events_come_between() -> None:
-    faults = Faults(malformed=True, unknown_events=True)
-    async with RealtimeServer(clock=Clock(speed=50), faults=faults) as server, aiohttp.ClientSession() as http:
-        async with open_socket(http, server) as socket:
-            await socket.send_json({"type": "session.update", "session": PHONE})
-            texts = [await socket.receive_str() for _ in range(5)]
-            kinds = [json.loads(text)["type"] for text in texts[:3]]
-            assert kinds == ["session.weather", "session.created", "session.updated"]
-            assert "x_unknown" in texts[1] and isinstance(json.loads(texts[4]), list)
-            with pytest.raises(ValueError):
-                json.loads(texts[3])
-
-
-async def test_a_handshake_may_be_refused_or_never_answered() -> None:
-    async with RealtimeServer(faults=Faults(refuse_status=429)) as server, aiohttp.ClientSession() as http:
-        with pytest.raises(aiohttp.WSServerHandshakeError, match="429"):
-            await open_socket(http, server)
-        server.faults = Faults(hang_handshake=True)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await open_socket(http, server)
-        server.faults = Faults()
-        async with open_socket(http, server) as socket:
-            assert (await socket.receive_json())["type"] == "session.created"
-
-
-async def test_a_server_that_stops_says_so() -> None:
-    server = RealtimeServer([Turn((line(ms=60000),))], clock=Clock(speed=50), speed=0.1)
-    async with aiohttp.ClientSession() as http:
-        async with server:
-            socket = await open_socket(http, server)
-            client = await Client(socket, await server.until_session()).ready()
-            await client.send("response.create")
-            await client.until("response.output_audio.delta")
-            ended = asyncio.create_task(closing(client))
-        assert await ended == 1001 and client.session.closed
-
-
-async def test_a_session_may_never_be_created() -> None:
-    async with connected(update=None, faults=Faults(never_created=True)) as client:
-        await client.send("session.update", session=PHONE)
-        await client.session.until_received("session.update")
-        assert client.session.sent == []
-
-
-async def test_tests_can_inject_events_and_demos_can_listen() -> None:
-    heard: list[str] = []
-    async with connected() as client:
-        client.session.server.listener = lambda session, kind, detail: heard.append(kind)
-        await client.session.send({"type": "rate_limits.updated", "event_id": "e", "rate_limits": []})
-        assert (await client.next())["event_id"] == "e"
-        await client.socket.close(code=1000)
-        await client.session.until(lambda: client.session.closed)
-        assert (client.session.close_code, heard) == (1000, ["closed"])
-
-
-# -- voice activity --------------------------------------------------------------------------------------
-
-def detector(**settings: Any) -> Vad:
-    return Vad.of({"type": "server_vad", **settings}, "audio/pcmu", 0)
-
-
-def test_speech_has_edges() -> None:
-    vad = detector(prefix_padding_ms=100, silence_duration_ms=200)
-    assert vad.feed(SILENCE * 500 + TONE * 400) == [Edge("started", 400)]
-    assert vad.feed(SILENCE * 300) == [Edge("stopped", 1100)]
-
-
-def test_the_size_of_appends_does_not_matter() -> None:
-    audio = SILENCE * 333 + load_clip("hello") + SILENCE * 1000
-    whole = detector().feed(audio)
-    vad = detector()
-    parts = [edge for at in range(0, len(audio), 7) for edge in vad.feed(audio[at:at + 7])]
-    assert parts == whole and [edge.kind for edge in whole] == ["started", "stopped"]
-
-
-def test_a_click_and_a_whisper_are_no_speech() -> None:
-    assert detector().feed(TONE * 40 + SILENCE * 500) == []
-    assert detector(threshold=1.0).feed(b"\xf0\x70" * 4 * 500) == []
-
-
-def test_a_pause_within_a_sentence_ends_no_turn() -> None:
-    assert [edge.kind for edge in detector().feed((TONE * 300 + SILENCE * 400) * 3)] == ["started"]
-
-
-def test_pcm_is_heard_as_pcm() -> None:
-    assert FORMATS["audio/pcm"].loudness(b"\x00\x10\x00\xf0") == 4096
-    assert Vad.of({"type": "semantic_vad"}, "audio/pcm", 0).feed(b"\xff" * 48000) == []

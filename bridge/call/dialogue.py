@@ -257,7 +257,8 @@ class Dialogue:
                 return self._error(error)
             case realtime.SessionUpdated(session=session):
                 return self._session_updated(session)
-            case realtime.SessionCreated():
+            case (realtime.SessionCreated() | realtime.TranscriptDelta() | realtime.TranscriptDone()
+                  | realtime.Transcribed()):
                 return []
         assert_never(event)
 

@@ -18,7 +18,7 @@ still runs, a booking, is the application's and goes on.
 import asyncio
 import base64
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -60,10 +60,12 @@ class CallSession:
     def __init__(
         self, phone: WebSocketResponse, caller: Caller, *,
         settings: Settings, http: aiohttp.ClientSession, tools: Tools, background: Background,
+        on_start: Callable[[str, str], None] = lambda call_sid, number: None,
     ) -> None:
         self._phone, self._caller = phone, caller
         self._settings, self._http, self._tools, self._background = settings, http, tools, background
         self._functions = tools.for_call()
+        self._on_start = on_start
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(Plan(
             greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
@@ -79,8 +81,8 @@ class CallSession:
         self._alarm_at: float | None = None
         self._unread: tuple[str, ...] = ()           # sides of which a malformed message was logged
 
-    async def run(self) -> None:
-        """Returns when the call is over and both sockets are closed."""
+    async def run(self) -> str:
+        """Returns when the call is over and both sockets are closed; the reason."""
         opened = self._loop.time()
         reason = await self._converse()
         if self._alarm:
@@ -91,6 +93,7 @@ class CallSession:
         finally:
             await self._leave_caller(reason)
             self._log_close(reason, self._loop.time() - opened)
+        return reason
 
     def end(self, reason: str) -> None:
         """Ends the call from outside, even in the middle of an apology."""
@@ -124,6 +127,7 @@ class CallSession:
         if not self._started.done():
             self._started.set_result(None)
         self._log_open()
+        self._on_start(self._start.call_sid, self._caller.number)
         await self._carry_out(self._dialogue.started(self._start.stream_sid, self._now()))
         async for message in self._phone:
             event = self._phone_event(message)
@@ -142,7 +146,7 @@ class CallSession:
 
     async def _from_model(self) -> None:
         try:
-            model = await open_session(self._http, self._settings, self._session_setup())
+            model = (await open_session(self._http, self._settings, self._session_setup())).socket
         except ModelUnreachable as error:
             await self._started
             log.error("call %(call)s: no session at the model: %(error)s",

@@ -7,6 +7,7 @@ to the model as an answer it can speak about.
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, time
+from time import monotonic
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -21,6 +22,8 @@ from bridge.records.meetings import NotYours, StoreFailed
 log = logging.getLogger(__name__)
 
 Output = dict[str, Any]
+#: Is told of a function that has run: its name, what came of it in a word, and how long it took, seconds.
+Observe = Callable[[str, str, float], None]
 
 _Name = Annotated[str, msgspec.Meta(pattern=r"\S", max_length=200)]
 _Email = Annotated[str, msgspec.Meta(max_length=254)]
@@ -56,8 +59,8 @@ class _Check(msgspec.Struct):
 class Tools:
     """What the model may do; `diary` is None where no meetings are taken."""
 
-    def __init__(self, diary: Diary | None) -> None:
-        self._diary = diary
+    def __init__(self, diary: Diary | None, observe: Observe = lambda name, status, seconds: None) -> None:
+        self._diary, self._observe = diary, observe
 
     @property
     def takes_meetings(self) -> bool:
@@ -70,13 +73,14 @@ class Tools:
 
     def for_call(self) -> "Functions":
         """The functions of one call: what was read back in it is known only there."""
-        return Functions(self._diary)
+        return Functions(self._diary, self._observe)
 
 
 class Functions:
     """The functions of one call."""
 
-    def __init__(self, diary: Diary | None) -> None:
+    def __init__(self, diary: Diary | None, observe: Observe) -> None:
+        self._observe = observe
         self._functions: dict[str, Callable[[str, OnBehalfOf], Awaitable[Output]]] = {}
         if diary:
             self._diary, self._booking = diary, Booking(diary)
@@ -90,6 +94,14 @@ class Functions:
         function = self._functions.get(name)
         if function is None:
             return {"error": f"There is no function {name[:64]!r}."}
+        began = monotonic()
+        output = await self._answer(function, name, arguments, call)
+        self._observe(name, output.get("status", "error" if "error" in output else "ok"), monotonic() - began)
+        return output
+
+    async def _answer(
+        self, function: Callable[[str, OnBehalfOf], Awaitable[Output]], name: str, arguments: str, call: OnBehalfOf,
+    ) -> Output:
         try:
             return await function(arguments, call)
         except Refused as refusal:

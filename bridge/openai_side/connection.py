@@ -2,11 +2,15 @@
 
 Ready means: connected, session.created, our session.update, and a session.updated that echoes mu-law both ways.
 Before that no audio may pass, or the caller hears loud static.
+
+A failure is final when trying again is of no use: what is refused stays refused, and so does a mistake of ours. What
+only did not come about, because of the network or the server's own trouble, may come about a moment later.
 Source: https://developers.openai.com/api/docs/guides/realtime-websocket
 """
 
 import asyncio
 import logging
+from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import ClientWebSocketResponse, ClientWSTimeout, WSMsgType
@@ -19,15 +23,47 @@ log = logging.getLogger(__name__)
 
 #: Until the session is ready, in all.
 READY_S = 10.0
-#: A ping that often finds a dead path, which TCP alone does not.
-HEARTBEAT_S = 20.0
+#: A ping after so long without a word finds a dead path, which TCP alone does not: half of it later, without an
+#: answer, the connection counts as lost. More than 5 s would be rounded up to a whole second of the loop's time.
+HEARTBEAT_S = 5.0
 CLOSE_S = 0.5
+
+#: Close codes that stand for a refusal: a policy's, and those an application gives a meaning of its own.
+_REFUSALS = (1008, *range(3000, 5000))
+
+#: What to do about an error, by its code or type.
+_ADVICE = {
+    "invalid_api_key": "check OPENAI_API_KEY",
+    "account_deactivated": "the account of OPENAI_API_KEY is closed",
+    "insufficient_quota": "the account's credit is used up: see its billing page",
+    "credit_balance_exhausted": "the account's credit is used up: see its billing page",
+    "billing_hard_limit_reached": "the account's spending limit is reached: see its billing page",
+    "model_not_found": "check OPENAI_MODEL",
+    "invalid_model": "check OPENAI_MODEL",
+    "beta_api_shape_disabled": "check OPENAI_REALTIME_URL: the beta is switched off",
+    "rate_limit_exceeded": "too much at once for this account: see its limits page",
+    realtime.EXPIRED: "a new session may work",
+    "server_error": "the model's own trouble: see its status page",
+    "invalid_request_error": "check OPENAI_MODEL, OPENAI_VOICE and the other settings of the model",
+}
 
 ModelSocket = ClientWebSocketResponse[bool]
 
 
+@dataclass(frozen=True, slots=True)
+class ModelSession:
+    """A session that is ready, and when the server will end it: seconds since the epoch, None if it does not say."""
+
+    socket: ModelSocket
+    expires_at: float | None
+
+
 class ModelUnreachable(Exception):
-    """No session could be had; the message says why and what to do."""
+    """No session could be had; the message says why and what to do. `final`: trying again is of no use."""
+
+    def __init__(self, message: str, *, final: bool) -> None:
+        super().__init__(message)
+        self.final = final
 
 
 def address(settings: Settings) -> URL:
@@ -43,23 +79,30 @@ def headers(settings: Settings) -> dict[str, str]:
     return {"Authorization": f"Bearer {settings.OPENAI_API_KEY}"}
 
 
-async def open_session(http: aiohttp.ClientSession, settings: Settings, setup: bytes) -> ModelSocket:
-    """Connects and sends `setup`, a session.update. Raises ModelUnreachable, within READY_S."""
+async def open_session(
+    http: aiohttp.ClientSession, settings: Settings, setup: bytes, within: float | None = None,
+) -> ModelSession:
+    """Connects and sends `setup`, a session.update. Raises ModelUnreachable, `within` seconds (READY_S) at most."""
+    seconds = READY_S if within is None else min(within, READY_S)
     try:
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(seconds):
             socket = await _connect(http, settings)
             try:
-                await _set_up(socket, setup)
+                return ModelSession(socket, await _set_up(socket, setup))
             except BaseException:
                 await socket.close()
                 raise
-            return socket
     except TimeoutError:
-        raise ModelUnreachable(f"no session within {READY_S:.0f} s: is OPENAI_REALTIME_URL right?") from None
+        raise ModelUnreachable(
+            f"no session within {seconds:.1f} s: is OPENAI_REALTIME_URL right?", final=False) from None
     except aiohttp.WSServerHandshakeError as error:
-        raise ModelUnreachable(_refusal(error.status)) from None
+        raise _refused_upgrade(error.status) from None
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise ModelUnreachable(
+            f"no connection ({error}): check OPENAI_REALTIME_URL and this machine's certificates", final=True) from None
     except (aiohttp.ClientError, OSError) as error:
-        raise ModelUnreachable(f"no connection ({error})") from None
+        raise ModelUnreachable(
+            f"no connection ({error}): check OPENAI_REALTIME_URL and this machine's network", final=False) from None
 
 
 async def _connect(http: aiohttp.ClientSession, settings: Settings) -> ModelSocket:
@@ -69,20 +112,15 @@ async def _connect(http: aiohttp.ClientSession, settings: Settings) -> ModelSock
     )
 
 
-def _refusal(status: int) -> str:
-    advice = {
-        401: "check OPENAI_API_KEY", 403: "check OPENAI_API_KEY and its project's permissions",
-        404: "check OPENAI_MODEL and OPENAI_REALTIME_URL", 429: "the account's limit or credit is used up",
-    }
-    return f"refused with status {status}: {advice.get(status, 'check OPENAI_REALTIME_URL and OPENAI_MODEL')}"
-
-
-async def _set_up(socket: ModelSocket, setup: bytes) -> None:
-    await _session(socket, realtime.SessionCreated)
+async def _set_up(socket: ModelSocket, setup: bytes) -> float | None:
+    """Makes the new session a phone call; returns when it will end."""
+    created = await _session(socket, realtime.SessionCreated)
     await socket.send_frame(setup, WSMsgType.TEXT)
     session = await _session(socket, realtime.SessionUpdated)
     if not session.speaks_pcmu():
-        raise ModelUnreachable("the session did not take audio/pcmu both ways: its audio would be static")
+        raise ModelUnreachable(
+            "the session did not take audio/pcmu both ways, its audio would be static: check OPENAI_MODEL", final=True)
+    return session.expires_at or created.expires_at or None
 
 
 async def _session(
@@ -98,7 +136,34 @@ async def _session(
             log.warning("an event of the model could not be read: %s", error)
             continue
         if isinstance(event, realtime.Error):
-            raise ModelUnreachable(f"refused ({event.error.code or event.error.type}): {event.error.message}")
+            raise _refused_session(event.error)
         if isinstance(event, kind):
             return event.session
-    raise ModelUnreachable(f"the connection was closed with code {socket.close_code}")
+    raise _closed(socket.close_code)
+
+
+# ---- what went wrong, and what to do
+
+def _refused_upgrade(status: int) -> ModelUnreachable:
+    """Any status but a server's own trouble is an answer to what we asked for, and would be given again."""
+    advice = {
+        401: "check OPENAI_API_KEY", 403: "check OPENAI_API_KEY and its project's permissions",
+        404: "check OPENAI_MODEL and OPENAI_REALTIME_URL", 429: "the account's limit or credit is used up",
+    }
+    fallback = _ADVICE["server_error"] if status >= 500 else "check OPENAI_REALTIME_URL and OPENAI_MODEL"
+    return ModelUnreachable(f"refused with status {status}: {advice.get(status, fallback)}", final=status < 500)
+
+
+def _refused_session(error: realtime.ErrorDetails) -> ModelUnreachable:
+    """What the request itself is to blame for is final; a session's age and too much at once are not."""
+    passing = error.back_off or error.code == realtime.EXPIRED
+    final = error.fatal or error.type == "invalid_request_error" and not passing
+    advice = _ADVICE.get(error.code or "") or _ADVICE.get(error.type or "", "it may pass")
+    message = " ".join(error.message.split())
+    return ModelUnreachable(f"refused ({error.code or error.type}): {message} ({advice})", final=final)
+
+
+def _closed(code: int | None) -> ModelUnreachable:
+    final = code in _REFUSALS
+    advice = "check OPENAI_REALTIME_URL and OPENAI_MODEL" if final else "it may pass"
+    return ModelUnreachable(f"the connection was closed with code {code}: {advice}", final=final)

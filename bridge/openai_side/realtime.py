@@ -15,17 +15,27 @@ PCMU = "audio/pcmu"
 #: The ids of our updates of the session, as an error about one names it.
 SET_UP, LISTEN = "set_up", "listen"
 
-#: Error codes (or types) after which the session is of no use.
+#: How the ids of our other control events begin, before the id of what they are about.
+CANCEL, TRUNCATE, DELETE, ITEM = "cancel_", "truncate_", "delete_", "item_"
+
+#: Error codes (or types) after which no session can be had, neither this one nor another.
 FATAL = frozenset({
     "invalid_api_key", "insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached",
-    "account_deactivated", "model_not_found", "invalid_model", "beta_api_shape_disabled", "session_expired",
+    "account_deactivated", "model_not_found", "invalid_model", "beta_api_shape_disabled",
 })
+#: The session has had its time: another one takes its place.
+EXPIRED = "session_expired"
+#: Error codes (or types) of too much at once: the same can be asked for again after a pause.
+BACK_OFF = frozenset({"rate_limit_exceeded", "inference_rate_limit_exceeded"})
 ALREADY_ACTIVE = "conversation_already_has_active_response"
 #: Errors that two events crossing on the way can cause: nothing is wrong.
 BENIGN = frozenset({
     "response_cancel_not_active", ALREADY_ACTIVE, "item_truncate_invalid_item_id",
-    "item_delete_invalid_item_id", "unsupported_content_type", "input_audio_buffer_commit_empty",
+    "item_delete_invalid_item_id", "item_retrieve_invalid_item_id", "unsupported_content_type",
+    "input_audio_buffer_commit_empty",
 })
+#: What is wrong with a cut that asks for more than the item holds; older servers give no code at all.
+_BEYOND = (None, "invalid_value")
 
 
 class Malformed(ValueError):
@@ -48,6 +58,7 @@ class Audio(msgspec.Struct):
 
 class Session(msgspec.Struct):
     audio: Audio | None = None
+    expires_at: float | None = None      # seconds since the epoch
 
     def speaks_pcmu(self) -> bool:
         """Whether both directions are mu-law, as a phone needs; anything else is heard as loud static."""
@@ -73,9 +84,22 @@ class SessionUpdated(msgspec.Struct, tag="session.updated"):
 class SpeechStarted(msgspec.Struct, tag="input_audio_buffer.speech_started"):
     """The caller began to speak; a response under way has been cancelled by the server."""
 
+    item_id: str = ""                    # what is said will become this item
+
 
 class SpeechStopped(msgspec.Struct, tag="input_audio_buffer.speech_stopped"):
     """The caller's turn ended; the server answers it by itself."""
+
+    item_id: str = ""
+    audio_end_ms: int = 0                # of the audio that was appended, its silence included
+
+
+class Part(msgspec.Struct):
+    """Some content of a message: text has `text`, audio has `transcript` once there is one."""
+
+    type: str = ""
+    text: str | None = None
+    transcript: str | None = None
 
 
 class Item(msgspec.Struct):
@@ -85,12 +109,20 @@ class Item(msgspec.Struct):
     name: str = ""
     call_id: str = ""
     arguments: str = ""
+    role: str = ""
+    content: list[Part] | None = None
+
+    @property
+    def words(self) -> str:
+        """What a message says, written or spoken, as far as it is known."""
+        return " ".join(filter(None, (part.text or part.transcript for part in self.content or ())))
 
 
 class ItemAdded(msgspec.Struct, tag="conversation.item.added"):
     """An item stands in the conversation: a response that starts later sees it."""
 
     item: Item
+    previous_item_id: str | None = None  # what it stands behind
 
 
 class OutputItemDone(msgspec.Struct, tag="response.output_item.done"):
@@ -108,11 +140,19 @@ class ErrorDetails(msgspec.Struct):
 
     @property
     def fatal(self) -> bool:
+        """Whether trying again is of no use, on a new connection either."""
         return self.code in FATAL or self.type in FATAL
 
     @property
     def benign(self) -> bool:
-        return self.code in BENIGN
+        """Whether nothing is wrong: somebody was faster."""
+        ours = self.event_id or ""
+        return self.code in BENIGN or self.code in _BEYOND and ours.startswith((TRUNCATE, DELETE, CANCEL))
+
+    @property
+    def back_off(self) -> bool:
+        """Whether it was too much at once, and may work after a pause."""
+        return self.code in BACK_OFF or self.type in BACK_OFF
 
 
 class StatusDetails(msgspec.Struct):
@@ -120,11 +160,48 @@ class StatusDetails(msgspec.Struct):
     error: ErrorDetails | None = None
 
 
+class Tokens(msgspec.Struct):
+    """Tokens by kind; a kind that is not named has none, or the server does not say."""
+
+    text_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class InputTokens(Tokens):
+    """What was read; the cached ones are among the others."""
+
+    cached_tokens: int | None = None
+    cached_tokens_details: Tokens | None = None
+
+
+class Usage(msgspec.Struct):
+    """What a response is billed for."""
+
+    total_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_token_details: InputTokens | None = None
+    output_token_details: Tokens | None = None
+
+
+class TranscriptionUsage(msgspec.Struct):
+    """What a transcription is billed for: `seconds` of audio (type duration) or tokens (type tokens)."""
+
+    type: str = ""
+    seconds: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    input_token_details: Tokens | None = None
+
+
 class Response(msgspec.Struct):
     id: str
     status: str = ""
     status_details: StatusDetails | None = None
     metadata: dict[str, str] | None = None
+    usage: Usage | None = None
 
 
 class ResponseCreated(msgspec.Struct, tag="response.created"):
@@ -148,13 +225,37 @@ class AudioDelta(msgspec.Struct, tag="response.output_audio.delta", gc=False):
         return base64_size(self.delta)
 
 
+class TranscriptDelta(msgspec.Struct, tag="response.output_audio_transcript.delta", gc=False):
+    """Some words of an item's speech; they come ahead of their audio."""
+
+    response_id: str
+    item_id: str
+    delta: str
+
+
+class TranscriptDone(msgspec.Struct, tag="response.output_audio_transcript.done", gc=False):
+    """All words of an item's speech, also of one that was cut off: what was said, not what was heard."""
+
+    response_id: str
+    item_id: str
+    transcript: str
+
+
+class Transcribed(msgspec.Struct, tag="conversation.item.input_audio_transcription.completed"):
+    """What the caller said; it comes late, before, amid or after the answer."""
+
+    item_id: str
+    transcript: str
+    usage: TranscriptionUsage | None = None
+
+
 class Error(msgspec.Struct, tag="error"):
     error: ErrorDetails
 
 
 Event = (
     SessionCreated | SessionUpdated | SpeechStarted | SpeechStopped | ItemAdded | OutputItemDone
-    | ResponseCreated | ResponseDone | AudioDelta | Error
+    | ResponseCreated | ResponseDone | AudioDelta | TranscriptDelta | TranscriptDone | Transcribed | Error
 )
 
 
@@ -242,21 +343,60 @@ def create_response(event_id: str, instructions: str | None = None) -> bytes:
 
 
 def cancel_response(response_id: str) -> bytes:
-    return _encode({"type": "response.cancel", "response_id": response_id})
+    return _encode({"type": "response.cancel", "event_id": CANCEL + response_id, "response_id": response_id})
 
 
 def truncate(item_id: str, heard_ms: int) -> bytes:
     """The caller heard `heard_ms` of this item and no more; the rest leaves the model's memory."""
     return _encode({
-        "type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": heard_ms,
+        "type": "conversation.item.truncate", "event_id": TRUNCATE + item_id, "item_id": item_id,
+        "content_index": 0, "audio_end_ms": heard_ms,
     })
 
 
 def delete_item(item_id: str) -> bytes:
-    return _encode({"type": "conversation.item.delete", "item_id": item_id})
+    return _encode({"type": "conversation.item.delete", "event_id": DELETE + item_id, "item_id": item_id})
 
 
-def function_output(call_id: str, output: dict[str, Any]) -> bytes:
+# ---- items: what is put into the conversation, also to tell a new session what was said before
+# `item_id` names the new item, 32 characters at most; without it the server does. `after` is the item it is to stand
+# behind, "root" the front; without it that is the end. Nothing but text can be put in: none of it can be truncated.
+
+def user_text(text: str, item_id: str = "", after: str = "") -> bytes:
+    """What the caller said or did, as text."""
+    return _message("user", "input_text", text, item_id, after)
+
+
+def system_text(text: str, item_id: str = "", after: str = "") -> bytes:
+    """A note to the model."""
+    return _message("system", "input_text", text, item_id, after)
+
+
+def assistant_text(text: str, item_id: str = "", after: str = "") -> bytes:
+    """What the assistant said before; its audio cannot be put back."""
+    return _message("assistant", "output_text", text, item_id, after)
+
+
+def function_call(item_id: str, name: str, call_id: str, arguments: str, after: str = "") -> bytes:
+    """A function that the model called before; its output must follow. `arguments` is JSON text."""
+    return _create({"type": "function_call", "name": name, "call_id": call_id, "arguments": arguments}, item_id, after)
+
+
+def function_output(call_id: str, output: dict[str, Any], item_id: str = "", after: str = "") -> bytes:
     """What a function answers, as JSON text."""
     item = {"type": "function_call_output", "call_id": call_id, "output": _encode(output).decode()}
-    return _encode({"type": "conversation.item.create", "item": item})
+    return _create(item, item_id, after)
+
+
+def _message(role: str, kind: str, text: str, item_id: str, after: str) -> bytes:
+    return _create({"type": "message", "role": role, "content": [{"type": kind, "text": text}]}, item_id, after)
+
+
+def _create(item: dict[str, Any], item_id: str, after: str) -> bytes:
+    event_id = ITEM + (item_id or item.get("call_id") or item["role"])
+    event: dict[str, Any] = {"type": "conversation.item.create", "event_id": event_id, "item": item}
+    if item_id:
+        item["id"] = item_id
+    if after:
+        event["previous_item_id"] = after
+    return _encode(event)

@@ -53,3 +53,18 @@ deliveries = Table(
 )
 Index("deliveries_due", deliveries.c.state, deliveries.c.next_at)
 Index("deliveries_meeting", deliveries.c.meeting_id)
+
+#: `process` carries the call's stream; "" while it is awaited. `ended_at` and `reason` are of its last stream.
+calls = Table(
+    "calls", metadata,
+    Column("call_sid", Text, primary_key=True),
+    Column("caller", Text, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("admitted_at", Double, nullable=False),
+    Column("lease_until", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("reason", Text, nullable=False),
+    Column("history", Text, nullable=False),
+)
+Index("calls_lease", calls.c.lease_until)
+Index("calls_caller", calls.c.caller, calls.c.admitted_at)

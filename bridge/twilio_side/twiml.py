@@ -15,6 +15,8 @@ from bridge.twilio_side.caller import Caller
 APOLOGY = (
     "I am sorry, we have a technical problem right now. Please call again in a few minutes. Goodbye."
 )
+#: How long a caller waits before the webhook is asked again, seconds. Before a call is answered, a pause is ringing.
+TRY_AGAIN_S = 2
 #: Twilio takes less than 500 characters for a parameter's name and value together.
 PARAMETER_CHARACTERS = 400
 
@@ -36,6 +38,14 @@ def busy() -> str:
     """Does not answer the call: the caller hears a busy tone, and nobody pays."""
     response = VoiceResponse()
     response.reject(reason="busy")
+    return str(response)
+
+
+def try_again(address: str, method: str) -> str:
+    """Leaves the call ringing for a moment, then asks `address` again: soon another process answers there."""
+    response = VoiceResponse()
+    response.pause(length=TRY_AGAIN_S)
+    response.redirect(address, method=method)
     return str(response)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -43,10 +45,13 @@ class Connection(Changing):
         self.errors: list[Event] = []       # those of `sent` that are errors
         self.log: list[tuple[float, str, Event]] = []       # (ms of the clock, kind, detail)
         self.closed = False
+        self.silent = False                 # a half-open connection: the client can tell by a missing pong only
         self.close_code: int | None = None
         self._number, self._ids, self._deltas = number, 0, 0
         self._outbox: asyncio.Queue[str | int | None] = asyncio.Queue()     # text, or a close code, or: stop
-        self._over = False                  # nothing is sent any more
+        self._over = False                  # nothing more is queued
+        self._writing = False               # the writer waits for the network
+        self._transport: asyncio.Transport | None = None
 
     async def send(self, event: Event) -> None:
         """Send any event, and wait until it is written."""
@@ -77,10 +82,33 @@ class Connection(Changing):
         self._put({"type": kind, "event_id": self.new_id("event"), **fields})
 
     def close(self, code: int) -> None:
-        """Close once everything queued is written; 1006 breaks the connection instead."""
-        if not self._over:
+        """Close once everything queued is written; 1006 breaks the connection then, a silent one too.
+
+        At any time; closed already, it does nothing.
+        """
+        if code == ABORT and self._writing:
+            self._abort()                   # a client that reads nothing does not keep it
+        elif not self._over or (code == ABORT and self.silent and not self.closed):
             self._over = True
             self._outbox.put_nowait(code)
+
+    def reset(self) -> None:
+        """Break the connection at once, by a TCP reset: what is under way is lost."""
+        self._over = True
+        if self._transport:
+            # Zero lingering makes the kernel reset the connection rather than end it politely.
+            self._transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._abort()
+
+    def go_silent(self) -> None:
+        """From now on nothing is sent, and what the client sends is lost, pings too; no end is announced."""
+        self._over = self.silent = True
+        self.changed()
+
+    def _abort(self) -> None:
+        if self._transport:
+            self._transport.abort()
 
     def _put(self, event: Event) -> None:
         if self._over:
@@ -104,29 +132,36 @@ class Connection(Changing):
         self._deltas += 1
         if self._deltas == self.faults.drop_after_deltas:
             self.close(ABORT)
+        elif self._deltas == self.faults.silent_after_deltas:
+            self.go_silent()
         elif self.faults.close_after_deltas and self._deltas == self.faults.close_after_deltas[0]:
             self.close(self.faults.close_after_deltas[1])
 
-    def error(self, code: str, message: str, param: str | None = None, event_id: str | None = None) -> None:
-        """Send an `error`; `event_id`: the client's event it is about."""
-        self.emit("error", error={"type": "invalid_request_error", "code": code, "message": message,
+    def error(
+        self, code: str, message: str, param: str | None = None, event_id: str | None = None,
+        kind: str = "invalid_request_error",
+    ) -> None:
+        """Send an `error` of that kind; `event_id`: the client's event it is about."""
+        self.emit("error", error={"type": kind, "code": code, "message": message,
                                   "param": param, "event_id": event_id})
 
     def _stop_sending(self) -> None:
         self._over = True
         self._outbox.put_nowait(None)
 
-    async def _send_all(self, socket: web.WebSocketResponse, request: web.Request) -> None:
-        """Write the queue to the socket until `_stop_sending`."""
+    async def _send_all(self, client: web.WebSocketResponse) -> None:
+        """Write the queue to the client until `_stop_sending`."""
         while (entry := await self._outbox.get()) is not None:
+            self._writing = True
             try:
                 if isinstance(entry, str):
-                    await socket.send_str(entry)
+                    await client.send_str(entry)
                 elif entry != ABORT:
-                    await socket.close(code=entry)
-                elif request.transport:
-                    request.transport.abort()
+                    await client.close(code=entry)
+                else:
+                    self._abort()
             except ConnectionError:
                 pass        # the client has left: reading ends as well
+            self._writing = False
             self._outbox.task_done()
         self._outbox.task_done()

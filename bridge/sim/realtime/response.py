@@ -3,16 +3,20 @@
 import asyncio
 import copy
 import itertools
+import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bridge.sim.realtime.items import Item
 from bridge.sim.realtime.output import Calling, Output, Spoken, Written
 from bridge.sim.realtime.script import Call, Line, Turn
+from bridge.sim.realtime.usage import NOTHING, Tokens, usage
 
 if TYPE_CHECKING:
     from bridge.sim.realtime.session import RealtimeSession
 
+#: A response that fails, or of which nothing comes after `response.created`.
+Outage = Literal["failed", "mute"]
 RATE_LIMITED = {
     "type": "failed", "error": {"type": "requests", "code": "rate_limit_exceeded",
                                 "message": "Rate limit reached for requests per minute."}}
@@ -22,13 +26,13 @@ class Response:
     """A response under way. `asked`: the parameters of the `response.create`, empty when VAD started it.
 
     `heard`: the caller's items that no response has answered; they are transcribed while this one comes.
-    `turn` is None for a response that fails.
     """
 
     def __init__(
-        self, session: "RealtimeSession", turn: Turn | None, asked: dict[str, Any], heard: list[Item],
+        self, session: "RealtimeSession", turn: Turn | Outage, asked: dict[str, Any], heard: list[Item],
     ) -> None:
         self.session, self.turn, self.asked, self._heard = session, turn, asked, heard
+        self._read, self._cached = NOTHING, NOTHING     # tokens
         self.id = session.new_id("resp")
         self.out_of_band = asked.get("conversation") == "none"
         output = copy.deepcopy(session.config["audio"]["output"]) | asked.get("audio", {}).get("output", {})
@@ -47,6 +51,8 @@ class Response:
         return sum(item.audio_ms for item in self.items)
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
+        if self.turn != "failed":
+            self._read, self._cached = self.session.billed(self._prefix(), self._context())
         self.session.emit("response.created", response=self.wire())
         self._task = tasks.create_task(self._run())
 
@@ -84,8 +90,10 @@ class Response:
     async def _run(self) -> None:
         due = self.session.clock.ms() + self.session.server.think_ms
         await self.session.clock.until(due)
-        if self.turn is None:
+        if self.turn == "failed":
             return self._finish("failed", RATE_LIMITED)
+        if self.turn == "mute":
+            return                      # it stays the active one until the client cancels it
         for index, part in enumerate(self.turn.output):
             self._current = self._output(index, part)
             self._current.open()
@@ -136,17 +144,20 @@ class Response:
             "metadata": self.asked.get("metadata"),
         }
 
-    def _usage(self) -> dict[str, Any]:
-        """Tokens of everything said before and of this. A cancelled response is billed for what was generated."""
+    def _prefix(self) -> str:
+        """What the model reads in front of the conversation."""
+        def of(name: str) -> Any:
+            return self.asked.get(name, self.session.config[name])
+        return f"{of('instructions')}{json.dumps(of('tools'))}"
+
+    def _context(self) -> Tokens:
+        """All that the model reads: the prefix, and everything said before."""
         text, audio = self.session.conversation.tokens()
-        text += len(str(self.asked.get("instructions", self.session.config["instructions"]))) // 4
-        text_out = sum(len(item.texts) // 4 for item in self.items)
-        audio_out = self.audio_ms // 50
-        return {
-            "total_tokens": text + audio + text_out + audio_out,
-            "input_tokens": text + audio, "output_tokens": text_out + audio_out,
-            "input_token_details": {
-                "text_tokens": text, "audio_tokens": audio, "image_tokens": 0, "cached_tokens": 0,
-                "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0}},
-            "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out},
-        }
+        return Tokens(text + len(self._prefix()) // 4, audio)
+
+    def _usage(self) -> dict[str, Any] | None:
+        """A cancelled response is billed for what was generated, a failed one is not."""
+        if self.status == "failed":
+            return None
+        said = Tokens(sum(len(item.texts) // 4 for item in self.items), self.audio_ms // 50)
+        return usage(self._read, self._cached, said)

@@ -15,12 +15,15 @@ Check = Callable[[Any, str], None]      # (value, its path); raises Refused
 class Refused(Exception):
     """The `error` event a client event is answered with; it is recoverable, the connection stays open.
 
-    `anonymous`: the vendor does not say which event it was.
+    `anonymous`: the vendor does not say which event it was. `kind`: the error's `type`.
     """
 
-    def __init__(self, code: str, message: str, param: str | None = None, anonymous: bool = False) -> None:
+    def __init__(
+        self, code: str, message: str, param: str | None = None, anonymous: bool = False,
+        kind: str = "invalid_request_error",
+    ) -> None:
         super().__init__(message)
-        self.code, self.message, self.param, self.anonymous = code, message, param, anonymous
+        self.code, self.message, self.param, self.anonymous, self.kind = code, message, param, anonymous, kind
 
 
 # -- how a field can be wrong ----------------------------------------------------------------------------

@@ -61,8 +61,16 @@ class Faults:
     stop_reading: bool = False
     #: After `session.updated`: a text that is no JSON, and JSON that is no object.
     malformed: bool = False
+    #: After n audio deltas nothing is sent or answered any more, pings neither; the connection stays open.
+    silent_after_deltas: int | None = None
     #: The first n responses of a session end `failed`, as they do when a rate limit is reached.
     fail_responses: int = 0
+    #: The first n `response.create` of a session are answered by the error `rate_limit_exceeded`.
+    limit_responses: int = 0
+    #: The first n responses of a session are created, and nothing of them ever comes.
+    mute_responses: int = 0
+    #: The caller's first n turns in a session are heard, and no response begins.
+    ignore_turns: int = 0
     #: So many deltas of a cancelled response still come after `speech_started`, before its `response.done`.
     late_deltas: int = 0
     #: The longest a session lasts, ms: `session_expired`, then close 1001.

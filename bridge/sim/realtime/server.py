@@ -20,7 +20,7 @@ class RealtimeServer(Changing):
 
     `delta_ms`: about how much sound an audio delta has. `speed`: how many times faster than it plays the sound
     comes; 0 for all at once. `think_ms`: from the end of the turn to the first event of the answer.
-    `faults` may be set anew between two connections.
+    `faults` may be set anew between two connections; `refuse` turns the next ones away.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class RealtimeServer(Changing):
         self.delta_ms, self.speed, self.think_ms, self.faults = delta_ms, speed, think_ms, faults
         self.sessions: list[RealtimeSession] = []
         self.refused = 0        # connections turned away before the upgrade
+        self._refusing = (0, 0)     # so many more, by that status
         self.listener: Listener | None = None
         self.url = ""
         self._stopping = asyncio.Event()
@@ -65,6 +66,10 @@ class RealtimeServer(Changing):
         await self.until(lambda: len(self.sessions) >= n, timeout)
         return self.sessions[n - 1]
 
+    def refuse(self, connections: int, status: int = 503) -> None:
+        """Answer the next upgrades, so many of them, by that status; 0 for none any more."""
+        self._refusing = connections, status
+
     async def stopped(self) -> None:
         """Until the server is being left."""
         await self._stopping.wait()
@@ -77,7 +82,9 @@ class RealtimeServer(Changing):
             self.refused += 1
             self.changed()
             return refusal
-        socket = web.WebSocketResponse(max_msg_size=32 * 2**20, compress=False, timeout=1)
+        # Pongs and closes are the session's business: one that is silent sends neither.
+        socket = web.WebSocketResponse(
+            max_msg_size=32 * 2**20, compress=False, timeout=1, autoping=False, autoclose=False)
         await socket.prepare(request)
         session = RealtimeSession(
             self, len(self.sessions) + 1, request.query["model"], request.headers.copy(), faults)
@@ -88,8 +95,8 @@ class RealtimeServer(Changing):
 
     def _refusal(self, request: web.Request, faults: Faults) -> web.Response | None:
         """Why there is no upgrade, or None."""
-        if faults.refuse_status:
-            return _problem(faults.refuse_status, "refused", "The server refuses the connection.")
+        if status := self._status_of_refusal(faults):
+            return _problem(status, "refused", "The server refuses the connection.")
         keys = {request.headers.get("Authorization"), f"Bearer {request.headers.get('api-key')}"}
         if f"Bearer {self.key}" not in keys:
             return _problem(401, "invalid_api_key", "Incorrect API key provided.")
@@ -98,6 +105,13 @@ class RealtimeServer(Changing):
         if self._stopping.is_set():
             return _problem(503, "server_shutdown", "The server is shutting down.")
         return None
+
+    def _status_of_refusal(self, faults: Faults) -> int | None:
+        left, status = self._refusing
+        if not left:
+            return faults.refuse_status
+        self._refusing = left - 1, status
+        return status
 
 
 def _problem(status: int, code: str, message: str) -> web.Response:

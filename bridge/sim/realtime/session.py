@@ -9,7 +9,9 @@ import asyncio
 import copy
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
@@ -19,9 +21,10 @@ from bridge.sim.realtime.config import PCM, check_unchangeable, default_session,
 from bridge.sim.realtime.connection import Connection, Event
 from bridge.sim.realtime.hearing import InputBuffer
 from bridge.sim.realtime.items import Conversation, Item
-from bridge.sim.realtime.response import Response
+from bridge.sim.realtime.response import Outage, Response
 from bridge.sim.realtime.schema import Refused
 from bridge.sim.realtime.script import Faults, Turn
+from bridge.sim.realtime.usage import NOTHING, Tokens, shared
 from bridge.sim.realtime.vad import Edge
 
 if TYPE_CHECKING:
@@ -37,7 +40,8 @@ class RealtimeSession(Connection):
         super().__init__(number, server.clock, faults)
         self.server, self.headers = server, headers
         self.id, self.conversation_id = self.new_id("sess"), self.new_id("conv")
-        expires_at = int(time.time()) + faults.expire_after_ms // 1000
+        # In the wall's seconds, whatever the speed of the clock: the client's own calendar must fit it.
+        expires_at = int(time.time() + faults.expire_after_ms / 1000 / self.clock.speed)
         self.config: Event = default_session(self.id, model, expires_at)
         self.conversation = Conversation()
         self.active: Response | None = None
@@ -49,7 +53,8 @@ class RealtimeSession(Connection):
         self._speech_id = ""
         self._speech_ms = 0
         self._idle: asyncio.Task[None] | None = None
-        self._failed = 0
+        self._cache = "", NOTHING           # what the newest response has read: the prefix, and tokens in all
+        self._spent: Counter[str] = Counter()   # how often each fault of a limited number has struck
 
     # -- for tests and demos
 
@@ -69,30 +74,48 @@ class RealtimeSession(Connection):
         if self.server.listener:
             self.server.listener(self, kind, detail)
 
-    def error(self, code: str, message: str, param: str | None = None, event_id: str | None = None) -> None:
+    def error(
+        self, code: str, message: str, param: str | None = None, event_id: str | None = None,
+        kind: str = "invalid_request_error",
+    ) -> None:
         """Answer with an `error`."""
         self.note("error", code=code, message=message)
-        super().error(code, message, param, event_id)
+        super().error(code, message, param, event_id, kind)
 
     # -- the connection
 
     async def run(self, socket: web.WebSocketResponse, request: web.Request) -> None:
         """Serve the connection until it ends."""
+        self._transport = request.transport
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                writer = self._tasks.create_task(self._send_all(socket, request))
+                writer = self._tasks.create_task(self._send_all(socket))
                 expiry = self._tasks.create_task(self._expire())
                 self._greet("OpenAI-Beta" in request.headers)
-                async for message in socket:
-                    self._receive(message.data if message.type is WSMsgType.TEXT else "")
-                    if self.faults.stop_reading and self.received:
-                        await self.server.stopped()
+                await self._read(socket)
                 self._end(expiry)
                 await writer
         finally:
             self.closed, self.close_code = True, socket.close_code
             self.note("closed", code=socket.close_code)
             self.changed()
+        if not socket.closed:       # the client says goodbye, and nobody is there to answer
+            await self.server.stopped()
+
+    async def _read(self, socket: web.WebSocketResponse) -> None:
+        """Do what the client asks until it leaves, and answer its goodbye."""
+        async for message in socket:
+            if self.silent or message.type is WSMsgType.PONG:
+                continue
+            if message.type is WSMsgType.PING:
+                with suppress(ConnectionError):
+                    await socket.pong(message.data)
+                continue
+            self._receive(message.data if message.type is WSMsgType.TEXT else "")
+            if self.faults.stop_reading and self.received:
+                await self.server.stopped()
+        if not self.silent:
+            await socket.close(drain=False)
 
     def _end(self, expiry: asyncio.Task[None]) -> None:
         self._stop_sending()
@@ -133,7 +156,8 @@ class RealtimeSession(Connection):
         except json.JSONDecodeError as broken:
             self.error("invalid_event", f"The event is not JSON: {broken}.")
         except Refused as refused:
-            self.error(refused.code, refused.message, refused.param, None if refused.anonymous else event_id)
+            self.error(refused.code, refused.message, refused.param, None if refused.anonymous else event_id,
+                       refused.kind)
         self.changed()
 
     # -- the client's events
@@ -207,6 +231,9 @@ class RealtimeSession(Connection):
                 raise Refused("invalid_value", f"Item '{entry['id']}' does not exist.", f"response.input[{index}].id")
         # The rules for a voice and for reasoning are the session's.
         check_unchangeable(self.config, asked, "response", voice_locked=self._has_spoken())
+        if self._strikes("limit_responses"):
+            raise Refused("rate_limit_exceeded", "Rate limit reached for requests per minute. Please try again in 2s.",
+                          kind="requests")
         self._respond(asked)
 
     def _cancel(self, event: Event) -> None:
@@ -234,7 +261,7 @@ class RealtimeSession(Connection):
         self.note("speech_stopped", audio_end_ms=edge.at_ms)
         self.emit("input_audio_buffer.speech_stopped", audio_end_ms=edge.at_ms, item_id=self._speech_id)
         self._committed(self._speech_id, self.buffer.take(self._speech_ms, edge.at_ms))
-        if self._turn_detection["create_response"]:
+        if self._turn_detection["create_response"] and not self._strikes("ignore_turns"):
             self._respond_unasked()
 
     def _committed(self, item_id: str, audio: bytes) -> None:
@@ -304,7 +331,7 @@ class RealtimeSession(Connection):
         self.asked = asked
         heard: list[Item] = []
         turn = self._next_turn()
-        if turn and in_conversation:
+        if isinstance(turn, Turn) and in_conversation:
             heard, self._unanswered = self._unanswered, []
             if heard:
                 heard[-1].transcript = turn.caller
@@ -314,13 +341,26 @@ class RealtimeSession(Connection):
             self.active = response
         response.start(self._tasks)
 
-    def _next_turn(self) -> Turn | None:
-        """What the script has next; None for a response that fails, which uses up no turn."""
-        if self._failed < self.faults.fail_responses:
-            self._failed += 1
-            return None
+    def _next_turn(self) -> Turn | Outage:
+        """What the script has next; an outage uses up no turn."""
+        if self._strikes("fail_responses"):
+            return "failed"
+        if self._strikes("mute_responses"):
+            return "mute"
         script = self.server.script
         return script(self) if callable(script) else next(self._turns, Turn())
+
+    def _strikes(self, fault: str) -> bool:
+        """Whether one of the faults that strike the first n times does now."""
+        strikes: bool = self._spent[fault] < getattr(self.faults, fault)
+        self._spent[fault] += strikes
+        return strikes
+
+    def billed(self, prefix: str, context: Tokens) -> tuple[Tokens, Tokens]:
+        """What a response reads, and how much of that the one before it had read: only behind the same prefix."""
+        last_prefix, last = self._cache
+        self._cache = prefix, context
+        return context, shared(last, context) if prefix == last_prefix else NOTHING
 
     def finished(self, response: Response) -> None:
         """A response has come to its end; its `response.done` is sent next."""

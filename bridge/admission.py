@@ -1,0 +1,157 @@
+"""Who may call: the limits, kept by all processes that share the database, and by this one alone while it is silent.
+
+1. The database decides, at the webhook. When it does not within ANSWER_S, what this process knows of its own calls
+   decides: no caller is turned away because of a database.
+2. What a stream's begin and end mean for the database is written in the background; neither waits for it.
+3. Whether a call ended in order may be asked right after its end: an end that is just being written is waited for.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.background import Background
+from bridge.records.calls import HOUR_S, PENDING_S, Calls, Limits, in_order
+from bridge.records.database import StoreFailed
+
+log = logging.getLogger(__name__)
+
+#: How long a webhook waits for the database, seconds: the caller hears it ring.
+ANSWER_S = 2.0
+#: How often the database is told which calls go on, and asked to forget old ones, seconds.
+RENEW_S, SWEEP_S = 4.0, 3600.0
+#: How soon after its webhook a stream begins, seconds; as a rule in a few tenths.
+STREAM_S = 3.0
+#: How long an ending is waited for, and how often it is looked for, seconds.
+ENDING_S, LOOK_S = 1.0, 0.05
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call as this process knows it; `streams` are those that it carries now."""
+
+    caller: str
+    admitted_at: float
+    lease_until: float
+    streams: int = 0
+    reason: str = ""
+
+    def is_live(self, now: float) -> bool:
+        return self.streams > 0 or (not self.reason and self.lease_until > now)
+
+
+class Admission:
+    """Admits calls and follows them to their end. `clock` gives seconds since 1970."""
+
+    def __init__(
+        self, calls: Calls, limits: Limits, background: Background, clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._calls, self._limits, self._background, self._clock = calls, limits, background, clock
+        self._here: dict[str, _Call] = {}
+
+    # ---- a webhook
+
+    async def admit(self, call_sid: str, caller: str) -> str | None:
+        """None: the call may come. Otherwise the name of the setting that it would exceed."""
+        now = self._clock()
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                refusal = await self._calls.admit(call_sid, caller, self._limits, now)
+        except (TimeoutError, StoreFailed) as error:
+            log.error("call %(call)s: the database did not say whether it may come, so this process decides alone: "
+                      "%(reason)s", {"call": call_sid, "reason": str(error) or f"no answer in {ANSWER_S:g} s"})
+            refusal = self._alone(call_sid, caller, now)
+        known = self._here.get(call_sid)
+        if refusal is None and not (known and known.is_live(now)):
+            self._here[call_sid] = _Call(caller, now, now + PENDING_S)
+        return refusal
+
+    def _alone(self, call_sid: str, caller: str, now: float) -> str | None:
+        """The refusal as far as this process can tell."""
+        known = self._here.get(call_sid)
+        if known and known.is_live(now):
+            return None
+        others = [each for sid, each in self._here.items() if sid != call_sid]
+        of_caller = [each for each in others if each.caller == caller]
+        return self._limits.refusal(
+            caller, sum(each.is_live(now) for each in others), sum(each.is_live(now) for each in of_caller),
+            sum(each.admitted_at > now - HOUR_S for each in of_caller))
+
+    def expects_stream(self) -> bool:
+        """Whether a call was admitted just now whose stream has yet to come."""
+        since = self._clock() - STREAM_S
+        return any(not each.streams and not each.reason and each.admitted_at > since for each in self._here.values())
+
+    # ---- a stream
+
+    def opened(self, call_sid: str, caller: str) -> None:
+        """The call's stream has begun, in this process."""
+        now = self._clock()
+        call = self._here.setdefault(call_sid, _Call(caller, now, now))
+        call.streams += 1
+        call.reason = ""
+        self._write(call_sid, self._calls.opened(call_sid, caller, now))
+
+    def closed(self, call_sid: str, reason: str) -> None:
+        """The stream that `opened` told of is over."""
+        call = self._here[call_sid]
+        call.streams -= 1
+        if not call.streams:                         # else the caller came back before the old stream was gone
+            call.reason = reason or "unknown"
+            self._write(call_sid, self._calls.closed(call_sid, reason, self._clock()))
+
+    def _write(self, call_sid: str, work: Coroutine[Any, Any, None]) -> None:
+        async def write() -> None:
+            try:
+                await work
+            except StoreFailed as failure:
+                log.error("call %(call)s: its state could not be written down: %(reason)s",
+                          {"call": call_sid, "reason": str(failure)})
+        self._background.start(write())
+
+    # ---- afterwards
+
+    async def ended_in_order(self, call_sid: str) -> bool | None:
+        """Whether nothing more is owed to the caller; None when nothing is known of the call."""
+        until = self._clock() + ENDING_S
+        while (reason := await self._ending(call_sid)) == "" and self._clock() < until:
+            await asyncio.sleep(LOOK_S)
+        return None if reason is None else in_order(reason)
+
+    async def _ending(self, call_sid: str) -> str | None:
+        here = self._here.get(call_sid)
+        if here and here.streams:
+            return ""
+        stored: str | None = None
+        try:
+            async with asyncio.timeout(ENDING_S):
+                stored = await self._calls.ending(call_sid)
+        except (TimeoutError, StoreFailed) as error:
+            log.error("call %(call)s: the database did not say how it ended: %(reason)s",
+                      {"call": call_sid, "reason": str(error) or f"no answer in {ENDING_S:g} s"})
+        return stored or (here.reason if here else stored)
+
+    # ---- the application's task
+
+    async def run(self) -> None:
+        """Keeps the leases of this process's calls, and forgets what is old, until it is cancelled."""
+        swept = -SWEEP_S
+        while True:
+            now = self._clock()
+            try:
+                if time.monotonic() - swept >= SWEEP_S:
+                    await self._calls.sweep(now)
+                    swept = time.monotonic()
+                await self._calls.renew({sid: call.caller for sid, call in self._here.items() if call.streams}, now)
+            except StoreFailed as failure:
+                log.error("the calls under way could not be written down: %(reason)s", {"reason": str(failure)})
+            except Exception:
+                log.exception("the calls under way could not be written down, because of a fault")
+            self._forget(now - HOUR_S)
+            await asyncio.sleep(RENEW_S)
+
+    def _forget(self, before: float) -> None:
+        self._here = {sid: call for sid, call in self._here.items() if call.streams or call.admitted_at > before}

@@ -1,0 +1,131 @@
+"""What the server counts and times, in Prometheus's text.
+
+1. Each application has a registry of its own.
+2. A label's values are few and ours: no number, no CallSid, no word of a caller or a model.
+3. What others know, the deliveries that wait, is asked for when somebody looks. While they do not answer it is NaN.
+"""
+
+import asyncio
+import math
+import time
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+
+from bridge import __version__
+from bridge.records.deliveries import Depth
+
+CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
+#: How often the event loop is looked at, seconds.
+SAMPLE_S = 0.5
+
+# The moment at which each single series began, a third more of them, is of no use here.
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """The figures of one application. Seconds, whole counts and US dollars."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+
+        def counter(name: str, what: str, *labels: str) -> Counter:
+            return Counter(f"bridge_{name}", what, labels, registry=registry)
+
+        def gauge(name: str, what: str, *labels: str) -> Gauge:
+            return Gauge(f"bridge_{name}", what, labels, registry=registry)
+
+        def seconds(name: str, what: str, *buckets: float, labels: tuple[str, ...] = ()) -> Histogram:
+            return Histogram(f"bridge_{name}_seconds", what, labels, buckets=buckets, registry=registry)
+
+        Info("bridge", "The version that runs.", registry=registry).info({"version": __version__})
+        ProcessCollector(registry=registry)
+        self._calls = gauge("calls", "Calls under way in this process.")
+        self._ended = counter("calls_ended", "Calls that are over, by the reason of their end.", "reason")
+        self._rejected = counter("calls_rejected", "Calls rejected as busy, by the setting that said so.", "reason")
+        self._duration = seconds("call_duration", "How long calls last.", 10, 30, 60, 120, 300, 600, 1200, 1800, 3600)
+        self._first_audio = seconds(
+            "first_audio", "From a stream's start to the first audio for the caller.",
+            .1, .25, .5, .75, 1, 1.5, 2, 3, 5, 10)
+        self._turn = seconds(
+            "turn_latency", "From the end of the caller's speech to the first audio of the answer at the phone.",
+            .2, .3, .4, .5, .6, .8, 1, 1.25, 1.5, 2, 3, 5, 10)
+        self._interruptions = counter("interruptions", "Answers that callers interrupted.")
+        self._reconnected = seconds(
+            "model_reconnect", "From the loss of a model's session to the one that takes its place.",
+            .1, .25, .5, 1, 1.5, 2, 3, 5, 10, 15)
+        self._faults = counter("faults", "What went wrong in calls, by kind.", "kind")
+        self._tool = seconds(
+            "tool", "How long the model waits for a function.", .01, .05, .1, .25, .5, 1, 2, 3, 5, 10,
+            labels=("name", "status"))
+        self._tokens = counter(
+            "tokens", "Tokens of the model: input, cached or output; text, audio or image.", "direction", "kind")
+        self._spent = counter("spent_usd", "What the model has cost, by the price table.")
+        self._deliveries = gauge("deliveries", "Deliveries that wait (pending), and dead letters (dead).", "state")
+        self._oldest = gauge("deliveries_oldest_seconds", "For how long the oldest delivery that waits has been tried.")
+        self._lag = seconds(
+            "event_loop_lag", "How much later than it should the event loop does its work.",
+            .002, .005, .01, .02, .05, .1, .25, .5, 1, 5)
+
+    # ---- calls
+
+    def call_opened(self) -> None:
+        self._calls.inc()
+
+    def call_closed(self, reason: str, seconds: float) -> None:
+        self._calls.dec()
+        self._ended.labels(reason or "unknown").inc()
+        self._duration.observe(seconds)
+
+    def rejected(self, reason: str) -> None:
+        self._rejected.labels(reason).inc()
+
+    def first_audio(self, seconds: float) -> None:
+        self._first_audio.observe(seconds)
+
+    def turn(self, seconds: float) -> None:
+        self._turn.observe(seconds)
+
+    def interruption(self) -> None:
+        self._interruptions.inc()
+
+    def reconnected(self, seconds: float) -> None:
+        self._reconnected.observe(seconds)
+
+    def fault(self, kind: str) -> None:
+        self._faults.labels(kind).inc()
+
+    # ---- the model
+
+    def tool(self, name: str, status: str, seconds: float) -> None:
+        self._tool.labels(name, status).observe(seconds)
+
+    def tokens(self, direction: str, kind: str, count: int) -> None:
+        self._tokens.labels(direction, kind).inc(count)
+
+    def spent(self, usd: float) -> None:
+        self._spent.inc(usd)
+
+    # ---- the server
+
+    def outbox(self, depth: Depth | None, now: float) -> None:
+        """How many deliveries wait; None: the database did not say. `now`: seconds since 1970."""
+        pending, dead, age = math.nan, math.nan, math.nan
+        if depth:
+            pending, dead = depth.pending, depth.dead
+            age = 0.0 if depth.oldest is None else max(now - depth.oldest, 0.0)
+        self._deliveries.labels("pending").set(pending)
+        self._deliveries.labels("dead").set(dead)
+        self._oldest.set(age)
+
+    async def watch_loop(self) -> None:
+        """Looks at the event loop until it is cancelled."""
+        while True:
+            due = time.monotonic() + SAMPLE_S
+            await asyncio.sleep(SAMPLE_S)
+            self._lag.observe(max(time.monotonic() - due, 0.0))
+
+    def render(self) -> bytes:
+        """Everything, as text of CONTENT_TYPE."""
+        text: bytes = prometheus_client.generate_latest(self._registry)
+        return text

@@ -1,0 +1,181 @@
+"""Calls: how many are under way in all processes that share the database, and how each one ended.
+
+1. A webhook admits its call, which then counts for PENDING_S. The process that carries the call's stream says every
+   few seconds that it goes on, all its calls at once. What a process that died carried soon stops counting by itself.
+2. Admissions are made one after the other, on PostgreSQL by an advisory lock: who finds the last line free has it.
+   A webhook that comes again for the same call is the same admission.
+3. One call may have several streams, one after the other and in different processes: after a transfer the caller
+   may come back. An end is written only by the process that carries the call, and never over a later beginning.
+4. A call is kept for a day: to know how often somebody calls, and what came of a call when Twilio asks what is next.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bridge.records.database import Database
+from bridge.records.tables import calls
+
+#: Any number that nothing else in the database uses as an advisory lock.
+ADMISSION_LOCK = 7_261_940_519
+#: How long an admitted call counts without a stream, and how long a stream's process may stay silent, seconds.
+PENDING_S, LEASE_S = 30.0, 15.0
+HOUR_S, DAY_S = 3600.0, 24 * 3600.0
+
+#: After these the caller may come back, and what was said is still remembered.
+COMES_BACK = frozenset({"transferred"})
+#: Endings after which a caller may still be on the line who has not heard what was to be heard.
+OUT_OF_ORDER = frozenset({
+    "model unreachable", "model lost", "model refused", "model failed", "model stalled", "wrong audio format",
+    "internal error", "no start", "phone lost", "phone stalled", "server killed", "unknown",
+})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many calls there may be at once, at once from one number, and in an hour from one number; 0: any number."""
+
+    calls: int = 0
+    per_caller: int = 0
+    per_hour: int = 0
+
+    def refusal(self, caller: str, live: int, of_caller: int, in_hour: int) -> str | None:
+        """The setting that one more call would exceed: by those under way, those of its caller, and those before.
+
+        Callers without a number share no limit but that of all calls.
+        """
+        if self.calls and live >= self.calls:
+            return "MAX_CALLS"
+        if caller and self.per_caller and of_caller >= self.per_caller:
+            return "MAX_CALLS_PER_CALLER"
+        if caller and self.per_hour and in_hour >= self.per_hour:
+            return "CALLS_PER_HOUR_PER_CALLER"
+        return None
+
+
+def in_order(reason: str) -> bool:
+    """Whether nothing more is owed to a caller whose call ended so; "": it has not ended."""
+    return bool(reason) and reason not in OUT_OF_ORDER
+
+
+class Calls:
+    """All calls, and those that `process` carries. Moments are seconds since 1970. Everything raises StoreFailed."""
+
+    def __init__(self, database: Database, process: str) -> None:
+        self._database, self._process = database, process
+
+    async def admit(self, call_sid: str, caller: str, limits: Limits, now: float) -> str | None:
+        """None: the call may come, and counts from now on. Otherwise the setting that it would exceed.
+
+        `caller` is a number in E.164, or "" for one who hides it.
+        """
+        waiting = {"process": "", "lease_until": now + PENDING_S, "ended_at": None, "reason": ""}
+
+        async def work(connection: AsyncConnection) -> str | None:
+            await _one_at_a_time(connection)
+            if not await connection.scalar(select(calls.c.call_sid).where(calls.c.call_sid == call_sid, _live(now))):
+                counts = (await connection.execute(_others(call_sid, caller, now))).one()
+                if refusal := limits.refusal(caller, *counts):
+                    return refusal
+            carried = _live(now) & (calls.c.process != "")
+            await _put(connection, [_new(call_sid, caller, now) | waiting], waiting, where=~carried)
+            return None
+        return await self._database.write(work)
+
+    async def opened(self, call_sid: str, caller: str, now: float) -> None:
+        """The call's stream began at `now` and is carried here, whether or not the call was admitted."""
+        carried = {"process": self._process, "lease_until": now + LEASE_S, "ended_at": None, "reason": ""}
+        await self._write([_new(call_sid, caller, now) | carried], carried,
+                          where=or_(calls.c.ended_at.is_(None), calls.c.ended_at < now))
+
+    async def renew(self, carried: Mapping[str, str], now: float) -> None:
+        """The calls that are carried here go on: their callers, by their CallSid.
+
+        Those that the database does not know, because it did not answer when they came, it knows from now on.
+        """
+        values = {"process": self._process, "lease_until": now + LEASE_S}
+        rows = [_new(call_sid, carried[call_sid], now) | values for call_sid in sorted(carried)]
+        if rows:
+            await self._write(rows, values, where=calls.c.ended_at.is_(None))
+
+    async def closed(self, call_sid: str, reason: str, now: float) -> None:
+        """The stream that is carried here ended at `now`."""
+        values: dict[str, Any] = {"lease_until": now, "ended_at": now, "reason": reason or "unknown"}
+        if reason not in COMES_BACK:
+            values["history"] = ""
+        await self._write([_new(call_sid, "", now) | {"process": self._process} | values], values,
+                          where=calls.c.process.in_(["", self._process]))
+
+    async def ending(self, call_sid: str) -> str | None:
+        """Why the call ended; "" when it has not, or died with its process; None when there is no such call."""
+        async def work(connection: AsyncConnection) -> str | None:
+            reason: str | None = await connection.scalar(select(calls.c.reason).where(calls.c.call_sid == call_sid))
+            return reason
+        return await self._database.read(work)
+
+    async def ended_in_order(self, call_sid: str) -> bool | None:
+        """Whether nothing more is owed to the caller; None when there is no such call."""
+        reason = await self.ending(call_sid)
+        return None if reason is None else in_order(reason)
+
+    async def keep_history(self, call_sid: str, text: str) -> None:
+        """What is to be remembered if the caller comes back; until it is taken, or the call ends."""
+        await self._database.write(lambda connection: connection.execute(
+            update(calls).where(calls.c.call_sid == call_sid).values(history=text)))
+
+    async def take_history(self, call_sid: str) -> str:
+        """What was kept, once; else ""."""
+        this = calls.c.call_sid == call_sid
+
+        async def work(connection: AsyncConnection) -> str:
+            kept: str = await connection.scalar(select(calls.c.history).where(this).with_for_update()) or ""
+            if kept:
+                await connection.execute(update(calls).where(this).values(history=""))
+            return kept
+        return await self._database.write(work)
+
+    async def sweep(self, now: float) -> None:
+        """Forgets the calls that ended, or were last heard of, more than a day ago."""
+        await self._database.write(lambda connection: connection.execute(
+            delete(calls).where(calls.c.lease_until < now - DAY_S)))
+
+    async def _write(
+        self, rows: list[dict[str, Any]], values: dict[str, Any], *, where: ColumnElement[bool],
+    ) -> None:
+        await self._database.write(lambda connection: _put(connection, rows, values, where=where))
+
+
+async def _one_at_a_time(connection: AsyncConnection) -> None:
+    """Until this transaction ends no other one admits a call; on SQLite there is only one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
+
+
+async def _put(
+    connection: AsyncConnection, rows: list[dict[str, Any]], values: dict[str, Any], *, where: ColumnElement[bool],
+) -> None:
+    """Inserts the rows; one that is there already gets the values instead, if the condition holds for it."""
+    new = postgresql.insert(calls) if connection.dialect.name == "postgresql" else sqlite.insert(calls)
+    await connection.execute(
+        new.on_conflict_do_update(index_elements=[calls.c.call_sid], set_=values, where=where), rows)
+
+
+def _new(call_sid: str, caller: str, now: float) -> dict[str, Any]:
+    return {"call_sid": call_sid, "caller": caller, "process": "", "admitted_at": now, "lease_until": now,
+            "ended_at": None, "reason": "", "history": ""}
+
+
+def _live(now: float) -> ColumnElement[bool]:
+    return calls.c.ended_at.is_(None) & (calls.c.lease_until > now)
+
+
+def _others(call_sid: str, caller: str, now: float) -> Select[tuple[int, int, int]]:
+    """How many other calls are under way, how many of them are the caller's, and how many it made in an hour."""
+    def count(*condition: ColumnElement[bool]) -> Any:
+        return select(func.count()).where(calls.c.call_sid != call_sid, *condition).scalar_subquery()
+    of_caller = calls.c.caller == caller
+    return select(count(_live(now)), count(_live(now), of_caller), count(of_caller, calls.c.admitted_at > now - HOUR_S))

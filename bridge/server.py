@@ -1,0 +1,174 @@
+"""Runs the application until a signal, and then brings it to its end in order.
+
+1. The first SIGTERM or SIGINT: new calls are sent on to try again, /readyz says 503, and the calls under way go on for
+   DRAIN_S. Those that are left then hear a goodbye. What was promised is written down and delivered as far as there is
+   time, and the process exits with 0. Without calls all of it is done at once.
+2. A second signal ends the calls now, and what is quick is still done. A third one is not handled.
+3. DRAIN_S + MARGIN_S after the first signal, KILL_S after the second, the process exits, whatever goes on in it: with
+   the usual DRAIN_S before Heroku kills it, which is 30 s after the signal.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from aiohttp import web
+
+from bridge import __version__, keys, log
+from bridge.app import create_app
+from bridge.records.database import DatabaseUnavailable
+from bridge.settings import Settings
+
+#: How long a goodbye may take, seconds; and a call that ends without one.
+GOODBYE_S, HANG_UP_S = 6.2, 1.0
+#: From the end of DRAIN_S, and from a second signal, to the exit, seconds. FORCE_S before that is forced.
+MARGIN_S, KILL_S, FORCE_S = 7.6, 2.5, 0.3
+#: How long a request that is not a call's may keep the server from closing, seconds.
+REQUEST_S = 0.5
+#: How often it is looked whether the calls are over, seconds.
+LOOK_S = 0.02
+#: Longer than Heroku's router keeps a connection (90 s), so that it never uses one that was just closed, seconds.
+KEEPALIVE_S = 95
+
+logger = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> int:
+    """Serves until it is told to stop; the process's exit code."""
+    log.set_up(settings.LOG_LEVEL, settings.LOG_FORMAT)
+    try:
+        listening = listen(settings)
+    except OSError as error:
+        problem = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else str(error)
+        print(f"bridge cannot listen on HOST={settings.HOST} PORT={settings.PORT}: {problem}. "
+              "Set PORT to one that no other program uses, and HOST to an address of this machine.", file=sys.stderr)
+        return 1
+    try:
+        with asyncio.Runner(loop_factory=event_loop) as runner:
+            runner.run(run(settings, listening))
+    except DatabaseUnavailable as problem:
+        print(f"bridge cannot start: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:                        # where the event loop knows no signals
+        pass
+    return 0
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The socket calls come in through. Raises OSError."""
+    ipv6 = ":" in settings.HOST
+    return socket.create_server(
+        (settings.HOST, settings.PORT), family=socket.AF_INET6 if ipv6 else socket.AF_INET,
+        dualstack_ipv6=ipv6 and socket.has_dualstack_ipv6())
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, a tenth faster on audio, where it can be installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def run(settings: Settings, listening: socket.socket) -> None:
+    """Serves until the signals say otherwise. Raises DatabaseUnavailable."""
+    app = create_app(settings)
+    ending = Ending(app)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=REQUEST_S, keepalive_timeout=KEEPALIVE_S)
+    try:
+        await runner.setup()
+        await web.SockSite(runner, listening).start()
+        announce(settings, listening)
+        await ending.told.wait()
+        await ending.drain()
+    finally:
+        await runner.cleanup()
+
+
+def announce(settings: Settings, listening: socket.socket) -> None:
+    host, port = listening.getsockname()[:2]
+    logger.info(
+        "bridge %s listens on %s port %s; Twilio's voice URL is %s/incoming-call",
+        __version__, host, port, settings.PUBLIC_URL or "https://<your host>")
+
+
+class Ending:
+    """How the server ends: what the signals ask for, and what becomes of the calls."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._app, self._calls, self._stopping = app, app[keys.CALLS], app[keys.STOPPING]
+        self._drain_s = app[keys.SETTINGS].DRAIN_S
+        self.told, self._at_once = asyncio.Event(), False
+        self._loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            with suppress(NotImplementedError):      # on Windows
+                self._loop.add_signal_handler(each, self._signalled)
+
+    def _signalled(self) -> None:
+        if not self.told.is_set():
+            self._stopping.draining = True
+            self._exit_within(self._drain_s + MARGIN_S)
+            self.told.set()
+            return
+        logger.warning("told to stop once more: %d calls are cut off", len(self._calls))
+        self._exit_within(KILL_S)
+        self._at_once = True
+        for each in (signal.SIGTERM, signal.SIGINT):
+            self._loop.remove_signal_handler(each)
+
+    def _exit_within(self, seconds: float) -> None:
+        """Sets when the process ends at the latest. A thread sees to it: a loop that hangs could not."""
+        self._stopping.deadline = min(self._stopping.deadline, time.monotonic() + seconds - FORCE_S)
+        timer = threading.Timer(seconds, force_exit)
+        timer.daemon = True
+        timer.start()
+
+    async def drain(self) -> None:
+        """Until no call is left, or no more can be done for those that are."""
+        if self._is_busy():
+            logger.info("stopping: %d calls may go on for %d s", len(self._calls), self._drain_s)
+        await self._wait(self._drain_s, self._is_busy)
+        self._stopping.ending = True
+        self._end("server stopping")
+        await self._wait(GOODBYE_S, self._has_calls)
+        self._end("server killed")
+        await wait_while(self._has_calls, HANG_UP_S)
+
+    async def _wait(self, seconds: float, busy: Callable[[], bool]) -> None:
+        """A second signal ends it."""
+        await wait_while(lambda: busy() and not self._at_once, seconds)
+
+    def _is_busy(self) -> bool:
+        return self._has_calls() or self._app[keys.ADMISSION].expects_stream()
+
+    def _has_calls(self) -> bool:
+        return bool(self._calls)
+
+    def _end(self, reason: str) -> None:
+        for call in self._calls:
+            call.end(reason)
+
+
+async def wait_while(busy: Callable[[], bool], seconds: float) -> None:
+    """For so many seconds at most."""
+    until = time.monotonic() + seconds
+    while busy() and time.monotonic() < until:
+        await asyncio.sleep(LOOK_S)
+
+
+def force_exit() -> None:
+    """Ends the process, and says so if that can be said: who does not read our log must not keep us."""
+    saying = threading.Thread(
+        target=logger.error, args=("the server did not end in time, and is cut off",), daemon=True)
+    saying.start()
+    saying.join(FORCE_S / 2)
+    os._exit(0)

@@ -1,0 +1,100 @@
+"""<Record>: what the caller says after the beep, until a pause, a key, the longest time or the end of the call.
+
+https://www.twilio.com/docs/voice/twiml/record
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from xml.etree.ElementTree import Element
+
+from bridge.sim.clock import Clock
+from bridge.sim.phone.event import sid
+from bridge.sim.speech import BYTES_PER_MS, RATE
+
+KEYS = "1234567890*#"
+"""Each of these ends a recording unless `finishOnKey` names others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording that Twilio keeps. `digits`: the key that ended it, `hangup`, or empty for a pause."""
+
+    sid: str
+    url: str
+    audio: bytes
+    digits: str
+    began: datetime
+
+    @property
+    def seconds(self) -> str:
+        """Its length as Twilio tells it."""
+        return str(max(1, round(len(self.audio) / RATE)))
+
+    def for_action(self) -> dict[str, str]:
+        """What `action` is told of it."""
+        parameters = {"RecordingSid": self.sid, "RecordingUrl": self.url, "RecordingDuration": self.seconds}
+        return parameters | ({"Digits": self.digits} if self.digits else {})
+
+    def for_callback(self) -> dict[str, str]:
+        """What `recordingStatusCallback` is told of it."""
+        return {
+            "RecordingSid": self.sid, "RecordingUrl": self.url, "RecordingDuration": self.seconds,
+            "RecordingChannels": "1", "RecordingSource": "RecordVerb", "RecordingTrack": "inbound",
+            "RecordingStartTime": self.began.strftime("%a, %d %b %Y %H:%M:%S +0000")}
+
+
+class Recorder:
+    """A recording under way. Silence is left out of it."""
+
+    def __init__(self, verb: Element, clock: Clock) -> None:
+        self._clock = clock
+        self._began, self._began_ms = datetime.now(UTC), clock.ms()
+        self._pause_ms = int(verb.get("timeout", "5")) * 1000
+        self._longest_ms = int(verb.get("maxLength", "3600")) * 1000
+        self._keys = verb.get("finishOnKey", KEYS)
+        self._audio = bytearray()
+        self._quiet_from = self._began_ms       # when the last of the caller's words is said
+        self._digits = ""
+        self._ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until it is ended, or there is no more to record."""
+        while not self._ended.is_set() and (left := self._deadline - self._clock.ms()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left / 1000 / self._clock.speed):
+                    await self._ended.wait()
+        unsaid = max(0, int((self._quiet_from - self._clock.ms()) * BYTES_PER_MS))
+        del self._audio[max(0, len(self._audio) - unsaid):]
+        self.end()
+
+    @property
+    def _deadline(self) -> float:
+        return min(self._quiet_from + self._pause_ms, self._began_ms + self._longest_ms)
+
+    async def say(self, ulaw: bytes) -> None:
+        """Speak; returns when it is said, or the recording has ended before."""
+        self._audio += ulaw
+        self._quiet_from = max(self._quiet_from, self._clock.ms()) + len(ulaw) / BYTES_PER_MS
+        with suppress(TimeoutError):
+            async with asyncio.timeout((self._quiet_from - self._clock.ms()) / 1000 / self._clock.speed):
+                await self._ended.wait()
+
+    def press(self, digit: str) -> None:
+        if digit in self._keys:
+            self.end(digit)
+
+    def end(self, digits: str = "") -> None:
+        """Record no more; `digits` says why."""
+        if not self._ended.is_set():
+            self._digits = digits
+            self._ended.set()
+
+    def result(self, account_sid: str) -> Recording | None:
+        """What was recorded; None when the caller said nothing."""
+        if not self._audio:
+            return None
+        recording_sid = sid("RE")
+        address = f"https://api.twilio.com/2010-04-01/Accounts/{account_sid}/Recordings/{recording_sid}"
+        return Recording(recording_sid, address, bytes(self._audio), self._digits, self._began)

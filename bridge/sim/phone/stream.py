@@ -1,0 +1,255 @@
+"""One stream of a call: paced frames out, strictly read messages in, a queue being played."""
+
+import asyncio
+import base64
+import itertools
+import json
+import socket
+import struct
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from bridge.sim.phone.messages import Unusable, server_message
+from bridge.sim.phone.playback import Playback
+from bridge.sim.speech import BYTES_PER_MS, SILENCE
+
+if TYPE_CHECKING:
+    from bridge.sim.phone.verbs import Verbs
+
+FRAME_MS = 20
+FRAME_BYTES = FRAME_MS * BYTES_PER_MS
+ABNORMAL_CLOSURE = 1006
+NO_STATUS = 1005
+
+
+class Stream:
+    """One websocket of Media Streams: paced frames out, strictly read messages in, a queue being played."""
+
+    def __init__(self, call: "Verbs", session: aiohttp.ClientSession,
+                 ws: aiohttp.ClientWebSocketResponse) -> None:
+        self.frames_spoken = 0
+        """The caller's frames so far, lost ones too."""
+        self.ended = False
+        self.playing = False
+        """Audio has begun to play and has not run out yet."""
+        self._call = call
+        self._phone = call.phone
+        self._clock = call.clock
+        self._session = session
+        self._ws = ws
+        self._sid = call.stream_sid
+        self._sequence = itertools.count(1)
+        self._chunks = 0
+        self._voice: deque[bytes] = deque()
+        self._playback = Playback()
+        self._talk_bytes = 0
+        self._marks_due: deque[tuple[float, str]] = deque()
+        self._leaving = asyncio.Event()
+        self._aborting = False
+        self._to_lose = self._to_hold = 0.0     # so many frames
+        self._reading = asyncio.Event()
+        self._reading.set()
+
+    @property
+    def queued_bytes(self) -> int:
+        return self._playback.queued
+
+    async def run(self) -> int:
+        """Be a stream until either side ends it; the close code."""
+        await self.send_text(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
+        async with asyncio.TaskGroup() as tasks:
+            ticking = tasks.create_task(self._keep_time())
+            leaving = tasks.create_task(self._leave())
+            code = await self._read()
+            ticking.cancel()
+            if not self._leaving.is_set():
+                leaving.cancel()
+        self._stop_playing()
+        if code == ABNORMAL_CLOSURE and self._leaving.is_set() and not self._aborting:
+            return self._ws.close_code or ABNORMAL_CLOSURE
+        return code
+
+    def speak(self, ulaw: bytes) -> int:
+        """Queue the caller's speech; how many frames will have been sent when its last one is."""
+        frames = (ulaw[start:start + FRAME_BYTES] for start in range(0, len(ulaw), FRAME_BYTES))
+        self._voice.extend(frame.ljust(FRAME_BYTES, SILENCE) for frame in frames)
+        return self.frames_spoken + len(self._voice)
+
+    def lose_frames(self, ms: float) -> None:
+        """What the caller says is lost for so long; timestamps go on."""
+        self._to_lose = ms / FRAME_MS
+
+    def hold_frames(self, ms: float) -> None:
+        """What the caller says waits for so long, and timestamps with it."""
+        self._to_hold = ms / FRAME_MS
+
+    def stop_reading(self) -> None:
+        self._reading.clear()
+
+    def resume_reading(self) -> None:
+        self._reading.set()
+
+    def leave(self) -> None:
+        """Send `stop` and close."""
+        self._leaving.set()
+        self._reading.set()
+
+    def abort(self) -> None:
+        """Break the connection without a word."""
+        self._aborting = True
+        self.leave()
+
+    async def close(self) -> None:
+        """Let go of the connection, however the stream ended."""
+        self.ended = True
+        await self._ws.close()
+
+    # Out
+
+    async def send(self, event: str, detail: Mapping[str, object]) -> None:
+        message = {"event": event, "sequenceNumber": str(next(self._sequence)), "streamSid": self._sid}
+        await self.send_text(json.dumps(message | {event: detail}))
+
+    async def send_text(self, text: str) -> None:
+        # A connection that is gone is noticed by the reading side, which ends the stream.
+        with suppress(ConnectionError, aiohttp.ClientError):
+            await self._ws.send_str(text)
+
+    async def _send_start(self) -> None:
+        tracks = ["inbound", "outbound"] if self._phone.both_tracks else ["inbound"]
+        await self.send("start", {
+            "accountSid": self._phone.account_sid, "streamSid": self._sid, "callSid": self._call.sid,
+            "tracks": tracks,
+            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+            "customParameters": self._call.custom_parameters})
+
+    async def _keep_time(self) -> None:
+        """`start`, then a frame out and a frame's time of playing every 20 ms, however late it gets."""
+        if not self._phone.send_start:
+            self._call._ready.set()
+            return
+        if self._phone.wait_before_start_ms:
+            await self._clock.sleep(self._phone.wait_before_start_ms)
+        await self._send_start()
+        self._call._started()
+        started = self._clock.ms()
+        for number in itertools.count(1):
+            await self._clock.until(started + number * FRAME_MS)
+            if self._leaving.is_set():
+                return                               # nothing comes after `stop`
+            await self._tick()
+
+    async def _tick(self) -> None:
+        held, lost = self._to_hold > 0, self._to_lose > 0
+        self._to_hold, self._to_lose = self._to_hold - 1, self._to_lose - 1
+        said = self._voice.popleft() if self._voice and not held else SILENCE * FRAME_BYTES
+        if not held and not lost:
+            self._chunks += 1
+            await self._send_frame("inbound", said)
+        heard = self._play().ljust(FRAME_BYTES, SILENCE)
+        for side, frame in zip(self._call._recording, (said, heard)):
+            side.extend(frame)
+        if self._phone.both_tracks and not held and not lost:
+            await self._send_frame("outbound", heard)
+        if not held:
+            self.frames_spoken += 1
+        await self._echo_marks()
+        self._call._notify()
+
+    async def _send_frame(self, track: str, frame: bytes) -> None:
+        await self.send("media", {
+            "track": track, "chunk": str(self._chunks), "timestamp": str(self.frames_spoken * FRAME_MS),
+            "payload": base64.b64encode(frame).decode()})
+
+    # Playing
+
+    def _play(self) -> bytes:
+        heard, marks = self._playback.play(FRAME_BYTES)
+        if heard and not self.playing:
+            self.playing = True
+            self._call._talk_starts.append(self._clock.ms())
+            self._call._note("speaking")
+        self._talk_bytes += len(heard)
+        self._call._heard.extend(heard)
+        if not self._playback.queued:
+            self._stop_playing()
+        self._return_marks(marks)
+        return heard
+
+    def _stop_playing(self) -> None:
+        if self.playing:
+            self._call._note("played", bytes=self._talk_bytes)
+        self.playing = False
+        self._talk_bytes = 0
+
+    def _return_marks(self, names: list[str]) -> None:
+        due = self._clock.ms() + self._phone.late_marks_ms
+        self._marks_due.extend((due, name) for name in names)
+
+    async def _echo_marks(self) -> None:
+        while self._marks_due and self._marks_due[0][0] <= self._clock.ms():
+            _, name = self._marks_due.popleft()
+            self._call._note("mark_back", name)
+            await self.send("mark", {"name": name})
+
+    # In
+
+    async def _read(self) -> int:
+        """Obey the server's messages until there are no more; the close code."""
+        while True:
+            message = await self._ws.receive()
+            await self._reading.wait()
+            match message.type:
+                case aiohttp.WSMsgType.PING:
+                    with suppress(ConnectionError, aiohttp.ClientError):
+                        await self._ws.pong(message.data)
+                case aiohttp.WSMsgType.PONG:
+                    pass
+                case aiohttp.WSMsgType.TEXT:
+                    await self._obey(message.data)
+                case aiohttp.WSMsgType.BINARY:
+                    self._call.warnings.append(f"31950 a binary frame of {len(message.data)} bytes")
+                case aiohttp.WSMsgType.CLOSE:
+                    return int(message.data or NO_STATUS)
+                case aiohttp.WSMsgType.ERROR:
+                    self._call.warnings.append(f"31924 websocket protocol violation: {message.data}")
+                    return self._ws.close_code or ABNORMAL_CLOSURE
+                case _:
+                    return ABNORMAL_CLOSURE
+
+    async def _obey(self, text: str) -> None:
+        try:
+            event, value = server_message(text, self._sid)
+        except Unusable as reason:
+            self._call.warnings.append(f"31951 {reason}: {text[:200]}")
+            return
+        match event:
+            case "media":
+                audio = base64.b64decode(value)
+                self._call._note("media", bytes=len(audio))
+                self._playback.add(audio)
+            case "mark":
+                self._call._note("mark", value)
+                self._return_marks(self._playback.mark(value))
+            case "clear":
+                self._call._note("clear", bytes=self._playback.queued)
+                self._return_marks(self._playback.clear())
+                self._stop_playing()
+        await self._echo_marks()
+
+    # The end
+
+    async def _leave(self) -> None:
+        await self._leaving.wait()
+        if self._aborting:
+            # Zero lingering makes the kernel reset the connection rather than end it politely.
+            self._ws.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await self._session.close()
+        else:
+            await self.send("stop", {"accountSid": self._phone.account_sid, "callSid": self._call.sid})
+            await self._ws.close()
