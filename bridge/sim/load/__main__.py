@@ -1,6 +1,7 @@
 """`python -m bridge.sim.load`: measure the bridge beside the relay, print a table, fail when anything was lost.
 
-With --bookings: how many meetings a second it books, and what that does to the calls beside them.
+With --bookings: how many meetings a second it books, and what that does to the calls beside them. With --soak,
+--recovery or --stalled: what becomes of calls in which something breaks, and of those beside them.
 """
 
 import argparse

@@ -81,6 +81,7 @@ class Ear:
         self._tally, self._delays = tally, delays
         self._missing: set[int] = set()
         self._stale_before = 0
+        self._since = 0                              # the first piece that was said in this account
 
     def hear(self, message: bytes, now: float) -> bool:
         """Check the audio in `message`; False: there is none."""
@@ -136,6 +137,7 @@ class Ear:
     def renew(self, tally: Tally) -> None:
         """A new account begins with the next piece, whichever that is; `tally` takes what is noticed from now on."""
         self._tally, self.heard = tally, -1 if self.voice else 0
+        self._since = len(self.voice.said_at) if self.voice else 0
         self._missing.clear()
 
     def heard_since(self, moment: float) -> bool:
@@ -152,4 +154,4 @@ class Ear:
         """Pieces that were said and have not come; 1 for a speaker who was never heard at all."""
         if self.voice is None:
             return 1
-        return len(self._missing) + len(self.voice.said_at) - max(self.heard, 0)
+        return len(self._missing) + len(self.voice.said_at) - (self._since if self.heard < 0 else self.heard)

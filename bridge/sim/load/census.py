@@ -56,7 +56,7 @@ async def take(server: Server) -> Census:
     sockets = [link[8:-1] for link in links if link.startswith("socket:[")]
     files = [link for link in links if not link.startswith("socket:[") and not link.endswith(_DATABASE)]
     return Census(
-        asked["tasks"], asked["objects"], len(links), len(files), len(sockets), _connections({*sockets}, server.pid))
+        asked["tasks"], asked["objects"], len(links), len(files), len(sockets), connections({*sockets}, server.pid))
 
 
 async def _ask(server: Server) -> dict[str, Any]:
@@ -81,7 +81,8 @@ def descriptors(pid: int) -> list[str]:
     return found
 
 
-def _connections(inodes: set[str], pid: int) -> dict[str, int]:
+def connections(inodes: set[str], pid: int) -> dict[str, int]:
+    """How many of these sockets, by their inodes, are in which state."""
     states: Counter[str] = Counter()
     for table in "tcp", "tcp6":
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:

@@ -67,6 +67,10 @@ class Call:
         """Of both ends: audio that was said and has not come, besides what was skipped."""
         return [end.ear.outstanding - end.ear.skipped for end in (self.phone, self.model) if end and end.live]
 
+    @property
+    def awaits_something(self) -> bool:
+        return any(self.outstanding) or bool(self.phone and self.phone.awaits_clear)
+
     def flows_since(self, moment: float) -> bool:
         """Whether both ends have heard what the other said after this moment."""
         phone, model = self.phone, self.model

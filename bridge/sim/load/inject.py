@@ -18,7 +18,8 @@ OUTAGE_S = (1.0, 20.0)
 #: How long after an outage the server may still think that there is one, s.
 AFTERMATH_S = 30.0
 _LOOK_S = 0.02
-_DROPPED = (1000, 1001)
+#: How the server closes a stream in order.
+_IN_ORDER = (1000, 1001)
 
 
 class Injector:
@@ -38,7 +39,7 @@ class Injector:
         call.close_account(self.healthy, measuring=not kind.loses)
         began = perf_counter()
         call.phone.listen_for(began)
-        ending = await _DO[kind.name](self, line, kind)
+        ending = await DO[kind.name](self, line, kind)
         outcome = Outcome(kind, call.sid, ending, perf_counter() - began, call.phone.silent_s)
         self.outcomes.append(outcome)
         account = self.faulted if kind.loses or ending != "recovered" else self.healthy
@@ -95,7 +96,7 @@ class Injector:
 
     def _ended(self, call: Call, phone: FaultyPhone, since: float) -> Ending:
         heard_why = phone.clip_at > since or bool(call.afterwards)
-        return "ended" if phone.close_code in _DROPPED and heard_why else "abrupt"
+        return "ended" if phone.close_code in _IN_ORDER and heard_why else "abrupt"
 
     # ---- the faults
 
@@ -178,7 +179,8 @@ def _both(line: Line) -> tuple[Call, FaultyModel]:
     return line.call, line.call.model
 
 
-_DO: dict[str, Callable[[Injector, Line, Kind], Awaitable[Ending]]] = {
+#: By the names of the kinds.
+DO: dict[str, Callable[[Injector, Line, Kind], Awaitable[Ending]]] = {
     "model reset": Injector.model_reset,
     **{f"model closes {code}": Injector.model_closes for code in (1001, 1011, 1012, 1013)},
     "model silent": Injector.model_silent, "model stops reading": Injector.model_deaf,

@@ -24,13 +24,15 @@ from bridge.sim.load.server import environment, free_port, running
 AIM_S = 1.5
 #: How often the connection of each call is broken; the next break comes after so long, s.
 BREAKS, EVERY_S = 4, 0.25
+#: How long a call may take to be well again after its last break, and in mid-speech, s.
+_TURN_S = 60.0
 _KINDS = [kind for kind in KINDS.values() if kind.name.startswith(("model reset", "model closes"))]
 
 
 async def run(*, calls: int, seed: int, core: int | None) -> dict[str, Any]:
     """All figures, printed. Raises NoServer, TimeoutError where nobody answers at first, OSError."""
     model_port, port = free_port(), free_port()
-    settings = {**environment(port, model_port), **SETTINGS, "LOG_LEVEL": "INFO", "LOG_FORMAT": "json"}
+    settings = {**environment(port, model_port), **SETTINGS}
     async with running("bridge", port, settings, core) as server, Exchange(server, model_port) as exchange:
         breaking = _Breaking(exchange, seed)
         await breaking.open(calls)
@@ -62,7 +64,7 @@ class _Breaking:
                     await asyncio.sleep(EVERY_S)
 
     async def _break(self, line: Line, kind: Kind) -> None:
-        deadline = perf_counter() + kind.within_s
+        deadline = perf_counter() + _TURN_S
         while perf_counter() < deadline and not (line.steady and line.call and line.call.speaks):
             await asyncio.sleep(0.01)
         if not line.steady or not line.call or not line.call.speaks:
