@@ -11,13 +11,15 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from bridge.background import Background
 from bridge.records.calls import HOUR_S, PENDING_S, Calls, Limits, in_order
 from bridge.records.database import StoreFailed
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: How long a webhook waits for the database, seconds: the caller hears it ring.
 ANSWER_S = 2.0
@@ -111,6 +113,25 @@ class Admission:
                 log.error("call %(call)s: its state could not be written down: %(reason)s",
                           {"call": call_sid, "reason": str(failure)})
         self._background.start(write())
+
+    # ---- a transfer
+
+    async def keep_history(self, call_sid: str, text: str) -> None:
+        """What is to be remembered if the caller comes back. A database that does not take it is only logged."""
+        await self._remember(call_sid, self._calls.keep_history(call_sid, text))
+
+    async def take_history(self, call_sid: str) -> str:
+        """What was kept, once; "" if nothing was, or the database does not say."""
+        return await self._remember(call_sid, self._calls.take_history(call_sid)) or ""
+
+    async def _remember(self, call_sid: str, work: Coroutine[Any, Any, T]) -> T | None:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await work
+        except (TimeoutError, StoreFailed) as error:
+            log.error("call %(call)s: the database does not remember what was said: %(reason)s",
+                      {"call": call_sid, "reason": str(error) or f"no answer in {ANSWER_S:g} s"})
+            return None
 
     # ---- afterwards
 

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 MAX_BODY = 64 * 1024
 #: How long a booking that is under way may still take when the server stops, seconds; and what is kept for deliveries
 #: when there is less time than that.
-FINISH_S, KEPT_S = 9.0, 0.5
+FINISH_S, KEPT_S = 9.0, 0.3
 
 
 def create_app(settings: Settings) -> web.Application:

@@ -28,9 +28,10 @@ from bridge.records.database import DatabaseUnavailable
 from bridge.settings import Settings
 
 #: How long a goodbye may take, seconds; and a call that ends without one.
-GOODBYE_S, HANG_UP_S = 6.2, 1.0
-#: From the end of DRAIN_S, and from a second signal, to the exit, seconds. FORCE_S before that is forced.
-MARGIN_S, KILL_S, FORCE_S = 7.6, 2.5, 0.3
+GOODBYE_S, HANG_UP_S = 6.2, 0.5
+#: From the end of DRAIN_S, and from a second signal, to an exit that is forced, seconds; FORCE_S before that everything
+#: should be over. What the goodbyes leave of it is for records and deliveries.
+MARGIN_S, KILL_S, FORCE_S = 7.7, 2.5, 0.2
 #: How long a request that is not a call's may keep the server from closing, seconds.
 REQUEST_S = 0.5
 #: How often it is looked whether the calls are over, seconds.
@@ -138,8 +139,9 @@ class Ending:
             logger.info("stopping: %d calls may go on for %d s", len(self._calls), self._drain_s)
         await self._wait(self._drain_s, self._is_busy)
         self._stopping.ending = True
-        self._end("server stopping")
-        await self._wait(GOODBYE_S, self._has_calls)
+        if not self._at_once:
+            self._end("server stopping")
+            await self._wait(GOODBYE_S, self._has_calls)
         self._end("server killed")
         await wait_while(self._has_calls, HANG_UP_S)
 

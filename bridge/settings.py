@@ -192,6 +192,9 @@ class Settings:
     TURN_DETECTION: dict[str, Any] = setting(
         "server_vad,threshold=0.5,prefix_padding_ms=300,silence_duration_ms=500", turn_detection,
         "semantic_vad,eagerness=auto")
+    SILENCE_PROMPT_S: int = setting("12", whole(0, 3600), "12")
+    MAX_CALL_S: int = setting("1800", whole(0, 24 * 3600), "1800")
+    OPERATOR_KEY: str = setting("", choice("*", "0"), "0")
     NOISE_REDUCTION: str = setting("", choice("", "near_field", "far_field"), "near_field")
     TIMEZONE: ZoneInfo = setting("UTC", time_zone, "Europe/Berlin")
     WEBHOOK_URL: tuple[str, ...] = setting("", addresses, "https://example.com/meetings", secret=True)

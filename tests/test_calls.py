@@ -193,6 +193,15 @@ async def test_what_was_said_is_taken_once(calls: Calls, elsewhere: Calls) -> No
     assert await calls.take_history("CA1") == ""
 
 
+async def test_what_was_said_is_forgotten_when_the_caller_does_not_come_back(calls: Calls) -> None:
+    await calls.opened("CA1", ALICE, NOW)
+    await calls.keep_history("CA1", "Caller: hello")
+    await calls.closed("CA1", "transferred", NOW)
+    await calls.sweep(NOW + HOUR_S + 1)
+    assert await calls.take_history("CA1") == ""
+    assert await calls.ended_in_order("CA1") is True
+
+
 async def test_what_was_said_is_forgotten_when_the_call_ends(calls: Calls, database: Database) -> None:
     await calls.opened("CA1", ALICE, NOW)
     await calls.keep_history("CA1", "Caller: hello")

@@ -1,95 +1,12 @@
 """What each side hears next, decided without a socket."""
 
-import json
-from typing import Any
-
 import pytest
 
-from bridge.call.dialogue import (
-    ANSWER_MS, BEGIN_MS, FILLER_MS, REQUEST_MS, RETRIES, TAIL_MS,
-    Dialogue, HangUp, Plan, RunFunction, Step, ToCaller, ToModel,
-)
+from bridge.call.dialogue import ANSWER_MS, BEGIN_MS, FILLER_MS, REQUEST_MS, RETRIES, TAIL_MS
+from bridge.call.steps import HangUp, Reconnect, RunFunction
 from bridge.openai_side import realtime
 from bridge.twilio_side import media_streams
-
-STREAM = "MZ" + "0" * 32
-DELTA_250_MS = "/" * 2664 + "=="        # stands for 1998 bytes
-
-
-class Talk:
-    """A dialogue, and what it has sent to each side; `steps` are those of the last event."""
-
-    def __init__(self, *, protect: bool = False) -> None:
-        self.dialogue = Dialogue(Plan("Say hello.", protect, {"type": "server_vad"}))
-        self.now = 0.0
-        self.to_model: list[dict[str, Any]] = []
-        self.to_caller: list[dict[str, Any]] = []
-        self.steps: list[Step] = []
-
-    def take(self, steps: list[Step]) -> None:
-        self.steps = steps
-        self.to_model += [json.loads(step.message) for step in steps if isinstance(step, ToModel)]
-        self.to_caller += [json.loads(step.message) for step in steps if isinstance(step, ToCaller)]
-
-    def open(self) -> "Talk":
-        self.take(self.dialogue.started(STREAM, self.now))
-        self.take(self.dialogue.model_ready(self.now))
-        return self
-
-    def frame(self, payload: str = "////", at: int = 0, track: str = "inbound") -> None:
-        body = media_streams.MediaBody(payload, track, at)
-        self.take(self.dialogue.from_caller(media_streams.Media(body), self.now))
-
-    def marks_return(self) -> None:
-        """Everything that is out has been played."""
-        for message in list(self.to_caller):
-            if message["event"] == "mark" and not message.get("back"):
-                message["back"] = True
-                body = media_streams.MarkBody(message["mark"]["name"])
-                self.take(self.dialogue.from_caller(media_streams.Mark(body), self.now))
-
-    def model(self, **event: Any) -> None:
-        parsed = realtime.parse(json.dumps(event))
-        assert parsed is not None
-        self.take(self.dialogue.from_model(parsed, self.now))
-
-    def begins(self, response: str, request: str | None = None) -> None:
-        metadata = {"request": request} if request else None
-        self.model(type="response.created", response={"id": response, "metadata": metadata})
-
-    def speaks(self, response: str, item: str = "item") -> None:
-        self.model(type="response.output_audio.delta", response_id=response, item_id=item, delta=DELTA_250_MS)
-
-    def calls(self, response: str, name: str, call_id: str = "call", status: str = "completed") -> None:
-        self.model(type="response.output_item.done", response_id=response, item={
-            "id": "f", "type": "function_call", "status": status, "name": name, "call_id": call_id, "arguments": "{}"})
-
-    def done(self, response: str, status: str = "completed") -> None:
-        self.model(type="response.done", response={"id": response, "status": status})
-
-    def caller_speaks(self) -> None:
-        self.model(type="input_audio_buffer.speech_started")
-
-    def caller_stops(self) -> None:
-        self.model(type="input_audio_buffer.speech_stopped")
-
-    def returns(self, call_id: str = "call") -> None:
-        self.take(self.dialogue.function_returned(call_id, {"ok": True}, self.now))
-
-    def time_passes(self) -> None:
-        assert self.dialogue.deadline is not None
-        self.now = self.dialogue.deadline
-        self.take(self.dialogue.time_passed(self.now))
-
-    def sent(self, kind: str) -> list[dict[str, Any]]:
-        return [message for message in self.to_model if message["type"] == kind]
-
-    @property
-    def requests(self) -> list[str]:
-        return [message["event_id"] for message in self.sent("response.create")]
-
-    def heard(self, kind: str) -> list[dict[str, Any]]:
-        return [message for message in self.to_caller if message["event"] == kind]
+from tests.talk import DELTA_250_MS, STREAM, Talk
 
 
 @pytest.fixture
@@ -111,10 +28,10 @@ def greeted() -> Talk:
 @pytest.mark.parametrize("first", ["started", "model_ready"])
 def test_the_greeting_is_asked_for_when_both_sides_are_there(first: str) -> None:
     talk = Talk()
-    one, two = (talk.dialogue.started(STREAM, 0), talk.dialogue.model_ready) if first == "started" else (
-        talk.dialogue.model_ready(0), lambda now: talk.dialogue.started(STREAM, now))
-    assert one == []
-    talk.take(two(0))
+    both = [lambda: talk.dialogue.started(STREAM, 0), lambda: talk.dialogue.model_ready(0, listens=True)]
+    one, two = both if first == "started" else both[::-1]
+    assert one() == []
+    talk.take(two())
     assert [message["response"]["instructions"] for message in talk.sent("response.create")] == ["Say hello."]
 
 
@@ -124,7 +41,7 @@ def test_what_the_caller_says_before_the_line_is_open_comes_first(talk: Talk) ->
     for payload in ("AAAA", "BBBB"):
         early.frame(payload)
     assert early.to_model == []
-    early.take(early.dialogue.model_ready(0))
+    early.take(early.dialogue.model_ready(0, listens=True))
     early.frame("CCCC")
     assert [message["audio"] for message in early.sent("input_audio_buffer.append")] == ["AAAA", "BBBB", "CCCC"]
 
@@ -134,7 +51,7 @@ def test_no_more_than_two_seconds_of_it_are_kept() -> None:
     talk.take(talk.dialogue.started(STREAM, 0))
     for number in range(150):
         talk.frame(f"{number:04}")
-    talk.take(talk.dialogue.model_ready(0))
+    talk.take(talk.dialogue.model_ready(0, listens=True))
     assert [message["audio"] for message in talk.sent("input_audio_buffer.append")] == [
         f"{number:04}" for number in range(50, 150)]
 
@@ -173,11 +90,14 @@ def test_a_greeting_that_never_ends_is_bounded() -> None:
     assert talk.sent("session.update") and talk.sent("input_audio_buffer.append")
 
 
-def test_a_model_that_does_not_begin_to_greet_is_asked_again_and_then_given_up() -> None:
+def test_a_model_that_does_not_begin_to_greet_is_reconnected_and_then_given_up() -> None:
     talk = Talk(protect=True).open()
-    for _ in range(2 * RETRIES + 1):
-        assert not isinstance(talk.steps[-1:], HangUp)
+    for _ in range(RETRIES):
         talk.time_passes()
+        assert talk.steps == [Reconnect("the model did not begin to answer in time")]
+        talk.breaks()
+        talk.connects()
+    talk.time_passes()
     assert talk.steps == [HangUp("model failed")]
     assert [request.partition("_")[0] for request in talk.requests] == ["greeting"] * (1 + RETRIES)
 
@@ -225,7 +145,7 @@ def test_a_server_that_refuses_to_listen_does_not_make_a_deaf_call(listening: Ta
 
 def test_a_server_that_never_says_it_listens_does_not_make_a_deaf_call(listening: Talk) -> None:
     listening.time_passes()
-    assert listening.steps == [HangUp("model refused")]
+    assert listening.steps == [Reconnect("the model does not say that it listens to the caller")]
 
 
 def test_a_server_that_says_it_listens_is_taken_at_its_word(listening: Talk) -> None:
@@ -445,13 +365,15 @@ def test_a_failed_answer_is_out_of_date_when_the_caller_speaks(greeted: Talk) ->
     assert greeted.dialogue.deadline is None
 
 
-def test_a_request_without_any_reply_is_made_again(greeted: Talk) -> None:
+def test_a_request_without_any_reply_is_made_again_on_another_connection(greeted: Talk) -> None:
     greeted.begins("r")
     greeted.calls("r", "schedule_meeting")
     greeted.done("r")
     greeted.returns()
     greeted.time_passes()
-    greeted.time_passes()
+    assert isinstance(greeted.steps[0], Reconnect)
+    greeted.breaks()
+    greeted.connects()
     assert [request.partition("_")[0] for request in greeted.requests] == ["greeting", "answer", "answer"]
 
 

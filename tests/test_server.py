@@ -2,27 +2,34 @@
 
 import asyncio
 import signal
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from xml.etree import ElementTree
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from bridge.app import create_app
 from bridge.records.database import open_database, parse_url
 from bridge.records.meetings import Meetings
 from bridge.sim.clock import Clock
 from bridge.sim.demo import serving as serving_app
 from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.realtime import Call, RealtimeServer, RealtimeSession, Turn
-from tests.office import ACCOUNT, GREETING, TOKEN, speech
+from bridge.sim.realtime.script import Script
+from tests.helpers import make_settings
+from tests.office import ACCOUNT, GREETING, TOKEN
 from tests.store import make_meeting, news, rows
 from tests.test_main import PATIENCE_S, Server, serving
 
 OPEN = {"MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0", "CONFIRM_MEETINGS": "0"}
-BOOKING = {"name": "Ada", "email": "ada@example.com", "datetime": "tomorrow at ten in the morning", "description": ""}
+BOOKING = {"name": "Ada", "email": "ada@example.com", "description": "A tooth"}
+MIDNIGHT = (datetime.now(UTC) + timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @dataclass
@@ -37,7 +44,7 @@ class Running:
 
     async def dial(self, count: int) -> list[PhoneCall]:
         calls = await asyncio.gather(*(self.phone.dial() for _ in range(count)))
-        await asyncio.gather(*(call.until_speaking(timeout=PATIENCE_S) for call in calls))
+        await asyncio.gather(*(call.until_speaking(0, timeout=PATIENCE_S) for call in calls))
         return calls
 
     def signal(self, by: signal.Signals = signal.SIGTERM) -> None:
@@ -65,17 +72,138 @@ class Running:
         return [text.split(": ")[1].split(",")[0] for text in self.server.said.splitlines() if " closed after " in text]
 
 
-def greeting_only(session: RealtimeSession) -> Turn:
-    return GREETING if not session.items else Turn()
-
-
 @asynccontextmanager
-async def running(tmp_path: Path, turn: object = None, **environ: str) -> AsyncIterator[Running]:
+async def running(tmp_path: Path, script: Script = (GREETING,), **environ: str) -> AsyncIterator[Running]:
     clock, database_url = Clock(5), f"sqlite:///{tmp_path}/bridge.db"
-    async with RealtimeServer(turn or greeting_only, clock=clock) as model:                  # type: ignore[arg-type]
+    async with RealtimeServer(script, clock=clock) as model:
         settings = {"DATABASE_URL": database_url, "TWILIO_AUTH_TOKEN": TOKEN, "OPENAI_API_KEY": model.key,
                     "OPENAI_REALTIME_URL": model.url, **OPEN, **environ}
         async with serving(tmp_path, **settings) as server, aiohttp.ClientSession() as http:
             webhook = f"{server.origin}/incoming-call"
             async with Phone(webhook, account_sid=ACCOUNT, auth_token=TOKEN, clock=clock) as phone:
                 yield Running(server, phone, model, http, database_url)
+
+
+# ---- the first signal
+
+async def test_calls_go_on_and_it_ends_with_the_last_of_them(tmp_path: Path) -> None:
+    async with running(tmp_path, DRAIN_S="3600") as world:
+        one, two = await world.dial(2)
+        world.signal()
+        assert await world.until_draining() == ["server: stopping, and new calls go elsewhere"]
+        async with world.http.get(f"{world.server.origin}/healthz") as answer:
+            assert answer.status == 200
+        await one.hang_up()
+        await two.until_heard(two.heard_ms + 200)
+        await two.hang_up()
+        assert await world.ended() == 0
+        assert world.endings() == ["caller hung up"] * 2
+
+
+async def test_who_calls_meanwhile_is_sent_on_to_try_again(tmp_path: Path) -> None:
+    async with running(tmp_path, DRAIN_S="3600", TWILIO_AUTH_TOKEN="") as world:
+        [call] = await world.dial(1)
+        world.signal()
+        await world.until_draining()
+        address, form = f"{world.server.origin}/incoming-call?tenant=1", {"From": "+15550002222", "CallSid": "CA2"}
+        for asking, again in [(world.http.post(address, data=form), "/incoming-call?tenant=1"),
+                              (world.http.get(address, params=form), "/incoming-call")]:
+            async with asking as answer:
+                pause, redirect = ElementTree.fromstring(await answer.text())
+            assert (pause.tag, pause.attrib) == ("Pause", {"length": "2"})
+            assert (redirect.tag, redirect.text, redirect.attrib) == ("Redirect", again, {"method": answer.method})
+        await call.hang_up()
+        assert await world.ended() == 0
+
+
+async def test_the_calls_of_twenty_callers_end_in_order_and_no_meeting_is_lost(tmp_path: Path) -> None:
+    booked: list[str] = []
+    came: set[str] = set()
+    may_answer = asyncio.Event()
+
+    async def take(request: web.Request) -> web.Response:
+        came.add((await request.json())["id"])
+        await may_answer.wait()
+        return web.Response(status=204)
+
+    def script(session: RealtimeSession) -> Turn:
+        """Each books at once, and a time of its own."""
+        if session.id in booked:
+            return Turn()
+        booked.append(session.id)
+        start = MIDNIGHT + timedelta(hours=len(booked))
+        return Turn((*GREETING.output, Call("schedule_meeting", BOOKING | {"datetime": start.isoformat()})))
+
+    receiver = web.Application()
+    receiver.router.add_post("/meetings", take)
+    async with serving_app(receiver) as origin:
+        async with running(tmp_path, script, DRAIN_S="0", WEBHOOK_URL=f"{origin}/meetings") as world:
+            calls = await world.dial(20)
+            async with asyncio.timeout(PATIENCE_S):
+                while len(came) < 20:                # each is booked, and waits for the owner's answer
+                    await asyncio.sleep(0.01)
+            world.signal()
+            await asyncio.gather(*(call.until_over(timeout=PATIENCE_S) for call in calls))
+            may_answer.set()
+            assert await world.ended() == 0
+    assert [call.close_code for call in calls] == [1001] * 20
+    assert world.endings() == ["server stopping"] * 20
+    async with open_database(parse_url(world.database_url)) as database:
+        assert {row.id for row in await rows(database, "meetings")} == came
+        assert [row.state for row in await rows(database, "deliveries")] == ["delivered"] * 20
+        assert {row.reason for row in await rows(database, "calls")} == {"server stopping"}
+
+
+@pytest.mark.slow
+async def test_calls_that_do_not_end_by_themselves_end_after_the_usual_time(tmp_path: Path) -> None:
+    async with running(tmp_path) as world:
+        calls = await world.dial(20)
+        world.signal()
+        await world.until_draining()
+        assert await world.ended() == 0
+        assert world.endings() == ["server stopping"] * 20
+        assert [call.close_code for call in calls] == [1001] * 20
+
+
+# ---- the second signal
+
+async def test_a_second_signal_ends_the_calls_now(tmp_path: Path) -> None:
+    async with running(tmp_path, DRAIN_S="3600") as world:
+        await world.dial(2)
+        world.signal(signal.SIGINT)
+        await world.until_draining()
+        world.signal(signal.SIGINT)
+        assert await world.ended() == 0
+        assert world.endings() == ["server killed"] * 2
+        async with open_database(parse_url(world.database_url)) as database:
+            assert {row.reason for row in await rows(database, "calls")} == {"server killed"}
+
+
+@pytest.mark.slow
+async def test_it_exits_in_time_though_the_database_keeps_it(tmp_path: Path) -> None:
+    async with running(tmp_path, DRAIN_S="3600") as world:
+        await world.dial(1)
+        with closing(sqlite3.connect(parse_url(world.database_url).database or "", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            world.signal()
+            await world.until_draining()
+            world.signal()
+            assert await world.ended() == 0
+        assert "the server did not end in time, and is cut off" in world.server.said
+
+
+# ---- while it runs
+
+async def test_what_was_promised_is_delivered_though_no_webhook_is_set_any_more(sqlite_url: str) -> None:
+    came = asyncio.Event()
+
+    async def take(request: web.Request) -> web.Response:
+        came.set()
+        return web.Response(status=204)
+    receiver = web.Application()
+    receiver.router.add_post("/meetings", take)
+    async with serving_app(receiver) as origin:
+        async with open_database(parse_url(sqlite_url)) as database:
+            await Meetings(database).book(make_meeting(), lambda meeting: news(meeting, [f"{origin}/meetings"]))
+        async with serving_app(create_app(make_settings(DATABASE_URL=sqlite_url))):
+            await asyncio.wait_for(came.wait(), PATIENCE_S)

@@ -149,6 +149,8 @@ def test_all_problems_are_reported_at_once_each_with_name_fault_and_example() ->
     ("PORT", "٣", "a whole number"),
     ("PORT", "9" * 5000, "a whole number"),
     ("MAX_CALLS", "0", "a whole number from 1 to"),
+    ("MAX_CALLS_PER_CALLER", "two", "a whole number from 0 to"),
+    ("DRAIN_S", "3601", "a whole number from 0 to 3600"),
     ("TWILIO_AUTH_TOKEN", "two words", "a token without spaces"),
     ("TWILIO_ACCOUNT_SID", "SK" + "0" * 32, "AC and 32 hexadecimal digits"),
     ("TWILIO_API_URL", "https://api.twilio.com/2010-04-01", "must be an origin"),

@@ -3,29 +3,41 @@
 Pure: no socket, no clock. `now` is ms on any monotonic clock; the phone's own time comes with its frames.
 
 The line opens when the model's session is ready and the phone has started. Then the assistant greets.
-1. Caller audio is kept (its newest seconds) until the line is open, and until a protected greeting was heard.
+1. Caller audio is kept (its newest seconds) until the line is open, and until a protected greeting was heard (`Ear`).
 2. Audio runs ahead of the caller's ear: what was sent is not what was heard (`Playback`).
 3. When the caller speaks the server cancels the response under way by itself. Here the phone's queue is
    cleared, each item is cut at what was heard of it, and what still comes of that response is dropped.
 4. A response is asked for only when none is active, none is on its way and no function is still running:
    one for a batch. One that the server starts by itself and that sees the outputs takes its place. One that fails
    is asked for again, RETRIES times; then the call ends, for the caller must not wait in silence.
-5. A function that takes longer than FILLER_MS is bridged by a word to the caller.
-6. `end_call` ends the call after its goodbye was heard, unless the caller speaks first.
+5. A session that is lost, or that does not answer, is followed by another one, which is told what was said so far
+   (`History`) and goes on where the other stopped. Meanwhile the caller's newest audio is kept.
+6. A caller who waits for us hears a word after a while: the model's own about a slow function, else a recorded one.
+7. A caller who says nothing is asked once, then the call ends; so it does when its time or its money is used up.
+8. The call ends, or is transferred, after a goodbye that was heard; the caller's speech takes that back, unless there
+   is no choice. Where even the goodbye does not come, it ends at a bound.
 """
 
 import logging
-from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, assert_never
 
+import msgspec
+
+from bridge.call import words
+from bridge.call.ear import Ear
+from bridge.call.history import History
 from bridge.call.playback import Playback
-from bridge.openai_side import realtime
+from bridge.call.steps import (
+    Clip, ClipName, Figures, HangUp, Measured, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer,
+)
+from bridge.openai_side import prices, realtime
 from bridge.twilio_side import media_streams
 
 log = logging.getLogger(__name__)
 
-#: How much of the caller is kept while the line is not open, in frames of 20 ms: 2 s, or 5 s behind a greeting.
+#: How much of the caller is kept while nobody listens, in frames of 20 ms: 2 s, or 5 s behind a greeting.
 KEPT_FRAMES = 100
 KEPT_FRAMES_GREETING = 250
 #: How many cut responses and items are remembered, for audio of theirs that is still on its way.
@@ -34,79 +46,46 @@ CUTS_REMEMBERED = 32
 BEGIN_MS = 10_000
 #: How much longer than its audio a greeting or a goodbye may play, ms.
 OVERRUN_MS = 3_000
+#: How long a call goes on at most that has to end, ms.
+LAST_MS = 20_000
 #: Between the last heard word and the end of the call, ms: the way from Twilio to the caller's ear.
 TAIL_MS = 300
-#: How long the server may take to answer a caller's turn by itself before a response that is owed is asked for, ms.
+#: How long the server may take to answer a caller's turn by itself before it is asked for a response, ms.
 ANSWER_MS = 3_000
-#: How long a caller waits for a function without a word, ms.
+#: How long a caller waits for a function without a word of the model's, ms.
 FILLER_MS = 1_000
+#: How long a caller waits in silence, ms: while there is a model, at the call's beginning, and while there is none.
+HUSH_MS, HUSH_FIRST_MS, HUSH_LOST_MS = 2_500, 2_000, 1_000
 #: How long the server may take to confirm what was asked of it, ms: a response, or to listen to the caller.
 REQUEST_MS = 5_000
+#: How long a response may bring nothing, ms.
+MUTE_MS = 10_000
 #: A timer may fire this much early, ms.
 TIMER_MS = 1
 #: How often in a row a failed response is asked for again, and the pause before that, ms, longer each time.
 RETRIES = 2
 RETRY_MS = 500
+#: Keys that are pressed within this time belong together, ms; `#` ends them.
+DIGITS_MS = 2_000
+MOST_DIGITS = 64
+#: How long before its end a call is announced to end, ms; and from which part of its money on it is wrapped up.
+WARNING_MS = 60_000
+WRAP_UP_PART = 0.8
 
-Bound = Literal["greeting", "goodbye", "answer", "filler", "request", "retry", "listen"]
+Bound = Literal[
+    "greeting", "goodbye", "answer", "filler", "request", "retry", "listen", "hush", "mute", "digits", "silence",
+    "warning", "time",
+]
 
-END_CALL = "end_call"
-FILLER = "Tell the caller in a few words, in the language of the call, that you need a moment. Say nothing else."
-FAREWELL = "Say goodbye to the caller in one short sentence, in the language of the call. Say nothing else."
-
-
-@dataclass(frozen=True, slots=True)
-class ToCaller:
-    message: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ToModel:
-    message: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class RunFunction:
-    """A function is to be run beside the conversation; `function_returned` takes its answer."""
-
-    call_id: str
-    name: str
-    arguments: str
-    turn: int                    # of the caller's: how many there had been
-
-
-@dataclass(frozen=True, slots=True)
-class HangUp:
-    """The call is over; `reason` is one of those at the top of session.py."""
-
-    reason: str
-
-
-Step = ToCaller | ToModel | RunFunction | HangUp
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a call is to go: the words of the greeting's instructions, and when the caller's turn ends."""
-
-    greeting: str
-    protect_greeting: bool
-    turn_detection: dict[str, Any]
-
-
-@dataclass(slots=True)
-class Figures:
-    """What happened in a call, for its closing line."""
-
-    turns: int = 0
-    interruptions: int = 0
-    first_audio_ms: float | None = None      # from the stream's start to the first audio for the caller
+END_CALL, TRANSFER_CALL = "end_call", "transfer_call"
+#: The item of a recorded sentence, for `Playback`: the model knows nothing of it.
+CLIP = ""
 
 
 class Wish(NamedTuple):
     """A response that is wanted: what for, and the instructions that take the place of the session's."""
 
-    purpose: Literal["greeting", "answer", "filler", "farewell"]
+    purpose: Literal["greeting", "answer", "filler", "notice", "farewell"]
     instructions: str | None = None
 
 
@@ -115,30 +94,41 @@ ANSWER = Wish("answer")
 
 @dataclass(slots=True)
 class _Goodbye:
-    """The assistant wants to end the call: after `response_id`, or after a farewell asked for since."""
+    """The caller is to be left: `then` is done once a goodbye was heard.
 
-    response_id: str
-    said: bool = False           # the farewell is complete; only the caller's ear is awaited
+    `response_id`: the response in which the model wanted that, or "" where the server does. `firm`: whatever the caller
+    says; `until`: ... and then at the latest, ms.
+    """
+
+    then: HangUp | Transfer
+    words: str
+    response_id: str = ""
+    firm: bool = False
+    until: float = float("inf")
+    said: bool = False           # the goodbye is complete; only the caller's ear is awaited
     heard: bool = False
 
 
 class Dialogue:
-    """One call's conversation."""
+    """One call's conversation. With a `history` it goes on with that of an earlier stream; `note` says why."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, history: History | None = None, note: str = words.RESUMED) -> None:
         self.figures = Figures()
+        self.history = history or History()
         self._plan = plan
         self._playback = Playback()
         self._stream = ""
         self._started_at = 0.0
-        self._phone_ms = 0                           # the phone's time: ms since the stream began
         self._model_ready = False
-        kept = KEPT_FRAMES_GREETING if plan.protect_greeting else KEPT_FRAMES
-        self._kept: deque[str] | None = deque(maxlen=kept)             # None: the caller is heard live
+        self._listening = False                      # the session finds the caller's turns
+        self._opened = history is not None           # the assistant has spoken, or was asked to
+        self._note = note                            # what the next session is told of why it begins
+        kept_behind_greeting = plan.protect_greeting and not self._opened
+        self._ear = Ear(KEPT_FRAMES_GREETING if kept_behind_greeting else KEPT_FRAMES)
         self._now = 0.0                              # of the event that is being looked at, ms
         self._greeting = False                       # a protected greeting was not heard to its end
         self._greeted = False                        # its response is complete
-        self._requests = 0
+        self._names = 0                              # of our own requests and items
         self._requested: str | None = None           # a response.create without its response.created,
         self._wanted = ANSWER                        # ... and what for
         self._unwanted = False                       # ... which the caller's speech overtook
@@ -147,15 +137,24 @@ class Dialogue:
         self._active_spoke = False
         self._failures = 0                           # in a row
         self._again = ANSWER                         # what is asked for again when "retry" has come
+        self._wishes: list[Wish] = []                # what is to be said when the model is free
         self._dropped: list[str] = []                # responses that the caller cut
         self._settled: list[str] = []                # their items, truncated or deleted
         self._speaking = False                       # the caller, as the server hears it
         self._answering = False                      # the server is about to answer a turn
+        self._turn_over: float | None = None         # when the caller's turn ended that was not answered yet
+        self._answer_mark = ""                       # comes back when the answer begins to be heard
         self._running: set[str] = set()              # functions
         self._unseen: set[str] = set()               # outputs that the server has not yet acknowledged
-        self._owed = False                           # outputs that no response has seen
+        self._owed = self._opened                    # there is something that no response has seen
         self._goodbye: _Goodbye | None = None
+        self._stopping = False                       # nothing of the model is heard any more
         self._filled = False                         # the caller was told that this takes a moment
+        self._hushes = 0                             # recorded sentences in a row
+        self._digits = ""
+        self._prompts = 0                            # how often in a row the silent caller was asked
+        self._wrapped_up = False
+        self._made: list[str] = []                   # meetings of this call
         self._bounds: dict[Bound, float] = {}        # what must have happened by when, ms
 
     # ---- the two sides are there
@@ -164,28 +163,113 @@ class Dialogue:
         """The phone's stream has begun."""
         self._now = self._started_at = now
         self._stream = stream_sid
-        return self._open() if self._model_ready else []
+        if self._plan.most_ms:
+            self._bounds["time"] = now + self._plan.most_ms
+            if self._plan.most_ms > WARNING_MS:
+                self._bounds["warning"] = now + self._plan.most_ms - WARNING_MS
+        if self._model_ready:
+            return self._line()
+        if self._plan.clips:
+            self._bounds["hush"] = now + HUSH_FIRST_MS
+        return []
 
-    def model_ready(self, now: float) -> list[Step]:
-        """The model's session is set up, and its echo was right."""
+    def followed_by(self, history: History, note: str) -> "Dialogue":
+        """One that goes on with an earlier stream's conversation, in the place of this one, which has not begun."""
+        other = Dialogue(self._plan, history, note)
+        other._model_ready, other._listening = self._model_ready, self._listening
+        return other
+
+    def model_ready(self, now: float, *, listens: bool) -> list[Step]:
+        """The model's session is set up, and its echo was right: the first one, or one after `model_lost`.
+
+        `listens`: whether it was set up to find the caller's turns.
+        """
         self._now = now
-        self._model_ready = True
-        return self._open() if self._stream else []
+        self._model_ready, self._listening = True, listens
+        return self._line() if self._stream else []
+
+    def model_lost(self, now: float) -> list[Step]:
+        """The model's session is gone, in the middle of whatever was said and done."""
+        self._now = now
+        self._model_ready = False
+        self._owed = self._owed or self._speaking or self._answering or any(
+            wish.purpose in ("greeting", "answer") for wish in self._under_way())
+        self._ear.hold(KEPT_FRAMES)
+        self._forget_session()
+        if self.history.empty:
+            self._opened = self._owed = False        # nothing was said yet: the next session greets
+        self._expect_sound()
+        return []
+
+    def _under_way(self) -> Iterator[Wish]:
+        """What a response was asked for, or is about to be asked for again."""
+        if self._active:
+            yield self._active_wish
+        if self._requested:
+            yield self._wanted
+        if "retry" in self._bounds:
+            yield self._again
+
+    def model_renewed(self, now: float) -> list[Step]:
+        """Another session takes the place of the one so far, at a moment when nothing is going on."""
+        self._now = now
+        self._forget_session()
+        return [*self._retell(), *self._answer()]
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is going on: nobody speaks, and nothing is awaited."""
+        return self._model_ready and self._idle and not self._greeting and not self._goodbye and not self._digits
+
+    @property
+    def listens(self) -> bool:
+        """Whether a session that begins now listens to the caller from its beginning."""
+        return self._opened or not self._plan.protect_greeting
+
+    def _line(self) -> list[Step]:
+        return self._resume() if self._opened else self._open()
 
     def _open(self) -> list[Step]:
+        self._opened = True
         self._greeting = self._plan.protect_greeting
         greet = self._request(Wish("greeting", self._plan.greeting))
         return [greet] if self._greeting else [greet, *self._release()]
 
+    def _resume(self) -> list[Step]:
+        """A new session is told what was said, hears what the caller says meanwhile, and answers what is open."""
+        steps = [*self._retell(), *(self._release() if self._listening else self._listen())]
+        if self._goodbye and not self._goodbye.said and not self._busy:
+            steps.append(self._request(Wish("farewell", self._goodbye.words)))
+        steps += self._answer()
+        self._expect_caller()
+        return steps
+
+    def _retell(self) -> list[Step]:
+        note = self._note + words.made(self._made)
+        if self.history.inaudible:
+            note = f"{note} {words.INAUDIBLE}"
+        self._note = words.RESUMED
+        return [*map(ToModel, self.history.replay()), ToModel(realtime.system_text(note))]
+
+    def _forget_session(self) -> None:
+        """What was true of a session only."""
+        self.history.lost()
+        self._greeting = False
+        self._requested = self._active = None
+        self._unwanted = self._speaking = self._answering = False
+        self._dropped, self._settled = [], []
+        self._unseen.clear()
+        for bound in ("greeting", "answer", "filler", "request", "retry", "listen", "mute", "silence"):
+            self._bounds.pop(bound, None)
+
     def _release(self) -> list[Step]:
         """The caller's kept audio, in order; from here on it is live."""
-        kept, self._kept = self._kept or (), None
-        return [ToModel(realtime.append(payload)) for payload in kept]
+        return [ToModel(realtime.append(payload)) for payload in self._ear.release()]
 
     @property
     def unheard_ms(self) -> int:
         """How much audio the caller still has to hear."""
-        return self._playback.unheard_ms(self._phone_ms)
+        return self._playback.unheard_ms(self._ear.phone_ms)
 
     # ---- events of the phone
 
@@ -195,8 +279,9 @@ class Dialogue:
             case media_streams.Media(media=frame):
                 return self._caller_audio(frame)
             case media_streams.Mark(mark=mark):
-                self._playback.returned(mark.name, self._phone_ms)
-                return self._heard() if self._playback.finished else []
+                return self._mark_back(mark.name)
+            case media_streams.Dtmf(dtmf=key):
+                return self._pressed(key.digit)
             case media_streams.Stop():
                 return [HangUp("caller hung up")]
             case media_streams.Connected() | media_streams.Start():
@@ -206,11 +291,20 @@ class Dialogue:
     def _caller_audio(self, frame: media_streams.MediaBody) -> list[Step]:
         if frame.track != "inbound":
             return []
-        self._phone_ms = frame.timestamp
-        if self._kept is None:
-            return [ToModel(realtime.append(frame.payload))]
-        self._kept.append(frame.payload)
-        return []
+        return [ToModel(realtime.append(payload)) for payload in self._ear.hear(frame, self._now)]
+
+    def frames_missing(self, now: float) -> list[Step]:
+        """Called every second or so: silence in the place of what the phone does not send."""
+        self._now = now
+        return [ToModel(realtime.append(payload)) for payload in self._ear.missing(now)]
+
+    def _mark_back(self, name: str) -> list[Step]:
+        self._playback.returned(name, self._ear.phone_ms)
+        steps: list[Step] = []
+        if name == self._answer_mark and self._turn_over is not None:
+            steps.append(Measured("turn", (self._now - self._turn_over) / 1000))
+            self._answer_mark, self._turn_over = "", None
+        return steps + self._heard() if self._playback.finished else steps
 
     def _heard(self) -> list[Step]:
         """The caller has heard all that was sent."""
@@ -220,45 +314,53 @@ class Dialogue:
             self._goodbye.heard = True
             self._bounds["goodbye"] = self._now + TAIL_MS
         self._expect_filler()
+        self._expect_sound()
+        self._expect_caller()
         return []
 
     def _listen(self) -> list[Step]:
         """The protected greeting is over: the caller is heard, first what was said meanwhile."""
         self._greeting = False
         self._bounds.pop("greeting", None)
+        self._listening = True
         self._bounds["listen"] = self._now + REQUEST_MS
-        return [ToModel(realtime.listen(self._plan.turn_detection)), *self._release()]
+        self._expect_caller()
+        return [ToModel(realtime.listen(self._plan.turn_detection)), *self._release(), *self._answer()]
 
     # ---- events of the model
 
     def from_model(self, event: realtime.Event, now: float) -> list[Step]:
         self._now = now
+        if self._stopping:
+            return []
         match event:
             case realtime.AudioDelta():
                 return self._reply_audio(event)
+            case realtime.TranscriptDelta():
+                self.history.said(event.item_id, event.delta)
+                return []
             case realtime.SpeechStarted():
                 return self._barge_in()
             case realtime.SpeechStopped():
-                self.figures.turns += 1
-                self._speaking, self._answering = False, True
-                if self._owed:
-                    self._bounds["answer"] = now + ANSWER_MS
-                return []
+                return self._caller_stopped()
             case realtime.ResponseCreated(response=response):
                 return self._response_created(response)
             case realtime.ResponseDone(response=response):
-                return self._response_done(response)
+                return self._used(response.usage) + self._response_done(response)
             case realtime.OutputItemDone(item=item):
                 return self._item_done(event.response_id, item)
             case realtime.ItemAdded(item=item):
                 self._unseen.discard(item.call_id)
+                self.history.added(item)
                 return []
+            case realtime.Transcribed():
+                self.history.transcribed(event.item_id, event.transcript)
+                return self._spent(prices.transcription_cost(event.usage, self._plan.prices)) if event.usage else []
             case realtime.Error(error=error):
                 return self._error(error)
             case realtime.SessionUpdated(session=session):
                 return self._session_updated(session)
-            case (realtime.SessionCreated() | realtime.TranscriptDelta() | realtime.TranscriptDone()
-                  | realtime.Transcribed()):
+            case realtime.SessionCreated() | realtime.TranscriptDone():
                 return []
         assert_never(event)
 
@@ -267,28 +369,53 @@ class Dialogue:
             self._bounds.pop("listen", None)
         return [] if session.speaks_pcmu() else [HangUp("wrong audio format")]
 
+    def _caller_stopped(self) -> list[Step]:
+        self.figures.turns += 1
+        self._speaking, self._answering = False, True
+        self._turn_over = self._now - self._plan.turn_detection.get("silence_duration_ms", 0)
+        self._bounds["answer"] = self._now + ANSWER_MS
+        self._expect_sound()
+        return []
+
     def _reply_audio(self, event: realtime.AudioDelta) -> list[Step]:
         if event.response_id in self._dropped:
             return self._forget(event.item_id)
+        steps: list[Step] = []
         if self.figures.first_audio_ms is None:
             self.figures.first_audio_ms = self._now - self._started_at
-        self._active_spoke, self._failures = True, 0
-        before, after = self._playback.sending(event.item_id, event.size, self._phone_ms)
-        if self._greeting or self._goodbye:
-            self._bounds["greeting" if self._greeting else "goodbye"] = self._now + self.unheard_ms + OVERRUN_MS
+            steps.append(Measured("first audio", self.figures.first_audio_ms / 1000))
+        self._active_spoke, self._failures, self._hushes = True, 0, 0
+        self._bounds.pop("hush", None)
+        self.history.sounded(event.item_id, event.size / media_streams.BYTES_PER_MS)
+        steps += self._play(event.item_id, event.delta, event.size, answers=True)
+        if self._active:
+            self._bounds["mute"] = self._now + self.unheard_ms + MUTE_MS
+        if self._greeting:
+            self._bounds["greeting"] = self._now + self.unheard_ms + OVERRUN_MS
+        elif self._goodbye and (not self._goodbye.firm or self._active_wish.purpose == "farewell"):
+            self._bounds["goodbye"] = min(self._now + self.unheard_ms + OVERRUN_MS, self._goodbye.until)
+        return steps
+
+    def _play(self, item_id: str, payload: str, size: int, *, answers: bool = False) -> list[Step]:
+        """Audio for the caller, and the marks that tell when it was heard."""
+        before, after = self._playback.sending(item_id, size, self._ear.phone_ms)
+        if answers and self._turn_over is not None and not self._answer_mark:
+            self._answer_mark = before or after
         steps: list[Step] = [
-            ToCaller(media_streams.media(self._stream, event.delta)),
-            ToCaller(media_streams.mark(self._stream, after)),
-        ]
+            ToCaller(media_streams.media(self._stream, payload)), ToCaller(media_streams.mark(self._stream, after))]
         if before is not None:
             steps.insert(0, ToCaller(media_streams.mark(self._stream, before)))
         return steps
+
+    def _play_clip(self, clip: Clip | None) -> list[Step]:
+        return self._play(CLIP, clip.payload, clip.size) if clip else []
 
     def _forget(self, item_id: str) -> list[Step]:
         """An item of which nothing was heard leaves the model's memory: it cannot be cut at 0."""
         if item_id in self._settled:
             return []
         self._settle(item_id)
+        self.history.cut(item_id, 0)
         return [ToModel(realtime.delete_item(item_id))]
 
     def _drop(self, response_id: str) -> None:
@@ -300,26 +427,46 @@ class Dialogue:
     def _barge_in(self) -> list[Step]:
         self._speaking, self._answering = True, False
         self._unwanted = self._requested is not None
-        self._goodbye = None
-        self._bounds.pop("goodbye", None)
-        self._bounds.pop("retry", None)
+        self._turn_over, self._answer_mark, self._prompts = None, "", 0
+        if self._goodbye and not self._goodbye.firm:
+            self._goodbye = None
+            self._bounds.pop("goodbye", None)
+        elif self._goodbye:
+            self._goodbye.said = self._goodbye.heard = False
+        for bound in ("retry", "answer", "hush", "silence"):
+            self._bounds.pop(bound, None)
+        return self._cut_off()
+
+    def _cut_off(self) -> list[Step]:
+        """The assistant falls silent; each item is cut at what was heard of it."""
         if self._active:
             self._drop(self._active)
         if self._playback.finished:
             return []
         self.figures.interruptions += 1
-        steps: list[Step] = [ToCaller(media_streams.clear(self._stream))]
-        for cut in self._playback.interrupt(self._phone_ms):
-            if cut.heard_ms > 0:
-                steps.append(ToModel(realtime.truncate(cut.item_id, cut.heard_ms)))
-                self._settle(cut.item_id)
-            else:
-                steps.extend(self._forget(cut.item_id))
+        steps: list[Step] = [ToCaller(media_streams.clear(self._stream)), Measured("interruption")]
+        for cut in self._playback.interrupt(self._ear.phone_ms):
+            if cut.item_id != CLIP:
+                steps += self._cut(cut.item_id, cut.heard_ms)
         return steps
+
+    def _cut(self, item_id: str, heard_ms: int) -> list[Step]:
+        if self.history.retold(item_id):
+            self.history.cut(item_id, heard_ms)
+            return [*map(ToModel, self.history.again(item_id))]
+        if heard_ms <= 0:
+            return self._forget(item_id)
+        self._settle(item_id)
+        self.history.cut(item_id, heard_ms)
+        return [ToModel(realtime.truncate(item_id, heard_ms))]
+
+    # ---- responses
 
     def _response_created(self, response: realtime.Response) -> list[Step]:
         self._active, self._active_spoke, self._answering = response.id, False, False
-        self._bounds.pop("answer", None)
+        for bound in ("answer", "silence"):
+            self._bounds.pop(bound, None)
+        self._bounds["mute"] = self._now + MUTE_MS
         ours = (response.metadata or {}).get("request")
         if ours is None or ours != self._requested:
             self._active_wish = ANSWER
@@ -338,32 +485,50 @@ class Dialogue:
         if response.id != self._active:
             return []
         self._active, wish = None, self._active_wish
+        self._bounds.pop("mute", None)
         if response.status == "failed":
             error = response.status_details and response.status_details.error
-            log.warning("the model failed to answer: %s", error and (error.code or error.type) or "no reason given")
+            reason = error and (error.code or error.type) or "no reason given"
+            log.warning("the model failed to answer: %s", reason)
             if response.id not in self._dropped and wish.purpose != "farewell":
-                return self._failed(wish)
+                return [Measured("fault", name="response failed"), *self._failed(wish)]
         if self._greeting:
             self._greeted = True
             return self._heard() if self._playback.finished else []
         if self._goodbye and not self._goodbye.said and not self._running and not self._owed:
             return self._farewell(self._goodbye, response.id)
         self._expect_filler()
+        self._expect_sound()
+        self._expect_caller()
         return self._answer()
-
-    # ---- responses
 
     @property
     def _busy(self) -> bool:
         """Whether a response is under way or about to be, or the caller has the floor."""
         return bool(self._active or self._requested or self._speaking or self._answering)
 
+    @property
+    def _idle(self) -> bool:
+        """Whether the next word is the caller's, and all of ours was heard."""
+        return not (
+            self._busy or self._owed or self._running or self._wishes or "retry" in self._bounds
+        ) and self._playback.finished
+
+    def _name(self, kind: str) -> str:
+        self._names += 1
+        return f"{kind}_{self._names}"
+
+    def _item_name(self, kind: str) -> str:
+        """One that no other stream of the same call gives, either."""
+        return f"{self._name(kind)}_{self._stream[-8:]}"
+
     def _request(self, wish: Wish) -> ToModel:
-        self._requests += 1
-        self._requested, self._wanted, self._unwanted = f"{wish.purpose}_{self._requests}", wish, False
+        self._requested, self._wanted, self._unwanted = self._name(wish.purpose), wish, False
         self._bounds["request"] = self._now + REQUEST_MS
+        self._bounds.pop("silence", None)
         if self._greeting:
             self._bounds["greeting"] = self._now + BEGIN_MS
+        self._expect_sound()
         return ToModel(realtime.create_response(self._requested, wish.instructions))
 
     def _settle_request(self) -> None:
@@ -371,21 +536,29 @@ class Dialogue:
         self._bounds.pop("request", None)
 
     def _answer(self) -> list[Step]:
-        """The response that is owed, when the model is free to give it."""
-        if not self._owed or self._running or self._busy:
+        """The response that is owed, or wished for, when the model is free to give it."""
+        if not self._model_ready or self._running or self._busy:
             return []
-        self._owed = False
-        return [self._request(ANSWER)]
+        if self._owed:
+            self._owed = False
+            return [self._request(ANSWER)]
+        return [self._request(self._wishes.pop(0))] if self._wishes else []
+
+    def _say(self, instructions: str) -> list[Step]:
+        """The caller is told something as soon as the model is free."""
+        self._wishes.append(Wish("notice", instructions))
+        return self._answer()
 
     def _failed(self, wish: Wish) -> list[Step]:
         """A response was not given: it is asked for again, after a pause, or the call is given up."""
-        if wish.purpose == "filler" or self._speaking:
+        if wish.purpose in ("filler", "notice") or self._speaking:
             return self._answer()                    # the one can be spared, the other makes it out of date
         self._failures += 1
         if self._failures > RETRIES:
             return [HangUp("model failed")]
         self._again = wish
         self._bounds["retry"] = self._now + RETRY_MS * self._failures
+        self._expect_sound()
         return []
 
     def _error(self, error: realtime.ErrorDetails) -> list[Step]:
@@ -403,54 +576,185 @@ class Dialogue:
         if not error.benign:
             return self._failed(wish)
         self._owed = self._owed or wish is ANSWER    # another response was faster: asked for again after it
+        if wish.purpose in ("notice", "farewell"):
+            self._wishes.insert(0, wish)
         return []
+
+    def _dead(self, reason: str) -> list[Step]:
+        """The session does not do what every session does: another one may."""
+        log.warning("%s", reason)
+        self._failures += 1
+        return [HangUp("model failed")] if self._failures > RETRIES else [Reconnect(reason)]
+
+    def _used(self, usage: realtime.Usage | None) -> list[Step]:
+        """A response was given: what it has cost."""
+        if usage is None:
+            return []
+        tokens = [Measured("tokens", count, kind) for kind, count in usage.counts().items()]
+        return [*tokens, *self._spent(prices.cost(usage, self._plan.prices))]
+
+    def _spent(self, usd: float) -> list[Step]:
+        """What the call has cost so far decides how it goes on."""
+        self.figures.usd += usd
+        steps: list[Step] = [Measured("spent", usd)]
+        if not self._plan.most_usd or self.figures.usd < WRAP_UP_PART * self._plan.most_usd:
+            return steps
+        if self.figures.usd >= self._plan.most_usd:
+            return steps + self._leave(HangUp("money used up"), words.TIME_OVER, firm=True)
+        if not self._wrapped_up:
+            self._wrapped_up = True
+            steps.append(ToModel(realtime.system_text(words.WRAP_UP)))
+        return steps
 
     # ---- functions
 
     def _item_done(self, response_id: str, item: realtime.Item) -> list[Step]:
+        if item.type == "message" and item.status == "completed":
+            self.history.completed(item.id)
         if item.type != "function_call" or item.status != "completed":
             return []                                # an interrupted call comes as incomplete, with half its JSON
+        self.history.called(item)
+        self._bounds.pop("mute", None)
         if item.name == END_CALL:
             return self._end_call(response_id, item.call_id)
+        if item.name == TRANSFER_CALL and self._plan.transfer_targets:
+            return self._transfer_call(response_id, item)
         self._running.add(item.call_id)
         self._filled = False
+        self._expect_sound()
         return [RunFunction(item.call_id, item.name, item.arguments, self.figures.turns)]
 
     def function_returned(self, call_id: str, output: dict[str, Any], now: float) -> list[Step]:
         """A function's answer, for the model to speak about."""
         self._now = now
+        if output.get("status") in ("confirmed", "recorded") and "meeting_id" in output:
+            self._made.append(f"{output.get('message')} (meeting_id {output['meeting_id']})")
         return self._function_returned(call_id, output)
 
     def _function_returned(self, call_id: str, output: dict[str, Any]) -> list[Step]:
         self._running.discard(call_id)
         if not self._running:
             self._bounds.pop("filler", None)
-        self._unseen.add(call_id)
+        self.history.returned(call_id, output)
         self._owed = True
         if self._answering:
             self._bounds.setdefault("answer", self._now + ANSWER_MS)
-        if self._goodbye:
+        if self._goodbye and not self._goodbye.firm:
             self._bounds["goodbye"] = self._now + BEGIN_MS       # first the caller hears what came of it
-        return [ToModel(realtime.function_output(call_id, output)), *self._answer()]
+        return [*self._tell_output(call_id), *self._answer()]
 
-    # ---- the end
+    def _tell_output(self, call_id: str) -> list[Step]:
+        if not self._model_ready:
+            return []                                # the next session is told all
+        self._unseen.add(call_id)
+        return [*map(ToModel, self.history.function_output(call_id))]
+
+    # ---- the end, and the transfer to a person
 
     def _end_call(self, response_id: str, call_id: str) -> list[Step]:
+        note = "The call ends when your goodbye was heard, unless the caller speaks."
+        goodbye = _Goodbye(HangUp("assistant ended"), words.FAREWELL, response_id)
+        return self._agreed(goodbye, call_id, {"status": "ending", "note": note})
+
+    def _transfer_call(self, response_id: str, item: realtime.Item) -> list[Step]:
+        target = _target(item.arguments, self._plan.transfer_targets)
+        if target is None:
+            known = ", ".join(self._plan.transfer_targets)
+            return self._function_returned(item.call_id, {"error": f"`to` must be one of: {known}."})
+        note = "The caller is connected when your announcement was heard, unless the caller speaks."
+        goodbye = _Goodbye(Transfer(target), words.CONNECTING, response_id)
+        return self._agreed(goodbye, item.call_id, {"status": "connecting", "note": note})
+
+    def _agreed(self, goodbye: _Goodbye, call_id: str, output: dict[str, Any]) -> list[Step]:
+        """The model may leave the caller, unless the caller is speaking."""
         if self._speaking:
             output = {"status": "cancelled", "reason": "The caller is speaking: the call goes on."}
             return self._function_returned(call_id, output)
-        self._goodbye = _Goodbye(response_id)
-        self._bounds["goodbye"] = self._now + BEGIN_MS + self.unheard_ms
-        output = {"status": "ending", "note": "The call ends when your goodbye was heard, unless the caller speaks."}
-        return [ToModel(realtime.function_output(call_id, output))]
+        if self._goodbye is None or not self._goodbye.firm:
+            self._goodbye = goodbye
+            self._bounds["goodbye"] = self._now + BEGIN_MS + self.unheard_ms
+        self.history.returned(call_id, output)
+        return self._tell_output(call_id)
+
+    def _leave(self, then: HangUp | Transfer, instructions: str, *, firm: bool) -> list[Step]:
+        """The server wants to leave the caller: a goodbye is asked for as soon as the model is free."""
+        if self._goodbye and (self._goodbye.firm or not firm):
+            return []
+        self._goodbye = _Goodbye(then, instructions, firm=firm, until=self._now + LAST_MS)
+        self._bounds["goodbye"] = self._goodbye.until if firm else self._now + BEGIN_MS + self.unheard_ms
+        self._owed = False
+        self._wishes.clear()
+        if self._busy or not self._model_ready:
+            return []
+        return [self._request(Wish("farewell", instructions))]
 
     def _farewell(self, goodbye: _Goodbye, response_id: str) -> list[Step]:
         """A response is done while the call is ending: either it said goodbye, or one that does is asked for."""
-        if not self._active_spoke and response_id == goodbye.response_id:
-            self._bounds["goodbye"] = self._now + BEGIN_MS
-            return [self._request(Wish("farewell", FAREWELL))]
+        by_model = bool(goodbye.response_id) and (self._active_spoke or response_id != goodbye.response_id)
+        if not by_model and self._active_wish.purpose != "farewell":
+            if self._busy:
+                return []
+            if not goodbye.firm:
+                self._bounds["goodbye"] = self._now + BEGIN_MS
+            return [self._request(Wish("farewell", goodbye.words))]
         goodbye.said = True
         return self._heard() if self._playback.finished else []
+
+    def transfer_failed(self, now: float) -> list[Step]:
+        """The caller could not be connected, and is still here."""
+        self._now = now
+        self._goodbye = None
+        self._owed = True
+        note = [ToModel(realtime.system_text(words.TRANSFER_FAILED))] if self._model_ready else []
+        self.history.noted(self._item_name("note"), words.TRANSFER_FAILED, "system")
+        return [*note, *self._answer()]
+
+    def stopping(self, reason: str, now: float) -> list[Step]:
+        """The server stops: the caller hears a recorded goodbye, and nothing else any more."""
+        self._now = now
+        if not self._stream or self._stopping:
+            return [] if self._stopping else [HangUp(reason)]
+        clip = self._plan.clips.get("goodbye")
+        steps = [*self._cut_off(), *self._play_clip(clip)]
+        self._stopping = True
+        self._bounds.clear()
+        self._goodbye = _Goodbye(HangUp(reason), "", firm=True, said=True)
+        self._bounds["goodbye"] = now + self.unheard_ms + OVERRUN_MS
+        return [step for step in steps if not isinstance(step, ToModel)]
+
+    # ---- the keypad
+
+    def _pressed(self, key: str) -> list[Step]:
+        self._bounds.pop("silence", None)
+        self._prompts = 0
+        if not self._digits and key and key == self._plan.operator_key and self._plan.transfer_targets:
+            return self._operator()
+        if key != "#":
+            self._digits = (self._digits + key)[:MOST_DIGITS]
+            self._bounds["digits"] = self._now + DIGITS_MS
+            return []
+        return self._typed()
+
+    def _typed(self) -> list[Step]:
+        """The caller has typed something: it counts as a turn."""
+        digits, self._digits = self._digits, ""
+        self._bounds.pop("digits", None)
+        if not digits:
+            return []
+        self.figures.turns += 1
+        self._owed = True
+        item_id, text = self._item_name("keys"), words.pressed(digits)
+        self.history.noted(item_id, text)
+        if not self._model_ready:
+            return []
+        return [ToModel(realtime.user_text(text, item_id)), *self._answer()]
+
+    def _operator(self) -> list[Step]:
+        """The caller wants a person, whatever the assistant is saying."""
+        steps = self._cut_off()
+        if self._active:
+            steps.append(ToModel(realtime.cancel_response(self._active)))
+        return steps + self._leave(Transfer(self._plan.transfer_targets[0]), words.CONNECTING, firm=False)
 
     # ---- time
 
@@ -471,21 +775,31 @@ class Dialogue:
                 log.warning("the greeting was not heard to its end in time: the line is opened")
                 return self._listen()
             case "listen":
-                log.error("the model does not say that it listens to the caller")
-                return [HangUp("model refused")]
+                return self._dead("the model does not say that it listens to the caller")
             case "goodbye":
-                return [HangUp("assistant ended")]
+                goodbye, self._goodbye = self._goodbye, None
+                return [goodbye.then] if goodbye else []
             case "request":
-                log.warning("the model did not begin to answer in time")
-                self._requested = None
-                return self._failed(self._wanted)
+                return self._dead("the model did not begin to answer in time")
+            case "mute":
+                return self._dead("the model answers with nothing")
             case "retry":
                 return self._retry()
             case "answer":
-                self._answering = False
+                self._answering, self._owed = False, True
                 return self._answer()
             case "filler":
                 return self._fill()
+            case "hush":
+                return self._break_silence()
+            case "digits":
+                return self._typed()
+            case "silence":
+                return self._ask_silent_caller()
+            case "warning":
+                return self._say(words.ONE_MINUTE)
+            case "time":
+                return self._leave(HangUp("time used up"), words.TIME_OVER, firm=True)
 
     def _retry(self) -> list[Step]:
         if self._busy:
@@ -500,7 +814,54 @@ class Dialogue:
             self._bounds["filler"] = self._now + FILLER_MS
 
     def _fill(self) -> list[Step]:
-        if not self._running or self._busy:
+        if not self._running or self._busy or not self._model_ready:
             return []
         self._filled = True
-        return [self._request(Wish("filler", FILLER))]
+        return [self._request(Wish("filler", words.FILLER))]
+
+    @property
+    def _awaited(self) -> bool:
+        """Whether the caller waits for a word of ours, and hears none."""
+        if self._speaking or self._stopping or not self._playback.finished or not self._stream:
+            return False
+        return not self._model_ready or not self._idle
+
+    def _expect_sound(self) -> None:
+        if self._plan.clips and self._awaited:
+            soon = HUSH_MS if self._model_ready or self._hushes else HUSH_LOST_MS
+            self._bounds["hush"] = min(self._bounds.get("hush", float("inf")), self._now + soon)
+
+    def _break_silence(self) -> list[Step]:
+        if not self._awaited:
+            return []
+        name: ClipName = "still_here" if self._hushes % 2 else "moment"
+        self._hushes += 1
+        return self._play_clip(self._plan.clips.get(name))
+
+    def _expect_caller(self) -> None:
+        """All was heard, and it is the caller's turn to speak."""
+        if self._plan.silence_prompt_ms and self.quiet:
+            self._bounds["silence"] = self._now + self._plan.silence_prompt_ms
+
+    def _ask_silent_caller(self) -> list[Step]:
+        if not self.quiet:
+            return []
+        self._prompts += 1
+        if self._prompts == 1:
+            return self._say(words.STILL_THERE)
+        return self._leave(HangUp("caller silent"), words.NOBODY_THERE, firm=False)
+
+
+class _TransferArguments(msgspec.Struct):
+    to: str = ""
+
+
+def _target(arguments: str, known: tuple[str, ...]) -> str | None:
+    """Whom the model wants to connect the caller with; the only one there is needs no name."""
+    try:
+        to = msgspec.json.decode(arguments or "{}", type=_TransferArguments).to
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if not to and len(known) == 1:
+        return known[0]
+    return to if to in known else None

@@ -11,6 +11,8 @@ Socket = WebSocketResponse[bool] | ClientWebSocketResponse[bool]
 
 #: How long a peer may take to answer a close.
 CLOSE_S = 0.4
+#: As much may wait for a socket, bytes: minutes of audio.
+MOST_WAITING = 1_000_000
 
 
 class CallOver(Exception):
@@ -22,19 +24,21 @@ class Leg:
 
     A task that finds another one waiting for the socket leaves its message and goes on reading; `stalled_s` says
     for how long the socket has taken nothing, so that the call can end before much is waiting.
+
+    `side`: whose leaving, or taking nothing, ends the call; "" where it does not: who reads that socket notices.
     """
 
-    def __init__(self, socket: Socket, gone: str) -> None:
-        self._socket, self._gone = socket, gone
+    def __init__(self, socket: Socket, side: str) -> None:
+        self._socket, self._side = socket, side
         self._time = asyncio.get_running_loop().time
         self._waiting: list[bytes] = []              # a list costs a call a tenth of what a deque does
         self._since: float | None = None             # when the send under way began
         self.stuck = False                           # a send was given up: nothing more can be sent
 
     async def send(self, message: bytes, *more: bytes) -> None:
-        """Sends all of them before anything that comes later. Raises CallOver(gone) when the peer has left."""
+        """Sends all of them before anything that comes later. Raises CallOver when the side has left, or is stuck."""
         if self._since is not None:
-            self._waiting += (message, *more)
+            self._wait(message, *more)
             return
         self._waiting += more
         try:
@@ -44,12 +48,22 @@ class Leg:
                 self._since = self._time()
                 await self._socket.send_frame(self._waiting.pop(0), WSMsgType.TEXT)
         except ConnectionError:
-            raise CallOver(self._gone) from None
+            self._waiting.clear()
+            if self._side:
+                raise CallOver(f"{self._side} lost") from None
         except asyncio.CancelledError:
             self.stuck = True                        # only a socket that takes nothing makes a send wait
             raise
         finally:
             self._since = None
+
+    def _wait(self, *messages: bytes) -> None:
+        self._waiting += messages
+        if sum(map(len, self._waiting)) > MOST_WAITING:
+            self.stuck = True
+            self._waiting.clear()
+            if self._side:
+                raise CallOver(f"{self._side} stalled")
 
     def stalled_s(self) -> float:
         return 0.0 if self._since is None else self._time() - self._since

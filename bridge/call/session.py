@@ -4,37 +4,48 @@
 
 How a call ends:
 - caller hung up, phone lost: the phone's socket closed, in order or not. The model's is closed.
-- assistant ended: `end_call`, after its goodbye was heard. Twilio is told by REST, or the stream is just closed.
-- model unreachable, model lost, model refused, model failed, wrong audio format, internal error: the caller hears
-  an apology, then the call ends. With REST credentials Twilio speaks it as the next verb (twilio_side/twiml.py);
-  without, the shipped clip is played into the stream before it is closed.
+- assistant ended, caller silent, time used up, money used up: after a goodbye that was heard.
+- transferred: Twilio's REST API has taken the call to a person. It is not ours any more, and must not be completed.
+- server stopping: after a recorded goodbye. server killed: at once.
+- model unreachable, model refused, model failed, wrong audio format, internal error: the phone's stream is closed, and
+  the caller hears the fallback, which is what follows the stream (twilio_side/twiml.py).
 - no start: a stream that does not say in START_S which call it is. Nothing has been paid for.
-- phone stalled, model stalled: a socket took nothing for STALL_S.
-- server stopping: both sides are closed with 1001.
+- phone stalled: a socket that took nothing for STALL_S, or that much was waiting for.
+An ending in order is known before the phone's stream is closed, so that what follows it is silence: by REST the call is
+completed, and without it the server that is asked what follows knows.
+
+A model's session that is lost, or stalled, or has nearly had its time, is followed by another one (model_leg.py).
 Whichever side ends, the other is closed within a second, and nothing of the call stays behind. A function that
 still runs, a booking, is the application's and goes on.
 """
 
 import asyncio
-import base64
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import aiohttp
 from aiohttp import WSCloseCode, WSMsgType
 from aiohttp.web import WebSocketResponse
 
+from bridge.admission import Admission
 from bridge.background import Background
-from bridge.call.dialogue import Dialogue, HangUp, Plan, RunFunction, Step, ToCaller, ToModel
+from bridge.call import words
+from bridge.call.clips import clips
+from bridge.call.dialogue import Dialogue
+from bridge.call.history import History
 from bridge.call.leg import CallOver, Leg
+from bridge.call.model_line import ModelLine
+from bridge.call.steps import HangUp, Measured, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer
 from bridge.meetings.booking import OnBehalfOf
 from bridge.meetings.tools import Tools
+from bridge.metrics import Metrics
 from bridge.openai_side import prompt, realtime
-from bridge.openai_side.connection import ModelUnreachable, open_session
+from bridge.openai_side.breaker import Breaker
+from bridge.openai_side.prices import prices_for
+from bridge.records.calls import in_order
 from bridge.settings import Settings
 from bridge.twilio_side import media_streams
 from bridge.twilio_side.caller import Caller
@@ -44,62 +55,62 @@ log = logging.getLogger(__name__)
 
 START_S = 5.0
 STALL_S = 5.0
-#: How much longer than its audio the apology may take to be heard, seconds.
-APOLOGY_OVERRUN_S = 3.0
+#: How long a phone may send nothing at all, seconds: a socket that is dead without saying so.
+DEAD_S = 30.0
 
-#: Endings that the caller would otherwise hear as sudden silence.
-FAULTS = frozenset({
-    "model unreachable", "model lost", "model refused", "model failed", "model stalled", "wrong audio format",
-    "internal error",
-})
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What a call needs of the application."""
+
+    settings: Settings
+    http: aiohttp.ClientSession
+    tools: Tools
+    background: Background
+    breaker: Breaker
+    metrics: Metrics
+    admission: Admission
 
 
 class CallSession:
     """Carries one call, from the upgrade to its last log line."""
 
     def __init__(
-        self, phone: WebSocketResponse, caller: Caller, *,
-        settings: Settings, http: aiohttp.ClientSession, tools: Tools, background: Background,
+        self, phone: WebSocketResponse, caller: Caller, services: Services,
         on_start: Callable[[str, str], None] = lambda call_sid, number: None,
     ) -> None:
-        self._phone, self._caller = phone, caller
-        self._settings, self._http, self._tools, self._background = settings, http, tools, background
-        self._functions = tools.for_call()
-        self._on_start = on_start
+        self._phone, self._caller, self._services, self._on_start = phone, caller, services, on_start
+        self._settings = services.settings
+        self._functions = services.tools.for_call()
         self._loop = asyncio.get_running_loop()
-        self._dialogue = Dialogue(Plan(
-            greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
-            protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION,
-        ))
+        self._dialogue = Dialogue(self._plan())
         self._tasks = asyncio.TaskGroup()
-        self._to_caller = Leg(phone, gone="phone lost")
-        self._to_model: Leg | None = None
+        self._to_caller = Leg(phone, "phone")
+        self._model = ModelLine(self, services.http, services.settings, services.breaker)
         self._start: media_streams.StartBody | None = None
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
-        self._apologising: asyncio.Timeout | None = None
+        self._transferring = False
+        self._last_message = self._loop.time()       # of the phone
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._unread: tuple[str, ...] = ()           # sides of which a malformed message was logged
 
     async def run(self) -> str:
-        """Returns when the call is over and both sockets are closed; the reason."""
+        """Returns why the call ended, when it is over and both sockets are closed."""
         opened = self._loop.time()
         reason = await self._converse()
         if self._alarm:
             self._alarm.cancel()
         try:
-            if self._to_model:
-                await self._to_model.close(WSCloseCode.OK)
+            await self._model.close()
         finally:
             await self._leave_caller(reason)
             self._log_close(reason, self._loop.time() - opened)
         return reason
 
     def end(self, reason: str) -> None:
-        """Ends the call from outside, even in the middle of an apology."""
-        if self._apologising and not self._apologising.expired():
-            self._apologising.reschedule(self._loop.time())
-        self._spawn(self._hang_up(reason))
+        """Ends the call from outside: "server stopping" says goodbye first, any other reason ends it at once."""
+        self.spawn(self._stop(reason) if reason == "server stopping" else self._hang_up(reason))
 
     # ---- the conversation
 
@@ -108,28 +119,24 @@ class CallSession:
         reason = "internal error"
         try:
             async with self._tasks as tasks:
-                tasks.create_task(self._from_model())
+                tasks.create_task(self._open_model())
                 tasks.create_task(self._from_caller())
                 tasks.create_task(self._watch())
         except* CallOver as endings:
             reason = str(endings.exceptions[0])
         except* Exception:
-            log.exception("call %(call)s failed", {"call": self._call_sid})
-        return reason
+            log.exception("call %(call)s failed", {"call": self.call_sid})
+        return "transferred" if self._transferring and reason in ("caller hung up", "phone lost") else reason
 
     async def _from_caller(self) -> None:
         try:
             async with asyncio.timeout(START_S):
-                self._start = await self._until_start()
+                start = await self._until_start()
         except TimeoutError:
             raise CallOver("no start") from None
-        self._caller = Caller(self._start.custom_parameters.get("caller", self._caller.name))
-        if not self._started.done():
-            self._started.set_result(None)
-        self._log_open()
-        self._on_start(self._start.call_sid, self._caller.number)
-        await self._carry_out(self._dialogue.started(self._start.stream_sid, self._now()))
+        await self._begin(start)
         async for message in self._phone:
+            self._last_message = self._loop.time()
             event = self._phone_event(message)
             if event is not None:
                 await self._carry_out(self._dialogue.from_caller(event, self._now()))
@@ -144,131 +151,189 @@ class CallSession:
                 return event.start
         raise CallOver(self._phone_ending())
 
-    async def _from_model(self) -> None:
-        try:
-            model = (await open_session(self._http, self._settings, self._session_setup())).socket
-        except ModelUnreachable as error:
-            await self._started
-            log.error("call %(call)s: no session at the model: %(error)s",
-                      {"call": self._call_sid, "error": str(error)})
-            raise CallOver("model unreachable") from None
-        self._to_model = Leg(model, gone="model lost")
-        await self._carry_out(self._dialogue.model_ready(self._now()))
-        async for message in model:
-            try:
-                event = realtime.parse(message.data) if message.type is WSMsgType.TEXT else None
-            except realtime.Malformed as error:
-                self._complain("model", error)
-                continue
-            if event is not None:
-                await self._carry_out(self._dialogue.from_model(event, self._now()))
-        log.error("call %(call)s: the model closed the connection with code %(code)s",
-                  {"call": self._call_sid, "code": model.close_code})
-        raise CallOver("model lost")
+    async def _begin(self, start: media_streams.StartBody) -> None:
+        """The phone has said which call this is."""
+        parameters = start.custom_parameters
+        self._caller = Caller(parameters.get("caller", self._caller.name))
+        kept = await self._services.admission.take_history(start.call_sid) if parameters.get("resume") else ""
+        self._start = start
+        if kept:
+            self._dialogue = self._dialogue.followed_by(History.load(kept), words.TRANSFER_UNANSWERED)
+        if not self._started.done():
+            self._started.set_result(None)
+        self._log_open()
+        self._on_start(start.call_sid, self._caller.number)
+        await self._carry_out(self._dialogue.started(start.stream_sid, self._now()))
 
     async def _watch(self) -> None:
-        """A peer that stops reading must not keep the call, or what waits for it, forever."""
+        """A peer that stops reading must not keep the call, or what waits for it, forever; nor one that is silent."""
         while True:
             await asyncio.sleep(1)
             if self._to_caller.stalled_s() > STALL_S:
                 raise CallOver("phone stalled")
-            if self._to_model and self._to_model.stalled_s() > STALL_S:
-                raise CallOver("model stalled")
+            if self._loop.time() - self._last_message > DEAD_S:
+                raise CallOver("phone lost")
+            self._model.check()
+            await self._carry_out(self._dialogue.frames_missing(self._now()))
 
     async def _carry_out(self, steps: list[Step]) -> None:
         """What each side gets goes out in order and in one piece; the caller's first, for a `clear` is urgent."""
         to_caller = [step.message for step in steps if isinstance(step, ToCaller)]
         to_model = [step.message for step in steps if isinstance(step, ToModel)]
+        send = self._model.sending()                 # now: while the caller's part goes out another may take its place
         if to_caller:
             await self._to_caller.send(*to_caller)
         if to_model:
-            assert self._to_model                    # the dialogue speaks to it only once it is ready
-            await self._to_model.send(*to_model)
-        for step in steps:
-            if isinstance(step, RunFunction):
-                self._background.start(self._run_function(step))
-            elif isinstance(step, HangUp):
-                raise CallOver(step.reason)
+            await send(*to_model)
+        if len(to_caller) + len(to_model) < len(steps):
+            for step in steps:
+                self._act(step)
         if self._dialogue.deadline != self._alarm_at:
             self._set_alarm(self._dialogue.deadline)
+
+    def _act(self, step: Step) -> None:
+        match step:
+            case RunFunction():
+                self._services.background.start(self._run_function(step))
+            case Transfer(target):
+                self.spawn(self._transfer(target))
+            case Reconnect(reason):
+                self._model.lose(reason)
+            case HangUp(reason):
+                raise CallOver(reason)
+            case Measured():
+                self._measure(step)
+
+    def _measure(self, step: Measured) -> None:
+        metrics = self._services.metrics
+        match step.what:
+            case "first audio":
+                metrics.first_audio(step.value)
+            case "turn":
+                metrics.turn(step.value)
+            case "interruption":
+                metrics.interruption()
+            case "spent":
+                metrics.spent(step.value)
+            case "tokens":
+                direction, _, kind = step.name.partition(" ")
+                metrics.tokens(direction, kind, int(step.value))
+            case "fault":
+                metrics.fault(step.name)
 
     def _set_alarm(self, deadline: float | None) -> None:
         if self._alarm:
             self._alarm.cancel()
         self._alarm_at = deadline
         self._alarm = None if deadline is None else self._loop.call_at(
-            deadline / 1000, lambda: self._spawn(self._time_passed()))
+            deadline / 1000, lambda: self.spawn(self._time_passed()))
 
     async def _time_passed(self) -> None:
         self._alarm_at = None
         await self._carry_out(self._dialogue.time_passed(self._now()))
 
     async def _run_function(self, step: RunFunction) -> None:
-        call = OnBehalfOf(self._call_sid, self._caller.number, step.turn)
+        call = OnBehalfOf(self.call_sid, self._caller.number, step.turn)
         output = await self._functions.run(step.name, step.arguments, call)
-        self._spawn(self._function_returned(step.call_id, output))
+        self.spawn(self._function_returned(step.call_id, output))
 
     async def _function_returned(self, call_id: str, output: dict[str, Any]) -> None:
         await self._carry_out(self._dialogue.function_returned(call_id, output, self._now()))
 
+    async def _transfer(self, target: str) -> None:
+        """From here on the stream may end because the call goes on elsewhere."""
+        self._transferring = True
+        raise NotImplementedError
+
     async def _hang_up(self, reason: str) -> None:
         raise CallOver(reason)
+
+    async def _stop(self, reason: str) -> None:
+        await self._carry_out(self._dialogue.stopping(reason, self._now()))
+
+    # ---- the model: what its line (model_line.py) needs of the call
+
+    async def _open_model(self) -> None:
+        try:
+            await self._model.open()
+        except CallOver:
+            await self._started                      # only then is there a caller who hears what follows
+            raise
+
+    def session_setup(self) -> tuple[bytes, bool]:
+        settings, tools = self._settings, self._services.tools
+        listens = self._dialogue.listens
+        return realtime.session_setup(
+            instructions=prompt.instructions(
+                settings.SYSTEM_MESSAGE, datetime.now(settings.TIMEZONE), self._caller.number,
+                meetings=tools.takes_meetings),
+            voice=settings.OPENAI_VOICE,
+            tools=tools.declarations,
+            turn_detection=settings.TURN_DETECTION if listens else None,
+            transcription_model=settings.OPENAI_TRANSCRIPTION_MODEL,
+            noise_reduction=settings.NOISE_REDUCTION,
+        ), listens
+
+    @property
+    def quiet(self) -> bool:
+        return self._dialogue.quiet
+
+    async def model_ready(self, listens: bool) -> None:
+        await self._carry_out(self._dialogue.model_ready(self._now(), listens=listens))
+
+    async def model_lost(self) -> None:
+        self._services.metrics.fault("model lost")
+        await self._carry_out(self._dialogue.model_lost(self._now()))
+
+    async def model_renewed(self) -> None:
+        await self._carry_out(self._dialogue.model_renewed(self._now()))
+
+    async def model_regained(self, seconds: float) -> None:
+        self._dialogue.figures.reconnects += 1
+        self._services.metrics.reconnected(seconds)
+
+    async def from_model(self, message: bytes) -> None:
+        try:
+            event = realtime.parse(message)
+        except realtime.Malformed as error:
+            self._complain("model", error)
+            return
+        if event is not None:
+            await self._carry_out(self._dialogue.from_model(event, self._now()))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            self._tasks.create_task(work)
+        except RuntimeError:                         # the call is over, or just ending: there is nobody to tell
+            work.close()
 
     # ---- the ending
 
     async def _leave_caller(self, reason: str) -> None:
-        """The caller hears what is to be heard of this ending, and the phone's socket is closed."""
-        if reason in FAULTS and self._start and not self._settings.rest_credentials and not self._to_caller.stuck:
-            await self._apologise(self._start.stream_sid)
-        elif reason == "assistant ended" and self._start and self._settings.rest_credentials:
-            await complete_call(self._http, self._settings, self._start.call_sid)
-        await self._to_caller.close(WSCloseCode.GOING_AWAY if reason == "server stopping" else WSCloseCode.OK)
-
-    async def _apologise(self, stream_sid: str) -> None:
-        """Plays the shipped clip after what is playing, and waits until it was heard."""
-        clip, name = apology(), "apology"
-        unheard_s = self._dialogue.unheard_ms / 1000 + len(clip) / media_streams.BYTES_PER_MS / 1000
-        try:
-            async with asyncio.timeout(unheard_s + APOLOGY_OVERRUN_S) as self._apologising:
-                payload = base64.b64encode(clip).decode()
-                await self._to_caller.send(media_streams.media(stream_sid, payload))
-                await self._to_caller.send(media_streams.mark(stream_sid, name))
-                async for message in self._phone:
-                    event = self._phone_event(message)
-                    if isinstance(event, media_streams.Mark) and event.mark.name == name:
-                        return
-        except (TimeoutError, CallOver):
-            log.warning("call %(call)s: the apology was not heard to its end", {"call": self._call_sid})
-        finally:
-            self._apologising = None
+        """What follows the stream is settled before the phone's socket is closed: that is when Twilio goes on."""
+        open_still = in_order(reason) and reason not in ("caller hung up", "transferred")
+        if self._start and open_still and self._settings.rest_credentials:
+            await complete_call(self._services.http, self._settings, self._start.call_sid)
+        going = reason in ("server stopping", "server killed")
+        await self._to_caller.close(WSCloseCode.GOING_AWAY if going else WSCloseCode.OK)
 
     # ---- details
 
     def _now(self) -> float:
         return self._loop.time() * 1000
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            self._tasks.create_task(work)
-        except RuntimeError:                         # the call is over, or just ending: there is nobody to tell
-            work.close()
-
     @property
-    def _call_sid(self) -> str:
+    def call_sid(self) -> str:
         return self._start.call_sid if self._start else "unknown"
 
-    def _session_setup(self) -> bytes:
+    def _plan(self) -> Plan:
         settings = self._settings
-        return realtime.session_setup(
-            instructions=prompt.instructions(
-                settings.SYSTEM_MESSAGE, datetime.now(settings.TIMEZONE), self._caller.number,
-                meetings=self._tools.takes_meetings),
-            voice=settings.OPENAI_VOICE,
-            tools=self._tools.declarations,
-            turn_detection=None if settings.PROTECT_GREETING else settings.TURN_DETECTION,
-            transcription_model=settings.OPENAI_TRANSCRIPTION_MODEL,
-            noise_reduction=settings.NOISE_REDUCTION,
-        )
+        return Plan(
+            greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
+            protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION, clips=clips(),
+            silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_ms=settings.MAX_CALL_S * 1000,
+            most_usd=settings.MAX_CALL_USD, prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES),
+            transfer_targets=tuple(getattr(settings, "TRANSFER_NUMBER", ())), operator_key=settings.OPERATOR_KEY)
 
     def _phone_event(self, message: aiohttp.WSMessage) -> media_streams.Event | None:
         try:
@@ -282,26 +347,22 @@ class CallSession:
         if side not in self._unread:
             self._unread += (side,)
             log.warning("call %(call)s: a message of the %(side)s could not be read: %(error)s",
-                        {"call": self._call_sid, "side": side, "error": str(error)})
+                        {"call": self.call_sid, "side": side, "error": str(error)})
 
     def _phone_ending(self) -> str:
         orderly = self._phone.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY)
         return "caller hung up" if orderly else "phone lost"
 
     def _log_open(self) -> None:
-        log.info("call %(call)s opened, from %(caller)s", {"call": self._call_sid, "caller": str(self._caller)})
+        log.info("call %(call)s opened, from %(caller)s", {"call": self.call_sid, "caller": str(self._caller)})
 
     def _log_close(self, reason: str, seconds: float) -> None:
         figures = self._dialogue.figures
         first = figures.first_audio_ms
         log.info(
             "call %(call)s closed after %(seconds).1f s: %(reason)s, %(turns)d turns, "
-            "%(interruptions)d interruptions, first audio after %(first_audio_ms)s ms",
-            {"call": self._call_sid, "seconds": round(seconds, 3), "reason": reason, "turns": figures.turns,
-             "interruptions": figures.interruptions, "first_audio_ms": None if first is None else round(first)})
-
-
-@cache
-def apology() -> bytes:
-    """The spoken apology, mu-law; bridge/sim/clips/make.sh made it."""
-    return (files("bridge.twilio_side") / "apology.ulaw").read_bytes()
+            "%(interruptions)d interruptions, %(reconnects)d reconnects, %(usd).4f USD, "
+            "first audio after %(first_audio_ms)s ms",
+            {"call": self.call_sid, "seconds": round(seconds, 3), "reason": reason, "turns": figures.turns,
+             "interruptions": figures.interruptions, "reconnects": figures.reconnects, "usd": figures.usd,
+             "first_audio_ms": None if first is None else round(first)})

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 #: Until the session is ready, in all.
 READY_S = 10.0
 #: A ping after so long without a word finds a dead path, which TCP alone does not: half of it later, without an
-#: answer, the connection counts as lost. More than 5 s would be rounded up to a whole second of the loop's time.
-HEARTBEAT_S = 5.0
+#: answer, the connection counts as lost. A caller who speaks into a dead path must not wait for long, seconds.
+HEARTBEAT_S = 2.0
 CLOSE_S = 0.5
 
 #: Close codes that stand for a refusal: a policy's, and those an application gives a meaning of its own.

@@ -77,10 +77,9 @@ class Calls:
 
         async def work(connection: AsyncConnection) -> str | None:
             await _one_at_a_time(connection)
-            if not await connection.scalar(select(calls.c.call_sid).where(calls.c.call_sid == call_sid, _live(now))):
-                counts = (await connection.execute(_others(call_sid, caller, now))).one()
-                if refusal := limits.refusal(caller, *counts):
-                    return refusal
+            admitted, *others = (await connection.execute(_counts(call_sid, caller, now))).one()
+            if not admitted and (refusal := limits.refusal(caller, *others)):
+                return refusal
             carried = _live(now) & (calls.c.process != "")
             await _put(connection, [_new(call_sid, caller, now) | waiting], waiting, where=~carried)
             return None
@@ -139,9 +138,12 @@ class Calls:
         return await self._database.write(work)
 
     async def sweep(self, now: float) -> None:
-        """Forgets the calls that ended, or were last heard of, more than a day ago."""
-        await self._database.write(lambda connection: connection.execute(
-            delete(calls).where(calls.c.lease_until < now - DAY_S)))
+        """Forgets calls a day after they ended or were last heard of, and what was said in them after an hour."""
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(delete(calls).where(calls.c.lease_until < now - DAY_S))
+            await connection.execute(update(calls).where(
+                calls.c.lease_until < now - HOUR_S, calls.c.history != "").values(history=""))
+        await self._database.write(work)
 
     async def _write(
         self, rows: list[dict[str, Any]], values: dict[str, Any], *, where: ColumnElement[bool],
@@ -173,9 +175,11 @@ def _live(now: float) -> ColumnElement[bool]:
     return calls.c.ended_at.is_(None) & (calls.c.lease_until > now)
 
 
-def _others(call_sid: str, caller: str, now: float) -> Select[tuple[int, int, int]]:
-    """How many other calls are under way, how many of them are the caller's, and how many it made in an hour."""
-    def count(*condition: ColumnElement[bool]) -> Any:
-        return select(func.count()).where(calls.c.call_sid != call_sid, *condition).scalar_subquery()
-    of_caller = calls.c.caller == caller
-    return select(count(_live(now)), count(_live(now), of_caller), count(of_caller, calls.c.admitted_at > now - HOUR_S))
+def _counts(call_sid: str, caller: str, now: float) -> Select[tuple[int, int, int, int]]:
+    """Whether the call is under way (1); how many others are, how many of the caller's, and of its last hour's."""
+    def count(*conditions: ColumnElement[bool]) -> Any:
+        return select(func.count()).where(*conditions).scalar_subquery()
+    other, of_caller = calls.c.call_sid != call_sid, calls.c.caller == caller
+    return select(
+        count(calls.c.call_sid == call_sid, _live(now)), count(other, _live(now)),
+        count(other, _live(now), of_caller), count(other, of_caller, calls.c.admitted_at > now - HOUR_S))

@@ -69,11 +69,21 @@ class Mark(msgspec.Struct, tag="mark", tag_field="event", gc=False):
     mark: MarkBody
 
 
+class DtmfBody(msgspec.Struct, gc=False):
+    digit: Annotated[str, msgspec.Meta(pattern="^[0-9*#A-D]\\Z")]
+
+
+class Dtmf(msgspec.Struct, tag="dtmf", tag_field="event", gc=False):
+    """The caller pressed a key."""
+
+    dtmf: DtmfBody
+
+
 class Stop(msgspec.Struct, tag="stop", tag_field="event"):
     """The stream is over: the call ended, or other TwiML took its place."""
 
 
-Event = Connected | Start | Media | Mark | Stop
+Event = Connected | Start | Media | Mark | Dtmf | Stop
 
 
 class _Kind(msgspec.Struct):

@@ -7,7 +7,7 @@ from typing import Self
 from aiohttp import web
 
 from bridge import keys
-from bridge.call.session import CallSession
+from bridge.call.session import CallSession, Services
 from bridge.twilio_side import signature, twiml
 from bridge.twilio_side.caller import Caller
 
@@ -61,14 +61,19 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
     await phone.prepare(request)
     with _Following(app) as following:
         call = CallSession(
-            phone, Caller.from_path(request.match_info["number"]), settings=settings, http=app[keys.HTTP],
-            tools=app[keys.TOOLS], background=app[keys.BACKGROUND], on_start=following.start)
+            phone, Caller.from_path(request.match_info["number"]), _services(app), on_start=following.start)
         app[keys.CALLS].add(call)
         try:
             following.reason = await call.run()
         finally:
             app[keys.CALLS].discard(call)
     return phone
+
+
+def _services(app: web.Application) -> Services:
+    return Services(
+        settings=app[keys.SETTINGS], http=app[keys.HTTP], tools=app[keys.TOOLS], background=app[keys.BACKGROUND],
+        breaker=app[keys.BREAKER], metrics=app[keys.METRICS], admission=app[keys.ADMISSION])
 
 
 class _Following:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes every clip of this folder, and the apology the server itself plays, with espeak-ng and sox:
+# Makes every clip of this folder, and those that the server itself plays, with espeak-ng and sox:
 # raw mu-law, 8000 Hz, one channel, no header, trimmed so that speech starts and ends at the edges.
 set -eu
 cd "$(dirname "$0")"
@@ -26,8 +26,11 @@ assistant read_back "That is next Thursday at ten in the morning, and your e-mai
 A D A at example dot com. Shall I book it?"
 assistant booked "Your meeting is booked for next Thursday at ten in the morning. Is there anything else?"
 assistant goodbye "Thank you for calling. Goodbye!"
-assistant ../../twilio_side/apology "I am sorry, we have a technical problem right now. \
-Please call again in a few minutes. Goodbye."
+
+# What the server says by itself: bridge/call/clips.py
+assistant ../../call/clips/moment "One moment, please."
+assistant ../../call/clips/still_here "I am still here. Just a moment, please."
+assistant ../../call/clips/goodbye "I am sorry, I have to end this call now. Please call again in a few minutes. Goodbye."
 
 caller ask_hours "Hi, what are your opening hours?"
 caller interrupt "Sorry, I would just like to book a meeting, please."

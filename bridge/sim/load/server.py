@@ -99,7 +99,8 @@ def environment(port: int, model_port: int) -> dict[str, str]:
         "HOST": HOST, "PORT": str(port), "OPENAI_API_KEY": "sk-load",
         "OPENAI_REALTIME_URL": f"ws://{HOST}:{model_port}/v1/realtime",
         "GREETINGS_RESPONSE": "Hello! How can I help you?", "PROTECT_GREETING": "0",
-        "MAX_CALLS": "10000", "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0", "LOG_LEVEL": "WARNING",
+        "MAX_CALLS": "10000", "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0", "DRAIN_S": "0",
+        "LOG_LEVEL": "WARNING",
     }
 
 

@@ -1,0 +1,101 @@
+"""What a dialogue is told to begin with, and what it answers with: plain values.
+
+Pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bridge.openai_side.prices import DEAREST, Prices
+
+#: The sentences that the server can say by itself, recorded.
+ClipName = Literal["moment", "still_here", "goodbye"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToCaller:
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ToModel:
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunFunction:
+    """A function is to be run beside the conversation; `function_returned` takes its answer."""
+
+    call_id: str
+    name: str
+    arguments: str
+    turn: int                    # of the caller's: how many there had been
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """The caller is to be connected with one of TRANSFER_NUMBER, by its name; `transfer_failed` if that fails."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """The model does not answer any more: its connection is of no use; `model_lost` comes next."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """The call is over; `reason` is one of those at the top of session.py."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Something happened that is counted over all calls, with its measure."""
+
+    what: Literal["first audio", "turn", "interruption", "spent", "tokens", "fault"]
+    value: float = 0.0           # seconds, USD, or how many
+    name: str = ""
+
+
+Step = ToCaller | ToModel | RunFunction | Transfer | Reconnect | HangUp | Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A recorded sentence: base64 of `size` bytes of mu-law."""
+
+    payload: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a call is to go. Times are ms; 0 stands for: never."""
+
+    greeting: str                # the greeting's instructions
+    protect_greeting: bool
+    turn_detection: dict[str, Any]
+    clips: Mapping[ClipName, Clip] = field(default_factory=dict)
+    silence_prompt_ms: float = 0.0
+    most_ms: float = 0.0
+    most_usd: float = 0.0
+    prices: Prices = DEAREST
+    transfer_targets: tuple[str, ...] = ()
+    operator_key: str = ""       # the key that asks for the first of them
+
+
+@dataclass(slots=True)
+class Figures:
+    """What happened in a call, for its closing line."""
+
+    turns: int = 0
+    interruptions: int = 0
+    reconnects: int = 0
+    usd: float = 0.0
+    first_audio_ms: float | None = None      # from the stream's start to the first audio for the caller

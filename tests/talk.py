@@ -1,0 +1,100 @@
+"""A dialogue without sockets: what happens to it, and what it has sent to each side."""
+
+import json
+from typing import Any
+
+from bridge.call.dialogue import Dialogue
+from bridge.call.history import History
+from bridge.call.steps import Measured, Plan, Step, ToCaller, ToModel
+from bridge.openai_side import realtime
+from bridge.twilio_side import media_streams
+
+STREAM = "MZ" + "0" * 32
+DELTA_250_MS = "/" * 2664 + "=="        # stands for 1998 bytes
+
+
+class Talk:
+    """A dialogue, and what it has sent to each side; `steps` are those of the last event,
+    without what is only counted."""
+
+    def __init__(self, *, protect: bool = False, history: History | None = None, **plan: Any) -> None:
+        self.protect = protect
+        self.dialogue = Dialogue(Plan(
+            greeting="Say hello.", protect_greeting=protect, turn_detection={"type": "server_vad"}, **plan), history)
+        self.now = 0.0
+        self.to_model: list[dict[str, Any]] = []
+        self.to_caller: list[dict[str, Any]] = []
+        self.steps: list[Step] = []
+        self.measured: list[Measured] = []
+
+    def take(self, steps: list[Step]) -> None:
+        self.steps = [step for step in steps if not isinstance(step, Measured)]
+        self.measured += [step for step in steps if isinstance(step, Measured)]
+        self.to_model += [json.loads(step.message) for step in steps if isinstance(step, ToModel)]
+        self.to_caller += [json.loads(step.message) for step in steps if isinstance(step, ToCaller)]
+
+    def open(self) -> "Talk":
+        self.take(self.dialogue.started(STREAM, self.now))
+        self.connects()
+        return self
+
+    def connects(self) -> None:
+        self.take(self.dialogue.model_ready(self.now, listens=self.dialogue.listens))
+
+    def breaks(self) -> None:
+        self.take(self.dialogue.model_lost(self.now))
+
+    def frame(self, payload: str = "////", at: int = 0, track: str = "inbound") -> None:
+        body = media_streams.MediaBody(payload, track, at)
+        self.take(self.dialogue.from_caller(media_streams.Media(body), self.now))
+
+    def marks_return(self) -> None:
+        """Everything that is out has been played."""
+        for message in list(self.to_caller):
+            if message["event"] == "mark" and not message.get("back"):
+                message["back"] = True
+                body = media_streams.MarkBody(message["mark"]["name"])
+                self.take(self.dialogue.from_caller(media_streams.Mark(body), self.now))
+
+    def model(self, **event: Any) -> None:
+        parsed = realtime.parse(json.dumps(event))
+        assert parsed is not None
+        self.take(self.dialogue.from_model(parsed, self.now))
+
+    def begins(self, response: str, request: str | None = None) -> None:
+        metadata = {"request": request} if request else None
+        self.model(type="response.created", response={"id": response, "metadata": metadata})
+
+    def speaks(self, response: str, item: str = "item") -> None:
+        self.model(type="response.output_audio.delta", response_id=response, item_id=item, delta=DELTA_250_MS)
+
+    def calls(self, response: str, name: str, call_id: str = "call", status: str = "completed") -> None:
+        self.model(type="response.output_item.done", response_id=response, item={
+            "id": "f", "type": "function_call", "status": status, "name": name, "call_id": call_id, "arguments": "{}"})
+
+    def done(self, response: str, status: str = "completed") -> None:
+        self.model(type="response.done", response={"id": response, "status": status})
+
+    def caller_speaks(self) -> None:
+        self.model(type="input_audio_buffer.speech_started")
+
+    def caller_stops(self) -> None:
+        self.model(type="input_audio_buffer.speech_stopped")
+
+    def returns(self, call_id: str = "call") -> None:
+        self.take(self.dialogue.function_returned(call_id, {"ok": True}, self.now))
+
+    def time_passes(self) -> None:
+        assert self.dialogue.deadline is not None
+        self.now = self.dialogue.deadline
+        self.take(self.dialogue.time_passed(self.now))
+
+    def sent(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.to_model if message["type"] == kind]
+
+    @property
+    def requests(self) -> list[str]:
+        return [message["event_id"] for message in self.sent("response.create")]
+
+    def heard(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.to_caller if message["event"] == kind]

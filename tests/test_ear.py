@@ -1,0 +1,78 @@
+"""What the model hears of the caller: every frame in order, and silence in the place of what the phone leaves out."""
+
+import base64
+
+from bridge.call.ear import FRAME_MS, MISSING_MS, MOST_GAP_MS, MOST_MISSING_MS, SILENCE, Ear
+from bridge.twilio_side.media_streams import MediaBody
+
+
+def frame(at: int, payload: str = "AAAA") -> MediaBody:
+    return MediaBody(payload, "inbound", at)
+
+
+def test_its_silence_is_a_frame_of_mu_law() -> None:
+    assert base64.b64decode(SILENCE) == b"\xff" * 160
+
+
+def test_frames_in_a_row_pass_as_they_are() -> None:
+    ear = Ear(10)
+    ear.release()
+    heard = [ear.hear(frame(at, payload), at) for at, payload in ((5, "A"), (25, "B"), (45, "C"))]
+    assert heard == [("A",), ("B",), ("C",)]
+
+
+def test_a_stream_that_begins_late_has_no_gap() -> None:
+    ear = Ear(10)
+    ear.release()
+    assert ear.hear(frame(5000), 0) == ("AAAA",)
+
+
+def test_a_jump_of_the_phones_time_is_heard_as_silence() -> None:
+    ear = Ear(10)
+    ear.release()
+    ear.hear(frame(0), 0)
+    assert ear.hear(frame(20 + 400), 420) == [SILENCE] * 20 + ["AAAA"]
+    assert ear.hear(frame(440), 440) == ("AAAA",)
+
+
+def test_a_very_long_jump_ends_the_turn_and_no_more() -> None:
+    ear = Ear(10)
+    ear.release()
+    ear.hear(frame(0), 0)
+    assert len(ear.hear(frame(3_600_000), 20)) == MOST_GAP_MS // FRAME_MS + 1
+
+
+def test_a_phone_that_sends_nothing_is_heard_as_silence_as_long_as_it_lasts() -> None:
+    ear = Ear(10)
+    ear.release()
+    ear.hear(frame(0), 0)
+    assert ear.missing(MISSING_MS - 1) == ()
+    silence = [len(ear.missing(now)) * FRAME_MS for now in range(MISSING_MS, 30_000, 1000)]
+    assert silence[0] == MISSING_MS
+    assert set(silence[1:9]) == {1000}
+    assert sum(silence) == MOST_MISSING_MS
+
+
+def test_silence_is_not_heard_twice_when_the_phone_comes_back() -> None:
+    ear = Ear(10)
+    ear.release()
+    ear.hear(frame(0), 0)
+    filled = len(ear.missing(3000))
+    back = ear.hear(frame(4000), 4000)
+    assert filled + len(back) - 1 in range(4000 // FRAME_MS - 5, 4000 // FRAME_MS + 1)
+    assert ear.hear(frame(4020), 4020) == ("AAAA",)
+
+
+def test_nothing_is_missing_before_the_first_frame() -> None:
+    assert Ear(10).missing(100_000) == ()
+
+
+def test_the_newest_frames_are_kept_while_nobody_listens() -> None:
+    ear = Ear(3)
+    for number in range(5):
+        assert ear.hear(frame(number * 20, str(number)), number * 20) == ()
+    assert ear.release() == ("2", "3", "4")
+    ear.hold(2)
+    for number in range(5, 8):
+        ear.hear(frame(number * 20, str(number)), number * 20)
+    assert ear.release() == ("6", "7")
