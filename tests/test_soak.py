@@ -93,7 +93,7 @@ def test_a_clip_ends_the_silence_and_the_words_are_still_awaited():
     hush.heard(None, 11.0, playing_until=9.0)
     hush.heard(5, 12.5, playing_until=12.0)
     hush.heard(6, 12.75, playing_until=12.75)
-    assert (hush.sound_s, hush.words_s) == pytest.approx((1.0, 2.5))
+    assert (hush.sound_s, hush.words_s, hush.back_s) == pytest.approx((1.0, 2.5, 2.5))
 
 
 def test_words_that_come_in_time_leave_no_silence():
@@ -247,7 +247,9 @@ def test_the_log_tells_how_calls_ended_and_whether_something_was_not_handled():
     error = {"level": "ERROR", "logger": "bridge.call.session", "message": "the model closed the connection"}
     never = {"level": "ERROR", "logger": "asyncio", "message": "Task exception was never retrieved"}
     raised = {"level": "ERROR", "logger": "bridge", "message": "call CA1 failed", "traceback": "Traceback ..."}
-    journal = read([*map(json.dumps, (closed, error, never, raised)), "", "Exception ignored in: <Socket>"])
+    lost = {"level": "WARNING", "logger": "bridge.call.model_line", "message": "call CA1: the model closed the line",
+            "call": "CA1", "reason": "1011"}
+    journal = read([*map(json.dumps, (lost, closed, error, never, raised)), "", "Exception ignored in: <Socket>"])
     assert journal.reasons == {"CA1": "model lost"} and journal.closed["CA1"] == 1
     assert journal.unhandled == [json.dumps(never), json.dumps(raised), "Exception ignored in: <Socket>"]
 

@@ -92,15 +92,17 @@ class Call:
 
 @dataclass
 class Hush:
-    """What the caller hears of a break at `since`: seconds from the end of what had come before it.
+    """What the caller hears of a break at `since`, in seconds; None while there was none.
 
-    The sound of any kind, and the assistant's next words; None while there was none.
+    From the end of what had come before it to a sound of any kind, and to the assistant's next words; `back_s`: from
+    the break itself to these.
     """
 
     since: float
     first_word: int                                  # the first piece of the assistant's that is said after it
     sound_s: float | None = None
     words_s: float | None = None
+    back_s: float | None = None
     quiet_at: float = 0.0
 
     def heard(self, piece: int | None, now: float, playing_until: float) -> None:
@@ -111,7 +113,7 @@ class Hush:
             self.quiet_at = max(self.since, playing_until)
             self.sound_s = max(0.0, now - self.quiet_at)
         if piece is not None and self.words_s is None:
-            self.words_s = max(0.0, now - self.quiet_at)
+            self.words_s, self.back_s = max(0.0, now - self.quiet_at), now - self.since
 
 
 class FaultyPhone(Phone):

@@ -47,6 +47,6 @@ def _take(journal: Journal, entry: dict[str, Any], line: str) -> None:
             logger.startswith(_LIBRARIES) and level in ("WARNING", "ERROR")):
         journal.unhandled.append(line)
     call, reason = entry.get("call"), entry.get("reason")
-    if isinstance(call, str) and isinstance(reason, str) and "closed" in str(entry.get("message")):
+    if isinstance(call, str) and isinstance(reason, str) and " closed after " in str(entry.get("message")):
         journal.reasons[call] = reason
         journal.closed[call] += 1

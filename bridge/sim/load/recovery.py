@@ -80,6 +80,7 @@ class _Breaking:
             "breaks": len(outcomes), **{ending: sum(one.ending == ending for one in outcomes) for ending in ENDINGS},
             "to_sound": spread([hush.sound_s for hush in self._hushes if hush.sound_s is not None]),
             "to_words": spread([hush.words_s for hush in self._hushes if hush.words_s is not None]),
+            "break_to_words": spread([hush.back_s for hush in self._hushes if hush.back_s is not None]),
             "kinds": by_kind(outcomes, journal.reasons),
             "faults": {
                 **asdict(self._injector.healthy), "exceptions": len(journal.unhandled),
@@ -94,7 +95,8 @@ def _lines(figures: dict[str, Any]) -> list[str]:
         f"{figures['breaks']} breaks in mid-speech: "
         + ", ".join(f"{figures[ending]} {ending}" for ending in ENDINGS if figures[ending]),
         f"silence, p50/p99: to the first sound {times(figures['to_sound'])} ms, "
-        f"to the assistant's next words {times(figures['to_words'])} ms"]
+        f"to the assistant's next words {times(figures['to_words'])} ms",
+        f"these come {times(figures['break_to_words'])} ms after the break"]
     words: float | None = figures["to_words"]["p99_ms"]
     if words is None:
         lines.append("no call heard the assistant again")
