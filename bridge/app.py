@@ -10,13 +10,15 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from bridge import __version__, health, keys
 from bridge.admission import Admission
 from bridge.background import Background
-from bridge.meetings import event
+from bridge.meetings import event, message
 from bridge.meetings.availability import Availability
 from bridge.meetings.booking import Diary
+from bridge.meetings.mailbox import Mailbox
 from bridge.meetings.outbox import STOP_S, Outbox
 from bridge.meetings.schedule import Rules
 from bridge.meetings.tools import Tools
@@ -27,6 +29,7 @@ from bridge.records.calls import Calls, Limits
 from bridge.records.database import open_database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.meetings import Meetings
+from bridge.records.messages import Messages
 from bridge.settings import Settings
 from bridge.stopping import Stopping
 from bridge.twilio_side import webhooks
@@ -38,6 +41,14 @@ MAX_BODY = 64 * 1024
 #: How long a booking that is under way may still take when the server stops, seconds; and what is kept for deliveries
 #: when there is less time than that.
 FINISH_S, KEPT_S = 9.0, 0.3
+
+#: What Twilio asks during a call, by GET or by POST.
+WEBHOOKS: dict[str, Handler] = {
+    "/incoming-call": webhooks.incoming_call,
+    "/after-stream": webhooks.after_stream,
+    "/transfer-ended": webhooks.transfer_ended,
+    "/message-recorded": webhooks.message_recorded,
+}
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -59,8 +70,8 @@ def create_app(settings: Settings) -> web.Application:
         web.get("/readyz", health.readyz),
         web.get("/metrics", health.show_metrics),
         web.get("/meeting.schema.json", meeting_schema),
-        web.get("/incoming-call", webhooks.incoming_call),
-        web.post("/incoming-call", webhooks.incoming_call),
+        web.get("/message.schema.json", message_schema),
+        *(route(path, handler) for route in (web.get, web.post) for path, handler in WEBHOOKS.items()),
         web.get("/media-stream/{number}", webhooks.media_stream),
     ])
     return app
@@ -71,8 +82,13 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def meeting_schema(request: web.Request) -> web.Response:
-    """What WEBHOOK_URL is sent, as a JSON Schema."""
+    """What WEBHOOK_URL is sent of a meeting, as a JSON Schema."""
     return web.json_response(event.SCHEMA, content_type="application/schema+json")
+
+
+async def message_schema(request: web.Request) -> web.Response:
+    """What WEBHOOK_URL is sent of a message, as a JSON Schema."""
+    return web.json_response(message.SCHEMA, content_type="application/schema+json")
 
 
 async def warn_if_open(app: web.Application) -> None:
@@ -118,7 +134,9 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     """The diary, where there is somebody to tell of a meeting, and the outbox: what was promised once is delivered."""
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
     outbox = Outbox(queue, app[keys.HTTP], settings.WEBHOOK_SECRET)
-    app[keys.TOOLS] = Tools(diary(app, queue, outbox) if settings.WEBHOOK_URL else None, app[keys.METRICS].tool)
+    app[keys.TOOLS] = Tools(
+        diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER, app[keys.METRICS].tool)
+    app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
     delivering = asyncio.create_task(outbox.run())
     yield
     await outbox.stop(app[keys.STOPPING].left(STOP_S))

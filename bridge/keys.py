@@ -8,6 +8,7 @@ from aiohttp import web
 from bridge.admission import Admission
 from bridge.background import Background
 from bridge.call.session import CallSession
+from bridge.meetings.mailbox import Mailbox
 from bridge.meetings.tools import Tools
 from bridge.metrics import Metrics
 from bridge.openai_side.breaker import Breaker
@@ -25,6 +26,7 @@ BACKGROUND = web.AppKey("BACKGROUND", Background)
 TOOLS = web.AppKey("TOOLS", Tools)
 BREAKER = web.AppKey("BREAKER", Breaker)
 CALLS = web.AppKey("CALLS", set[CallSession])
+MAILBOX = web.AppKey("MAILBOX", Mailbox)
 ADMISSION = web.AppKey("ADMISSION", Admission)
 METRICS = web.AppKey("METRICS", Metrics)
 STOPPING = web.AppKey("STOPPING", Stopping)

@@ -6,11 +6,11 @@ where a setting can be switched off.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import sqlalchemy
@@ -23,8 +23,13 @@ from bridge.meetings.schedule import duration
 from bridge.meetings.webhook import parse_secrets
 from bridge.openai_side import prices
 from bridge.records.database import parse_url
+from bridge.twilio_side.caller import E164
+from bridge.twilio_side.twiml import FallbackKind
 
 Parse = Callable[[str], Any]
+
+#: As much of a fallback's words as fits into TwiML of 4000 characters with everything else.
+SAY_CHARACTERS = 1000
 
 
 class BadSettings(Exception):
@@ -110,6 +115,41 @@ def email(value: str) -> str:
         raise ValueError(f"is no e-mail address ({error})") from None
 
 
+def spoken(value: str) -> str:
+    """What Twilio's <Say> is to speak: on one line, and without what XML cannot hold."""
+    words = " ".join(value.split())
+    if not words.isprintable() or len(words) > SAY_CHARACTERS:
+        raise ValueError(f"must be a sentence of {SAY_CHARACTERS} characters at most, without control characters")
+    return words
+
+
+def phone_number(value: str) -> str:
+    if not E164.fullmatch(value):
+        raise ValueError("must be a phone number with + and the country's code")
+    return value
+
+
+def transfer_numbers(value: str) -> dict[str, str]:
+    """`+15551234567`, which is called "human", or `sales=+15551234567,support=+15557654321`: numbers by name."""
+    if "=" not in value:
+        return {A_HUMAN: phone_number(value)}
+    numbers: dict[str, str] = {}
+    for each in value.strip(", ").split(","):
+        name, _, number = (part.strip() for part in each.partition("="))
+        if not re.fullmatch(r"[A-Za-z][\w -]{0,39}", name, re.ASCII):
+            raise ValueError("needs a name before each =, of letters, digits, spaces, _ and -")
+        if name in numbers:
+            raise ValueError(f"has two numbers for {name!r}")
+        numbers[name] = phone_number(number)
+    return numbers
+
+
+def language(value: str) -> str:
+    if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]{2,4})?(-[A-Za-z0-9]{2,3})?", value):
+        raise ValueError("must be a language of Twilio's <Say>")
+    return value
+
+
 def time_zone(value: str) -> ZoneInfo:
     try:
         return ZoneInfo(value)
@@ -170,6 +210,10 @@ SYSTEM_MESSAGE = (
     "Be brief, warm and clear: one or two sentences, then let the caller speak."
 )
 
+#: What a transfer's only target is called.
+A_HUMAN = "human"
+FALLBACK_GOODBYE = "Thank you for calling. If you still need us, please call again later. Goodbye."
+
 _ACCOUNT_SID = matching("AC[0-9a-f]{32}", "AC and 32 hexadecimal digits, from the Twilio console")
 
 
@@ -207,6 +251,12 @@ class Settings:
     CONFIRM_MEETINGS: bool = setting("1", switch, "1")
     AVAILABILITY_URL: str = setting("", url("https"), "https://example.com/busy", secret=True)
     ORGANIZER_EMAIL: str = setting("", email, "office@example.com")
+    FALLBACK: FallbackKind = setting("apology", choice(*get_args(FallbackKind)), "human")
+    FALLBACK_NUMBER: str = setting("", phone_number, "+15551234567")
+    FALLBACK_MESSAGE: str = setting("", spoken, "Please call again in a few minutes. Goodbye.")
+    FALLBACK_GOODBYE: str = setting(FALLBACK_GOODBYE, spoken, "Thank you for calling. Goodbye.")
+    FALLBACK_LANGUAGE: str = setting("en-US", language, "de-DE")
+    TRANSFER_NUMBER: dict[str, str] = setting("", transfer_numbers, "sales=+15551234567,support=+15557654321")
     HOST: str = setting("0.0.0.0", matching(r"[\w.:-]+", "a host name or an address"), "127.0.0.1")
     PORT: int = setting("5050", whole(0, 65535), "5050")
     PUBLIC_URL: str = setting("", origin, "https://bridge.example.com")
@@ -223,18 +273,32 @@ class Settings:
 
     @property
     def rest_credentials(self) -> bool:
-        """Whether Twilio's REST API can be asked to end a call."""
+        """Whether Twilio's REST API can be asked to end a call, or to transfer it."""
         return bool(self.TWILIO_ACCOUNT_SID and self.TWILIO_AUTH_TOKEN)
 
 
 def load(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:
     """The settings of `environ`, and of the file `dotenv` for what it does not set. Raises BadSettings."""
     parsed, problems = _parsed(environ, dotenv)
-    if parsed.get("TWILIO_ACCOUNT_SID") and parsed.get("TWILIO_AUTH_TOKEN") == "":
-        problems.append("TWILIO_AUTH_TOKEN must be set with TWILIO_ACCOUNT_SID; both stand in the Twilio console")
+    problems += _missing(parsed)
     if problems:
         raise BadSettings("\n".join(problems))
     return Settings(**parsed)
+
+
+def _missing(parsed: Mapping[str, Any]) -> Iterator[str]:
+    """What one setting asks of another. One that could not be read is absent, and has its own line."""
+    def empty(name: str) -> bool:
+        return parsed.get(name) == ""
+    if parsed.get("TWILIO_ACCOUNT_SID") and empty("TWILIO_AUTH_TOKEN"):
+        yield "TWILIO_AUTH_TOKEN must be set with TWILIO_ACCOUNT_SID; both stand in the Twilio console"
+    if parsed.get("FALLBACK") == "human" and empty("FALLBACK_NUMBER"):
+        yield "FALLBACK_NUMBER must be set with FALLBACK=human: whom to dial, for example FALLBACK_NUMBER=+15551234567"
+    if parsed.get("FALLBACK") == "message" and empty("WEBHOOK_URL"):
+        yield "WEBHOOK_URL must be set with FALLBACK=message: it is where messages go"
+    if parsed.get("TRANSFER_NUMBER") and (empty("TWILIO_ACCOUNT_SID") or empty("TWILIO_AUTH_TOKEN")):
+        yield ("TRANSFER_NUMBER needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN: calls are transferred by Twilio's REST "
+               "API")
 
 
 def load_one(name: str, environ: Mapping[str, str], dotenv: Path | None = None) -> Any:

@@ -14,6 +14,9 @@ from twilio.request_validator import RequestValidator
 
 from bridge import __version__, keys
 from bridge.app import create_app
+from bridge.meetings import event, message
+from bridge.openai_side.breaker import FAILURES
+from bridge.twilio_side.twiml import APOLOGY
 from tests.helpers import make_settings
 
 TOKEN, ACCOUNT = "12345", "AC" + "0" * 32
@@ -55,6 +58,11 @@ async def twiml(answer: aiohttp.ClientResponse) -> ElementTree.Element:
 
 async def ring(client: Client, headers: dict[str, str] | None = None, **parameters: str) -> ElementTree.Element:
     return await twiml(await client.post("/incoming-call", data=CALL | parameters, headers=headers))
+
+
+async def ask(client: Client, path: str, **parameters: str) -> ElementTree.Element:
+    """What Twilio is to do next in a call, by POST."""
+    return await twiml(await client.post(path, data=CALL | {"CallStatus": "in-progress"} | parameters))
 
 
 def stream(document: ElementTree.Element) -> tuple[str, dict[str, str]]:
@@ -118,6 +126,14 @@ async def test_what_is_not_there_is_not_there(open_bridge: Open, method: str, pa
     assert (await (await open_bridge()).request(method, path)).status == status
 
 
+@pytest.mark.parametrize(("path", "schema"), [
+    ("/meeting.schema.json", event.SCHEMA), ("/message.schema.json", message.SCHEMA)])
+async def test_an_owner_may_read_what_the_webhook_gets(open_bridge: Open, path: str, schema: dict[str, Any]) -> None:
+    answer = await (await open_bridge()).get(path)
+    assert (answer.status, answer.content_type) == (200, "application/schema+json")
+    assert await answer.json(content_type=None) == schema
+
+
 # ---- a call comes in
 
 async def test_a_call_is_connected_to_a_stream_of_its_own(open_bridge: Open) -> None:
@@ -157,17 +173,102 @@ async def test_a_webhook_that_says_nothing_gets_a_stream_too(open_bridge: Open) 
     assert parameters == {"caller": "", "called": "", "call_sid": ""}
 
 
-async def test_without_rest_credentials_nothing_but_the_end_follows_the_stream(open_bridge: Open) -> None:
-    document = await ring(await open_bridge())
-    assert verbs(document) == ["Connect", "Hangup"]
-    assert document[0].attrib == {}
+async def test_without_rest_credentials_we_are_asked_what_follows_the_stream(open_bridge: Open) -> None:
+    document = await ring(await open_bridge(PUBLIC_URL=PUBLIC))
+    assert verbs(document) == ["Connect"]
+    assert document[0].attrib["action"].partition("#")[0] == f"{PUBLIC}/after-stream"
 
 
-async def test_with_rest_credentials_an_apology_follows_a_stream_that_broke(open_bridge: Open) -> None:
+async def test_with_rest_credentials_the_fallback_follows_the_stream(open_bridge: Open) -> None:
     client = await open_bridge(TWILIO_ACCOUNT_SID=ACCOUNT, TWILIO_AUTH_TOKEN=TOKEN, PUBLIC_URL=PUBLIC)
     document = await ring(client, signature(f"{PUBLIC}/incoming-call", CALL))
     assert verbs(document) == ["Connect", "Say", "Hangup"]
-    assert "sorry" in (document[1].text or "")
+    assert document[0].attrib == {}
+    assert document[1].text == APOLOGY
+
+
+async def test_a_caller_for_whom_there_is_no_model_gets_the_fallback_at_once(open_bridge: Open) -> None:
+    client = await open_bridge(FALLBACK="human", FALLBACK_NUMBER="+15557770000")
+    assert client.app
+    breaker = client.app[keys.BREAKER]
+    for _ in range(FAILURES):
+        breaker.failed(asyncio.get_running_loop().time())
+    assert verbs(await ring(client)) == ["Say", "Dial", "Say", "Hangup"]
+    assert verbs(await ask(client, "/transfer-ended", DialCallStatus="busy")) == ["Say", "Dial", "Say", "Hangup"]
+    breaker.succeeded()
+    assert verbs(await ring(client)) == ["Connect"]
+
+
+# ---- what a call does next
+
+async def test_after_a_stream_of_which_nothing_is_known_the_caller_gets_the_fallback(open_bridge: Open) -> None:
+    client = await open_bridge(FALLBACK="human", FALLBACK_NUMBER="+15557770000")
+    assert verbs(await ask(client, "/after-stream")) == ["Say", "Dial", "Say", "Hangup"]
+
+
+@pytest.mark.parametrize(("reason", "after"), [
+    ("assistant ended", ["Hangup"]), ("server stopping", ["Hangup"]), ("model lost", ["Say", "Hangup"]),
+    ("phone lost", ["Say", "Hangup"]), ("internal error", ["Say", "Hangup"])])
+async def test_after_a_stream_that_ended_in_order_there_is_silence(
+    open_bridge: Open, reason: str, after: list[str],
+) -> None:
+    client = await open_bridge()
+    assert client.app
+    client.app[keys.ADMISSION].opened(CALL["CallSid"], CALL["From"])
+    client.app[keys.ADMISSION].closed(CALL["CallSid"], reason)
+    assert verbs(await ask(client, "/after-stream")) == after
+
+
+async def test_nobody_hears_what_follows_a_call_that_is_over(open_bridge: Open) -> None:
+    client = await open_bridge(FALLBACK="human", FALLBACK_NUMBER="+15557770000")
+    for path in ("/after-stream", "/transfer-ended"):
+        assert verbs(await ask(client, path, CallStatus="completed")) == ["Hangup"]
+
+
+@pytest.mark.parametrize("status", ["completed", "answered"])
+async def test_after_a_talk_with_a_person_the_call_is_over(open_bridge: Open, status: str) -> None:
+    assert verbs(await ask(await open_bridge(), "/transfer-ended", DialCallStatus=status)) == ["Hangup"]
+
+
+@pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "canceled", ""])
+async def test_where_nobody_answered_the_caller_comes_back(open_bridge: Open, status: str) -> None:
+    client = await open_bridge(PUBLIC_URL=PUBLIC)
+    address, parameters = stream(await ask(client, "/transfer-ended", DialCallStatus=status))
+    assert address == "wss://bridge.example.com/media-stream/15551234567"
+    assert parameters == {
+        "caller": "+15551234567", "called": "+15557654321", "call_sid": CALL["CallSid"], "resume": "1"}
+
+
+async def test_what_is_no_recording_is_refused(open_bridge: Open) -> None:
+    client = await open_bridge()
+    answer = await client.post("/message-recorded", data=CALL | {"RecordingSid": "RE1"})
+    assert (answer.status, await answer.text()) == (400, "RecordingSid is none.\n")
+
+
+async def test_a_message_that_nobody_is_to_be_told_of_is_named_in_the_log(
+    open_bridge: Open, caplog: pytest.LogCaptureFixture,
+) -> None:
+    sid = "RE" + "a" * 32
+    recorded = {"RecordingSid": sid, "RecordingDuration": "12",
+                "RecordingUrl": f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Recordings/{sid}"}
+    client = await open_bridge()
+    assert verbs(await ask(client, "/message-recorded", **recorded)) == ["Say", "Hangup"]
+    assert f"MESSAGE {sid} IS ONLY IN TWILIO'S CONSOLE: there is no WEBHOOK_URL" in caplog.text
+    assert (await client.post("/message-recorded", data=recorded | {"RecordingStatus": "completed"})).status == 503
+    assert (await client.post("/message-recorded", data={"RecordingStatus": "absent"})).status == 204
+
+
+@pytest.mark.parametrize("path", ["/after-stream", "/transfer-ended", "/message-recorded"])
+async def test_only_twilio_is_told_what_comes_next(open_bridge: Open, path: str) -> None:
+    client = await open_bridge(TWILIO_AUTH_TOKEN=TOKEN, PUBLIC_URL=PUBLIC)
+    form = CALL | {"CallStatus": "completed", "RecordingStatus": "absent"}
+    for wrong in ({}, signature(f"{PUBLIC}/incoming-call", form), signature(f"{PUBLIC}{path}?caller=2", form)):
+        assert (await client.post(f"{path}?caller=1", data=form, headers=wrong)).status == 403
+        assert (await client.get(f"{path}?caller=1", params=form, headers=wrong)).status == 403
+    rightly = signature(f"{PUBLIC}{path}?caller=1", form)
+    assert (await client.post(f"{path}?caller=1", data=form, headers=rightly)).status in (200, 204)
+    query = "caller=1&CallStatus=completed&RecordingStatus=absent"
+    assert (await client.get(f"{path}?{query}", headers=signature(f"{PUBLIC}{path}?{query}"))).status in (200, 204)
 
 
 # ---- what a forger sends
@@ -195,7 +296,7 @@ async def test_nothing_a_forger_sends_leaves_its_place(open_bridge: Open, name: 
     client = await open_bridge(PUBLIC_URL=PUBLIC)
     document = await ring(client, None, **{name: value})
     address, parameters = stream(document)
-    assert verbs(document) == ["Connect", "Hangup"]
+    assert verbs(document) == ["Connect"]
     assert address.removeprefix("wss://bridge.example.com/media-stream/") in ("15551234567", "anonymous")
     assert parameters.keys() == {"caller", "called", "call_sid"}
     for parameter, told in parameters.items():
@@ -321,7 +422,7 @@ async def test_a_signature_is_checked_against_the_address_that_the_proxy_names(
     open_bridge: Open, headers: dict[str, str], signed: str,
 ) -> None:
     client = await open_bridge(TWILIO_AUTH_TOKEN=TOKEN)
-    assert verbs(await ring(client, headers | signature(signed, CALL))) == ["Connect", "Hangup"]
+    assert verbs(await ring(client, headers | signature(signed, CALL))) == ["Connect"]
 
 
 HERE = f"{PUBLIC}/incoming-call"

@@ -26,10 +26,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bridge.records import database as database_module
 from bridge.records import engines, schema
 from bridge.records.database import Database, DatabaseUnavailable, StoreFailed, open_database, parse_url
-from bridge.records.meetings import Meetings
+from bridge.records.deliveries import Delivery, DeliveryQueue
+from bridge.records.meetings import Meetings, _columns
 from bridge.records.tables import metadata, slots
 from tests.postgres import Cluster
-from tests.store import TEN, check, make_meeting, news, rows
+from tests.store import RECEIVERS, TEN, check, make_meeting, news, rows
 
 ROOT = Path(__file__).parent.parent
 
@@ -98,7 +99,8 @@ async def test_an_empty_database_gets_its_tables(empty_url: str) -> None:
     def differences(connection: Connection) -> list[Any]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
     async with open_database(parse_url(empty_url)) as database:
-        assert await names(database) == {"meetings", "slots", "deliveries", "calls", "alembic_version"}
+        assert await names(database) == {
+            "meetings", "slots", "deliveries", "calls", "messages", "alembic_version"}
         assert await database.read(lambda connection: connection.run_sync(differences)) == []
 
 
@@ -110,16 +112,26 @@ async def test_a_database_that_is_up_to_date_keeps_what_it_holds(empty_url: str)
             await check(database)
 
 
-async def test_a_database_of_the_first_version_gets_what_is_new_and_keeps_what_it_holds(database_url: str) -> None:
-    meeting = make_meeting()
-    async with open_database(parse_url(database_url)) as database:
-        await Meetings(database).book(meeting, news)
-        await database.write(lambda each: each.execute(text("DROP TABLE calls")))
-        await database.write(lambda each: each.execute(text("UPDATE alembic_version SET version_num = '1'")))
-    async with open_database(parse_url(database_url)) as database:
-        assert "calls" in await names(database)
+async def test_a_database_of_the_first_version_is_brought_up_to_date_and_keeps_what_it_holds(empty_url: str) -> None:
+    url, meeting = parse_url(empty_url), make_meeting()
+    engine = engines.create_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(schema.upgrade, "1")
+    promised = {"meeting_id": meeting.id, "url": RECEIVERS[0], "type": "t", "body": "{}", "created_at": 1.5, "since": 1,
+                "attempts": 2, "state": "pending", "next_at": 2, "last_error": "", "answer": ""}
+    async with engine.begin() as connection:
+        await connection.execute(insert(metadata.tables["meetings"]).values(_columns(meeting)))
+        await connection.execute(text(
+            f"INSERT INTO deliveries (id, {', '.join(promised)}) VALUES ('msg_1', :{', :'.join(promised)})"), promised)
+    await engine.dispose()
+    async with open_database(url) as database:
         assert await Meetings(database).find(meeting.id) == meeting
-        await check(database)
+        [delivery] = await DeliveryQueue(database).of_meeting(meeting.id)
+        assert delivery == Delivery(id="msg_1", message_id=None, **promised)          # type: ignore[arg-type]
+        with pytest.raises(StoreFailed):
+            await database.write(lambda each: each.execute(text("UPDATE deliveries SET meeting_id = 'nobody'")))
+    async with open_database(url) as database:
+        assert await DeliveryQueue(database).claim(3, 1, 9) != []
 
 
 async def test_processes_that_start_at_once_agree(empty_url: str) -> None:

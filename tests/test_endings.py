@@ -16,7 +16,6 @@ from yarl import URL
 
 from bridge import keys
 from bridge.call import session as session_module
-from bridge.call.session import apology
 from bridge.openai_side import connection
 from bridge.sim.phone import PhoneError
 from bridge.sim.realtime import Faults, Line, Turn
@@ -70,8 +69,7 @@ async def test_a_model_that_dies_is_apologised_for(
         call = await world.greeted()
         await call.say(speech(600))
         await call.until_over()
-        assert (call.spoken == [APOLOGY]) is rest
-        assert call.played.endswith(apology()) is not rest
+        assert call.spoken == [APOLOGY]
         assert world.rest == []
     assert "model lost" in closing_line(caplog)
 
@@ -93,7 +91,7 @@ async def test_a_model_that_cannot_be_had_is_apologised_for(
         world.errors_expected = ["invalid_model"]
         call = await world.phone.dial()
         await call.until_over()
-        assert call.played == apology()
+        assert (call.spoken, call.played) == ([APOLOGY], b"")
         assert call.warnings == []
     assert "model unreachable" in closing_line(caplog)
     assert any(reason in record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR)
@@ -103,7 +101,7 @@ async def test_nobody_listening_at_the_models_address_is_apologised_for() -> Non
     async with office(OPENAI_REALTIME_URL="ws://127.0.0.1:1/v1/realtime") as world:
         call = await world.phone.dial()
         await call.until_over()
-        assert call.played == apology()
+        assert (call.spoken, call.played) == ([APOLOGY], b"")
 
 
 async def test_a_format_that_changes_in_mid_call_is_never_heard(caplog: pytest.LogCaptureFixture) -> None:
@@ -115,7 +113,7 @@ async def test_a_format_that_changes_in_mid_call_is_never_heard(caplog: pytest.L
             "output": {"format": {"type": "audio/pcm", "rate": 24000}}}}
         await world.session.send({"type": "session.updated", "event_id": "x", "session": changed})
         await call.until_over()
-        assert call.played[heard:] == apology()
+        assert (call.spoken, call.played[heard:]) == ([APOLOGY], b"")
     assert "wrong audio format" in closing_line(caplog)
 
 
@@ -125,17 +123,8 @@ async def test_a_fatal_error_in_mid_call_is_apologised_for(caplog: pytest.LogCap
         call = await world.greeted()
         world.session.error("insufficient_quota", "You exceeded your current quota.")
         await call.until_over()
-        assert call.played.endswith(apology())
+        assert call.spoken == [APOLOGY]
     assert "model refused" in closing_line(caplog)
-
-
-async def test_an_apology_nobody_waits_for_does_not_keep_the_call(caplog: pytest.LogCaptureFixture) -> None:
-    async with office(faults=Faults(refuse_status=401)) as world:
-        call = await world.phone.dial()
-        await call.until_speaking()
-        await call.hang_up()
-        await world.closed()
-    assert "model unreachable" in closing_line(caplog)
 
 
 async def test_a_stream_that_never_starts_is_closed(
@@ -184,12 +173,12 @@ async def test_a_model_that_takes_nothing_ends_its_call(
     monkeypatch.setattr(session_module, "STALL_S", 0.2)
     async with office(faults=Faults(stop_reading=True), PROTECT_GREETING="0") as world:
         call = await world.phone.dial()
-        with suppress(PhoneError):
+        with suppress(PhoneError, asyncio.CancelledError):       # of a frame that waits while its socket is closed
             while not call.over:
                 await call.send_text(frame_of(b"x" * 40_000))
                 await asyncio.sleep(0)               # a send that need not wait gives nobody else a turn
         await call.until_over()
-        assert call.played.endswith(apology())
+        assert call.spoken == [APOLOGY]
     assert "model stalled" in closing_line(caplog)
 
 
@@ -221,7 +210,7 @@ async def test_a_model_that_never_answers_the_close_is_let_go_of(caplog: pytest.
         await (await world.model.until_session()).until_sent("session.updated")
         world.session.error("insufficient_quota", "You exceeded your current quota.")
         await call.until_over()
-        assert call.played == apology()
+        assert (call.spoken, call.played) == ([APOLOGY], b"")
     assert "model refused" in closing_line(caplog)
 
 
@@ -235,18 +224,8 @@ async def test_a_model_that_fails_again_and_again_is_apologised_for(caplog: pyte
     async with office(faults=Faults(fail_responses=9)) as world:
         call = await world.phone.dial()
         await call.until_over()
-        assert call.played == apology()
+        assert (call.spoken, call.played) == ([APOLOGY], b"")
     assert "model failed" in closing_line(caplog)
-
-
-async def test_a_server_that_stops_during_an_apology_does_not_wait_for_it(caplog: pytest.LogCaptureFixture) -> None:
-    async with office(faults=Faults(refuse_status=401), clock_speed=1) as world:
-        call = await world.phone.dial()
-        await call.until_speaking()
-        await world.app.shutdown()
-        await call.until_over()
-        assert len(call.played) < len(apology()) / 2
-    assert "model unreachable" in closing_line(caplog)
 
 
 async def test_a_fault_of_our_own_is_logged_and_apologised_for(
@@ -258,7 +237,7 @@ async def test_a_fault_of_our_own_is_logged_and_apologised_for(
         monkeypatch.setattr(session._dialogue, "from_model", lambda event, now: 1 / 0)
         await call.say(speech(600))
         await call.until_over()
-        assert call.played.endswith(apology())
+        assert call.spoken == [APOLOGY]
     assert "internal error" in closing_line(caplog)
     assert any(record.exc_info for record in caplog.records)
 

@@ -6,6 +6,7 @@ import re
 import stat
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,13 @@ from sqlalchemy import URL
 from bridge.meetings import command
 from bridge.meetings.event import deliveries_for
 from bridge.meetings.meeting import Meeting
+from bridge.meetings.message import Message
+from bridge.meetings.message import deliveries_for as message_deliveries_for
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings
-from tests.store import BOB, TEN, make_meeting, no_news
+from bridge.records.messages import Messages
+from tests.store import BOB, DHAKA, TEN, make_meeting, no_news
 
 ONE, TWO = "https://user:secret@one.example/secret?key=secret", "https://two.example/secret"
 
@@ -48,6 +52,13 @@ class Owner:
                 for meeting in meetings:
                     await Meetings(database).book(
                         meeting, lambda meeting: deliveries_for(meeting, [ONE, TWO], "meeting.booked", TEN))
+        asyncio.run(work())
+
+    def keep(self, message: Message) -> None:
+        async def work() -> None:
+            async with self.store() as database:
+                await Messages(database).keep(
+                    message, message_deliveries_for(message, [ONE, TWO], DHAKA), TEN.timestamp())
         asyncio.run(work())
 
     def settle(self) -> None:
@@ -161,6 +172,44 @@ def test_resend_without_dead_letters_says_what_there_is(owner: Owner) -> None:
     owner.book(ADA)
     assert owner.types("resend", ADA.id) == 1
     assert owner.error == f"meeting {ADA.id} has no dead letters to send again; its deliveries: 2 pending\n"
+
+
+# ---- messages
+
+MESSAGE = Message(
+    id="RE" + "a" * 32, caller=BOB, call_sid="CA1", recording_url="https://api.twilio.com/recording", seconds=12,
+    recorded=TEN.astimezone(UTC))
+
+
+def test_messages_stand_behind_the_meetings(owner: Owner) -> None:
+    owner.book(ADA)
+    owner.keep(MESSAGE)
+    owner.settle()
+    assert owner.types("list") == 0
+    *_, meeting, message = owner.out.splitlines()
+    assert meeting.startswith(ADA.id)
+    assert re.split(r"  +", message) == [
+        MESSAGE.id, "2030-11-26 04:00:00 UTC", "caller +88*********22", "message, 12 s", "1 dead, 1 delivered"]
+
+
+def test_show_tells_everything_of_a_message(owner: Owner) -> None:
+    owner.keep(MESSAGE)
+    owner.settle()
+    assert owner.types("show", MESSAGE.id) == 0
+    for fact in (MESSAGE.id, BOB, "https://api.twilio.com/recording", "12", "message.recorded", "one.example",
+                 "state:      dead"):
+        assert fact in owner.out
+
+
+def test_dead_letters_of_a_message_are_sent_again(owner: Owner) -> None:
+    owner.keep(MESSAGE)
+    owner.settle()
+    assert owner.types("resend", MESSAGE.id) == 0
+    assert owner.out == (
+        f"1 delivery of message {MESSAGE.id} will be sent again by the running server within seconds.\n")
+    assert owner.types("resend", MESSAGE.id) == 1
+    assert owner.error == (
+        f"message {MESSAGE.id} has no dead letters to send again; its deliveries: 1 delivered, 1 pending\n")
 
 
 # ---- export

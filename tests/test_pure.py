@@ -25,6 +25,8 @@ def loaded_by(*modules: str) -> set[str]:
 @pytest.mark.parametrize("module", [
     "bridge.twilio_side.media_streams",
     "bridge.twilio_side.caller",
+    "bridge.twilio_side.recording",
+    "bridge.twilio_side.twiml",
     "bridge.openai_side.realtime",
     "bridge.openai_side.prompt",
     "bridge.openai_side.backoff",
@@ -34,6 +36,7 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.call.dialogue",
     "bridge.meetings.schedule",
     "bridge.meetings.event",
+    "bridge.meetings.message",
     "bridge.meetings.calendar",
     "bridge.meetings.retries",
 ])

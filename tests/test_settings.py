@@ -154,6 +154,9 @@ def test_all_problems_are_reported_at_once_each_with_name_fault_and_example() ->
     ("TWILIO_AUTH_TOKEN", "two words", "a token without spaces"),
     ("TWILIO_ACCOUNT_SID", "SK" + "0" * 32, "AC and 32 hexadecimal digits"),
     ("TWILIO_API_URL", "https://api.twilio.com/2010-04-01", "must be an origin"),
+    ("FALLBACK", "silence", "apology, message, human"),
+    ("FALLBACK_NUMBER", "01632 960000", "a phone number with + and the country's code"),
+    ("FALLBACK_LANGUAGE", "German", "a language of Twilio's <Say>"),
     ("LOG_LEVEL", "info", "DEBUG, INFO, WARNING, ERROR"),
     ("LOG_FORMAT", "xml", "text, json"),
 ])
@@ -177,6 +180,59 @@ def test_an_account_sid_is_of_no_use_without_its_token() -> None:
 
 def test_a_token_alone_checks_signatures_and_calls_nobody() -> None:
     assert not make_settings(TWILIO_AUTH_TOKEN="token").rest_credentials
+
+
+# ---- what one setting asks of another
+
+REST = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "token"}
+
+
+@pytest.mark.parametrize(("environ", "missing", "given"), [
+    ({"FALLBACK": "human"}, "FALLBACK_NUMBER must be set with FALLBACK=human", {"FALLBACK_NUMBER": "+15551234567"}),
+    ({"FALLBACK": "message"}, "WEBHOOK_URL must be set with FALLBACK=message", {"WEBHOOK_URL": "https://a.example/"}),
+    ({"TRANSFER_NUMBER": "+15551234567"}, "TRANSFER_NUMBER needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN", REST),
+])
+def test_a_setting_that_needs_another_says_so(environ: dict[str, str], missing: str, given: dict[str, str]) -> None:
+    [problem] = problems(**environ)
+    assert problem.startswith(missing)
+    assert make_settings(**environ | given)
+
+
+def test_a_setting_that_cannot_be_read_is_not_called_missing_too() -> None:
+    [problem] = problems(FALLBACK="human", FALLBACK_NUMBER="5551234567")
+    assert "a phone number with + and the country's code" in problem
+
+
+@pytest.mark.parametrize(("text", "numbers"), [
+    ("+15551234567", {"human": "+15551234567"}),
+    ("sales=+15551234567", {"sales": "+15551234567"}),
+    (" sales = +15551234567 , front desk=+441632960000,", {"sales": "+15551234567", "front desk": "+441632960000"}),
+])
+def test_a_transfer_goes_to_one_number_or_to_several_by_name(text: str, numbers: dict[str, str]) -> None:
+    assert make_settings(TRANSFER_NUMBER=text, **REST).TRANSFER_NUMBER == numbers
+
+
+@pytest.mark.parametrize(("text", "fault"), [
+    ("5551234567", "a phone number with +"), ("+15551234567,+15557654321", "a phone number with +"),
+    ("sales=5551234567", "a phone number with +"), ("sales=", "a phone number with +"),
+    ("sales=+15551234567,+15557654321", "needs a name before each ="), ("=+15551234567", "needs a name before each ="),
+    ("a=+15551234567,a=+15557654321", "has two numbers for 'a'"), ("<x>=+15551234567", "needs a name before each ="),
+])
+def test_a_transfer_says_what_it_cannot_be(text: str, fault: str) -> None:
+    [problem] = problems(TRANSFER_NUMBER=text, **REST)
+    assert fault in problem
+
+
+def test_what_is_spoken_is_one_sentence_that_fits() -> None:
+    assert make_settings(FALLBACK_MESSAGE=" Wir sind\n gleich\tda. ").FALLBACK_MESSAGE == "Wir sind gleich da."
+    for wrong in ("a\x07b", "x" * 1001):
+        [problem] = problems(FALLBACK_MESSAGE=wrong)
+        assert "a sentence of 1000 characters at most" in problem
+
+
+@pytest.mark.parametrize("text", ["en", "de-DE", "cmn-CN", "es-419", "zh-Hant-TW"])
+def test_a_language_is_one_of_twilio_s(text: str) -> None:
+    assert make_settings(FALLBACK_LANGUAGE=text).FALLBACK_LANGUAGE == text
 
 
 # ---- secrets

@@ -47,9 +47,9 @@ from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.prices import prices_for
 from bridge.records.calls import in_order
 from bridge.settings import Settings
-from bridge.twilio_side import media_streams
+from bridge.twilio_side import media_streams, twiml
 from bridge.twilio_side.caller import Caller
-from bridge.twilio_side.rest import complete_call
+from bridge.twilio_side.rest import Outcome, complete_call, update_call
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ START_S = 5.0
 STALL_S = 5.0
 #: How long a phone may send nothing at all, seconds: a socket that is dead without saying so.
 DEAD_S = 30.0
+#: How long a stream may still last when Twilio did not say whether the call was transferred, seconds.
+UNKNOWN_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +78,11 @@ class CallSession:
     """Carries one call, from the upgrade to its last log line."""
 
     def __init__(
-        self, phone: WebSocketResponse, caller: Caller, services: Services,
-        on_start: Callable[[str, str], None] = lambda call_sid, number: None,
+        self, phone: WebSocketResponse, caller: Caller, services: Services, origin: str,
+        on_start: Callable[[str, str], None],
     ) -> None:
-        self._phone, self._caller, self._services, self._on_start = phone, caller, services, on_start
+        self._phone, self._caller, self._services = phone, caller, services
+        self._origin, self._on_start = origin, on_start
         self._settings = services.settings
         self._functions = services.tools.for_call()
         self._loop = asyncio.get_running_loop()
@@ -241,9 +244,23 @@ class CallSession:
         await self._carry_out(self._dialogue.function_returned(call_id, output, self._now()))
 
     async def _transfer(self, target: str) -> None:
-        """From here on the stream may end because the call goes on elsewhere."""
+        """Twilio is asked to connect the caller with a person; from here on the stream may end because it does."""
         self._transferring = True
-        raise NotImplementedError
+        settings, call = self._settings, self._as_twilio_knows_it()
+        await self._services.admission.keep_history(self.call_sid, self._dialogue.history.dump())
+        outcome = await update_call(
+            self._services.http, settings, self.call_sid, twiml.transfer(settings.TRANSFER_NUMBER[target], call))
+        if outcome is Outcome.UNKNOWN:
+            await asyncio.sleep(UNKNOWN_S)           # done after all, it would have ended this stream by then
+        if outcome is not Outcome.DONE:
+            self._transferring = False
+            self._services.metrics.fault("transfer failed")
+            await self._carry_out(self._dialogue.transfer_failed(self._now()))
+
+    def _as_twilio_knows_it(self) -> twiml.Call:
+        assert self._start
+        called = self._start.custom_parameters.get("called", "")
+        return twiml.Call(self._origin, self._caller, called, self.call_sid)
 
     async def _hang_up(self, reason: str) -> None:
         raise CallOver(reason)
@@ -333,7 +350,7 @@ class CallSession:
             protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION, clips=clips(),
             silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_ms=settings.MAX_CALL_S * 1000,
             most_usd=settings.MAX_CALL_USD, prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES),
-            transfer_targets=tuple(getattr(settings, "TRANSFER_NUMBER", ())), operator_key=settings.OPERATOR_KEY)
+            transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY)
 
     def _phone_event(self, message: aiohttp.WSMessage) -> media_streams.Event | None:
         try:

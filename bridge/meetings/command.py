@@ -1,6 +1,7 @@
 """`python -m bridge meetings`: what was booked and what became of its deliveries, at the owner's terminal.
 
-It needs the database and nothing else. E-mail addresses are masked in the list; `show` and `export` tell everything.
+Messages that callers left stand behind the meetings, and are shown and sent again in the same way. It needs the
+database and nothing else. E-mail addresses and numbers are masked in the list; `show` and `export` tell everything.
 """
 
 import argparse
@@ -18,10 +19,13 @@ from sqlalchemy import URL
 
 from bridge.meetings.calendar import export
 from bridge.meetings.meeting import Meeting
+from bridge.meetings.message import Message
 from bridge.meetings.outbox import host
 from bridge.records.database import Database, DatabaseUnavailable, StoreFailed, open_database
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings
+from bridge.records.messages import Messages
+from bridge.twilio_side.caller import Caller
 
 COLUMNS = ("ID", "WHEN", "NAME", "E-MAIL", "STATUS", "DELIVERY")
 #: Meetings are read in portions of this size.
@@ -34,12 +38,12 @@ class CannotDo(Exception):
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `meetings` to the program's commands."""
-    parser = commands.add_parser("meetings", help="list, show, send again or export what was booked")
+    parser = commands.add_parser("meetings", help="list, show, send again or export what was promised")
     actions = parser.add_subparsers(dest="action", metavar="list|show|resend|export")
-    actions.add_parser("list", help="all meetings (the default)")
-    show = actions.add_parser("show", help="everything about one meeting and its deliveries")
+    actions.add_parser("list", help="all meetings and messages (the default)")
+    show = actions.add_parser("show", help="everything about one of them and its deliveries")
     show.add_argument("id", metavar="ID")
-    resend = actions.add_parser("resend", help="send the dead letters of one meeting again")
+    resend = actions.add_parser("resend", help="send the dead letters of one of them again")
     resend.add_argument("id", metavar="ID")
     file = actions.add_parser("export", help="write all booked meetings to a calendar file")
     file.add_argument("file", metavar="FILE.ics", type=Path)
@@ -80,30 +84,29 @@ async def _list(database: Database) -> None:
         rows.append((
             meeting.id, _when(meeting.start), plain(meeting.name), masked(meeting.email), meeting.status,
             summary(await queue.of_meeting(meeting.id))))
+    async for message in _all_messages(database):
+        rows.append((
+            message.id, _utc(message.recorded.timestamp()), f"caller {Caller(message.caller)}", "",
+            f"message, {message.seconds} s", summary(await queue.of_meeting(message.id))))
     print(table(rows) if len(rows) > 1 else "no meetings yet")
 
 
-async def _show(database: Database, meeting_id: str) -> None:
-    meeting = await _known(database, meeting_id)
-    facts: list[tuple[str, Any]] = [
-        ("id", meeting.id), ("status", meeting.status), ("begins", _when(meeting.start)), ("ends", _when(meeting.end)),
-        ("time zone", meeting.zone.key), ("read back", meeting.read_back), ("name", meeting.name),
-        ("e-mail", meeting.email), ("phone", meeting.phone_number), ("about", meeting.description),
-        ("call", meeting.call_sid), ("version", meeting.sequence),
-    ]
-    print(_facts(facts))
-    for delivery in await DeliveryQueue(database).of_meeting(meeting_id):
+async def _show(database: Database, id: str) -> None:
+    known = await _known(database, id)
+    print(_facts(_of_meeting(known) if isinstance(known, Meeting) else _of_message(known)))
+    for delivery in await DeliveryQueue(database).of_meeting(id):
         print("\n" + _facts(_of_delivery(delivery)))
 
 
-async def _resend(database: Database, meeting_id: str) -> None:
-    meeting = await _known(database, meeting_id)
+async def _resend(database: Database, id: str) -> None:
+    known = await _known(database, id)
+    what = f"{'meeting' if isinstance(known, Meeting) else 'message'} {known.id}"
     queue = DeliveryQueue(database)
-    revived = await queue.revive(meeting.id, time.time())
+    revived = await queue.revive(known.id, time.time())
     if not revived:
-        state = summary(await queue.of_meeting(meeting.id))
-        raise CannotDo(f"meeting {meeting.id} has no dead letters to send again; its deliveries: {state}")
-    print(f"{revived} {'delivery' if revived == 1 else 'deliveries'} of meeting {meeting.id} "
+        state = summary(await queue.of_meeting(known.id))
+        raise CannotDo(f"{what} has no dead letters to send again; its deliveries: {state}")
+    print(f"{revived} {'delivery' if revived == 1 else 'deliveries'} of {what} "
           "will be sent again by the running server within seconds.")
 
 
@@ -132,14 +135,38 @@ async def _all(database: Database) -> AsyncIterator[Meeting]:
         last = page[-1]
 
 
-async def _known(database: Database, meeting_id: str) -> Meeting:
-    meeting = await Meetings(database).find(meeting_id)
-    if meeting is None:
-        raise CannotDo(f"there is no meeting {plain(meeting_id)}; `python -m bridge meetings` lists them")
-    return meeting
+async def _all_messages(database: Database) -> AsyncIterator[Message]:
+    messages, last = Messages(database), None
+    while page := await messages.all(PAGE, last):
+        for message in page:
+            yield message
+        last = page[-1]
+
+
+async def _known(database: Database, id: str) -> Meeting | Message:
+    known = await Meetings(database).find(id) or await Messages(database).find(id)
+    if known is None:
+        raise CannotDo(f"there is no meeting {plain(id)}; `python -m bridge meetings` lists them")
+    return known
 
 
 # ---- writing
+
+def _of_meeting(meeting: Meeting) -> list[tuple[str, Any]]:
+    return [
+        ("id", meeting.id), ("status", meeting.status), ("begins", _when(meeting.start)), ("ends", _when(meeting.end)),
+        ("time zone", meeting.zone.key), ("read back", meeting.read_back), ("name", meeting.name),
+        ("e-mail", meeting.email), ("phone", meeting.phone_number), ("about", meeting.description),
+        ("call", meeting.call_sid), ("version", meeting.sequence),
+    ]
+
+
+def _of_message(message: Message) -> list[tuple[str, Any]]:
+    return [
+        ("id", message.id), ("recorded", _utc(message.recorded.timestamp())), ("phone", message.caller),
+        ("recording", message.recording_url), ("seconds", message.seconds), ("call", message.call_sid),
+    ]
+
 
 def _of_delivery(delivery: Delivery) -> list[tuple[str, Any]]:
     moments = {"pending": "due", "delivered": "delivered", "dead": "given up"}

@@ -1,5 +1,6 @@
 """The functions as they are declared to the model, in the Realtime API's flat shape."""
 
+from collections.abc import Collection
 from typing import Any
 
 
@@ -48,3 +49,16 @@ CHECK = _function(
 END_CALL = _function(
     "end_call", "Ends the call, once your goodbye was heard. Say goodbye first.", ["reason"],
     reason="Why the call is over, in a few words.")
+
+
+def transfer_call(names: Collection[str]) -> dict[str, Any]:
+    """Puts the caller through to one of these; which one is asked only where there are several."""
+    choice = {"to": "Whom the caller is to speak with."} if len(names) > 1 else {}
+    declared = _function(
+        "transfer_call",
+        "Puts the caller through to a person, for a caller who asks for one or whom you cannot help. Say first that "
+        "you do so. If nobody answers, the caller comes back to you.",
+        [*choice, "reason"], **choice, reason="What the caller wants, in a few words.")
+    if choice:
+        declared["parameters"]["properties"]["to"]["enum"] = [*names]
+    return declared

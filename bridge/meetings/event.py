@@ -17,31 +17,33 @@ from bridge.meetings.meeting import Meeting, NewDelivery, Status
 Kind = Literal["meeting.booked", "meeting.rescheduled", "meeting.cancelled"]
 
 
-def _text(description: str, **more: Any) -> dict[str, Any]:
+# ---- how a body's keys are described
+
+def text(description: str, **more: Any) -> dict[str, Any]:
     return {"type": "string", "description": description, **more}
 
 
-def _moment(description: str) -> dict[str, Any]:
-    return _text(description, format="date-time", pattern=r"T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$")
+def moment(description: str) -> dict[str, Any]:
+    return text(description, format="date-time", pattern=r"T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$")
 
 
 _PROPERTIES: dict[str, dict[str, Any]] = {
-    "type": _text("What happened.", enum=[*get_args(Kind)]),
-    "timestamp": _moment("When it happened, UTC."),
-    "id": _text("The meeting's id: the same over its changes and its cancellation.", minLength=1),
-    "status": _text("The meeting as it now stands.", enum=[*get_args(Status)]),
-    "name": _text("The caller's name.", minLength=1),
-    "email": _text("The caller's e-mail address.", format="email"),
-    "phone_number": _text('The caller\'s number, E.164; "" for a caller who hides it.'),
-    "description": _text("What the meeting is about, in the caller's words."),
-    "datetime": _moment("When it begins, with the offset of time_zone; the same as start."),
-    "start": _moment("When it begins, with the offset of time_zone."),
-    "end": _moment("When it ends, with the offset of time_zone."),
-    "time_zone": _text("The business's time zone, a name of the IANA list.", minLength=1),
+    "type": text("What happened.", enum=[*get_args(Kind)]),
+    "timestamp": moment("When it happened, UTC."),
+    "id": text("The meeting's id: the same over its changes and its cancellation.", minLength=1),
+    "status": text("The meeting as it now stands.", enum=[*get_args(Status)]),
+    "name": text("The caller's name.", minLength=1),
+    "email": text("The caller's e-mail address.", format="email"),
+    "phone_number": text('The caller\'s number, E.164; "" for a caller who hides it.'),
+    "description": text("What the meeting is about, in the caller's words."),
+    "datetime": moment("When it begins, with the offset of time_zone; the same as start."),
+    "start": moment("When it begins, with the offset of time_zone."),
+    "end": moment("When it ends, with the offset of time_zone."),
+    "time_zone": text("The business's time zone, a name of the IANA list.", minLength=1),
     "duration_minutes": {"type": "integer", "description": "How long it takes, minutes.", "minimum": 1},
-    "call_sid": _text("Twilio's id of the call in which it was booked."),
-    "read_back": _text("How the time was read to the caller."),
-    "ics": _text("The meeting as an iCalendar file (RFC 5545).", pattern="^BEGIN:VCALENDAR\r\n"),
+    "call_sid": text("Twilio's id of the call in which it was booked."),
+    "read_back": text("How the time was read to the caller."),
+    "ics": text("The meeting as an iCalendar file (RFC 5545).", pattern="^BEGIN:VCALENDAR\r\n"),
 }
 
 #: The body's JSON Schema. Later versions may add keys, so a receiver should ignore what it does not know.
@@ -81,5 +83,5 @@ def deliveries_for(
     meeting: Meeting, urls: Sequence[str], type: Kind, now: datetime, organizer: str = "",
 ) -> list[NewDelivery]:
     """This piece of news for each receiver, each under an id of its own."""
-    text = body(meeting, type, now, organizer)
-    return [NewDelivery(id=f"msg_{uuid.uuid4().hex}", url=url, type=type, body=text) for url in urls]
+    news = body(meeting, type, now, organizer)
+    return [NewDelivery(id=f"msg_{uuid.uuid4().hex}", url=url, type=type, body=news) for url in urls]

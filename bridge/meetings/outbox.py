@@ -287,16 +287,17 @@ def host(url: str) -> str:
 
 
 def _tell(delivery: Delivery, answer: Answer, decision: Decision) -> None:
+    kind, id = delivery.about
     facts = {
-        "meeting": delivery.meeting_id, "delivery": delivery.id, "receiver": host(delivery.url),
-        "attempt": delivery.attempts, "problem": answer.problem,
+        kind: id, "kind": kind, "KIND": kind.upper(), "id": id, "delivery": delivery.id,
+        "receiver": host(delivery.url), "attempt": delivery.attempts, "problem": answer.problem,
     }
     match decision:
         case Delivered():
-            log.info("meeting %(meeting)s: %(receiver)s has taken %(delivery)s at attempt %(attempt)s", facts)
+            log.info("%(kind)s %(id)s: %(receiver)s has taken %(delivery)s at attempt %(attempt)s", facts)
         case RetryAt():
-            log.warning("meeting %(meeting)s: %(receiver)s %(problem)s; %(delivery)s is tried again after attempt "
+            log.warning("%(kind)s %(id)s: %(receiver)s %(problem)s; %(delivery)s is tried again after attempt "
                         "%(attempt)s", facts)
         case Dead():
-            log.error("MEETING %(meeting)s WAS NOT DELIVERED: %(receiver)s %(problem)s; %(delivery)s is given up after "
-                      "attempt %(attempt)s. To send it again: python -m bridge meetings resend %(meeting)s", facts)
+            log.error("%(KIND)s %(id)s WAS NOT DELIVERED: %(receiver)s %(problem)s; %(delivery)s is given up after "
+                      "attempt %(attempt)s. To send it again: python -m bridge meetings resend %(id)s", facts)

@@ -5,7 +5,7 @@ to the model as an answer it can speak about.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import date, datetime, time
 from time import monotonic
 from typing import Annotated, Any, TypeVar
@@ -14,7 +14,7 @@ import msgspec
 from email_validator import EmailNotValidError, validate_email
 
 from bridge.meetings.booking import Booked, Booking, Diary, OnBehalfOf, Proposal
-from bridge.meetings.declarations import CANCEL, CHECK, END_CALL, RESCHEDULE, SCHEDULE
+from bridge.meetings.declarations import CANCEL, CHECK, END_CALL, RESCHEDULE, SCHEDULE, transfer_call
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.schedule import Refused
 from bridge.records.meetings import NotYours, StoreFailed
@@ -57,10 +57,13 @@ class _Check(msgspec.Struct):
 
 
 class Tools:
-    """What the model may do; `diary` is None where no meetings are taken."""
+    """What the model may do; `diary` is None where no meetings are taken, `transfer_to` names whom a call can go to."""
 
-    def __init__(self, diary: Diary | None, observe: Observe = lambda name, status, seconds: None) -> None:
-        self._diary, self._observe = diary, observe
+    def __init__(
+        self, diary: Diary | None, transfer_to: Collection[str] = (),
+        observe: Observe = lambda name, status, seconds: None,
+    ) -> None:
+        self._diary, self._transfer_to, self._observe = diary, transfer_to, observe
 
     @property
     def takes_meetings(self) -> bool:
@@ -69,7 +72,8 @@ class Tools:
     @property
     def declarations(self) -> list[dict[str, Any]]:
         """The functions as session.update declares them."""
-        return [SCHEDULE, RESCHEDULE, CANCEL, CHECK, END_CALL] if self._diary else [END_CALL]
+        meetings = [SCHEDULE, RESCHEDULE, CANCEL, CHECK] if self._diary else []
+        return [*meetings, *([transfer_call(self._transfer_to)] if self._transfer_to else []), END_CALL]
 
     def for_call(self) -> "Functions":
         """The functions of one call: what was read back in it is known only there."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, Select, Update, and_, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, Update, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.records.database import Database
@@ -21,7 +21,7 @@ State = Literal["pending", "delivered", "dead"]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """News of a meeting on its way to one receiver, as it stood when it was read.
+    """News of a meeting, or of a message, on its way to one receiver, as it stood when it was read.
 
     Moments are seconds since 1970. `created_at`: when it was promised; `since`: since when it has been tried, which
     is later where it was sent again. `next_at`: when it is due, or its lease ends; when it was settled, if it is.
@@ -29,7 +29,7 @@ class Delivery:
     """
 
     id: str
-    meeting_id: str
+    meeting_id: str | None
     url: str
     type: str
     body: str
@@ -40,6 +40,12 @@ class Delivery:
     next_at: float
     last_error: str
     answer: str
+    message_id: str | None = None
+
+    @property
+    def about(self) -> tuple[str, str]:
+        """What it is the news of, and its id: ("meeting", "cbf9148e...")."""
+        return ("meeting", self.meeting_id) if self.meeting_id else ("message", self.message_id or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +111,11 @@ class DeliveryQueue:
         """It failed for good: a dead letter. `answer`: what the receiver said when it refused."""
         return await self._after(delivery_id, attempts, state="dead", next_at=now, last_error=error, answer=answer)
 
-    async def revive(self, meeting_id: str, now: float, *, all: bool = False) -> int:
-        """Makes a meeting's dead letters due now; with `all`, what was delivered too. How many."""
+    async def revive(self, subject_id: str, now: float, *, all: bool = False) -> int:
+        """Makes the dead letters of a meeting or a message due now; with `all`, what was delivered too. How many."""
         settled = ("dead", "delivered") if all else ("dead",)
         return await self._update(update(deliveries).where(
-            deliveries.c.meeting_id == meeting_id, deliveries.c.state.in_(settled),
+            _about(subject_id), deliveries.c.state.in_(settled),
         ).values(state="pending", next_at=now, since=now))
 
     # ---- looking
@@ -117,9 +123,9 @@ class DeliveryQueue:
     async def get(self, delivery_id: str) -> Delivery | None:
         return next(iter(await self._list(select(deliveries).where(deliveries.c.id == delivery_id))), None)
 
-    async def of_meeting(self, meeting_id: str) -> list[Delivery]:
-        """In the order in which they were promised."""
-        return await self._list(select(deliveries).where(deliveries.c.meeting_id == meeting_id))
+    async def of_meeting(self, subject_id: str) -> list[Delivery]:
+        """Those of a meeting or a message, in the order in which they were promised."""
+        return await self._list(select(deliveries).where(_about(subject_id)))
 
     async def next_due(self, now: float, *, but: Sequence[str] = ()) -> float | None:
         """When something can be claimed: `now`, or the moment at which the next one is due or its lease ends.
@@ -165,6 +171,10 @@ class DeliveryQueue:
 
 def _pending(but: Sequence[str]) -> ColumnElement[bool]:
     return and_(deliveries.c.state == "pending", deliveries.c.url.not_in(but))
+
+
+def _about(subject_id: str) -> ColumnElement[bool]:
+    return or_(deliveries.c.meeting_id == subject_id, deliveries.c.message_id == subject_id)
 
 
 def _delivery(row: Row[Any]) -> Delivery:

@@ -15,8 +15,8 @@ class FromTheFuture(Exception):
     """The database belongs to a newer version of the bridge."""
 
 
-def upgrade(connection: Connection) -> None:
-    """Runs what is missing of `migrations`, within the connection's transaction: all of it or nothing.
+def upgrade(connection: Connection, version: str = "head") -> None:
+    """Runs what is missing of `migrations` up to a version, within the connection's transaction: all of it or nothing.
 
     Of several processes that start at once one does it; the others wait, and find nothing left to do. SQLite's
     BEGIN IMMEDIATE sees to that by itself. Raises FromTheFuture, and what SQLAlchemy raises.
@@ -31,6 +31,6 @@ def upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", "bridge.records:migrations")
     config.set_main_option("path_separator", "os")
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, version)
     except CommandError as error:
         raise FromTheFuture("it was made by a newer version of bridge") from error

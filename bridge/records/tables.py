@@ -36,10 +36,23 @@ slots = Table(
     Column("meeting_id", Text, ForeignKey("meetings.id"), nullable=False),
 )
 
+#: What callers said to a recorder; `id` is Twilio's RecordingSid.
+messages = Table(
+    "messages", metadata,
+    Column("id", Text, primary_key=True),
+    Column("caller", Text, nullable=False),
+    Column("call_sid", Text, nullable=False),
+    Column("recording_url", Text, nullable=False),
+    Column("seconds", Integer, nullable=False),
+    Column("recorded_at", Double, nullable=False),
+)
+Index("messages_recorded", messages.c.recorded_at, messages.c.id)
+
+#: Each is the news of a meeting or of a message.
 deliveries = Table(
     "deliveries", metadata,
     Column("id", Text, primary_key=True),
-    Column("meeting_id", Text, ForeignKey("meetings.id"), nullable=False),
+    Column("meeting_id", Text, ForeignKey("meetings.id")),
     Column("url", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("body", Text, nullable=False),
@@ -50,9 +63,11 @@ deliveries = Table(
     Column("next_at", Double, nullable=False),
     Column("last_error", Text, nullable=False),
     Column("answer", Text, nullable=False),
+    Column("message_id", Text, ForeignKey("messages.id")),
 )
 Index("deliveries_due", deliveries.c.state, deliveries.c.next_at)
 Index("deliveries_meeting", deliveries.c.meeting_id)
+Index("deliveries_message", deliveries.c.message_id)
 
 #: `process` carries the call's stream; "" while it is awaited. `ended_at` and `reason` are of its last stream.
 calls = Table(

@@ -7,7 +7,7 @@ caller who hides: never assume a number.
 import re
 from dataclasses import dataclass
 
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 # What carriers send for a hidden caller: the words ANONYMOUS, RESTRICTED, UNAVAILABLE, UNKNOWN, BLOCKED on a keypad.
 # https://help.twilio.com/articles/223179988
 _HIDDEN = {"+266696687", "+7378742833", "+86282452253", "+8656696", "+2562533"}
@@ -23,7 +23,7 @@ class Caller:
 
     @property
     def number(self) -> str:
-        return self.name if _E164.fullmatch(self.name) and self.name not in _HIDDEN else ""
+        return self.name if E164.fullmatch(self.name) and self.name not in _HIDDEN else ""
 
     @property
     def path(self) -> str:
@@ -32,7 +32,7 @@ class Caller:
 
     @classmethod
     def from_path(cls, path: str) -> "Caller":
-        return cls("+" + path) if _E164.fullmatch("+" + path) else cls()
+        return cls("+" + path) if E164.fullmatch("+" + path) else cls()
 
     def __str__(self) -> str:
         """What a log line may show: where the call is from and its last two digits."""

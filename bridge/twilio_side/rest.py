@@ -1,33 +1,125 @@
 """Twilio's REST API, for a call that is under way.
 
-Plain HTTP: one form POST on the application's session. Source: https://www.twilio.com/docs/voice/api/call-resource
+Plain HTTP: one form POST on the application's session, bounded by TIMEOUT_S. It is sent once. Only where no connection
+was made, so that certainly nothing was sent, is it tried a second time.
+Source: https://www.twilio.com/docs/voice/api/call-resource
 """
 
-import asyncio
 import logging
+from asyncio import timeout
+from enum import Enum
+from urllib.parse import quote
 
 import aiohttp
+import msgspec
 
 from bridge.settings import Settings
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_S = 3.0
+#: How long it may take in all, and each of two connections, seconds.
+TIMEOUT_S, CONNECT_S = 3.0, 1.2
+#: As much of an answer as is read, bytes.
+MAX_ANSWER = 16 * 1024
+
+#: No connection was made, and so nothing was sent.
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_CREDENTIALS = "check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"
+#: What is to be done about Twilio's errors, by code. https://www.twilio.com/docs/api/errors
+_ADVICE = {
+    20003: _CREDENTIALS,
+    20404: "it knows no such call: TWILIO_ACCOUNT_SID must be the account of the number that was called",
+    20429: "it is asked too often: ask Twilio for a higher limit",
+    21218: "it could not read the TwiML",
+}
+#: The caller has hung up meanwhile, as happens.
+CALL_IS_OVER = 21220
 
 
-async def complete_call(http: aiohttp.ClientSession, settings: Settings, call_sid: str) -> bool:
-    """Hangs up, whatever TwiML would come next. False, and a log line, when Twilio did not take it."""
-    address = f"{settings.TWILIO_API_URL}/2010-04-01/Accounts/{settings.TWILIO_ACCOUNT_SID}/Calls/{call_sid}.json"
-    authorization = aiohttp.encode_basic_auth(settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN)
+class Outcome(Enum):
+    """What became of a change; only DONE is true.
+
+    REFUSED: certainly nothing has changed. UNKNOWN: it was sent and not answered, so it may have been done, or may be
+    done at any moment.
+    """
+
+    DONE = "done"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+    def __bool__(self) -> bool:
+        return self is Outcome.DONE
+
+
+async def complete_call(http: aiohttp.ClientSession, settings: Settings, call_sid: str) -> Outcome:
+    """Hangs up, whatever TwiML would come next. Anything but DONE has its log line."""
+    return await _change(http, settings, call_sid, "end it", Status="completed")
+
+
+async def update_call(http: aiohttp.ClientSession, settings: Settings, call_sid: str, twiml: str) -> Outcome:
+    """Puts new TwiML, 4000 characters at most, in the place of what the call does now; its stream is stopped.
+
+    Anything but DONE has its log line.
+    """
+    return await _change(http, settings, call_sid, "give it new TwiML", Twiml=twiml)
+
+
+async def _change(
+    http: aiohttp.ClientSession, settings: Settings, call_sid: str, what: str, **form: str,
+) -> Outcome:
     try:
-        async with http.post(
-            address, data={"Status": "completed"}, headers={"Authorization": authorization},
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), allow_redirects=False,
-        ) as answer:
-            if answer.ok:
-                return True
-            problem = f"status {answer.status}"
-    except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-        problem = type(error).__name__
-    log.error("Twilio did not end the call by REST (%s): check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN", problem)
-    return False
+        async with timeout(TIMEOUT_S):
+            try:
+                status, code = await _post(http, settings, call_sid, form)
+            except _NOT_SENT:
+                status, code = await _post(http, settings, call_sid, form)
+    except _NOT_SENT as error:
+        outcome, problem = Outcome.REFUSED, f"no connection could be made ({_reason(error)})"
+    except (aiohttp.ClientError, OSError) as error:              # TimeoutError is an OSError
+        outcome, problem = Outcome.UNKNOWN, f"it did not answer ({_reason(error)})"
+    else:
+        if 200 <= status < 300:
+            return Outcome.DONE
+        outcome = Outcome.UNKNOWN if status >= 500 else Outcome.REFUSED
+        problem = _problem(status, code)
+        if code == CALL_IS_OVER:
+            log.info("call %(call)s: it was over before Twilio could %(what)s", {"call": call_sid, "what": what})
+            return outcome
+    log.error("call %(call)s: Twilio's REST API did not %(what)s: %(problem)s",
+              {"call": call_sid, "what": what, "problem": problem})
+    return outcome
+
+
+class _Error(msgspec.Struct):
+    """Twilio's error. Its message may hold a number, and is not read."""
+
+    code: int = 0
+
+
+async def _post(
+    http: aiohttp.ClientSession, settings: Settings, call_sid: str, form: dict[str, str],
+) -> tuple[int, int]:
+    """The answer's status, and Twilio's error code or 0."""
+    account = f"{settings.TWILIO_API_URL}/2010-04-01/Accounts/{settings.TWILIO_ACCOUNT_SID}"
+    authorization = aiohttp.encode_basic_auth(settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN)
+    async with http.post(
+        f"{account}/Calls/{quote(call_sid, safe='')}.json", data=form, headers={"Authorization": authorization},
+        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S), allow_redirects=False,
+    ) as answer:
+        if answer.ok:
+            return answer.status, 0                  # the status says it all, and the rest may yet break
+        try:
+            return answer.status, msgspec.json.decode(await answer.content.read(MAX_ANSWER), type=_Error).code
+        except (msgspec.DecodeError, aiohttp.ClientError):
+            return answer.status, 0
+
+
+def _problem(status: int, code: int) -> str:
+    said = f"it answered with status {status}" + (f", error {code}" if code else "")
+    advice = _ADVICE.get(code) or (_CREDENTIALS if status in (401, 403) else "")
+    return f"{said}; {advice}" if advice else said
+
+
+def _reason(error: Exception) -> str:
+    """The whole text of an error may hold the address."""
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -1,6 +1,7 @@
-"""Twilio's addresses: the voice webhook, and the stream of a call."""
+"""Twilio's addresses: what a call does next, and the stream of a call."""
 
 import logging
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Self
 
@@ -8,7 +9,10 @@ from aiohttp import web
 
 from bridge import keys
 from bridge.call.session import CallSession, Services
-from bridge.twilio_side import signature, twiml
+from bridge.meetings.message import Message
+from bridge.records.database import StoreFailed
+from bridge.settings import Settings
+from bridge.twilio_side import recording, signature, twiml
 from bridge.twilio_side.caller import Caller
 
 log = logging.getLogger(__name__)
@@ -18,34 +22,136 @@ CLOSE_S = 0.5
 #: Twilio's longest message is far below; a longer one ends the stream.
 MAX_MESSAGE = 64 * 1024
 
+#: A call of these is over: whatever we answer, nobody hears it.
+OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+#: A person has spoken with the caller.
+ANSWERED = frozenset({"completed", "answered"})
+
+
+# ---- what a call does next
 
 async def incoming_call(request: web.Request) -> web.Response:
-    """Somebody calls: connects the call to its stream, rejects it as busy, or sends it on when the server stops."""
-    settings = request.app[keys.SETTINGS]
-    if settings.TWILIO_AUTH_TOKEN:
-        await signature.check_webhook(request, settings.TWILIO_AUTH_TOKEN, settings.PUBLIC_URL)
-    parameters = {**request.query, **await signature.form(request)}
-    caller, call_sid = Caller(parameters.get("From", "")), parameters.get("CallSid", "")
-    if request.app[keys.STOPPING].draining:
-        # By GET everything that Twilio said stands in the address, and is said again.
-        document = twiml.try_again(request.path if request.method == "GET" else request.path_qs, request.method)
-    elif await _admitted(request.app, call_sid, caller):
-        document = twiml.stream(
-            signature.public_origin(request, settings.PUBLIC_URL), caller, parameters.get("To", ""), call_sid,
-            apologise=settings.rest_credentials)
-    else:
-        document = twiml.busy()
-    return web.Response(text=document, content_type="text/xml")
+    """Somebody calls: connects the call to its stream, or to the fallback when the model is known to be unreachable.
+
+    Rejects it as busy beyond the limits, and has Twilio ask again in a moment when the server stops.
+    """
+    app, parameters = request.app, await _parameters(request)
+    call = _call(request, parameters)
+    if app[keys.STOPPING].draining:
+        # By GET everything that Twilio said stands in the query, and is said again.
+        return _answer(twiml.try_again(call, request.path if request.method == "GET" else request.path_qs))
+    if await _admitted(app, call):
+        return _answer(_to_the_assistant(request, call))
+    return _answer(twiml.busy())
 
 
-async def _admitted(app: web.Application, call_sid: str, caller: Caller) -> bool:
-    limit = await app[keys.ADMISSION].admit(call_sid, caller.number)
+async def _admitted(app: web.Application, call: twiml.Call) -> bool:
+    limit = await app[keys.ADMISSION].admit(call.sid, call.caller.number)
     if limit:
         app[keys.METRICS].rejected(limit)
         log.warning("call %(call)s from %(caller)s was rejected as busy: %(limit)s=%(value)d", {
-            "call": call_sid, "caller": str(caller), "limit": limit, "value": getattr(app[keys.SETTINGS], limit)})
+            "call": call.sid, "caller": str(call.caller), "limit": limit, "value": getattr(app[keys.SETTINGS], limit)})
     return limit is None
 
+
+async def after_stream(request: web.Request) -> web.Response:
+    """A stream has ended, of a call that cannot be ended by REST: silence if that was in order, else the fallback."""
+    parameters = await _parameters(request)
+    if parameters.get("CallStatus") in OVER or await _ended_in_order(request.app, parameters):
+        return _answer(twiml.hang_up())
+    log.warning("call %(call)s: its stream ended out of order, and the caller gets the fallback",
+                {"call": parameters.get("CallSid", "")})
+    return _answer(twiml.in_place_of_the_assistant(
+        _fallback(request.app[keys.SETTINGS]), _call(request, parameters)))
+
+
+async def transfer_ended(request: web.Request) -> web.Response:
+    """A person was dialled for a caller; where nobody answered, the caller comes back to the assistant."""
+    parameters = await _parameters(request)
+    status = parameters.get("DialCallStatus", "")
+    log.info("call %(call)s: its transfer ended: %(status)s", {"call": parameters.get("CallSid", ""), "status": status})
+    if status in ANSWERED or parameters.get("CallStatus") in OVER:
+        return _answer(twiml.hang_up())
+    return _answer(_to_the_assistant(request, _call(request, parameters), resume=True))
+
+
+async def message_recorded(request: web.Request) -> web.Response:
+    """A caller has left a message: as <Record>'s action, which says goodbye, and as its status callback."""
+    settings, parameters = request.app[keys.SETTINGS], await _parameters(request)
+    try:
+        left = recording.parse(parameters, settings.TWILIO_API_URL)
+    except recording.NotARecording as problem:
+        raise web.HTTPBadRequest(text=f"{problem}.\n") from None
+    is_callback = "RecordingStatus" in parameters
+    kept = left is None or await _keep(request, left)
+    if is_callback and not kept:
+        raise web.HTTPServiceUnavailable(text="The message could not be written down.\n")    # Twilio tells it again
+    return web.Response(status=204) if is_callback else _answer(twiml.say_goodbye(_fallback(settings)))
+
+
+async def _keep(request: web.Request, left: recording.Recording) -> bool:
+    """Whether the message is on disk; if not, the log says where it is."""
+    mailbox = request.app[keys.MAILBOX]
+    try:
+        if not mailbox.is_read:
+            problem = "there is no WEBHOOK_URL to tell of it"
+        else:
+            await mailbox.take(_message(left, request.query.get("caller", "")), ready=left.ready)
+            log.info("call %(call)s: the caller left a message of %(seconds)d s: %(message)s",
+                     {"call": left.call_sid, "seconds": left.seconds, "message": left.sid})
+            return True
+    except StoreFailed as reason:
+        problem = f"the database failed: {reason}"
+    log.error("call %(call)s: MESSAGE %(message)s IS ONLY IN TWILIO'S CONSOLE: %(problem)s",
+              {"call": left.call_sid, "message": left.sid, "problem": problem})
+    return False
+
+
+def _message(left: recording.Recording, caller: str) -> Message:
+    return Message(
+        id=left.sid, caller=Caller.from_path(caller).number, call_sid=left.call_sid, recording_url=left.url,
+        seconds=left.seconds, recorded=datetime.now(UTC))
+
+
+async def _ended_in_order(app: web.Application, parameters: dict[str, str]) -> bool:
+    """False where nothing is known: better a needless apology than a caller in silence."""
+    return bool(await app[keys.ADMISSION].ended_in_order(parameters.get("CallSid", "")))
+
+
+def _to_the_assistant(request: web.Request, call: twiml.Call, *, resume: bool = False) -> str:
+    settings = request.app[keys.SETTINGS]
+    fallback = _fallback(settings)
+    if request.app[keys.BREAKER].open:
+        log.warning("call %(call)s: the model is unreachable, and the caller gets the fallback", {"call": call.sid})
+        return twiml.in_place_of_the_assistant(fallback, call)
+    return twiml.stream(call, fallback if settings.rest_credentials else None, resume=resume)
+
+
+def _fallback(settings: Settings) -> twiml.Fallback:
+    return twiml.Fallback(
+        settings.FALLBACK, settings.FALLBACK_MESSAGE or twiml.WORDS[settings.FALLBACK], settings.FALLBACK_GOODBYE,
+        settings.FALLBACK_LANGUAGE, settings.FALLBACK_NUMBER)
+
+
+def _call(request: web.Request, parameters: dict[str, str]) -> twiml.Call:
+    return twiml.Call(
+        signature.public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL), Caller(parameters.get("From", "")),
+        parameters.get("To", ""), parameters.get("CallSid", ""))
+
+
+async def _parameters(request: web.Request) -> dict[str, str]:
+    """What Twilio says, by GET or form POST. Raises HTTPForbidden unless it is Twilio that says it."""
+    settings = request.app[keys.SETTINGS]
+    if settings.TWILIO_AUTH_TOKEN:
+        await signature.check_webhook(request, settings.TWILIO_AUTH_TOKEN, settings.PUBLIC_URL)
+    return {**request.query, **await signature.form(request)}
+
+
+def _answer(document: str) -> web.Response:
+    return web.Response(text=document, content_type="text/xml")
+
+
+# ---- the stream of a call
 
 async def media_stream(request: web.Request) -> web.StreamResponse:
     """A call's stream: one CallSession, for as long as the call lasts."""
@@ -61,7 +167,8 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
     await phone.prepare(request)
     with _Following(app) as following:
         call = CallSession(
-            phone, Caller.from_path(request.match_info["number"]), _services(app), on_start=following.start)
+            phone, Caller.from_path(request.match_info["number"]), _services(app),
+            signature.public_origin(request, settings.PUBLIC_URL), on_start=following.start)
         app[keys.CALLS].add(call)
         try:
             following.reason = await call.run()

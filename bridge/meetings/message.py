@@ -1,0 +1,82 @@
+"""A message that a caller left because nobody could speak with them, and the news of it.
+
+Pure. The body is flat JSON as a meeting's is (event.py), with the same five keys that every body has: name, email,
+datetime, description, phone_number. What was said is a recording at Twilio, and its address is passed on.
+"""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bridge.meetings.event import moment, text
+from bridge.meetings.meeting import NewDelivery
+
+KIND = "message.recorded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message. `id` is Twilio's RecordingSid, `caller` a number in E.164 or "", `recorded` aware."""
+
+    id: str
+    caller: str
+    call_sid: str
+    recording_url: str
+    seconds: int
+    recorded: datetime
+
+
+_PROPERTIES: dict[str, dict[str, Any]] = {
+    "type": text("What happened.", enum=[KIND]),
+    "timestamp": moment("When it happened, UTC."),
+    "id": text("The message's id: Twilio's id of the recording.", minLength=1),
+    "name": text('"": who called is known by the number alone.'),
+    "email": text('"": nobody asked for it.'),
+    "phone_number": text('The caller\'s number, E.164; "" for a caller who hides it.'),
+    "description": text("What this is, in a sentence."),
+    "datetime": moment("When it was recorded, with the offset of the business's time zone."),
+    "call_sid": text("Twilio's id of the call."),
+    "recording_url": text(
+        "Where the recording is: a WAV file, or with .mp3 behind it an MP3 file. Twilio may ask for the account SID "
+        "and the auth token.", format="uri"),
+    "recording_sid": text("Twilio's id of the recording.", pattern="^RE[0-9a-f]{32}$"),
+    "duration_seconds": {"type": "integer", "description": "How long it is, seconds.", "minimum": 1},
+}
+
+#: The body's JSON Schema. Later versions may add keys, so a receiver should ignore what it does not know.
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "A message that a caller left",
+    "type": "object",
+    "properties": _PROPERTIES,
+    "required": [*_PROPERTIES],
+}
+
+
+def body(message: Message, zone: ZoneInfo) -> str:
+    """The JSON of the news of it."""
+    seconds = f"{message.seconds} second{'s' * (message.seconds != 1)}"
+    return json.dumps({
+        "type": KIND,
+        "timestamp": message.recorded.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "id": message.id,
+        "name": "",
+        "email": "",
+        "phone_number": message.caller,
+        "description": f"A caller left a message of {seconds}, because the assistant could not speak.",
+        "datetime": message.recorded.astimezone(zone).isoformat(),
+        "call_sid": message.call_sid,
+        "recording_url": message.recording_url,
+        "recording_sid": message.id,
+        "duration_seconds": message.seconds,
+    })
+
+
+def deliveries_for(message: Message, urls: Sequence[str], zone: ZoneInfo) -> list[NewDelivery]:
+    """The news of it for each receiver, each under an id of its own."""
+    news = body(message, zone)
+    return [NewDelivery(id=f"msg_{uuid.uuid4().hex}", url=url, type=KIND, body=news) for url in urls]

@@ -1,0 +1,80 @@
+"""Messages that callers left: one is kept once, with its deliveries, however often Twilio tells of it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bridge.meetings.meeting import NewDelivery
+from bridge.meetings.message import Message
+from bridge.records.database import Database
+from bridge.records.tables import deliveries as deliveries_table
+from bridge.records.tables import messages
+
+
+class Messages:
+    """All messages. Everything raises StoreFailed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def keep(self, message: Message, news: Sequence[NewDelivery], due: float) -> bool:
+        """Promises its deliveries, due at `due`, seconds since 1970.
+
+        False for one that is kept already: then nothing is added, and what was never attempted is due by then at last.
+        """
+        async def work(connection: AsyncConnection) -> bool:
+            if await _insert(connection, message):
+                await connection.execute(insert(deliveries_table), _rows(message, news, due))
+                return True
+            await connection.execute(update(deliveries_table).where(
+                deliveries_table.c.message_id == message.id, deliveries_table.c.state == "pending",
+                deliveries_table.c.attempts == 0, deliveries_table.c.next_at > due,
+            ).values(next_at=due))
+            return False
+        return await self._database.write(work)
+
+    async def find(self, message_id: str) -> Message | None:
+        return next(iter(await self._list(select(messages).where(messages.c.id == message_id))), None)
+
+    async def all(self, limit: int = 1000, after: Message | None = None) -> list[Message]:
+        """In the order in which they were recorded, `limit` at most; those behind `after`, for the next page."""
+        query = select(messages).limit(limit)
+        if after:
+            query = query.where(
+                tuple_(messages.c.recorded_at, messages.c.id) > (after.recorded.timestamp(), after.id))
+        return await self._list(query)
+
+    async def _list(self, query: Select[Any]) -> list[Message]:
+        ordered = query.order_by(messages.c.recorded_at, messages.c.id)
+
+        async def work(connection: AsyncConnection) -> list[Message]:
+            return [_message(row) for row in await connection.execute(ordered)]
+        return await self._database.read(work)
+
+
+async def _insert(connection: AsyncConnection, message: Message) -> bool:
+    """False for one that is there: two processes may be told of one message at once."""
+    new = postgresql.insert(messages) if connection.dialect.name == "postgresql" else sqlite.insert(messages)
+    values = {**asdict(message), "recorded_at": message.recorded.timestamp()}
+    del values["recorded"]
+    added = new.values(values).on_conflict_do_nothing().returning(messages.c.id)
+    return await connection.scalar(added) is not None
+
+
+def _rows(message: Message, news: Sequence[NewDelivery], due: float) -> list[dict[str, Any]]:
+    now = message.recorded.timestamp()
+    return [{
+        "id": each.id, "url": each.url, "type": each.type, "body": each.body, "message_id": message.id,
+        "created_at": now, "since": now, "next_at": due, "attempts": 0, "state": "pending", "last_error": "",
+        "answer": "",
+    } for each in news]
+
+
+def _message(row: Row[Any]) -> Message:
+    values = row._asdict()
+    return Message(recorded=datetime.fromtimestamp(values.pop("recorded_at"), UTC), **values)
