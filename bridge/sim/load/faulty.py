@@ -309,9 +309,13 @@ class FaultyModel(Model):
         if self.ear.voice is None:
             asyncio.get_running_loop().call_later(TURN_S, self._caller_turn)
             return
+        self._caller_speaks()
+        self._talk()
+
+    def _caller_speaks(self) -> None:
+        """A whole turn of the caller's, who waits for an answer from then on."""
         self._write("input_audio_buffer.speech_started", audio_start_ms=0, item_id=self._caller_item_id)
         self._caller_spoke()
-        self._talk()
 
     def _turns(self) -> Iterator[None]:
         for response in cycle((self._interrupted_response, self._whole_response)):
@@ -322,6 +326,7 @@ class FaultyModel(Model):
                 yield from self._refused_response()
 
     def _failed_response(self) -> Iterator[None]:
+        self._caller_speaks()
         self._responses += 1
         self._write("response.created", response=self._response_object("in_progress"))
         self._metadata, self._responding = None, True
@@ -333,6 +338,7 @@ class FaultyModel(Model):
         yield from self._until_asked()
 
     def _refused_response(self) -> Iterator[None]:
+        self._caller_speaks()
         self._write("error", error={
             "type": "requests", "code": "rate_limit_exceeded", "param": None, "event_id": None,
             "message": "Rate limit reached. Please try again in 1s."})

@@ -68,8 +68,11 @@ class Injector:
         except TimeoutError:
             self.unanswered += 1
             return
-        outage = perf_counter() < self._exchange.switchboard.refusing_until + AFTERMATH_S
-        self.unanswered += 0 if outage else attempts - 1
+        self.unanswered += 0 if self._outage() else attempts - 1
+
+    def _outage(self) -> bool:
+        """Whether the server may think that the model is out of reach."""
+        return perf_counter() < self._exchange.switchboard.refusing_until + AFTERMATH_S
 
     async def _leave(self, call: Call) -> None:
         for end in (call.phone, *call.models):
@@ -169,7 +172,7 @@ class Injector:
     async def webhook_repeated(self, line: Line, kind: Kind) -> Ending:
         call, _ = _both(line)
         first, second = await asyncio.gather(self._exchange.ring(call), self._exchange.ring(call))
-        if not first.connects or not second.connects:
+        if not (first.connects and second.connects or self._outage()):
             return "abrupt"
         return await self._outcome(call, perf_counter(), kind.within_s)
 

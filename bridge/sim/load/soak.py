@@ -17,7 +17,7 @@ from bridge.sim.load.exchange import SETTINGS, Exchange, Line
 from bridge.sim.load.faults import ENDINGS, UNEXPLAINED, Kind, Planned, by_kind, plan
 from bridge.sim.load.inject import Injector
 from bridge.sim.load.journal import Journal, read
-from bridge.sim.load.report import number, percentile, times
+from bridge.sim.load.report import CROWDED, LATE_MS, number, percentile, times
 from bridge.sim.load.run import CALL_EVERY_S, WARM_UP_S
 from bridge.sim.load.server import Server, environment, free_port, running
 from bridge.sim.load.trend import Trend, trend
@@ -70,7 +70,7 @@ class _Soak:
         self._exchange, self._server = exchange, server
         self._injector = Injector(exchange, seed)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._began = 0.0
+        self._began = self._lasted = self._waited_s = 0.0
         self._memory: list[tuple[float, float]] = []
         self._minutes: list[dict[str, Any]] = []
         self._unprovoked = 0                         # new connections to the model without a fault
@@ -99,7 +99,7 @@ class _Soak:
 
     async def go_on(self, planned: list[Planned], minutes: float) -> None:
         """The faults at their moments; then until each has had its end."""
-        self._began = perf_counter()
+        self._began, self._waited_s = perf_counter(), self._server.waited_s()
         watching = asyncio.create_task(self._watch())
         for fault in planned:
             await asyncio.sleep(max(0.0, fault.at_s - self._elapsed()))
@@ -110,6 +110,7 @@ class _Soak:
             await asyncio.sleep(0)
         watching.cancel()
         await asyncio.wait([watching])
+        self._lasted, self._waited_s = self._elapsed(), self._server.waited_s() - self._waited_s
         self._say_minute()
 
     def _start(self, fault: Planned) -> None:
@@ -190,8 +191,7 @@ class _Soak:
 
     def figures(self, journal: Journal, idle: Census, after: Census) -> dict[str, Any]:
         injector, exchange = self._injector, self._exchange
-        lasted = self._elapsed()
-        memory = trend(self._memory, min(_WARM_UP_SHARE * lasted, _WARM_UP_MOST_S))
+        memory = trend(self._memory, min(_WARM_UP_SHARE * self._lasted, _WARM_UP_MOST_S))
         started = [call.sid for call in exchange.calls if call.phone and call.phone.begun]
         faults = {
             **asdict(injector.healthy),
@@ -206,7 +206,8 @@ class _Soak:
             "growing": int(self._grows(memory)),
         }
         return {
-            "faults": faults, "streams": len(started), "kinds": by_kind(injector.outcomes, journal.reasons),
+            "faults": faults, "seconds": self._lasted, "waited_for_core_s": self._waited_s,
+            "streams": len(started), "kinds": by_kind(injector.outcomes, journal.reasons),
             "lost_with_faults": asdict(injector.faulted), "postponed": self._postponed,
             "memory": {"trend_kib": memory._asdict() if memory else None, "samples": self._memory},
             "idle": asdict(idle), "after": asdict(after), "each_minute": self._minutes,
@@ -238,6 +239,11 @@ def _table(figures: dict[str, Any]) -> list[str]:
     wrong = {name: count for name, count in figures["faults"].items() if count}
     lines.append("NOT AS DOCUMENTED: " + _counts(wrong) if wrong else
                  "healthy calls lost nothing, and everything ended as documented")
+    late = max(minute["p99_late_ms"] or 0.0 for minute in figures["each_minute"])
+    crowded = figures["waited_for_core_s"] / figures["seconds"]
+    if late > LATE_MS or crowded > CROWDED:
+        lines.append(f"the load itself was late (p99 {late:.0f} ms), or others used the server's core ({crowded:.0%} of"
+                     " the time): delays, silences and what was not cleared are partly their doing")
     return lines + [f"log: {line}" for line in figures["log"]["unhandled"][:20]]
 
 
