@@ -11,6 +11,7 @@ from bridge import __version__
 from bridge.meetings import command
 from bridge.server import event_loop, serve
 from bridge.settings import BadSettings, load, load_one
+from bridge.sim.faults import FAULTS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,13 +20,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("serve", help="answer calls (the default)")
-    demo = commands.add_parser("demo", help="hear a whole call, without any account or network")
+    demo = commands.add_parser(
+        "demo", help="hear a whole call, without any account or network",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="faults:\n" + "\n".join(f"  {name:<22}{fault.what}" for name, fault in FAULTS.items()))
     demo.add_argument("--fast", action="store_true", help="faster than real time")
     demo.add_argument("--wav", type=Path, default=Path("bridge-demo.wav"), help="where the recording goes")
+    demo.add_argument("--fault", choices=FAULTS, metavar="NAME", help="rehearse a fault, one of those listed below")
     command.add_parser(commands)
     options = parser.parse_args(arguments)
     if options.command == "demo":
-        return play(options.wav, fast=options.fast)
+        return play(options.wav, fast=options.fast, fault=options.fault)
     try:
         if options.command == "meetings":
             return command.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
@@ -35,9 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-def play(wav: Path, *, fast: bool) -> int:
-    """Plays the demo. Imported here: a server needs no simulators."""
+def play(wav: Path, *, fast: bool, fault: str | None) -> int:
+    """Plays the demo, or a call in which one thing breaks. Imported here: a server needs no simulators."""
     from bridge.sim.demo import run
+    from bridge.sim.rehearsal import rehearse
     try:
         wav.open("ab").close()                       # now rather than after the call
     except OSError as error:
@@ -47,7 +53,7 @@ def play(wav: Path, *, fast: bool) -> int:
         sys.stdout.reconfigure(errors="replace")     # a terminal that knows no “ is no reason to stop
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
-            return runner.run(run(wav, fast=fast))
+            return runner.run(rehearse(fault, wav, fast=fast) if fault else run(wav, fast=fast))
     except KeyboardInterrupt:
         return 130
     finally:

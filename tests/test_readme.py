@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import pytest
 
+from bridge.meetings import message
 from bridge.meetings.event import SCHEMA, body
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.webhook import headers_for
@@ -44,6 +45,15 @@ def test_the_example_is_what_is_sent() -> None:
     example = json.loads(block("json", "meeting.booked"))
     jsonschema.validate({**example, "ics": "BEGIN:VCALENDAR\r\n"}, SCHEMA)
     assert example.keys() == json.loads(signed(1.0)[1]).keys()
+
+
+def test_the_example_of_a_message_is_what_is_sent() -> None:
+    example = json.loads(block("json", "message.recorded"))
+    jsonschema.validate(example, message.SCHEMA)
+    assert example == json.loads(message.body(message.Message(
+        id=example["id"], caller=example["phone_number"], call_sid=example["call_sid"], seconds=12,
+        recording_url=example["recording_url"], recorded=datetime.fromisoformat(example["timestamp"])),
+        ZoneInfo("Europe/Berlin")))
 
 
 @pytest.mark.parametrize("secret", SECRETS)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -347,6 +348,25 @@ async def test_a_stalled_phone_takes_nothing_and_answers_no_ping(server: Server,
     await call.until_logged("mark", "end")
     assert call.heard_ms + call.queued_ms == 50_000
     await call.hang_up()
+
+
+async def test_a_dead_line_is_noticed_by_a_missing_pong(server: Server, phone: Phone):
+    ended = asyncio.Event()
+
+    async def talk(socket: Socket) -> None:
+        try:
+            await listen(socket)
+        finally:
+            ended.set()
+
+    server.heartbeat, server.talk = 0.2, talk
+    call = await phone.dial()
+    call.stop_reading()
+    call.lose_frames(math.inf)
+    await ended.wait()
+    assert (server.sockets[0].ws.close_code, call.over) == (1006, False)
+    call.resume_reading()
+    await call.until_over()
 
 
 async def test_a_stalled_phone_can_hang_up(server: Server, phone: Phone):

@@ -96,6 +96,12 @@ async def test_twilio_dials_only_what_it_may(server: Server, phone: Phone, verb:
         await phone.dial()
 
 
+async def test_a_dial_cannot_end_in_a_way_that_twilio_has_not(server: Server, phone: Phone):
+    phone.dial_status, server.answers["/voice"] = "no_answer", "<Dial>+15550002222</Dial>"
+    with pytest.raises(PhoneError, match="No <Dial> ends as 'no_answer'"):
+        await phone.dial()
+
+
 async def test_a_dialled_human_stays_until_it_hangs_up(server: Server, phone: Phone):
     phone.dial_statuses = ["answered"]
     server.after, server.talk = "<Dial action='/dialled'>+15550002222</Dial>", close_at_once

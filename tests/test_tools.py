@@ -446,3 +446,23 @@ class trouble_with:
 def test_the_declarations_name_what_is_required() -> None:
     declared: Sequence[dict[str, Any]] = Tools(None).declarations
     assert [each["name"] for each in declared] == ["end_call"]
+
+
+# ---- a transfer
+
+def transfer(*names: str) -> dict[str, Any]:
+    [declared] = [each for each in Tools(None, names).declarations if each["name"] == "transfer_call"]
+    return declared
+
+
+def test_a_transfer_is_declared_where_there_is_somebody_to_put_callers_through_to() -> None:
+    assert [each["name"] for each in Tools(None).declarations] == ["end_call"]
+    tools = Tools(None, {"human": "+15551234567"})
+    assert [each["name"] for each in tools.declarations] == ["transfer_call", "end_call"]
+
+
+def test_whom_to_transfer_to_is_asked_only_where_there_is_a_choice() -> None:
+    alone, several = transfer("human")["parameters"], transfer("sales", "front desk")["parameters"]
+    assert ({*alone["properties"]}, alone["required"]) == ({"reason"}, ["reason"])
+    assert several["properties"]["to"]["enum"] == ["sales", "front desk"]
+    assert several["required"] == ["to", "reason"]

@@ -19,9 +19,9 @@ Talk = Callable[["Socket"], Awaitable[object]]
 class Socket:
     """The server's end of a stream: what it was told, and the messages it can send."""
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.Request, heartbeat: float | None) -> None:
         self.request = request
-        self.ws = web.WebSocketResponse()
+        self.ws = web.WebSocketResponse(heartbeat=heartbeat)
         self.stream_sid = ""
         self.told: list[dict[str, Any]] = []
 
@@ -67,6 +67,7 @@ class Server:
         self.status = 200
         self.chunked = False
         self.refusal: int | None = None
+        self.heartbeat: float | None = None
         self.asked: list[tuple[web.Request, MultiDictProxy[Any]]] = []
         self.sockets: list[Socket] = []
         self.talk: Talk = listen
@@ -105,7 +106,7 @@ class Server:
         return response
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        socket = Socket(request)
+        socket = Socket(request, self.heartbeat)
         self.sockets.append(socket)
         if self.refusal:
             return web.Response(status=self.refusal)

@@ -25,6 +25,8 @@ and which day and time would suit you?"
 assistant read_back "That is next Thursday at ten in the morning, and your e-mail address is \
 A D A at example dot com. Shall I book it?"
 assistant booked "Your meeting is booked for next Thursday at ten in the morning. Is there anything else?"
+assistant writing "I am writing it down, one second."
+assistant noted "I have written that down, and you will get a confirmation. Is there anything else?"
 assistant goodbye "Thank you for calling. Goodbye!"
 
 # What the server says by itself: bridge/call/clips.py

@@ -76,7 +76,10 @@ class PhoneCall(Verbs):
         self._open_stream().hold_frames(ms)
 
     def stop_reading(self) -> None:
-        """Take nothing more from the server, pings neither, until `resume_reading`; frames still go out."""
+        """Take nothing more from the server, pings neither, until `resume_reading`; frames still go out.
+
+        With `lose_frames(math.inf)` the line is dead, and only a missing pong shows it.
+        """
         self._note("stop_reading")
         self._open_stream().stop_reading()
 
@@ -169,6 +172,13 @@ class PhoneCall(Verbs):
         """
         caller, assistant = self._recording
         return bytes(caller), bytes(assistant)
+
+    # Notes
+
+    def _note(self, kind: str, name: str = "", bytes: int = 0) -> None:
+        super()._note(kind, name, bytes)
+        if self.phone.listener:
+            self.phone.listener(self, self.log[-1])
 
     # Endings
 

@@ -1,11 +1,13 @@
 """The phone and its number: who is called, and how Twilio behaves there."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from bridge.sim.clock import Clock
 from bridge.sim.phone.call import PhoneCall
+from bridge.sim.phone.event import Event
 from bridge.sim.phone.wire import Wire
 
 
@@ -23,6 +25,7 @@ class Phone:
     `both_tracks`: send what is played as frames of the outbound track too;
     `dial_statuses`: how the next <Dial>s end (`DialCallStatus`), in order; then all as `dial_status`. With
     `answered` the human stays on the line until `PhoneCall.human_hangs_up`, or the caller hangs up;
+    `listener`: told whatever happens in a call;
     `repeated_webhooks`: so many times more is the webhook of a call asked, as when its answer was lost.
     """
 
@@ -40,6 +43,7 @@ class Phone:
         self.dial_status = "completed"
         self.dial_statuses: list[str] = []
         self.repeated_webhooks = 0
+        self.listener: Callable[[PhoneCall, Event], None] | None = None
         self._wire = Wire(webhook, signed_as, auth_token)
 
     async def __aenter__(self) -> Self:

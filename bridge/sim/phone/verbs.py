@@ -164,7 +164,7 @@ class Verbs(CallLog):
         statuses = self.phone.dial_statuses
         status = statuses.pop(0) if statuses else self.phone.dial_status
         if status not in DIAL_STATUSES:
-            raise ValueError(f"No <Dial> ends as {status!r}.")
+            raise PhoneError(f"No <Dial> ends as {status!r}: mind `Phone.dial_statuses`.")
         began = self.clock.ms()
         if status == "answered":
             status = "completed"

@@ -4,7 +4,8 @@
         ...     # point a client at server.url, with server.key
 
 It writes the vendor's JSON itself and shares no code with the bridge's own codecs, so that a mistake cannot agree
-with itself. What it says is a `Script`; what goes wrong are `Faults`.
+with itself. What it says is a `Script`; what goes wrong are `Faults`, and what a test does to a live connection:
+`session.close(code)`, `session.reset()`, `session.go_silent()`, and `server.refuse(n)` for the connections after it.
 Source: https://developers.openai.com/api/docs/guides/realtime-websocket
 """
 
