@@ -37,6 +37,7 @@ async def amid_an_answer(world: Office) -> PhoneCall:
     call = await world.greeted()
     await call.say(speech(600))
     await call.until_speaking(after_ms=world.phone.clock.ms())
+    await call.until_heard(call.heard_ms + 1000)
     return call
 
 

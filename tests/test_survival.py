@@ -7,7 +7,8 @@ import pytest
 
 from bridge.call import words
 from bridge.call.dialogue import (
-    BEGIN_MS, DIGITS_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS, LAST_MS, MUTE_MS, RETRIES, TAIL_MS, WARNING_MS,
+    BEGIN_MS, DIGITS_MS, HUSH_AGAIN_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS, LAST_MS, MUTE_MS, RETRIES, RETRY_MS,
+    TAIL_MS, WARNING_MS,
 )
 from bridge.call.history import History
 from bridge.call.steps import Clip, HangUp, Reconnect, Step, Transfer
@@ -245,6 +246,14 @@ def test_sessions_that_all_answer_nothing_end_the_call() -> None:
     assert [type(step) for step in seen] == [Reconnect] * RETRIES + [HangUp]
 
 
+def test_a_turn_whose_answer_is_limited_is_answered_after_a_short_pause() -> None:
+    talk = greeted()
+    asks(talk, "c", "Hello?")
+    talk.model(type="error", error={"code": "rate_limit_exceeded", "event_id": None})
+    until(talk, talk.now + RETRY_MS)
+    assert talk.requests[-1].startswith("answer")
+
+
 # ---- nobody is left in silence
 
 def test_a_caller_without_a_model_hears_a_word_after_a_second_and_again() -> None:
@@ -256,7 +265,7 @@ def test_a_caller_without_a_model_hears_a_word_after_a_second_and_again() -> Non
     until(talk, lost + HUSH_LOST_MS)
     assert clips(talk) == ["moment"]
     talk.marks_return()
-    until(talk, talk.now + HUSH_MS)
+    until(talk, talk.now + HUSH_AGAIN_MS)
     assert clips(talk) == ["moment", "still_here"]
 
 

@@ -54,8 +54,9 @@ TAIL_MS = 300
 ANSWER_MS = 3_000
 #: How long a caller waits for a function without a word of the model's, ms.
 FILLER_MS = 1_000
-#: How long a caller waits in silence, ms: while there is a model, at the call's beginning, and while there is none.
-HUSH_MS, HUSH_FIRST_MS, HUSH_LOST_MS = 2_500, 2_000, 1_000
+#: How long a caller waits in silence, ms: while there is a model, at the call's beginning, while there is none, and
+#: after each word said into that silence.
+HUSH_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_AGAIN_MS = 2_500, 2_000, 1_000, 2_000
 #: How long the server may take to confirm what was asked of it, ms: a response, or to listen to the caller.
 REQUEST_MS = 5_000
 #: How long a response may bring nothing, ms.
@@ -567,8 +568,12 @@ class Dialogue:
             return [HangUp("model refused")]
         if not error.benign:
             log.warning("the model complained (%s): %s", error.code or error.type, error.message)
-        if error.code == realtime.ALREADY_ACTIVE and error.event_id is None:
-            self._answering, self._owed = False, True        # the server's own answer to the caller's turn
+        if error.event_id is None and self._answering and (error.back_off or error.code == realtime.ALREADY_ACTIVE):
+            self._answering = False                  # it is about the server's own answer to the caller's turn
+            self._bounds.pop("answer", None)
+            if error.back_off:
+                return [Measured("fault", name="rate limit"), *self._failed(ANSWER)]
+            self._owed = True
         if error.event_id is None or error.event_id != self._requested:
             return []
         wish = self._wanted
@@ -828,7 +833,7 @@ class Dialogue:
 
     def _expect_sound(self) -> None:
         if self._plan.clips and self._awaited:
-            soon = HUSH_MS if self._model_ready or self._hushes else HUSH_LOST_MS
+            soon = HUSH_AGAIN_MS if self._hushes else HUSH_MS if self._model_ready else HUSH_LOST_MS
             self._bounds["hush"] = min(self._bounds.get("hush", float("inf")), self._now + soon)
 
     def _break_silence(self) -> list[Step]:
