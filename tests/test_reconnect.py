@@ -64,7 +64,7 @@ async def test_a_model_that_is_lost_in_mid_sentence_goes_on_in_another_session(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(connection, "HEARTBEAT_S", 0.2)
-    async with office(LONG) as world:
+    async with office(LONG, delta_speed=1.2) as world:
         call = await amid_an_answer(world)
         BREAKS[how](world.session)
         second = await world.model.until_session(2)

@@ -97,8 +97,8 @@ ANSWER = Wish("answer")
 class _Goodbye:
     """The caller is to be left: `then` is done once a goodbye was heard.
 
-    `response_id`: the response in which the model wanted that, or "" where the server does. `firm`: whatever the caller
-    says; `until`: ... and then at the latest, ms.
+    `response_id`: the response in which the model wanted that, and may have said goodbye; "" where that is to be asked
+    for. `firm`: whatever the caller says; `until`: ... and then at the latest, ms.
     """
 
     then: HangUp | Transfer
@@ -238,10 +238,9 @@ class Dialogue:
 
     def _resume(self) -> list[Step]:
         """A new session is told what was said, hears what the caller says meanwhile, and answers what is open."""
-        steps = [*self._retell(), *(self._release() if self._listening else self._listen())]
-        if self._goodbye and not self._goodbye.said and not self._busy:
-            steps.append(self._request(Wish("farewell", self._goodbye.words)))
-        steps += self._answer()
+        if self._goodbye:
+            self._goodbye.response_id = ""           # what it said of it was lost
+        steps = [*self._retell(), *(self._release() if self._listening else self._listen()), *self._answer()]
         self._expect_caller()
         return steps
 
@@ -537,9 +536,11 @@ class Dialogue:
         self._bounds.pop("request", None)
 
     def _answer(self) -> list[Step]:
-        """The response that is owed, or wished for, when the model is free to give it."""
+        """The goodbye, or the response that is owed or wished for, when the model is free to give it."""
         if not self._model_ready or self._running or self._busy:
             return []
+        if self._goodbye and not self._goodbye.said and not self._goodbye.response_id:
+            return [self._request(Wish("farewell", self._goodbye.words))]
         if self._owed:
             self._owed = False
             return [self._request(ANSWER)]
@@ -689,19 +690,16 @@ class Dialogue:
         self._bounds["goodbye"] = self._goodbye.until if firm else self._now + BEGIN_MS + self.unheard_ms
         self._owed = False
         self._wishes.clear()
-        if self._busy or not self._model_ready:
-            return []
-        return [self._request(Wish("farewell", instructions))]
+        return self._answer()
 
     def _farewell(self, goodbye: _Goodbye, response_id: str) -> list[Step]:
         """A response is done while the call is ending: either it said goodbye, or one that does is asked for."""
         by_model = bool(goodbye.response_id) and (self._active_spoke or response_id != goodbye.response_id)
         if not by_model and self._active_wish.purpose != "farewell":
-            if self._busy:
-                return []
+            goodbye.response_id = ""
             if not goodbye.firm:
                 self._bounds["goodbye"] = self._now + BEGIN_MS
-            return [self._request(Wish("farewell", goodbye.words))]
+            return self._answer()
         goodbye.said = True
         return self._heard() if self._playback.finished else []
 
