@@ -97,8 +97,8 @@ class Booking:
     async def understood(
         self, words: str, call: OnBehalfOf, *, name: str, email: str, description: str, caller_zone: str,
         replaces: Meeting | None = None,
-    ) -> Meeting:
-        """The meeting that the words ask for, not booked yet. Raises Refused."""
+    ) -> tuple[Meeting, Meeting | None]:
+        """The meeting that the words ask for, not booked yet; and the caller's own at that moment. Raises Refused."""
         rules, now = self._diary.rules, self._diary.now()
         start = resolve(words, rules, now, caller_zone)
         zone = ZoneInfo(caller_zone) if caller_zone else None
@@ -106,8 +106,11 @@ class Booking:
             id=str(uuid.uuid4()), caller=call.caller, call_sid=call.call_sid, name=name, email=email,
             description=description, phone_number=call.phone_number, start=start, minutes=rules.minutes,
             zone=rules.zone, read_back=read_back(start, zone, now=now))
-        await self._require_free(meeting, replaces)
-        return meeting
+        taken, upcoming = await self._diary.meetings.around(meeting, now)
+        own = next((each for each in upcoming if each.same_start(meeting)), None)
+        if own is None:
+            await self._require_free(meeting, [each for each in taken if replaces is None or each.id != replaces.id])
+        return meeting, own
 
     def propose(self, proposal: Proposal) -> str:
         """Remembers what is being read back; the id that books it."""
@@ -122,19 +125,14 @@ class Booking:
             raise Refused("There is no such confirmation: call the function again without confirmation_id.")
         return self._proposals[confirmation_id]
 
-    async def _require_free(self, meeting: Meeting, replaces: Meeting | None) -> None:
-        """Raises Refused, with other times, unless nothing else is at that time or it is this caller's already."""
-        busy = [*await self._taken(meeting.start, meeting.end, replaces)]
-        # Looked for after what is taken: what the caller books meanwhile, asking twice at once, is not another's.
-        mine = await self._diary.meetings.of_caller(meeting.caller, self._diary.now())
-        if any(own.same_start(meeting) for own in mine):
-            return                                   # asked for again: it is answered with what stands
+    async def _require_free(self, meeting: Meeting, taken: Sequence[Meeting]) -> None:
+        """Raises Refused, with other times, if there are others at that time, here or elsewhere."""
         try:
-            busy += await self._elsewhere(meeting.start, meeting.end)
+            busy = not taken and await self._elsewhere(meeting.start, meeting.end)
         except NotAsked:
-            pass                                     # the owner's own books decide
+            busy = False                             # the owner's own books decide
         start, end = meeting.start.timestamp(), meeting.end.timestamp()
-        if any(since.timestamp() < end and start < until.timestamp() for since, until in busy):
+        if taken or busy and any(since.timestamp() < end and start < until.timestamp() for since, until in busy):
             raise Refused(await self._not_free(meeting.start))
 
     async def _not_free(self, start: datetime) -> str:
@@ -153,17 +151,14 @@ class Booking:
         now, asked = self._diary.now(), True
         start = max(after, now)
         until = start + LOOK_AHEAD
-        taken = [*await self._taken(start, until)]
+        taken: list[Interval] = [
+            (each.start, each.end) for each in await self._diary.meetings.within(start, until)]
         try:
             taken += await self._elsewhere(start, until)
         except NotAsked as reason:
             log.error("the calendar at AVAILABILITY_URL could not be asked: %s", reason)
             asked = False
         return free_starts(self._diary.rules, now, taken, start, OFFERED, until=until), asked
-
-    async def _taken(self, start: datetime, end: datetime, but: Meeting | None = None) -> Sequence[Interval]:
-        taken = await self._diary.meetings.taken(start, end)
-        return [each for each in taken if but is None or each[0].timestamp() != but.start.timestamp()]
 
     async def _elsewhere(self, start: datetime, end: datetime) -> Sequence[Interval]:
         return await self._diary.availability.busy(start, end) if self._diary.availability else ()
@@ -179,22 +174,23 @@ class Booking:
             if proposal.replaces:
                 moved = replace(
                     proposal.replaces, start=proposal.meeting.start, read_back=proposal.meeting.read_back)
-                stored = await self._diary.meetings.change(moved, self._deliveries("meeting.rescheduled"))
+                stored, news = await self._diary.meetings.change(moved, self._deliveries("meeting.rescheduled"))
             else:
                 # A meeting the receiver refused has used its id up: each attempt has its own.
                 fresh = replace(proposal.meeting, id=str(uuid.uuid4()))
-                stored, _ = await self._diary.meetings.book(fresh, self._deliveries("meeting.booked"))
+                stored, news = await self._diary.meetings.book(fresh, self._deliveries("meeting.booked"))
         except SlotTaken:
             raise Refused(await self._not_free(proposal.meeting.start)) from None
-        status, answer = await self._heard_from(stored)
+        status, answer = await self._heard_from(stored, news)
         if status == "refused":
             await self._undo(stored, proposal.replaces)
         return Booked(stored, status, answer)
 
     async def cancel(self, meeting: Meeting) -> Booked:
         """Cancels one of the caller's meetings. Raises StoreFailed."""
-        stored = await self._diary.meetings.cancel(meeting.id, meeting.caller, self._deliveries("meeting.cancelled"))
-        status, answer = await self._heard_from(stored)
+        stored, news = await self._diary.meetings.cancel(
+            meeting.id, meeting.caller, self._deliveries("meeting.cancelled"))
+        status, answer = await self._heard_from(stored, news)
         # It is cancelled here whatever the receiver says; a dead letter is the owner's to see.
         return Booked(stored, "confirmed" if status == "confirmed" else "recorded", answer)
 
@@ -210,21 +206,29 @@ class Booking:
         return await self._diary.meetings.of_caller(call.caller, self._diary.now())
 
     def _deliveries(self, kind: Kind) -> Callable[[Meeting], Sequence[NewDelivery]]:
+        """The news of this kind; the first receiver's is ours to deliver, since the caller waits for it."""
         diary = self._diary
-        return lambda meeting: deliveries_for(meeting, diary.receivers, kind, diary.now(), diary.organizer)
 
-    async def _heard_from(self, meeting: Meeting) -> tuple[str, str]:
-        """What the first receiver says to the newest news of this meeting, within ANSWER_S; its own words."""
+        def news(meeting: Meeting) -> Sequence[NewDelivery]:
+            first, *others = deliveries_for(meeting, diary.receivers, kind, diary.now(), diary.organizer)
+            return [diary.outbox.ours(first), *others]
+        return news
+
+    async def _heard_from(self, meeting: Meeting, news: Sequence[Delivery] = ()) -> tuple[str, str]:
+        """What the first receiver says to the newest news of this meeting, within ANSWER_S; its own words.
+
+        `news`: the newest, where it was just promised.
+        """
+        self._diary.outbox.promised(news)
         try:
-            first = _newest(await self._diary.queue.of_meeting(meeting.id), self._diary.receivers[0])
+            known = news or await self._diary.queue.of_meeting(meeting.id)
         except StoreFailed as reason:                # it is in the books all the same, and so are its deliveries
             log.error("the delivery of meeting %(meeting)s could not be looked up: %(reason)s",
                       {"meeting": meeting.id, "reason": str(reason)})
             return "recorded", ""
+        first = _newest(known, self._diary.receivers[0])
         if first is None:
             return "recorded", ""
-        if len(self._diary.receivers) > 1:
-            self._diary.outbox.wake()                # for the others: the first one's is tried below
         settled = await self._diary.outbox.settle([first.id], ANSWER_S)
         if not settled:                              # the database did not show it in that time
             return "recorded", ""

@@ -1,11 +1,21 @@
-"""How each of the two databases is set up, so that what was committed stays and nobody waits for ever."""
+"""How each of the two databases is set up, so that what was committed stays and nobody waits for ever; and how it runs
+a transaction while the event loop goes on with the audio.
 
+A transaction is a plain function of a connection. On SQLite it runs in a thread, handed over once as a whole: a driver
+that hands over each statement costs the event loop several times as much. On PostgreSQL it runs in the event loop, and
+lets go of it wherever it waits for the server.
+"""
+
+import asyncio
 import os
 import sqlite3
-from contextlib import closing, suppress
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext, suppress
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, event
+import sqlalchemy
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -16,20 +26,77 @@ CONNECTIONS = 5
 #: The execution option that holds the statement a transaction begins with (SQLite only).
 BEGIN = "begin"
 
-
-def create_engine(url: URL) -> AsyncEngine:
-    """An engine for a URL of database.parse_url; nothing is opened yet."""
-    return _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
+T = TypeVar("T")
+Work = Callable[[Connection], T]
 
 
-def _engine(url: URL, connect_args: dict[str, Any]) -> AsyncEngine:
+class Transactions(Protocol):
+    """A database, by what it can do; `sync_engine` is SQLAlchemy's engine below it."""
+
+    sync_engine: Engine
+
+    async def run(self, work: Work[T], *, writing: bool) -> T:
+        """What `work` returns, in a transaction of its own; a cancelled one ends, and keeps nothing."""
+
+    async def dispose(self) -> None:
+        """Closes all connections; new ones are opened when they are needed."""
+
+
+def create_engine(url: URL) -> Transactions:
+    """The database at a URL of database.parse_url; nothing is opened yet."""
+    return InThreads(_sqlite(url)) if url.get_backend_name() == "sqlite" else InTheLoop(_postgresql(url))
+
+
+def _options(connect_args: dict[str, Any]) -> dict[str, Any]:
     # Parameters are what callers said, and their numbers: they do not belong into the text of an error.
-    return create_async_engine(
-        url, connect_args=connect_args, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=WAIT_S,
-        hide_parameters=True)
+    return {"connect_args": connect_args, "pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": WAIT_S,
+            "hide_parameters": True}
 
 
 # ---- SQLite
+
+class InThreads:
+    """Each transaction in a thread. Writers wait here for their turn, in order of arrival."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.sync_engine = engine
+        self._writer = engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
+        self._turn = asyncio.Lock()
+        self._threads = ThreadPoolExecutor(CONNECTIONS, "sqlite")
+
+    async def run(self, work: Work[T], *, writing: bool) -> T:
+        transaction = _Transaction(self._writer if writing else self.sync_engine, work)
+        async with self._turn if writing else nullcontext():
+            running = asyncio.get_running_loop().run_in_executor(self._threads, transaction.run)
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                transaction.interrupt()
+                await asyncio.wait({running})        # it may hold the lock until then
+                running.exception()
+                raise
+
+    async def dispose(self) -> None:
+        # The last connection writes the log back into the file, which takes its time.
+        await asyncio.get_running_loop().run_in_executor(self._threads, self.sync_engine.dispose)
+
+
+class _Transaction:
+    """What runs in the thread, and may be interrupted from outside it."""
+
+    def __init__(self, engine: Engine, work: Work[Any]) -> None:
+        self._engine, self._work = engine, work
+        self._connection: sqlite3.Connection | None = None
+
+    def run(self) -> Any:
+        with self._engine.begin() as connection:
+            self._connection = connection.connection.dbapi_connection   # type: ignore[assignment]
+            return self._work(connection)
+
+    def interrupt(self) -> None:
+        if self._connection:
+            self._connection.interrupt()
+
 
 class _Cursor(sqlite3.Cursor):
     """Lets go of a statement that failed at once, in the connection's own thread.
@@ -64,15 +131,16 @@ class _Connection(sqlite3.Connection):
         super().close()
 
 
-def _sqlite(url: URL) -> AsyncEngine:
+def _sqlite(url: URL) -> Engine:
     # Left alone, the driver begins transactions when it sees fit; with isolation_level None it is told.
-    engine = _engine(url, {"isolation_level": None, "timeout": WAIT_S, "factory": _Connection})
+    engine = sqlalchemy.create_engine(url, **_options({
+        "isolation_level": None, "timeout": WAIT_S, "factory": _Connection, "check_same_thread": False}))
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _: object) -> None:
         _execute(connection, "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
     return engine
@@ -94,17 +162,31 @@ def prepare_file(path: str) -> None:
 
 # ---- PostgreSQL
 
+class InTheLoop:
+    """Each transaction in the event loop."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine, self.sync_engine = engine, engine.sync_engine
+
+    async def run(self, work: Work[T], *, writing: bool) -> T:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def dispose(self) -> None:
+        await self._engine.dispose()
+
+
 def _postgresql(url: URL) -> AsyncEngine:
     defaults = {
         "application_name": "bridge", "connect_timeout": WAIT_S,
         # A server that vanishes says no goodbye: seconds, and milliseconds for the last.
         "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000,
     }
-    engine = _engine(url, {
+    engine = create_async_engine(url, **_options({
         # Poolers that share connections between clients lose prepared statements.
         "prepare_threshold": None,
         **{name: value for name, value in defaults.items() if name not in url.query},
-    })
+    }))
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: DBAPIConnection, _: object) -> None:
