@@ -5,6 +5,9 @@
 3. The meeting and its deliveries are on disk before the model is told anything. From there on they cannot be lost.
 4. The caller hears what is true: `confirmed`, the receiver has taken it; `recorded`, it will be told; `refused`.
    With several receivers the first one decides.
+5. What was promised to a caller is not taken back behind its back. A refusal that comes too late for the caller to hear
+   is a dead letter, and the owner's to act on: a 4xx may be a no, or a slip that is mended and sent again. The books
+   keep the meeting until the caller asks again, hears the no, and it is undone.
 """
 
 import logging
@@ -16,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bridge.meetings.availability import Availability, Interval, NotAsked
-from bridge.meetings.event import Kind, deliveries_for
+from bridge.meetings.event import Kind, as_told, deliveries_for
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.outbox import Outbox
 from bridge.meetings.schedule import Refused, Rules, free_starts, read_back, resolve
@@ -78,11 +81,15 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """What became of a meeting; `status` is confirmed, recorded or refused, `answer` the receiver's own words."""
+    """What became of a meeting; `status` is confirmed, recorded or refused, `answer` the receiver's own words.
+
+    `stays`: where a refused move leaves it, as it is read to the caller.
+    """
 
     meeting: Meeting
     status: str
     answer: str = ""
+    stays: str = ""
 
 
 class Booking:
@@ -181,75 +188,89 @@ class Booking:
                 stored, news = await self._diary.meetings.book(fresh, self._deliveries("meeting.booked"))
         except SlotTaken:
             raise Refused(await self._not_free(proposal.meeting.start)) from None
-        status, answer = await self._heard_from(stored, news)
-        if status == "refused":
-            await self._undo(stored, proposal.replaces)
-        return Booked(stored, status, answer)
+        return await self._outcome(stored, await self._heard_from(stored, news))
 
     async def cancel(self, meeting: Meeting) -> Booked:
         """Cancels one of the caller's meetings. Raises StoreFailed."""
         stored, news = await self._diary.meetings.cancel(
             meeting.id, meeting.caller, self._deliveries("meeting.cancelled"))
-        status, answer = await self._heard_from(stored, news)
+        heard = await self._heard_from(stored, news)
         # It is cancelled here whatever the receiver says; a dead letter is the owner's to see.
-        return Booked(stored, "confirmed" if status == "confirmed" else "recorded", answer)
+        status = "confirmed" if _status(heard) == "confirmed" else "recorded"
+        return Booked(stored, status, heard.answer if heard else "")
 
     async def known(self, meeting: Meeting) -> Booked:
         """A meeting that was made before, and what the receiver has said to it, which may have been a late no."""
-        booked = Booked(meeting, *await self._heard_from(meeting))
-        if booked.status == "refused" and meeting.sequence == 0:
-            await self._undo(meeting, None)
-        return booked
+        return await self._outcome(meeting, await self._heard_from(meeting))
 
     async def upcoming(self, call: OnBehalfOf) -> list[Meeting]:
         """The caller's booked meetings that are still to come."""
         return await self._diary.meetings.of_caller(call.caller, self._diary.now())
 
-    def _deliveries(self, kind: Kind) -> Callable[[Meeting], Sequence[NewDelivery]]:
-        """The news of this kind; the first receiver's is ours to deliver, since the caller waits for it."""
+    def _deliveries(self, kind: Kind, urls: Sequence[str] | None = None) -> Callable[[Meeting], Sequence[NewDelivery]]:
+        """The news of this kind, for all receivers or these; the first one's is ours, since the caller waits for it."""
         diary = self._diary
 
         def news(meeting: Meeting) -> Sequence[NewDelivery]:
-            first, *others = deliveries_for(meeting, diary.receivers, kind, diary.now(), diary.organizer)
-            return [diary.outbox.ours(first), *others]
+            receivers = diary.receivers if urls is None else urls
+            return [diary.outbox.ours(each) if each.url == diary.receivers[0] else each
+                    for each in deliveries_for(meeting, receivers, kind, diary.now(), diary.organizer)]
         return news
 
-    async def _heard_from(self, meeting: Meeting, news: Sequence[Delivery] = ()) -> tuple[str, str]:
-        """What the first receiver says to the newest news of this meeting, within ANSWER_S; its own words.
+    async def _heard_from(self, meeting: Meeting, news: Sequence[Delivery] = ()) -> Delivery | None:
+        """The newest news of this meeting for the first receiver, as it stands when it was settled, or ANSWER_S later.
 
-        `news`: the newest, where it was just promised.
+        `news`: the newest, where it was just promised. None: the database did not show it in that time.
         """
         self._diary.outbox.promised(news)
         try:
-            known = news or await self._diary.queue.of_meeting(meeting.id)
+            newest = self._newest(news or await self._diary.queue.of_meeting(meeting.id))
         except StoreFailed as reason:                # it is in the books all the same, and so are its deliveries
             log.error("the delivery of meeting %(meeting)s could not be looked up: %(reason)s",
                       {"meeting": meeting.id, "reason": str(reason)})
-            return "recorded", ""
-        first = _newest(known, self._diary.receivers[0])
-        if first is None:
-            return "recorded", ""
-        settled = await self._diary.outbox.settle([first.id], ANSWER_S)
-        if not settled:                              # the database did not show it in that time
-            return "recorded", ""
-        status = {"delivered": "confirmed", "pending": "recorded", "dead": "refused"}[settled[0].state]
-        return status, settled[0].answer
+            return None
+        return next(iter(await self._diary.outbox.settle([newest.id], ANSWER_S)), None) if newest else None
 
-    async def _undo(self, refused: Meeting, before: Meeting | None) -> None:
-        """The receiver does not want it: the slot is free again, and who had taken it is told."""
-        others = [each.url for each in await self._diary.queue.of_meeting(refused.id)
-                  if each.url != self._diary.receivers[0] and each.state != "dead"]
-        kind: Kind = "meeting.rescheduled" if before else "meeting.cancelled"
+    async def _outcome(self, meeting: Meeting, heard: Delivery | None) -> Booked:
+        """What became of a meeting; one that was refused is undone."""
+        stays = ""
+        if heard and heard.refused:
+            try:
+                stays = await self._undo(meeting, heard)
+            except StoreFailed as reason:            # it is undone when the caller asks again
+                log.error("MEETING %(meeting)s WAS REFUSED, but is still in the books: %(reason)s",
+                          {"meeting": meeting.id, "reason": str(reason)})
+        return Booked(meeting, _status(heard), heard.answer if heard else "", stays)
 
-        def tell(meeting: Meeting) -> Sequence[NewDelivery]:
-            return deliveries_for(meeting, [*dict.fromkeys(others)], kind, self._diary.now(), self._diary.organizer)
-        if before:
-            await self._diary.meetings.change(before, tell)
-        else:
-            await self._diary.meetings.cancel(refused.id, refused.caller, tell)
-        self._diary.outbox.wake()
+    async def _undo(self, meeting: Meeting, refused: Delivery) -> str:
+        """The first receiver does not want it: it is as the news before said, or cancelled where there was none.
+
+        Where it stays, as it is read to the caller; "" where it is cancelled.
+        """
+        told = await self._diary.queue.of_meeting(meeting.id)
+        others = {each.url: None for each in told if each.url != refused.url and each.state not in ("dead", "undone")}
+        before = self._newest([each for each in told if each.created_at < refused.created_at and not each.refused])
+        if before and before.type != "meeting.cancelled":
+            try:
+                restored, news = await self._diary.meetings.change(
+                    as_told(meeting, before.body), self._deliveries("meeting.rescheduled", [*others]),
+                    undoing=refused)
+                self._diary.outbox.promised(news)
+                return restored.read_back
+            except SlotTaken:                        # by another caller, while nobody knew that it was refused
+                others = {refused.url: None, **others}
+        _, news = await self._diary.meetings.cancel(
+            meeting.id, meeting.caller, self._deliveries("meeting.cancelled", [*others]), undoing=refused)
+        self._diary.outbox.promised(news)
+        return ""
+
+    def _newest(self, deliveries: Sequence[Delivery]) -> Delivery | None:
+        """The last news for the first receiver, but for what it has refused and was undone."""
+        first = [each for each in deliveries if each.url == self._diary.receivers[0] and each.state != "undone"]
+        return max(first, key=lambda each: each.created_at, default=None)
 
 
-def _newest(deliveries: Sequence[Delivery], url: str) -> Delivery | None:
-    ours = [each for each in deliveries if each.url == url]
-    return max(ours, key=lambda each: each.created_at, default=None)
+def _status(heard: Delivery | None) -> str:
+    if heard is None:
+        return "recorded"
+    return "refused" if heard.refused else "confirmed" if heard.state == "delivered" else "recorded"

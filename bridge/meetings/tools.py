@@ -230,7 +230,8 @@ def _told(booked: Booked) -> Output:
         "confirmed": f"The meeting on {meeting.read_back} is {done}, and the business has confirmed it.",
         "recorded": f"The meeting on {meeting.read_back} is {done} in our books; the business has not answered yet, "
                     "and will be told. Say that it is noted down and still to be confirmed.",
-        "refused": f"The business did not accept the meeting on {meeting.read_back}: it is not booked.",
+        "refused": f"The business did not accept the meeting on {meeting.read_back}: it is not booked."
+                   + (f" The caller's meeting stays on {booked.stays}." if booked.stays else ""),
     }[booked.status]
     output = {"status": booked.status, "meeting_id": meeting.id, "read_back": meeting.read_back, "message": sentence}
     return {**output, "message_from_the_business": booked.answer} if booked.answer else output

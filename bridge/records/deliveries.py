@@ -14,16 +14,18 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, Select, Update, bindparam, case, func, insert, literal, select, update
 
 from bridge.meetings.meeting import NewDelivery
+from bridge.meetings.retries import GIVE_UP_S
 from bridge.records.database import Database
 from bridge.records.tables import deliveries
 
-State = Literal["pending", "delivered", "dead"]
+State = Literal["pending", "delivered", "dead", "undone"]
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """News of a meeting on its way to one receiver, as it stood when it was read.
 
+    `state`: a dead letter may be sent again; what is undone may not, since it was refused and is true no more.
     Moments are seconds since 1970. `created_at`: when it was promised; `since`: since when it has been tried, which
     is later where it was sent again. `next_at`: when it is due, or its lease ends; when it was settled, if it is.
     `last_error`: what the last failed attempt met; `answer`: what the receiver said when it took or refused it.
@@ -41,6 +43,11 @@ class Delivery:
     next_at: float
     last_error: str
     answer: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether its receiver said no, and this was not given up after days without an answer."""
+        return self.state == "dead" and self.next_at < self.since + GIVE_UP_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,13 @@ def promise(connection: Connection, meeting_id: str, news: Sequence[NewDelivery]
     if promised:
         connection.execute(insert(deliveries), [asdict(each) for each in promised])
     return promised
+
+
+def undo(connection: Connection, refused: Delivery) -> None:
+    """This news is true no more: no dead letter of it is sent again. In the transaction that makes it untrue."""
+    connection.execute(update(deliveries).where(
+        deliveries.c.meeting_id == refused.meeting_id, deliveries.c.created_at == refused.created_at,
+        deliveries.c.state == "dead").values(state="undone"))
 
 
 #: What became of an attempt, unless a later one has overtaken it.

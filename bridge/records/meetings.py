@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Double, Row, Select, bindparam, delete, func,
 
 from bridge.meetings.meeting import Meeting, NewDelivery
 from bridge.records.database import Database, StoreFailed
-from bridge.records.deliveries import Delivery, promise
+from bridge.records.deliveries import Delivery, promise, undo
 from bridge.records.tables import meetings, slots
 
 __all__ = ["Deliveries", "Meetings", "NewDelivery", "NotYours", "SlotTaken", "StoreFailed"]
@@ -62,10 +62,13 @@ class Meetings:
             return new, self._announce(connection, new, deliveries)
         return await self._database.write(work)
 
-    async def change(self, meeting: Meeting, deliveries: Deliveries) -> tuple[Meeting, list[Delivery]]:
+    async def change(
+        self, meeting: Meeting, deliveries: Deliveries, *, undoing: Delivery | None = None,
+    ) -> tuple[Meeting, list[Delivery]]:
         """Makes the caller's meeting of this id what is given, booked, with the next `sequence`; it, and its news.
 
-        Where nothing differs nothing is done. Raises SlotTaken, and the meeting stays as it was; NotYours.
+        Where nothing differs nothing is done. `undoing`: a dead letter, the news of which is true no more then. Raises
+        SlotTaken, and the meeting stays as it was; NotYours.
         """
         def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
             _one_at_a_time(connection)
@@ -79,13 +82,18 @@ class Meetings:
             _free(connection, stored)
             _store(connection, changed)
             _take(connection, changed)
+            if undoing:
+                undo(connection, undoing)
             return changed, self._announce(connection, changed, deliveries)
         return await self._database.write(work)
 
     async def cancel(
-        self, meeting_id: str, caller: str, deliveries: Deliveries,
+        self, meeting_id: str, caller: str, deliveries: Deliveries, *, undoing: Delivery | None = None,
     ) -> tuple[Meeting, list[Delivery]]:
-        """Frees the minutes of the caller's meeting; it, and its news. Cancelled twice is cancelled once. NotYours."""
+        """Frees the minutes of the caller's meeting; it, and its news. Cancelled twice is cancelled once.
+
+        `undoing`: a dead letter, the news of which is true no more then. Raises NotYours.
+        """
         def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
             _one_at_a_time(connection)
             stored = _of(connection, meeting_id, caller)
@@ -94,6 +102,8 @@ class Meetings:
             cancelled = replace(stored, status="cancelled", sequence=stored.sequence + 1)
             _free(connection, stored)
             _store(connection, cancelled)
+            if undoing:
+                undo(connection, undoing)
             return cancelled, self._announce(connection, cancelled, deliveries)
         return await self._database.write(work)
 

@@ -6,6 +6,7 @@ each on a SQLite file, and on PostgreSQL where there is an address of one.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from bridge.sim.load import beside, sustained
@@ -77,6 +78,8 @@ def _beside(run: Beside) -> dict[str, Any]:
         "answer": spread(run.ledger.delays), "bookings_per_s": len(run.ledger.delays) / run.booking.seconds,
         "cpu_ms_per_booking": 1000 * more_cpu / run.rate, "alone": alone, "booking": booking,
         "p99_ratio": {way: _ratio(booking[way]["p99_ms"], alone[way]["p99_ms"]) for way in ("to_model", "to_phone")},
+        "p99_ratio_of_turns": {
+            way: _ratio(median(run.booking.turns[way]), median(run.alone.turns[way])) for way in run.alone.turns},
         "statuses": dict(run.ledger.statuses), "faults": run.faults,
     }
 
