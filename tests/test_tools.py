@@ -24,10 +24,11 @@ from bridge.meetings.outbox import Outbox
 from bridge.meetings.retries import GIVE_UP_S
 from bridge.meetings.schedule import Rules
 from bridge.meetings.tools import Functions, Tools
-from bridge.records.database import open_database, parse_url
+from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.meetings import Meetings, StoreFailed
 from bridge.sim.demo import serving
+from tests.disk import disk
 
 DHAKA = ZoneInfo("Asia/Dhaka")
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=DHAKA)         # a Monday
@@ -44,6 +45,7 @@ class World:
 
     diary: Diary
     database: Path
+    opened: Database
     tools: Tools
     bodies: list[dict[str, Any]] = field(default_factory=list)
     status: int = 204
@@ -91,7 +93,7 @@ async def office(tmp_path: Path, *, confirm: bool = False, receivers: int = 1, *
             receivers=[f"{origin}/receiver-{number}" for number in range(receivers)],
             rules=Rules(zone=DHAKA, **rules), confirm=confirm, now=lambda: NOW,
             availability=Availability(http, f"{origin}/busy"))
-        world = World(diary, database_file, Tools(diary))
+        world = World(diary, database_file, database, Tools(diary))
         running = asyncio.create_task(outbox.run())
         try:
             yield world
@@ -514,6 +516,25 @@ async def test_books_that_cannot_be_written_are_the_truth_the_caller_hears(
         assert output["status"] == "refused" and "nothing has been booked" in output["message"]
         assert world.bodies == []
     assert any("could not be written down" in record.getMessage() for record in caplog.records)
+
+
+async def test_a_disk_that_became_read_only_is_the_truth_the_caller_hears(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    with disk(tmp_path) as ours:
+        async with office(tmp_path) as world:
+            await schedule(world.functions(), datetime="Friday at 15:00")
+            world.bodies.clear()
+            await world.opened._engine.dispose()                     # or the disk could not become read-only
+            ours.remount("ro")
+            output = await schedule(world.functions())
+            assert output["status"] == "refused" and "nothing has been booked" in output["message"]
+            assert world.bodies == []
+            await world.opened._engine.dispose()
+            ours.remount("rw")
+            assert (await schedule(world.functions()))["status"] == "confirmed"
+            assert [body["datetime"] for body in world.bodies] == [THURSDAY]
+    assert "could not be written down: " in caplog.text
 
 
 class trouble_with:
