@@ -20,7 +20,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bridge.records import engines, schema
-from bridge.records.engines import T, Transactions, Work
+from bridge.records.engines import Engine, T, Work
 
 #: What a transaction may take, waiting included, seconds.
 TRANSACTION_S = 10.0
@@ -73,7 +73,7 @@ def _check_sqlite(url: URL) -> None:
 class Database:
     """An open database; made by open_database."""
 
-    def __init__(self, engine: Transactions) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -117,7 +117,7 @@ class Database:
             task.exception()                         # whoever waited has it; if nobody did, nobody misses it
 
 
-async def _bounded(engine: Transactions, work: Work[T], seconds: float, *, writing: bool) -> T:
+async def _bounded(engine: Engine, work: Work[T], seconds: float, *, writing: bool) -> T:
     """Raises StoreFailed for what the database raises, and when it took too long."""
     try:
         async with asyncio.timeout(seconds):
@@ -132,7 +132,7 @@ def _late(seconds: float) -> str:
     return f"it did not answer within {seconds:g} s"
 
 
-async def _transaction(engine: Transactions, work: Work[T], *, writing: bool) -> T:
+async def _transaction(engine: Engine, work: Work[T], *, writing: bool) -> T:
     try:
         return await engine.run(work, writing=writing)
     except DBAPIError as error:
