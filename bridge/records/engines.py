@@ -23,11 +23,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 #: How long one waits for another's lock, or for a connection, seconds.
 WAIT_S = 5
 CONNECTIONS = 5
-#: A thread that computes gives way to the event loop so soon, seconds; Python's own 5 ms are a quarter of a frame of
-#: audio. Below 50 us the two would do nothing but change places.
-SWITCH_S = 0.0002
-#: How much less urgent the threads are to Linux, which otherwise lets one that runs go on beside the event loop.
-NICE = 5
+#: A thread that computes gives way to the event loop so soon, seconds: Python's own 5 ms are a quarter of a frame of
+#: audio, and with much less the two do nothing but change places.
+SWITCH_S = 0.0001
 
 #: The execution option that holds the statement a transaction begins with (SQLite only).
 BEGIN = "begin"
@@ -45,7 +43,7 @@ class Engine:
         # SQLite has one writer at a time: here they wait in order of arrival.
         self._turn: AbstractAsyncContextManager[object] = (
             asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext())
-        self._threads = ThreadPoolExecutor(CONNECTIONS, "database", _stand_back)
+        self._threads = ThreadPoolExecutor(CONNECTIONS, "database")
         sys.setswitchinterval(SWITCH_S)
 
     async def run(self, work: Work[T], *, writing: bool) -> T:
@@ -65,11 +63,6 @@ class Engine:
         """Closes all connections; new ones are opened when they are needed."""
         # SQLite's last one writes the log back into the file, which takes its time.
         await asyncio.get_running_loop().run_in_executor(self._threads, self.sync_engine.dispose)
-
-
-def _stand_back() -> None:
-    if sys.platform == "linux":                      # elsewhere it would be the whole process
-        os.nice(NICE)
 
 
 class _Transaction:

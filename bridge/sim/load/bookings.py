@@ -131,7 +131,8 @@ def _remarks(run: Mapping[str, Any], ledger: Ledger) -> list[str]:
 def _crowded(run: Mapping[str, Any], shown: Beside) -> list[str]:
     name = f"{run['calls']} calls beside bookings on {run['database']}"
     found = [
-        f"{name}: p99 {way.replace('_', ' ')} is {ratio:.2f} times what it is without, more than {ALLOWED_RATIO}"
+        f"{name}: p99 {way.replace('_', ' ')} is {ratio:.2f} times what it is without, more than {ALLOWED_RATIO} "
+        f"(that of the median turn {number(run['p99_ratio_of_turns'][way])} times)"
         for way, ratio in run["p99_ratio"].items() if ratio and ratio > ALLOWED_RATIO]
     for condition, side in ("without", shown.alone), ("with", shown.booking):
         if side.waited_s > CROWDED * side.seconds:
