@@ -14,13 +14,13 @@ from time import perf_counter
 from bridge.sim.load import databases
 from bridge.sim.load.ledger import FUNCTION, Ledger
 from bridge.sim.load.model import Model
-from bridge.sim.load.receiver import Receiver, receiving
+from bridge.sim.load.receiver import Away, receiving
 from bridge.sim.load.run import WARM_UP_S, Play
 from bridge.sim.load.server import Server, free_port, serving
 from bridge.sim.load.side import Side
 
 #: How long a turn is measured, about, and how long the last booking is waited for, s.
-TURN_S = 2.5
+TURN_S = 1.0
 SETTLE_S = 5.0
 _CALM_S = 0.3
 
@@ -45,8 +45,8 @@ async def measure(database: str, calls: int, seconds: float, rate: float, core: 
     """
     model_port = free_port()
     async with (
-        receiving() as (receiver, address),
-        serving("bridge", model_port, core, databases.settings(database, address)) as server,
+        receiving(core=None) as receiver,
+        serving("bridge", model_port, core, databases.settings(database, receiver.address)) as server,
     ):
         async with Play(server, model_port, plain=False) as play:
             await play.ring(calls)
@@ -57,14 +57,14 @@ async def measure(database: str, calls: int, seconds: float, rate: float, core: 
                 for _ in range(turns):
                     await show.turn(seconds / turns, with_bookings=False)
                     await show.turn(seconds / turns, with_bookings=True)
-        faults = {**asdict(play.stage.tally.faults), **asdict(show.ledger.faults(receiver.seen))}
+        faults = {**asdict(play.stage.tally.faults), **asdict(show.ledger.faults(await receiver.seen()))}
         return Beside(calls, rate, show.alone, show.booking, show.ledger, faults, server.said())
 
 
 class _Show:
     """The turns of one run."""
 
-    def __init__(self, play: Play, server: Server, receiver: Receiver, rate: float) -> None:
+    def __init__(self, play: Play, server: Server, receiver: Away, rate: float) -> None:
         self.alone, self.booking, self.ledger = Side(), Side(), Ledger()
         self._server, self._receiver, self._rate = server, receiver, rate
         self._tally = play.stage.tally
@@ -107,6 +107,6 @@ class _Show:
         """Until every function has answered and the receiver knows everything, and a moment longer."""
         deadline = perf_counter() + SETTLE_S
         while perf_counter() < deadline and (
-                self.ledger.unanswered or self._receiver.count < self.ledger.promised):
+                self.ledger.unanswered or await self._receiver.count() < self.ledger.promised):
             await asyncio.sleep(0.02)
         await asyncio.sleep(_CALM_S)

@@ -6,6 +6,7 @@ each on a SQLite file, and on PostgreSQL where there is an address of one.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from bridge.sim.load import beside, sustained
@@ -13,7 +14,7 @@ from bridge.sim.load.beside import Beside
 from bridge.sim.load.databases import POSTGRES, empty_database
 from bridge.sim.load.ledger import Ledger
 from bridge.sim.load.report import number, spread, times
-from bridge.sim.load.side import ALLOWED_RATIO, p99_ratios
+from bridge.sim.load.side import ALLOWED_RATIO, p99_ratios, ratio
 from bridge.sim.load.sustained import Sustained
 
 __all__ = ["POSTGRES", "run"]
@@ -75,6 +76,8 @@ def _beside(run: Beside) -> dict[str, Any]:
         "answer": spread(run.ledger.delays), "bookings_per_s": len(run.ledger.delays) / run.booking.seconds,
         "cpu_ms_per_booking": 1000 * more_cpu / run.rate, "alone": alone, "booking": booking,
         "p99_ratio": p99_ratios(run.booking, run.alone),
+        "p99_ratio_of_turns": {
+            way: ratio(median(run.booking.turns[way]), median(run.alone.turns[way])) for way in run.alone.turns},
         "statuses": dict(run.ledger.statuses), "faults": run.faults,
     }
 
@@ -114,8 +117,9 @@ def _remarks(run: Mapping[str, Any], ledger: Ledger) -> list[str]:
 def _crowded(run: Mapping[str, Any], shown: Beside) -> list[str]:
     name = f"{run['calls']} calls beside bookings on {run['database']}"
     found = [
-        f"{name}: p99 {way.replace('_', ' ')} is {ratio:.2f} times what it is without, more than {ALLOWED_RATIO}"
-        for way, ratio in run["p99_ratio"].items() if ratio and ratio > ALLOWED_RATIO]
+        f"{name}: p99 {way.replace('_', ' ')} is {longer:.2f} times what it is without, more than {ALLOWED_RATIO} "
+        f"(that of the median turn {number(run['p99_ratio_of_turns'][way])} times)"
+        for way, longer in run["p99_ratio"].items() if longer and longer > ALLOWED_RATIO]
     for condition, side in ("without", shown.alone), ("with", shown.booking):
         found += side.disturbances(f"{name}: {condition} them")
     return [*found, shown.said] if sum(run["faults"].values()) else found

@@ -16,7 +16,7 @@ ALLOWED_RATIO = 1.2
 
 @dataclass
 class Side:
-    """One condition over all its turns; times and delays in seconds."""
+    """One condition over all its turns; times and delays in seconds. `turns`: the 99th percentile of each turn."""
 
     seconds: float = 0.0
     cpu_s: float = 0.0
@@ -25,6 +25,7 @@ class Side:
     to_model: list[float] = field(default_factory=list)
     to_phone: list[float] = field(default_factory=list)
     lateness: list[float] = field(default_factory=list)
+    turns: dict[str, list[float]] = field(default_factory=lambda: {"to_model": [], "to_phone": []})
 
     @contextmanager
     def turn(self, tally: Tally, server: Server) -> Iterator[None]:
@@ -34,6 +35,8 @@ class Side:
         before = _clocks(server)
         yield
         after = _clocks(server)
+        self.turns["to_model"].append(percentile(tally.to_model, .99) or 0.0)
+        self.turns["to_phone"].append(percentile(tally.to_phone, .99) or 0.0)
         self.to_model += tally.to_model
         self.to_phone += tally.to_phone
         self.lateness += tally.lateness
@@ -62,12 +65,12 @@ class Side:
 def p99_ratios(one: Side, other: Side) -> dict[str, float | None]:
     """How many times as long audio took with the one as with the other, 99th percentile, both ways."""
     return {
-        "to_model": _ratio(percentile(one.to_model, .99), percentile(other.to_model, .99)),
-        "to_phone": _ratio(percentile(one.to_phone, .99), percentile(other.to_phone, .99)),
+        "to_model": ratio(percentile(one.to_model, .99), percentile(other.to_model, .99)),
+        "to_phone": ratio(percentile(one.to_phone, .99), percentile(other.to_phone, .99)),
     }
 
 
-def _ratio(one: float | None, other: float | None) -> float | None:
+def ratio(one: float | None, other: float | None) -> float | None:
     return one / other if one is not None and other else None
 
 
