@@ -114,12 +114,12 @@ class Outbox:
             if pause and not self._stopping:
                 await self._rest(self._woken, pause)
 
-    async def stop(self, seconds: float = STOP_S) -> None:
-        """Ends `run`, and gives what is under way so long; what is cut off then is due again when its lease ends."""
+    async def stop(self, seconds: float | None = None) -> None:
+        """Ends `run`, and gives what is under way so long, else STOP_S; what is cut off is due when its lease ends."""
         self._stopping = True
         self.wake()
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(STOP_S if seconds is None else seconds):
                 while self._tasks:                   # one that ends may have begun another
                     await asyncio.wait(self._tasks)
         while self._tasks:
