@@ -201,6 +201,19 @@ def test_a_goodbye_that_was_lost_is_said_by_the_next_session() -> None:
     assert talk.steps == [HangUp("assistant ended")]
 
 
+def test_a_goodbye_that_breaks_off_is_said_once_more_and_once_only() -> None:
+    talk = greeted()
+    begins(talk, "r", "a", "Well then, good")
+    talk.calls("r", "end_call")
+    talk.breaks()                                    # before the response is done
+    talk.marks_return()
+    talk.connects()
+    assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "farewell"]
+    says(talk, "bye", "b", "Goodbye.", request=talk.requests[-1])
+    talk.time_passes()
+    assert talk.steps == [HangUp("assistant ended")]
+
+
 def test_a_renewed_session_knows_everything_and_says_nothing() -> None:
     talk = greeted()
     assert talk.dialogue.quiet
@@ -395,6 +408,17 @@ def test_a_caller_who_talks_on_at_the_end_of_the_time_cannot_put_it_off() -> Non
     assert talk.steps == [HangUp("time used up")]
 
 
+def test_what_happens_during_the_last_goodbye_does_not_have_it_said_twice() -> None:
+    talk = greeted(most_ms=30_000)
+    until(talk, 30_000)
+    begins(talk, "bye", "b", "Goodbye.", request=talk.requests[-1])
+    press(talk, "1#")
+    ends(talk, "bye", "b")
+    assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "farewell"]
+    talk.time_passes()
+    assert talk.steps == [HangUp("time used up")]
+
+
 def spends(talk: Talk, response: str, tokens: int) -> None:
     begins(talk, response, f"item-{response}", "Yes.")
     talk.model(type="response.done", response={
@@ -535,6 +559,20 @@ def test_the_operators_key_cuts_the_assistant_off_and_asks_for_the_first_person(
     assert talk.sent("response.create")[-1]["response"]["instructions"] == words.CONNECTING
     says(talk, "c", "b", "I connect you.", request=talk.requests[-1])
     until(talk, talk.now + TAIL_MS)
+    assert talk.steps == [Transfer("sales")]
+
+
+def test_a_caller_who_wants_a_person_amid_a_booking_hears_what_came_of_it_first() -> None:
+    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    talk.begins("r")
+    talk.calls("r", "schedule_meeting")
+    talk.done("r")
+    press(talk, "0")
+    talk.returns()
+    says(talk, "booked", "a", "You are booked.", request=talk.requests[-1])
+    says(talk, "c", "b", "I connect you.", request=talk.requests[-1])
+    assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "answer", "farewell"]
+    talk.time_passes()
     assert talk.steps == [Transfer("sales")]
 
 

@@ -193,7 +193,8 @@ class Dialogue:
         """The model's session is gone, in the middle of whatever was said and done."""
         self._now = now
         self._model_ready = False
-        self._owed = self._owed or self._speaking or self._answering or any(
+        goodbye_under_way = bool(self._goodbye and self._active and self._active == self._goodbye.response_id)
+        self._owed = self._owed or self._speaking or self._answering or not goodbye_under_way and any(
             wish.purpose in ("greeting", "answer") for wish in self._under_way())
         self._ear.hold(KEPT_FRAMES)
         self._forget_session()
@@ -495,8 +496,9 @@ class Dialogue:
         if self._greeting:
             self._greeted = True
             return self._heard() if self._playback.finished else []
-        if self._goodbye and not self._goodbye.said and not self._running and not self._owed:
-            return self._farewell(self._goodbye, response.id)
+        goodbye = self._goodbye
+        if goodbye and not (goodbye.said or self._running) and (goodbye.firm or not self._owed):
+            return self._farewell(goodbye, response.id)
         self._expect_filler()
         self._expect_sound()
         self._expect_caller()
@@ -536,11 +538,13 @@ class Dialogue:
         self._bounds.pop("request", None)
 
     def _answer(self) -> list[Step]:
-        """The goodbye, or the response that is owed or wished for, when the model is free to give it."""
+        """The response that is owed, the goodbye, or what is wished for, when the model is free to give it."""
         if not self._model_ready or self._running or self._busy:
             return []
-        if self._goodbye and not self._goodbye.said and not self._goodbye.response_id:
-            return [self._request(Wish("farewell", self._goodbye.words))]
+        goodbye = self._goodbye
+        if goodbye and not (goodbye.said or goodbye.response_id) and (goodbye.firm or not self._owed):
+            self._owed = False
+            return [self._request(Wish("farewell", goodbye.words))]
         if self._owed:
             self._owed = False
             return [self._request(ANSWER)]
