@@ -208,10 +208,10 @@ def test_a_goodbye_that_breaks_off_is_said_once_more_and_once_only() -> None:
     talk.breaks()                                    # before the response is done
     talk.marks_return()
     talk.connects()
-    assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "farewell"]
     says(talk, "bye", "b", "Goodbye.", request=talk.requests[-1])
     talk.time_passes()
     assert talk.steps == [HangUp("assistant ended")]
+    assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "farewell"]
 
 
 def test_a_renewed_session_knows_everything_and_says_nothing() -> None:
@@ -362,6 +362,42 @@ def test_a_caller_who_gives_a_sign_is_asked_from_the_beginning(sign: str) -> Non
         says(talk, "yes", "y", "Good.", request=talk.requests[-1])
     until(talk, talk.now + 12_000)
     assert talk.sent("response.create")[-1]["response"]["instructions"] == words.STILL_THERE
+
+
+@pytest.mark.parametrize("happens", ["the session is renewed", "a lone hash", "the question fails"])
+def test_a_caller_who_stays_silent_is_asked_whatever_happens_meanwhile(happens: str) -> None:
+    talk = greeted(silence_prompt_ms=12_000)
+    match happens:
+        case "the session is renewed":
+            talk.take(talk.dialogue.model_renewed(talk.now))
+        case "a lone hash":
+            press(talk, "#")
+        case "the question fails":
+            until(talk, 12_000)
+            talk.begins("there", talk.requests[-1])
+            talk.done("there", "failed")
+    asked = len(talk.requests)
+    until(talk, talk.now + 12_000)
+    assert len(talk.requests) == asked + 1
+
+
+def test_a_question_that_was_lost_with_its_session_is_asked_by_the_next_one() -> None:
+    talk = greeted(silence_prompt_ms=12_000)
+    until(talk, 12_000)
+    talk.breaks()
+    talk.connects()
+    asked = talk.sent("response.create")[1:]
+    assert [message["response"]["instructions"] for message in asked] == [words.STILL_THERE] * 2
+
+
+def test_a_question_that_the_caller_has_answered_is_not_asked_again() -> None:
+    talk = greeted(silence_prompt_ms=12_000)
+    until(talk, 12_000)
+    talk.begins("there", talk.requests[-1])
+    talk.caller_speaks()
+    talk.breaks()
+    talk.connects()
+    assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "notice", "answer"]
 
 
 def test_silence_counts_from_what_the_caller_has_heard() -> None:

@@ -196,6 +196,8 @@ class Dialogue:
         goodbye_under_way = bool(self._goodbye and self._active and self._active == self._goodbye.response_id)
         self._owed = self._owed or self._speaking or self._answering or not goodbye_under_way and any(
             wish.purpose in ("greeting", "answer") for wish in self._under_way())
+        if not self._speaking and not self._answering:       # else what the caller says has put it out of date
+            self._wishes[:0] = [wish for wish in self._under_way() if wish.purpose == "notice"]
         self._ear.hold(KEPT_FRAMES)
         self._forget_session()
         if self.history.empty:
@@ -216,7 +218,9 @@ class Dialogue:
         """Another session takes the place of the one so far, at a moment when nothing is going on."""
         self._now = now
         self._forget_session()
-        return [*self._retell(), *self._answer()]
+        steps = [*self._retell(), *self._answer()]
+        self._expect_caller()
+        return steps
 
     @property
     def quiet(self) -> bool:
@@ -558,7 +562,9 @@ class Dialogue:
     def _failed(self, wish: Wish) -> list[Step]:
         """A response was not given: it is asked for again, after a pause, or the call is given up."""
         if wish.purpose in ("filler", "notice") or self._speaking:
-            return self._answer()                    # the one can be spared, the other makes it out of date
+            steps = self._answer()                   # the one can be spared, the other makes it out of date
+            self._expect_caller()
+            return steps
         self._failures += 1
         if self._failures > RETRIES:
             return [HangUp("model failed")]
@@ -747,6 +753,7 @@ class Dialogue:
         digits, self._digits = self._digits, ""
         self._bounds.pop("digits", None)
         if not digits:
+            self._expect_caller()
             return []
         self.figures.turns += 1
         self._owed = True
