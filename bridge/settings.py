@@ -195,6 +195,22 @@ def _vad_number(kind: str, name: str, number: str) -> float:
     return value
 
 
+# ---- secrets
+
+class Secret(str):
+    """A text whose repr does not show it, wherever it is printed with others around it."""
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def masking(parse: Parse) -> Parse:
+    def parse_secret(value: str) -> Secret | tuple[Secret, ...]:
+        parsed: str | tuple[str, ...] = parse(value)
+        return tuple(map(Secret, parsed)) if isinstance(parsed, tuple) else Secret(parsed)
+    return parse_secret
+
+
 # ---- the settings
 
 def setting(
@@ -202,7 +218,8 @@ def setting(
 ) -> Any:
     """A field whose text is `default` when its variable is not set; None: it must be set."""
     return field(repr=not secret, metadata={
-        "default": default, "parse": parse, "example": example, "empty_is_off": empty_is_off})
+        "default": default, "parse": masking(parse) if secret else parse, "example": example,
+        "empty_is_off": empty_is_off})
 
 
 SYSTEM_MESSAGE = (
@@ -275,6 +292,23 @@ class Settings:
     def rest_credentials(self) -> bool:
         """Whether Twilio's REST API can be asked to end a call, or to transfer it."""
         return bool(self.TWILIO_ACCOUNT_SID and self.TWILIO_AUTH_TOKEN)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Every text that must never be told: the values of the secret settings, and what stands in an address."""
+        values = [self.DATABASE_URL.password or ""]
+        for each in fields(self):
+            if not each.repr:
+                value = getattr(self, each.name)
+                values += value if isinstance(value, tuple) else [value]
+        in_addresses = [part for value in values if "://" in value for part in _secret_parts(URL(value))]
+        return frozenset(filter(None, [*values, *in_addresses]))
+
+
+def _secret_parts(address: URL) -> Iterator[str]:
+    """What of an address may be a secret: everything but scheme and host."""
+    yield address.raw_path_qs.strip("/")
+    yield address.password or ""
 
 
 def load(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:
