@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 from bridge import __version__, health, keys
 from bridge.admission import Admission
 from bridge.background import Background
-from bridge.meetings import event, message
+from bridge.meetings import event, message, reach
 from bridge.meetings.availability import Availability
 from bridge.meetings.booking import Diary
 from bridge.meetings.mailbox import Mailbox
@@ -99,8 +99,11 @@ async def warn_if_open(app: web.Application) -> None:
 
 
 async def open_http(app: web.Application) -> AsyncIterator[None]:
-    """One client session for everything; each call holds a connection of its own, so there is no limit."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as app[keys.HTTP]:
+    """Each call holds a connection of its own, so there is no limit. The owner's addresses have a session of theirs."""
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as app[keys.HTTP],
+        reach.open_session(private=app[keys.SETTINGS].ALLOW_PRIVATE_WEBHOOKS) as app[keys.WEBHOOKS_HTTP],
+    ):
         yield
 
 
@@ -133,7 +136,7 @@ async def watch_model(app: web.Application) -> AsyncIterator[None]:
 async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     """The diary, where there is somebody to tell of a meeting, and the outbox: what was promised once is delivered."""
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
-    outbox = Outbox(queue, app[keys.HTTP], settings.WEBHOOK_SECRET)
+    outbox = Outbox(queue, app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
     app[keys.TOOLS] = Tools(
         diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER, app[keys.METRICS].tool)
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
@@ -165,7 +168,7 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
-    settings, http = app[keys.SETTINGS], app[keys.HTTP]
+    settings, http = app[keys.SETTINGS], app[keys.WEBHOOKS_HTTP]
     return Diary(
         meetings=Meetings(app[keys.DATABASE]), queue=queue, outbox=outbox, receivers=settings.WEBHOOK_URL,
         rules=Rules(

@@ -21,6 +21,8 @@ Check = Callable[[], Awaitable[str]]
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 HTTP = web.AppKey("HTTP", aiohttp.ClientSession)
+#: For the owner's addresses, which may not lead everywhere.
+WEBHOOKS_HTTP = web.AppKey("WEBHOOKS_HTTP", aiohttp.ClientSession)
 DATABASE = web.AppKey("DATABASE", Database)
 BACKGROUND = web.AppKey("BACKGROUND", Background)
 TOOLS = web.AppKey("TOOLS", Tools)

@@ -267,6 +267,7 @@ class Settings:
     MAXIMUM_NOTICE: timedelta = setting("365d", duration, "90d")
     CONFIRM_MEETINGS: bool = setting("1", switch, "1")
     AVAILABILITY_URL: str = setting("", url("https"), "https://example.com/busy", secret=True)
+    ALLOW_PRIVATE_WEBHOOKS: bool = setting("0", switch, "1")
     ORGANIZER_EMAIL: str = setting("", email, "office@example.com")
     FALLBACK: FallbackKind = setting("apology", choice(*get_args(FallbackKind)), "human")
     FALLBACK_NUMBER: str = setting("", phone_number, "+15551234567")
