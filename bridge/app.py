@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -28,8 +28,10 @@ from bridge.openai_side.probing import probe_while_open
 from bridge.records.calls import Calls, Limits
 from bridge.records.database import open_database
 from bridge.records.deliveries import DeliveryQueue
+from bridge.records.erasure import Erasure
 from bridge.records.meetings import Meetings
 from bridge.records.messages import Messages
+from bridge.retention import sweep_hourly
 from bridge.settings import Settings
 from bridge.stopping import Stopping
 from bridge.twilio_side import webhooks
@@ -62,7 +64,7 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)
     app.cleanup_ctx.extend([
-        open_http, open_records, open_admission, watch_model, open_meetings, watch_loop, finish_background])
+        open_http, open_records, open_admission, watch_model, open_meetings, forget_old, watch_loop, finish_background])
     app.on_shutdown.append(hang_up)
     app.add_routes([
         web.get("/", index),
@@ -144,6 +146,12 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     yield
     await outbox.stop(app[keys.STOPPING].left(STOP_S))
     await delivering
+
+
+async def forget_old(app: web.Application) -> AsyncIterator[None]:
+    days = app[keys.SETTINGS].RETENTION_DAYS
+    async with running(sweep_hourly(Erasure(app[keys.DATABASE]), days)) if days else nullcontext():
+        yield
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:

@@ -261,6 +261,7 @@ class Settings:
     WEBHOOK_URL: tuple[str, ...] = setting("", addresses, "https://example.com/meetings", secret=True)
     WEBHOOK_SECRET: tuple[str, ...] = setting("", parse_secrets, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", secret=True)
     DATABASE_URL: sqlalchemy.URL = setting("sqlite:///bridge.db", parse_url, "postgres://user:password@host/database")
+    RETENTION_DAYS: int = setting("0", whole(0, 36_500), "90")
     MEETING_MINUTES: int = setting("30", whole(1, 24 * 60), "30")
     OPENING_HOURS: OpeningHours | None = setting("", OpeningHours.parse, "Mon-Fri 09:00-17:00; Sat 10:00-13:00")
     MINIMUM_NOTICE: timedelta = setting("1h", duration, "2h")
