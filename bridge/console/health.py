@@ -1,0 +1,78 @@
+"""What monitors and balancers ask: does the process live, may it be given calls, and how is it doing.
+
+The first two are anybody's to know, in a word. Why calls should not come, and all figures, are the operator's.
+"""
+
+import asyncio
+import time
+
+from aiohttp import web
+from sqlalchemy import select
+
+from bridge import keys, metrics
+from bridge.openai_side.breaker import Breaker
+from bridge.records.database import Database, StoreFailed
+from bridge.records.deliveries import DeliveryQueue
+from bridge.stopping import Stopping
+
+#: How long a check, or a figure that has to be asked for, may take, seconds.
+CHECK_S = 1.0
+
+
+async def healthz(request: web.Request) -> web.Response:
+    """200 while the process answers at all: restarting it would help nothing else."""
+    return web.json_response({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """200 when calls may come, else 503; who gives the operator's password is told every reason."""
+    access = request.app[keys.ACCESS]
+    if told := access.is_on and "Authorization" in request.headers:
+        await access.require(request)
+    reasons = await reasons_against(request.app[keys.CHECKS])
+    answer: dict[str, bool | list[str]] = {"ready": not reasons}
+    return web.json_response(
+        answer | {"reasons": reasons} if told else answer, status=503 if reasons else 200)
+
+
+async def reasons_against(checks: dict[str, keys.Check]) -> list[str]:
+    """Why calls should not come."""
+    found = await asyncio.gather(*(_asked(check) for check in checks.values()))
+    return [f"{name}: {reason}" for name, reason in zip(checks, found) if reason]
+
+
+async def _asked(check: keys.Check) -> str:
+    try:
+        async with asyncio.timeout(CHECK_S):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_S:g} s"
+
+
+async def database_answers(database: Database) -> str:
+    try:
+        await database.read(lambda connection: connection.execute(select(1)))
+    except StoreFailed as failure:
+        return str(failure)
+    return ""
+
+
+async def model_in_reach(breaker: Breaker) -> str:
+    return "out of reach" if breaker.open else ""
+
+
+async def not_stopping(stopping: Stopping) -> str:
+    return "stopping, and new calls go elsewhere" if stopping.draining else ""
+
+
+async def show_metrics(request: web.Request) -> web.Response:
+    """Every figure, as Prometheus reads them; for the operator."""
+    await request.app[keys.ACCESS].require(request)
+    figures, depth = request.app[keys.METRICS], None
+    try:
+        async with asyncio.timeout(CHECK_S):
+            depth = await DeliveryQueue(request.app[keys.DATABASE]).depth()
+    except (TimeoutError, StoreFailed):
+        pass                                         # shown as NaN; /readyz says why
+    figures.outbox(depth, time.time())
+    return web.Response(body=figures.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
