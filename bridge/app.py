@@ -12,9 +12,11 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bridge import __version__, health, keys
+from bridge import __version__, keys
 from bridge.admission import Admission
 from bridge.background import Background
+from bridge.console import answers, health
+from bridge.console.access import Access
 from bridge.meetings import event, message, reach
 from bridge.meetings.availability import Availability
 from bridge.meetings.booking import Diary
@@ -55,11 +57,13 @@ WEBHOOKS: dict[str, Handler] = {
 
 def create_app(settings: Settings) -> web.Application:
     """The whole server; it touches neither the environment nor the network until it is started."""
-    app = web.Application(client_max_size=MAX_BODY)
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[answers.hide_faults(webhooks.rescue)])
+    app.on_response_prepare.append(answers.protect)
     app[keys.SETTINGS] = settings
     app[keys.CALLS] = set()
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
+    app[keys.ACCESS] = Access(settings)
     app[keys.STOPPING] = Stopping()
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)

@@ -18,6 +18,7 @@ from dotenv import dotenv_values
 from email_validator import EmailNotValidError, validate_email
 from yarl import URL
 
+from bridge.console.passwords import parse_hash, parse_password
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.schedule import duration
 from bridge.meetings.webhook import parse_secrets
@@ -287,6 +288,10 @@ class Settings:
     MAX_CALLS_PER_CALLER: int = setting("2", whole(0, 100_000), "2")
     CALLS_PER_HOUR_PER_CALLER: int = setting("20", whole(0, 100_000), "20")
     DRAIN_S: int = setting("20", whole(0, 3600), "20")
+    ADMIN_PASSWORD: str = setting("", parse_password, "a password of 12 characters or more", secret=True)
+    ADMIN_PASSWORD_HASH: str = setting(
+        "", parse_hash, "scrypt:16384:8:1:AAAAAAAAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        secret=True)
     LOG_LEVEL: str = setting("INFO", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
     LOG_FORMAT: str = setting("text", choice("text", "json"), "json")
 
@@ -332,6 +337,8 @@ def _missing(parsed: Mapping[str, Any]) -> Iterator[str]:
         yield "FALLBACK_NUMBER must be set with FALLBACK=human: whom to dial, for example FALLBACK_NUMBER=+15551234567"
     if parsed.get("FALLBACK") == "message" and empty("WEBHOOK_URL"):
         yield "WEBHOOK_URL must be set with FALLBACK=message: it is where messages go"
+    if parsed.get("ADMIN_PASSWORD") and parsed.get("ADMIN_PASSWORD_HASH"):
+        yield "ADMIN_PASSWORD_HASH must be empty with ADMIN_PASSWORD: one of them is enough"
     if parsed.get("OPERATOR_KEY") and parsed.get("TRANSFER_NUMBER") == "":
         yield "TRANSFER_NUMBER must be set with OPERATOR_KEY: whom the key puts a caller through to"
     if parsed.get("TRANSFER_NUMBER") and (empty("TWILIO_ACCOUNT_SID") or empty("TWILIO_AUTH_TOKEN")):
