@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bridge import __version__, keys
+from bridge import __version__, keys, openapi
 from bridge.admission import Admission
 from bridge.background import Background
 from bridge.console import answers, health
@@ -77,6 +77,7 @@ def create_app(settings: Settings) -> web.Application:
         web.get("/metrics", health.show_metrics),
         web.get("/meeting.schema.json", meeting_schema),
         web.get("/message.schema.json", message_schema),
+        web.get("/openapi.json", openapi_document),
         *(route(path, handler) for route in (web.get, web.post) for path, handler in WEBHOOKS.items()),
         web.get("/media-stream/{number}", webhooks.media_stream),
     ])
@@ -95,6 +96,11 @@ async def meeting_schema(request: web.Request) -> web.Response:
 async def message_schema(request: web.Request) -> web.Response:
     """What WEBHOOK_URL is sent of a message, as a JSON Schema."""
     return web.json_response(message.SCHEMA, content_type="application/schema+json")
+
+
+async def openapi_document(request: web.Request) -> web.Response:
+    """All these addresses, as OpenAPI has it."""
+    return web.json_response(openapi.DOCUMENT)
 
 
 async def warn_if_open(app: web.Application) -> None:
