@@ -7,7 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from bridge import __version__
+from bridge import __version__, erase
+from bridge.console import command as console
 from bridge.meetings import command
 from bridge.server import event_loop, serve
 from bridge.settings import BadSettings, load, load_one
@@ -28,12 +29,18 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_argument("--wav", type=Path, default=Path("bridge-demo.wav"), help="where the recording goes")
     demo.add_argument("--fault", choices=FAULTS, metavar="NAME", help="rehearse a fault, one of those listed below")
     command.add_parser(commands)
+    erase.add_parser(commands)
+    console.add_parser(commands)
     options = parser.parse_args(arguments)
     if options.command == "demo":
         return play(options.wav, fast=options.fast, fault=options.fault)
+    if options.command == "hash-password":
+        return console.run()
     try:
         if options.command == "meetings":
             return command.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
+        if options.command == "erase":
+            return erase.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
         return serve(load(os.environ, Path(".env")))
     except BadSettings as problems:
         print(f"bridge cannot start:\n{problems}\nThe README lists all settings.", file=sys.stderr)
@@ -45,7 +52,8 @@ def play(wav: Path, *, fast: bool, fault: str | None) -> int:
     from bridge.sim.demo import run
     from bridge.sim.rehearsal import rehearse
     try:
-        wav.open("ab").close()                       # now rather than after the call
+        # Now rather than after the call; a new file is its owner's alone.
+        os.close(os.open(wav, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
     except OSError as error:
         print(f"{wav} cannot be written: {error.strerror}. Name another file with --wav.", file=sys.stderr)
         return 1

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,10 +12,12 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bridge import __version__, health, keys
+from bridge import __version__, keys, openapi
 from bridge.admission import Admission
 from bridge.background import Background
-from bridge.meetings import event, message
+from bridge.console import answers, health
+from bridge.console.access import Access
+from bridge.meetings import event, message, reach
 from bridge.meetings.availability import Availability
 from bridge.meetings.booking import Diary
 from bridge.meetings.mailbox import Mailbox
@@ -28,8 +30,10 @@ from bridge.openai_side.probing import probe_while_open
 from bridge.records.calls import Calls, Limits
 from bridge.records.database import open_database
 from bridge.records.deliveries import DeliveryQueue
+from bridge.records.erasure import Erasure
 from bridge.records.meetings import Meetings
 from bridge.records.messages import Messages
+from bridge.retention import sweep_hourly
 from bridge.settings import Settings
 from bridge.stopping import Stopping
 from bridge.twilio_side import webhooks
@@ -53,16 +57,18 @@ WEBHOOKS: dict[str, Handler] = {
 
 def create_app(settings: Settings) -> web.Application:
     """The whole server; it touches neither the environment nor the network until it is started."""
-    app = web.Application(client_max_size=MAX_BODY)
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[answers.hide_faults(webhooks.rescue)])
+    app.on_response_prepare.append(answers.protect)
     app[keys.SETTINGS] = settings
     app[keys.CALLS] = set()
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
+    app[keys.ACCESS] = Access(settings)
     app[keys.STOPPING] = Stopping()
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)
     app.cleanup_ctx.extend([
-        open_http, open_records, open_admission, watch_model, open_meetings, watch_loop, finish_background])
+        open_http, open_records, open_admission, watch_model, open_meetings, forget_old, watch_loop, finish_background])
     app.on_shutdown.append(hang_up)
     app.add_routes([
         web.get("/", index),
@@ -71,6 +77,7 @@ def create_app(settings: Settings) -> web.Application:
         web.get("/metrics", health.show_metrics),
         web.get("/meeting.schema.json", meeting_schema),
         web.get("/message.schema.json", message_schema),
+        web.get("/openapi.json", openapi_document),
         *(route(path, handler) for route in (web.get, web.post) for path, handler in WEBHOOKS.items()),
         web.get("/media-stream/{number}", webhooks.media_stream),
     ])
@@ -91,6 +98,11 @@ async def message_schema(request: web.Request) -> web.Response:
     return web.json_response(message.SCHEMA, content_type="application/schema+json")
 
 
+async def openapi_document(request: web.Request) -> web.Response:
+    """All these addresses, as OpenAPI has it."""
+    return web.json_response(openapi.DOCUMENT)
+
+
 async def warn_if_open(app: web.Application) -> None:
     if not app[keys.SETTINGS].TWILIO_AUTH_TOKEN:
         log.warning(
@@ -99,8 +111,11 @@ async def warn_if_open(app: web.Application) -> None:
 
 
 async def open_http(app: web.Application) -> AsyncIterator[None]:
-    """One client session for everything; each call holds a connection of its own, so there is no limit."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as app[keys.HTTP]:
+    """Each call holds a connection of its own, so there is no limit. The owner's addresses have a session of theirs."""
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as app[keys.HTTP],
+        reach.open_session(private=app[keys.SETTINGS].ALLOW_PRIVATE_WEBHOOKS) as app[keys.WEBHOOKS_HTTP],
+    ):
         yield
 
 
@@ -133,7 +148,7 @@ async def watch_model(app: web.Application) -> AsyncIterator[None]:
 async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     """The diary, where there is somebody to tell of a meeting, and the outbox: what was promised once is delivered."""
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
-    outbox = Outbox(queue, app[keys.HTTP], settings.WEBHOOK_SECRET)
+    outbox = Outbox(queue, app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
     app[keys.TOOLS] = Tools(
         diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER, app[keys.METRICS].tool)
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
@@ -141,6 +156,12 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     yield
     await outbox.stop(app[keys.STOPPING].left(STOP_S))
     await delivering
+
+
+async def forget_old(app: web.Application) -> AsyncIterator[None]:
+    days = app[keys.SETTINGS].RETENTION_DAYS
+    async with running(sweep_hourly(Erasure(app[keys.DATABASE]), days)) if days else nullcontext():
+        yield
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:
@@ -165,7 +186,7 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
-    settings, http = app[keys.SETTINGS], app[keys.HTTP]
+    settings, http = app[keys.SETTINGS], app[keys.WEBHOOKS_HTTP]
     return Diary(
         meetings=Meetings(app[keys.DATABASE]), queue=queue, outbox=outbox, receivers=settings.WEBHOOK_URL,
         rules=Rules(

@@ -8,6 +8,7 @@ from aiohttp import web
 from bridge.admission import Admission
 from bridge.background import Background
 from bridge.call.session import CallSession
+from bridge.console.access import Access
 from bridge.meetings.mailbox import Mailbox
 from bridge.meetings.tools import Tools
 from bridge.metrics import Metrics
@@ -21,6 +22,8 @@ Check = Callable[[], Awaitable[str]]
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 HTTP = web.AppKey("HTTP", aiohttp.ClientSession)
+#: For the owner's addresses, which may not lead everywhere.
+WEBHOOKS_HTTP = web.AppKey("WEBHOOKS_HTTP", aiohttp.ClientSession)
 DATABASE = web.AppKey("DATABASE", Database)
 BACKGROUND = web.AppKey("BACKGROUND", Background)
 TOOLS = web.AppKey("TOOLS", Tools)
@@ -28,6 +31,7 @@ BREAKER = web.AppKey("BREAKER", Breaker)
 CALLS = web.AppKey("CALLS", set[CallSession])
 MAILBOX = web.AppKey("MAILBOX", Mailbox)
 ADMISSION = web.AppKey("ADMISSION", Admission)
+ACCESS = web.AppKey("ACCESS", Access)
 METRICS = web.AppKey("METRICS", Metrics)
 STOPPING = web.AppKey("STOPPING", Stopping)
 #: What /readyz asks, by the name of what may be missing.

@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 def serve(settings: Settings) -> int:
     """Serves until it is told to stop; the process's exit code."""
-    log.set_up(settings.LOG_LEVEL, settings.LOG_FORMAT)
+    log.set_up(settings.LOG_LEVEL, settings.LOG_FORMAT, settings.secrets)
     try:
         listening = listen(settings)
     except OSError as error:

@@ -18,6 +18,7 @@ from dotenv import dotenv_values
 from email_validator import EmailNotValidError, validate_email
 from yarl import URL
 
+from bridge.console.passwords import parse_hash, parse_password
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.schedule import duration
 from bridge.meetings.webhook import parse_secrets
@@ -195,6 +196,22 @@ def _vad_number(kind: str, name: str, number: str) -> float:
     return value
 
 
+# ---- secrets
+
+class Secret(str):
+    """A text whose repr does not show it, wherever it is printed with others around it."""
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def masking(parse: Parse) -> Parse:
+    def parse_secret(value: str) -> Secret | tuple[Secret, ...]:
+        parsed: str | tuple[str, ...] = parse(value)
+        return tuple(map(Secret, parsed)) if isinstance(parsed, tuple) else Secret(parsed)
+    return parse_secret
+
+
 # ---- the settings
 
 def setting(
@@ -202,7 +219,8 @@ def setting(
 ) -> Any:
     """A field whose text is `default` when its variable is not set; None: it must be set."""
     return field(repr=not secret, metadata={
-        "default": default, "parse": parse, "example": example, "empty_is_off": empty_is_off})
+        "default": default, "parse": masking(parse) if secret else parse, "example": example,
+        "empty_is_off": empty_is_off})
 
 
 SYSTEM_MESSAGE = (
@@ -244,12 +262,14 @@ class Settings:
     WEBHOOK_URL: tuple[str, ...] = setting("", addresses, "https://example.com/meetings", secret=True)
     WEBHOOK_SECRET: tuple[str, ...] = setting("", parse_secrets, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", secret=True)
     DATABASE_URL: sqlalchemy.URL = setting("sqlite:///bridge.db", parse_url, "postgres://user:password@host/database")
+    RETENTION_DAYS: int = setting("0", whole(0, 36_500), "90")
     MEETING_MINUTES: int = setting("30", whole(1, 24 * 60), "30")
     OPENING_HOURS: OpeningHours | None = setting("", OpeningHours.parse, "Mon-Fri 09:00-17:00; Sat 10:00-13:00")
     MINIMUM_NOTICE: timedelta = setting("1h", duration, "2h")
     MAXIMUM_NOTICE: timedelta = setting("365d", duration, "90d")
     CONFIRM_MEETINGS: bool = setting("1", switch, "1")
     AVAILABILITY_URL: str = setting("", url("https"), "https://example.com/busy", secret=True)
+    ALLOW_PRIVATE_WEBHOOKS: bool = setting("0", switch, "1")
     ORGANIZER_EMAIL: str = setting("", email, "office@example.com")
     FALLBACK: FallbackKind = setting("apology", choice(*get_args(FallbackKind)), "human")
     FALLBACK_NUMBER: str = setting("", phone_number, "+15551234567")
@@ -268,6 +288,10 @@ class Settings:
     MAX_CALLS_PER_CALLER: int = setting("2", whole(0, 100_000), "2")
     CALLS_PER_HOUR_PER_CALLER: int = setting("20", whole(0, 100_000), "20")
     DRAIN_S: int = setting("20", whole(0, 3600), "20")
+    ADMIN_PASSWORD: str = setting("", parse_password, "a password of 12 characters or more", secret=True)
+    ADMIN_PASSWORD_HASH: str = setting(
+        "", parse_hash, "scrypt:16384:8:1:AAAAAAAAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        secret=True)
     LOG_LEVEL: str = setting("INFO", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
     LOG_FORMAT: str = setting("text", choice("text", "json"), "json")
 
@@ -275,6 +299,23 @@ class Settings:
     def rest_credentials(self) -> bool:
         """Whether Twilio's REST API can be asked to end a call, or to transfer it."""
         return bool(self.TWILIO_ACCOUNT_SID and self.TWILIO_AUTH_TOKEN)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Every text that must never be told: the values of the secret settings, and what stands in an address."""
+        values = [self.DATABASE_URL.password or ""]
+        for each in fields(self):
+            if not each.repr:
+                value = getattr(self, each.name)
+                values += value if isinstance(value, tuple) else [value]
+        in_addresses = [part for value in values if "://" in value for part in _secret_parts(URL(value))]
+        return frozenset(filter(None, [*values, *in_addresses]))
+
+
+def _secret_parts(address: URL) -> Iterator[str]:
+    """What of an address may be a secret: everything but scheme and host."""
+    yield address.raw_path_qs.strip("/")
+    yield address.password or ""
 
 
 def load(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:
@@ -296,6 +337,8 @@ def _missing(parsed: Mapping[str, Any]) -> Iterator[str]:
         yield "FALLBACK_NUMBER must be set with FALLBACK=human: whom to dial, for example FALLBACK_NUMBER=+15551234567"
     if parsed.get("FALLBACK") == "message" and empty("WEBHOOK_URL"):
         yield "WEBHOOK_URL must be set with FALLBACK=message: it is where messages go"
+    if parsed.get("ADMIN_PASSWORD") and parsed.get("ADMIN_PASSWORD_HASH"):
+        yield "ADMIN_PASSWORD_HASH must be empty with ADMIN_PASSWORD: one of them is enough"
     if parsed.get("OPERATOR_KEY") and parsed.get("TRANSFER_NUMBER") == "":
         yield "TRANSFER_NUMBER must be set with OPERATOR_KEY: whom the key puts a caller through to"
     if parsed.get("TRANSFER_NUMBER") and (empty("TWILIO_ACCOUNT_SID") or empty("TWILIO_AUTH_TOKEN")):

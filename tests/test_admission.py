@@ -66,11 +66,11 @@ async def test_servers_that_share_a_database_never_admit_too_many(
 async def test_what_is_rejected_is_logged_and_counted(
     http: aiohttp.ClientSession, sqlite_url: str, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    settings = make_settings(DATABASE_URL=sqlite_url, MAX_CALLS_PER_CALLER="1", MAX_CALLS="2")
+    settings = make_settings(DATABASE_URL=sqlite_url, MAX_CALLS_PER_CALLER="1", MAX_CALLS="2", ADMIN_PASSWORD="x" * 12)
     async with serving(create_app(settings)) as origin:
         answers = [await ring(http, origin, number, caller) for number, caller in enumerate([ALICE, ALICE, "", ""])]
         assert [BUSY in answer for answer in answers] == [False, True, False, True]
-        async with http.get(f"{origin}/metrics") as answer:
+        async with http.get(f"{origin}/metrics", headers={"Authorization": "Bearer " + "x" * 12}) as answer:
             figures = await answer.text()
     assert 'bridge_calls_rejected_total{reason="MAX_CALLS_PER_CALLER"} 1.0' in figures
     assert 'bridge_calls_rejected_total{reason="MAX_CALLS"} 1.0' in figures

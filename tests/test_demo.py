@@ -2,6 +2,7 @@
 
 import io
 import logging
+import stat
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ def test_the_demo_plays_a_whole_call_and_keeps_it(tmp_path: Path, capsys: pytest
     ):
         assert words in told
     assert "PROBLEM" not in told and "REFUSES" not in told
+    assert stat.S_IMODE(wav.stat().st_mode) == 0o600, "a call is its owner's alone"
     with wave.open(str(wav)) as recording:
         assert (recording.getnchannels(), recording.getframerate(), recording.getsampwidth()) == (2, 8000, 2)
         seconds = recording.getnframes() / recording.getframerate()

@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge import __version__, health, keys
+from bridge import __version__, keys
 from bridge.app import create_app
+from bridge.console import health
 from bridge.metrics import Metrics
 from bridge.openai_side.breaker import FAILURES
 from bridge.records.database import open_database, parse_url
@@ -22,12 +23,14 @@ from tests.office import line, office, speech
 from tests.postgres import Cluster
 from tests.store import NOW, make_meeting, news
 
+PASSWORD = "the operator's password"
 Sample = tuple[str, frozenset[tuple[str, str]]]
 
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+    """The operator's monitor."""
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {PASSWORD}"}) as session:
         yield session
 
 
@@ -60,23 +63,23 @@ def value(found: dict[Sample, float], name: str, /, **labels: str) -> float:
 async def test_a_server_is_ready_when_nothing_speaks_against_it(
     database_url: str, http: aiohttp.ClientSession,
 ) -> None:
-    async with serving(create_app(make_settings(DATABASE_URL=database_url))) as origin:
+    async with serving(create_app(make_settings(ADMIN_PASSWORD=PASSWORD, DATABASE_URL=database_url))) as origin:
         assert await readiness(http, origin) == (200, [])
 
 
 async def test_every_reason_is_told(sqlite_url: str, http: aiohttp.ClientSession) -> None:
     async def unreachable() -> str:
         return "unreachable since noon"
-    app = create_app(make_settings(DATABASE_URL=sqlite_url))
-    app[keys.CHECKS]["balancer"] = unreachable
+    app = create_app(make_settings(ADMIN_PASSWORD=PASSWORD, DATABASE_URL=sqlite_url))
+    app[keys.CHECKS]["neighbour"] = unreachable
     async with serving(app) as origin:
         app[keys.STOPPING].draining = True
         assert await readiness(http, origin) == (503, [
-            "server: stopping, and new calls go elsewhere", "balancer: unreachable since noon"])
+            "server: stopping, and new calls go elsewhere", "neighbour: unreachable since noon"])
 
 
 async def test_a_model_out_of_reach_is_a_reason(sqlite_url: str, http: aiohttp.ClientSession) -> None:
-    app = create_app(make_settings(DATABASE_URL=sqlite_url))
+    app = create_app(make_settings(ADMIN_PASSWORD=PASSWORD, DATABASE_URL=sqlite_url))
     async with serving(app) as origin:
         for _ in range(FAILURES):
             app[keys.BREAKER].failed(asyncio.get_running_loop().time())
@@ -90,17 +93,18 @@ async def test_a_check_that_does_not_end_is_a_reason(
         await asyncio.Event().wait()
         return ""
     monkeypatch.setattr(health, "CHECK_S", 0.2)
-    app = create_app(make_settings(DATABASE_URL=sqlite_url))
-    app[keys.CHECKS]["balancer"] = endless
+    app = create_app(make_settings(ADMIN_PASSWORD=PASSWORD, DATABASE_URL=sqlite_url))
+    app[keys.CHECKS]["neighbour"] = endless
     async with serving(app) as origin:
-        assert await readiness(http, origin) == (503, ["balancer: no answer within 0.2 s"])
+        assert await readiness(http, origin) == (503, ["neighbour: no answer within 0.2 s"])
 
 
 async def test_a_database_that_is_gone_is_a_reason_and_its_figures_are_not_known(
     cluster: Cluster, template: str, http: aiohttp.ClientSession,
 ) -> None:
     with cluster.database(template) as name:
-        async with serving(create_app(make_settings(DATABASE_URL=cluster.url(name)))) as origin:
+        settings = make_settings(ADMIN_PASSWORD=PASSWORD, DATABASE_URL=cluster.url(name))
+        async with serving(create_app(settings)) as origin:
             assert value(await scrape(http, origin), "deliveries", state="dead") == 0
             cluster.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             cluster.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
@@ -115,7 +119,7 @@ async def test_a_database_that_is_gone_is_a_reason_and_its_figures_are_not_known
 
 async def test_a_call_shows_in_the_figures(http: aiohttp.ClientSession) -> None:
     nobody = Call("cancel_meeting", {})
-    async with office(Turn((nobody,)), Turn((line(300),))) as world:
+    async with office(Turn((nobody,)), Turn((line(300),)), ADMIN_PASSWORD=PASSWORD) as world:
         call = await world.greeted()
         await call.say(speech(600))
         await world.session.until_received("conversation.item.create")
@@ -133,7 +137,7 @@ async def test_a_call_shows_in_the_figures(http: aiohttp.ClientSession) -> None:
 async def test_what_waits_in_the_outbox_shows_in_the_figures(sqlite_url: str, http: aiohttp.ClientSession) -> None:
     async with open_database(parse_url(sqlite_url)) as database:
         await Meetings(database, now=lambda: NOW).book(make_meeting(), news)
-    async with serving(create_app(make_settings(DATABASE_URL=sqlite_url))) as origin:
+    async with serving(create_app(make_settings(ADMIN_PASSWORD=PASSWORD, DATABASE_URL=sqlite_url))) as origin:
         found = await scrape(http, origin)
     assert value(found, "deliveries", state="pending") == 2
     assert value(found, "deliveries_oldest_seconds") == 0, "it is from the future"

@@ -39,6 +39,8 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.meetings.message",
     "bridge.meetings.calendar",
     "bridge.meetings.retries",
+    "bridge.meetings.tidy",
+    "bridge.redaction",
 ])
 def test_it_needs_no_event_loop_and_no_network(module: str) -> None:
     loaded = loaded_by(module)

@@ -27,6 +27,7 @@ from tests.office import ACCOUNT, GREETING, TOKEN
 from tests.store import make_meeting, news, rows
 from tests.test_main import PATIENCE_S, Server, serving
 
+PASSWORD = "the operator's password"
 OPEN = {"MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0", "CONFIRM_MEETINGS": "0"}
 BOOKING = {"name": "Ada", "email": "ada@example.com", "description": "A tooth"}
 MIDNIGHT = (datetime.now(UTC) + timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -77,8 +78,9 @@ async def running(tmp_path: Path, script: Script = (GREETING,), **environ: str) 
     clock, database_url = Clock(5), f"sqlite:///{tmp_path}/bridge.db"
     async with RealtimeServer(script, clock=clock) as model:
         settings = {"DATABASE_URL": database_url, "TWILIO_AUTH_TOKEN": TOKEN, "OPENAI_API_KEY": model.key,
-                    "OPENAI_REALTIME_URL": model.url, **OPEN, **environ}
-        async with serving(tmp_path, **settings) as server, aiohttp.ClientSession() as http:
+                    "OPENAI_REALTIME_URL": model.url, "ADMIN_PASSWORD": PASSWORD, **OPEN, **environ}
+        operator = {"Authorization": f"Bearer {PASSWORD}"}
+        async with serving(tmp_path, **settings) as server, aiohttp.ClientSession(headers=operator) as http:
             webhook = f"{server.origin}/incoming-call"
             async with Phone(webhook, account_sid=ACCOUNT, auth_token=TOKEN, clock=clock) as phone:
                 yield Running(server, phone, model, http, database_url)

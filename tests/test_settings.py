@@ -169,7 +169,8 @@ def test_what_is_wrong_is_said(name: str, value: str, fault: str) -> None:
 def test_every_example_would_be_accepted() -> None:
     examples: dict[str, str] = {each.name: each.metadata["example"] for each in dataclasses.fields(Settings)}
     # This one says where the token stands: one in print would only be copied.
-    assert make_settings(**examples | {"TWILIO_AUTH_TOKEN": "token"})
+    assert make_settings(**examples | {"TWILIO_AUTH_TOKEN": "token", "ADMIN_PASSWORD_HASH": ""})
+    assert make_settings(ADMIN_PASSWORD_HASH=examples["ADMIN_PASSWORD_HASH"])
 
 
 def test_an_account_sid_is_of_no_use_without_its_token() -> None:

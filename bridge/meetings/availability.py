@@ -48,7 +48,8 @@ class Availability:
         except asyncio.TimeoutError:
             raise NotAsked(f"it did not answer within {TIMEOUT_S:.0f} s") from None
         except aiohttp.ClientError as error:
-            raise NotAsked(f"it could not be reached ({type(error).__name__})") from None
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise NotAsked(f"it could not be reached ({reason})") from None
         except msgspec.DecodeError as error:
             raise NotAsked(f"its answer is not a list of busy intervals ({error})") from None
         if any(each.start.tzinfo is None or each.end.tzinfo is None for each in intervals):

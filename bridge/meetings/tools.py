@@ -1,7 +1,8 @@
 """The functions the model may call.
 
-A model's arguments are not guaranteed by its schema: they are read strictly, and what is wrong with them goes back
-to the model as an answer it can speak about.
+A model's arguments are not guaranteed by its schema, and may be what a caller dictated: they are read strictly and
+tidied up before anything is done with them, and what is wrong with them goes back to the model as an answer it can
+speak about.
 """
 
 import logging
@@ -17,6 +18,7 @@ from bridge.meetings.booking import Booked, Booking, Diary, OnBehalfOf, Proposal
 from bridge.meetings.declarations import CANCEL, CHECK, END_CALL, RESCHEDULE, SCHEDULE, transfer_call
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.schedule import Refused
+from bridge.meetings.tidy import one_line, several_lines, without_formula
 from bridge.records.meetings import NotYours, StoreFailed
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,9 @@ log = logging.getLogger(__name__)
 Output = dict[str, Any]
 #: Is told of a function that has run: its name, what came of it in a word, and how long it took, seconds.
 Observe = Callable[[str, str, float], None]
+
+#: All arguments of a function together, characters: no reader should be given more.
+MAX_ARGUMENTS = 16_000
 
 _Name = Annotated[str, msgspec.Meta(pattern=r"\S", max_length=200)]
 _Email = Annotated[str, msgspec.Meta(max_length=254)]
@@ -203,15 +208,24 @@ class Functions:
             raise Refused("earliest_day must be an ISO 8601 date, such as 2030-01-31.") from None
 
 
+#: How an argument is tidied up, unless it is simply brought on one line.
+_TIDY: dict[str, Callable[[str], str]] = {
+    "name": lambda text: without_formula(one_line(text)),
+    "description": lambda text: without_formula(several_lines(text)),
+}
 _Arguments = TypeVar("_Arguments", bound=msgspec.Struct)
 
 
 def _read(arguments: str, kind: type[_Arguments]) -> _Arguments:
-    """Raises Refused."""
+    """Every text in it is tidy. Raises Refused."""
+    if len(arguments) > MAX_ARGUMENTS:
+        raise Refused(f"The function's arguments are wrong: they are longer than {MAX_ARGUMENTS} characters.")
     try:
-        return msgspec.json.decode(arguments, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+        read = msgspec.json.decode(arguments, type=kind)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise Refused(f"The function's arguments are wrong: {error}") from None
+    texts = {name: value for name, value in msgspec.structs.asdict(read).items() if value is not None}
+    return msgspec.structs.replace(read, **{name: _TIDY.get(name, one_line)(value) for name, value in texts.items()})
 
 
 def _given(value: str | None, what: str) -> str:
@@ -232,6 +246,8 @@ def _same(wanted: _Schedule, agreed: Proposal) -> bool:
 
 def _usable(email: str) -> str:
     """The address, normalised. Raises Refused."""
+    if email != without_formula(email):
+        raise Refused("The e-mail address begins with a sign. Ask the caller to spell it.")
     try:
         return validate_email(email.strip(), check_deliverability=False).normalized
     except EmailNotValidError as error:

@@ -6,6 +6,7 @@ hands over each statement, or runs in the event loop itself, costs the loop seve
 """
 
 import asyncio
+import logging
 import os
 import socket
 import sqlite3
@@ -19,6 +20,8 @@ from typing import Any, TypeVar
 import sqlalchemy
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+
+log = logging.getLogger(__name__)
 
 #: How long one waits for another's lock, or for a connection, seconds.
 WAIT_S = 5
@@ -164,13 +167,23 @@ def prepare_file(path: str) -> None:
 
     Raises OSError, sqlite3.Error.
     """
-    with suppress(FileExistsError):
+    try:
         # Only a file of our own making may be closed: closing another drops the locks this process holds on it.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        _warn_if_shown(path)
     with closing(sqlite3.connect(path, timeout=WAIT_S)) as connection:
         [mode] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise sqlite3.OperationalError("its file system allows no write-ahead log")
+
+
+def _warn_if_shown(path: str) -> None:
+    """Somebody made the file so; SQLite gives its -wal and -shm the same rights."""
+    if os.name == "posix" and (mode := os.stat(path).st_mode & 0o077):
+        log.warning(
+            "the database %(path)s can be opened by other users of this machine (its mode is %(mode)s), and holds "
+            "names and numbers: chmod 600 it, and its -wal and -shm", {"path": path, "mode": f"{mode | 0o600:o}"})
 
 
 # ---- PostgreSQL

@@ -22,6 +22,8 @@ CLOSE_S = 0.5
 #: Twilio's longest message is far below; a longer one ends the stream.
 MAX_MESSAGE = 64 * 1024
 
+#: What Twilio said, once it is known that Twilio said it.
+SAID = web.RequestKey("SAID", dict[str, str])
 #: A call of these is over: whatever we answer, nobody hears it.
 OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 #: A person has spoken with the caller.
@@ -144,11 +146,23 @@ async def _parameters(request: web.Request) -> dict[str, str]:
     settings = request.app[keys.SETTINGS]
     if settings.TWILIO_AUTH_TOKEN:
         await signature.check_webhook(request, settings.TWILIO_AUTH_TOKEN, settings.PUBLIC_URL)
-    return {**request.query, **await signature.form(request)}
+    request[SAID] = {**request.query, **await signature.form(request)}
+    return request[SAID]
 
 
 def _answer(document: str) -> web.Response:
     return web.Response(text=document, content_type="text/xml")
+
+
+async def rescue(request: web.Request) -> web.Response | None:
+    """What Twilio is answered when we failed to: the fallback, since a caller waits. None: that nobody waits for."""
+    parameters = request.get(SAID)
+    if parameters is None or "RecordingStatus" in parameters:
+        return None
+    fallback = _fallback(request.app[keys.SETTINGS])
+    if "RecordingSid" in parameters:                 # what the fallback has asked for: it is not begun anew
+        return _answer(twiml.say_goodbye(fallback))
+    return _answer(twiml.in_place_of_the_assistant(fallback, _call(request, parameters)))
 
 
 # ---- the stream of a call

@@ -1,4 +1,7 @@
-"""What monitors and balancers ask: does the process live, may it be given calls, and how is it doing."""
+"""What monitors and balancers ask: does the process live, may it be given calls, and how is it doing.
+
+The first two are anybody's to know, in a word. Why calls should not come, and all figures, are the operator's.
+"""
 
 import asyncio
 import time
@@ -22,11 +25,20 @@ async def healthz(request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """200 when calls may come, else 503 with every reason."""
-    checks = request.app[keys.CHECKS]
+    """200 when calls may come, else 503; who gives the operator's password is told every reason."""
+    access = request.app[keys.ACCESS]
+    if told := access.is_on and "Authorization" in request.headers:
+        await access.require(request)
+    reasons = await reasons_against(request.app[keys.CHECKS])
+    answer: dict[str, bool | list[str]] = {"ready": not reasons}
+    return web.json_response(
+        answer | {"reasons": reasons} if told else answer, status=503 if reasons else 200)
+
+
+async def reasons_against(checks: dict[str, keys.Check]) -> list[str]:
+    """Why calls should not come."""
     found = await asyncio.gather(*(_asked(check) for check in checks.values()))
-    reasons = [f"{name}: {reason}" for name, reason in zip(checks, found) if reason]
-    return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
+    return [f"{name}: {reason}" for name, reason in zip(checks, found) if reason]
 
 
 async def _asked(check: keys.Check) -> str:
@@ -54,7 +66,8 @@ async def not_stopping(stopping: Stopping) -> str:
 
 
 async def show_metrics(request: web.Request) -> web.Response:
-    """Every figure, as Prometheus reads them."""
+    """Every figure, as Prometheus reads them; for the operator."""
+    await request.app[keys.ACCESS].require(request)
     figures, depth = request.app[keys.METRICS], None
     try:
         async with asyncio.timeout(CHECK_S):

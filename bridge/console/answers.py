@@ -1,0 +1,64 @@
+"""What all answers have in common: headers that keep browsers from doing anything with them, and no details of a fault.
+
+1. An unexpected exception becomes an id: it stands in the answer and, with the traceback, in the log.
+2. Twilio's webhooks are answered with TwiML even then: a caller is not left in silence.
+"""
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+
+log = logging.getLogger(__name__)
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Server": "bridge",
+}
+
+#: What a webhook is answered with after a fault; None where a status is enough.
+Rescue = Callable[[web.Request], Awaitable[web.Response | None]]
+
+
+async def protect(request: web.Request, response: web.StreamResponse) -> None:
+    """A signal's receiver, for every response."""
+    response.headers.update(HEADERS)
+
+
+def hide_faults(rescue: Rescue) -> Middleware:
+    """A middleware."""
+    @web.middleware
+    async def hide(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException:
+            raise
+        except Exception:
+            if request.writer.output_size:           # an answer, or a call's stream, has begun: there is no other
+                raise
+            id = secrets.token_hex(4)
+            log.exception("fault %(fault)s at %(path)s", {"fault": id, "path": _route(request)})
+            return await _rescued(rescue, request, id) or web.json_response(
+                {"error": "internal error", "id": id}, status=500)
+    return hide
+
+
+async def _rescued(rescue: Rescue, request: web.Request, id: str) -> web.Response | None:
+    try:
+        return await rescue(request)
+    except Exception:
+        log.exception("fault %(fault)s: its answer failed too", {"fault": id})
+        return None
+
+
+def _route(request: web.Request) -> str:
+    """The address without what was filled into it."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "?"

@@ -1,0 +1,32 @@
+"""`python -m bridge hash-password`: what to set ADMIN_PASSWORD_HASH to. The password is asked for, and no argument."""
+
+import argparse
+import getpass
+import sys
+
+from bridge.console.passwords import hashed, parse_password
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    commands.add_parser("hash-password", help="make ADMIN_PASSWORD_HASH of a password")
+
+
+def run() -> int:
+    """The exit code: 0, or 1 for a password that will not do."""
+    try:
+        password = parse_password(_asked())
+    except ValueError as problem:
+        print(f"the password {problem}", file=sys.stderr)
+        return 1
+    print(f"ADMIN_PASSWORD_HASH={hashed(password)}")
+    return 0
+
+
+def _asked() -> str:
+    """From the terminal, twice and unseen, or the first line of what is piped in. Raises ValueError."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Once more: ") != password:
+        raise ValueError("was not the same the second time")
+    return password

@@ -1,0 +1,118 @@
+"""`python -m bridge erase +15551234567`: removes a caller from the database, for the owner who was asked to.
+
+It says what there is and asks before it does it; `--yes` answers beforehand. What the webhook has been told is the
+webhook's. News that it has not been told yet would be lost: that is said, and `--yes` alone does not do it.
+Exit codes: 0, it is done or nothing was known; 1, it is not done, for the reason that is said; 2, wrong arguments.
+"""
+
+import argparse
+import asyncio
+import re
+import sqlite3
+import sys
+import time
+from contextlib import closing, suppress
+
+from sqlalchemy import URL
+
+from bridge.meetings.command import CannotDo
+from bridge.records.database import DatabaseUnavailable, StoreFailed, open_database
+from bridge.records.erasure import Erasure, Found
+from bridge.twilio_side.caller import E164
+
+_CALL_SID = re.compile("CA[0-9a-f]{32}")
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `erase` to the program's commands."""
+    parser = commands.add_parser("erase", help="remove a caller from the database")
+    parser.add_argument("caller", metavar="NUMBER", type=caller,
+                        help="a number such as +15551234567; for a caller who hid it, the CallSid")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--undelivered", action="store_true", help="also what your webhook has not been told yet")
+
+
+def caller(text: str) -> str:
+    if not E164.fullmatch(text) and not _CALL_SID.fullmatch(text):
+        raise argparse.ArgumentTypeError("must be a phone number with + and the country's code, or a CallSid")
+    return text
+
+
+def run(options: argparse.Namespace, database_url: URL) -> int:
+    """Does it, or says why not; the exit code."""
+    try:
+        asyncio.run(_run(options, database_url))
+    except (CannotDo, DatabaseUnavailable) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    except StoreFailed as reason:
+        print(f"the database failed, and nothing was removed: {reason}", file=sys.stderr)
+        return 1
+    _empty_log(database_url)
+    return 0
+
+
+async def _run(options: argparse.Namespace, database_url: URL) -> None:
+    async with open_database(database_url) as database:
+        erasure = Erasure(database)
+        found = await erasure.find(options.caller, time.time())
+        if not found.anything:
+            print("nothing is known of this caller")
+            return
+        _require_consent(options, found)
+        erased = await erasure.erase(options.caller, time.time())
+    print(f"removed: {described(erased)}")
+    for warning in warnings(erased):
+        print(warning)
+
+
+def _require_consent(options: argparse.Namespace, found: Found) -> None:
+    """Raises CannotDo."""
+    if found.pending and options.yes and not options.undelivered:
+        raise CannotDo(
+            f"nothing was removed: {counted(found.pending, 'delivery', 'deliveries')} of this caller would be lost. "
+            "Wait until your webhook has taken them, or add --undelivered.")
+    if options.yes:
+        return
+    print(f"This will be removed: {described(found)}")
+    for warning in warnings(found):
+        print(warning)
+    if not agreed():
+        raise CannotDo("nothing was removed")
+
+
+def agreed() -> bool:
+    """What the person at the terminal says; nobody there is a no."""
+    with suppress(EOFError):
+        return input("Remove it for good? (yes/no) ").strip().lower() in ("y", "yes")
+    return False
+
+
+def described(found: Found) -> str:
+    return ", ".join([
+        counted(found.meetings, "meeting"), counted(found.messages, "message"),
+        counted(found.deliveries, "delivery", "deliveries"), counted(found.calls, "call")])
+
+
+def warnings(found: Found) -> list[str]:
+    """What the owner should know of it."""
+    return [warning for holds, warning in (
+        (found.pending, f"{counted(found.pending, 'delivery', 'deliveries')} did not reach your webhook yet, which "
+                        "will never hear of it."),
+        (found.upcoming, f"{counted(found.upcoming, 'meeting')} still to come: your webhook is not told that it is "
+                         "gone here."),
+        (found.under_way, f"{counted(found.under_way, 'call')} under way: erase again when it is over."),
+        (found.messages, "Recordings stay in your Twilio console until you delete them there."),
+    ) if holds]
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def _empty_log(database_url: URL) -> None:
+    """Writes SQLite's log back into the file and empties it: what was removed would stand there for a while."""
+    if database_url.get_backend_name() != "sqlite" or not database_url.database:
+        return
+    with suppress(sqlite3.Error), closing(sqlite3.connect(database_url.database, timeout=5)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,89 @@
+"""Where webhooks may lead: to public addresses only, unless the owner says otherwise.
+
+An address of the settings is a name, and a name may lead anywhere: into the private network that this server stands
+in, to a cloud's metadata. So what is checked is the address that a connection is about to be made to, after the name
+was resolved and with nothing in between: no other answer of a name server can slip in. This machine is reached only by
+an address that names it, http://localhost or the like, which the settings allow for tests and for a neighbour.
+"""
+
+import errno
+import ipaddress
+import socket
+from contextvars import ContextVar
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import AddrInfoType, Connection
+from aiohttp.tracing import Trace
+from yarl import URL
+
+#: Names of this machine.
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+#: What a private address is refused with: what it is, and what to do.
+REFUSAL = "its address is private, which only ALLOW_PRIVATE_WEBHOOKS=1 allows"
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+#: Whether the connection that is being made was asked for by a name of this machine.
+_to_loopback: ContextVar[bool] = ContextVar("_to_loopback", default=False)
+
+
+class NotPublic(OSError):
+    """Somewhere that a webhook may not lead to."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EACCES, REFUSAL)
+
+
+def is_public(host: str) -> bool:
+    """Whether an IP address is one of the Internet's; one that holds another stands for that."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and (inner := _inner(address)):
+        return is_public(str(inner))
+    special = address.is_multicast or address.is_reserved or getattr(address, "is_site_local", False)
+    return address.is_global and not special
+
+
+def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that is reached by this one."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+
+
+def names_loopback(url: URL) -> bool:
+    return url.host in LOOPBACK
+
+
+class PublicConnector(aiohttp.TCPConnector):
+    """Connects to public addresses, and to this machine where a request names it."""
+
+    def __init__(self, resolver: AbstractResolver | None = None) -> None:
+        super().__init__(limit=0, resolver=resolver, socket_factory=_socket)
+
+    async def connect(
+        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout,
+    ) -> Connection:
+        token = _to_loopback.set(names_loopback(req.url))
+        try:
+            return await super().connect(req, traces, timeout)
+        finally:
+            _to_loopback.reset(token)
+
+
+def _socket(address: AddrInfoType) -> socket.socket:
+    """The socket for a connection. Raises NotPublic."""
+    family, kind, protocol, _, (host, *_) = address
+    loopback = _to_loopback.get() and ipaddress.ip_address(str(host)).is_loopback
+    if not loopback and not is_public(str(host)):
+        raise NotPublic
+    return socket.socket(family, kind, protocol)
+
+
+def open_session(*, private: bool = False, resolver: AbstractResolver | None = None) -> aiohttp.ClientSession:
+    """A session for webhooks, which keeps no cookies; `private`: it may go anywhere."""
+    connector = aiohttp.TCPConnector(limit=0, resolver=resolver) if private else PublicConnector(resolver)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())

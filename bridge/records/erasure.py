@@ -1,0 +1,147 @@
+"""Forgetting: a caller everywhere, when that is asked for; and what is settled and old, in every table.
+
+1. What was promised and not delivered yet is never swept, and is counted before a caller is erased.
+2. A transaction is a plain function of a connection. It takes PORTION rows at most, so that nobody waits for long.
+3. SQLite would leave what was deleted readable in the file: it writes zeros over it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select
+
+from bridge.records.database import Database
+from bridge.records.tables import calls, deliveries, meetings, messages, slots
+
+#: Meetings, and messages, of one transaction of a sweep.
+PORTION = 500
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How much there is. `upcoming` of the meetings are booked and still to come, `pending` of the deliveries wait."""
+
+    meetings: int = 0
+    upcoming: int = 0
+    messages: int = 0
+    deliveries: int = 0
+    pending: int = 0
+    calls: int = 0
+    under_way: int = 0
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.meetings or self.messages or self.deliveries or self.calls)
+
+
+class Erasure:
+    """Removes what is kept of people. Moments are seconds since 1970. Everything raises StoreFailed.
+
+    A caller is a number in E.164, or a CallSid for one who hid the number.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, caller: str, now: float) -> Found:
+        """What is kept of a caller."""
+        return await self._read(lambda connection: _found(connection, caller, now))
+
+    async def erase(self, caller: str, now: float) -> Found:
+        """Removes all of it, also what was not delivered yet; what was removed."""
+        return await self._write(lambda connection: _erase(connection, caller, now))
+
+    async def sweep(self, before: float) -> int:
+        """Removes meetings and messages that were over and settled before a moment; how many."""
+        swept = 0
+        while portion := await self._write(lambda connection: _sweep(connection, before)):
+            swept += portion
+        return swept
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        return await self._database.read(work)
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        return await self._database.write(work)
+
+
+# ---- a caller
+
+def _of(caller: str) -> tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]:
+    """Whose meetings, messages and calls."""
+    return (
+        or_(meetings.c.caller == caller, meetings.c.phone_number == caller, meetings.c.call_sid == caller),
+        or_(messages.c.caller == caller, messages.c.call_sid == caller),
+        or_(calls.c.caller == caller, calls.c.call_sid == caller))
+
+
+def _news(theirs: ColumnElement[bool], left: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The deliveries of these meetings and messages."""
+    return or_(deliveries.c.meeting_id.in_(select(meetings.c.id).where(theirs)),
+               deliveries.c.message_id.in_(select(messages.c.id).where(left)))
+
+
+def _found(connection: Connection, caller: str, now: float) -> Found:
+    theirs, left, called = _of(caller)
+    news = _news(theirs, left)
+
+    def count(table: Table, *conditions: ColumnElement[bool]) -> int:
+        return connection.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
+    return Found(
+        meetings=count(meetings, theirs),
+        upcoming=count(meetings, theirs, meetings.c.status == "booked", meetings.c.end_at > now),
+        messages=count(messages, left), deliveries=count(deliveries, news),
+        pending=count(deliveries, news, deliveries.c.state == "pending"), calls=count(calls, called),
+        under_way=count(calls, called, calls.c.ended_at.is_(None), calls.c.lease_until > now))
+
+
+def _erase(connection: Connection, caller: str, now: float) -> Found:
+    _overwrite(connection)
+    found = _found(connection, caller, now)
+    theirs, left, called = _of(caller)
+    _remove(connection, theirs, left)
+    connection.execute(delete(calls).where(called))
+    return found
+
+
+def _remove(connection: Connection, theirs: ColumnElement[bool], left: ColumnElement[bool]) -> int:
+    """Meetings and messages with all that belongs to them; how many."""
+    connection.execute(delete(deliveries).where(_news(theirs, left)))
+    connection.execute(delete(slots).where(slots.c.meeting_id.in_(select(meetings.c.id).where(theirs))))
+    return (connection.execute(delete(meetings).where(theirs)).rowcount
+            + connection.execute(delete(messages).where(left)).rowcount)
+
+
+def _overwrite(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+
+# ---- what is old
+
+def _sweep(connection: Connection, before: float) -> int:
+    _overwrite(connection)
+    settled_ids = [
+        [*connection.scalars(query.limit(PORTION))] for query in (_old_meetings(before), _old_messages(before))]
+    theirs, left = meetings.c.id.in_(settled_ids[0]), messages.c.id.in_(settled_ids[1])
+    return _remove(connection, theirs, left) if any(settled_ids) else 0
+
+
+def _old_meetings(before: float) -> Select[tuple[str]]:
+    """Over, or cancelled and told to everybody; and nothing was told of it since."""
+    news = deliveries.c.meeting_id == meetings.c.id
+    cancelled = and_(meetings.c.status == "cancelled", exists().where(news))
+    return select(meetings.c.id).where(or_(meetings.c.end_at < before, cancelled), ~_unsettled(news, before))
+
+
+def _old_messages(before: float) -> Select[tuple[str]]:
+    news = deliveries.c.message_id == messages.c.id
+    return select(messages.c.id).where(messages.c.recorded_at < before, ~_unsettled(news, before))
+
+
+def _unsettled(news: ColumnElement[bool], before: float) -> ColumnElement[bool]:
+    """Whether a delivery waits, or was settled since."""
+    return exists().where(news, or_(deliveries.c.state == "pending", deliveries.c.next_at >= before))
