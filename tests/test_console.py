@@ -190,7 +190,7 @@ def test_a_hash_knows_its_password_and_no_other() -> None:
 @pytest.mark.parametrize("wrong", [
     "scrypt", PASSWORD, HASH[:-1], HASH.replace(":8:", ":99:"), HASH.replace("16384", "999999"),
     HASH.replace("16384", "16383"), HASH + "\n",
-])
+], ids=["its name", "a password", "cut", "eight times", "long", "odd", "a line"])
 def test_a_hash_that_is_none_is_refused_when_the_server_starts(wrong: str) -> None:
     with pytest.raises(ValueError, match="hash-password"):
         passwords.parse_hash(wrong)

@@ -362,7 +362,7 @@ async def test_while_a_lock_is_waited_for_everything_else_goes_on(sqlite_url: st
                 await asyncio.sleep(0.1)
                 start = time.monotonic()
                 gc.collect()
-                assert time.monotonic() - start < 1
+                assert time.monotonic() - start < engines.WAIT_S - 1, "it waits for the lock"
             await working
         finally:
             gc.enable()
@@ -458,7 +458,7 @@ async def test_a_server_that_hangs_is_given_up(
             try:
                 start = time.monotonic()
                 assert await reason(database) == "it did not answer within 0.3 s"
-                assert time.monotonic() - start < 1
+                assert time.monotonic() - start < engines.WAIT_S - 1, "it waits for the lock"
             finally:
                 os.kill(pid, signal.SIGCONT)
         await works(database)

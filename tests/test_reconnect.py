@@ -393,6 +393,7 @@ async def test_a_transfer_whose_answer_is_lost_is_a_transfer_all_the_same(caplog
 
 async def test_the_operators_key_puts_the_caller_through_in_mid_sentence() -> None:
     async with office(LONG, Turn((line(300),)), rest=True, **sales(OPERATOR_KEY="0")) as world:
+        world.errors_expected = ["response_cancel_not_active"]       # it may just have been complete
         call = await amid_an_answer(world)
         await call.press("0")
         await call.until_logged("Dial")

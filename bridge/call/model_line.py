@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: How long a session may take nothing of what it is sent, seconds.
 STALL_S = 5.0
+#: How long the last attempt may take at least, seconds.
+LEAST_S = 0.2
 #: How long a session lasts that does not say so: https://developers.openai.com/api/docs/guides/realtime-conversations
 SESSION_S = 3600.0
 #: How long before its end a session is renewed, at most a quarter of its time; how soon again when that fails, seconds.
@@ -113,17 +115,17 @@ class ModelLine:
 
     async def _connect(self, setup: bytes) -> ModelSession:
         """Raises CallOver when trying is of no use, or has been for too long."""
-        began, attempt = self._time(), 0
+        over, attempt = self._time() + backoff.GIVE_UP_S, 0
         while True:
             attempt += 1
-            left = began + backoff.GIVE_UP_S - self._time()
-            pause = backoff.pause(attempt, random.random())
             try:
-                session = await open_session(self._http, self._settings, setup, within=left)
+                session = await open_session(
+                    self._http, self._settings, setup, within=max(over - self._time(), LEAST_S))
             except ModelUnreachable as problem:
                 self._breaker.failed(self._time())
+                pause = backoff.pause(attempt, random.random())
                 facts = {"call": self._call.call_sid, "problem": str(problem)}
-                if problem.final or pause >= left:
+                if problem.final or self._time() + pause >= over:
                     log.error("call %(call)s: no session at the model: %(problem)s", facts)
                     raise CallOver("model unreachable") from None
                 log.warning("call %(call)s: no session at the model yet: %(problem)s", facts)
