@@ -101,6 +101,16 @@ def test_an_item_told_as_text_is_told_anew_when_it_is_cut() -> None:
     assert create["item"]["content"][0]["text"] == "one two" and create["item"]["id"] != "a"
 
 
+def test_an_item_told_anew_stands_behind_one_that_the_session_knows() -> None:
+    history = History()
+    history.noted("k", "The caller pressed 1.")
+    caller(history, "c")                             # nobody wrote down what was said: it is not told
+    assistant(history, "a", "one two three four", 1000)
+    told(history)
+    history.cut("a", 500)
+    assert [json.loads(event) for event in history.again("a")][1]["previous_item_id"] == "k"
+
+
 def test_words_of_the_caller_that_nobody_wrote_down_are_known_to_be_missing() -> None:
     history = History()
     caller(history, "c")

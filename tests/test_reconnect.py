@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bridge import keys
 from bridge.call import dialogue, ear, model_line
 from bridge.call import session as session_module
 from bridge.call.clips import clips
@@ -256,6 +257,29 @@ async def test_a_model_that_reads_nothing_is_left_for_another_and_the_call_goes_
         assert call.spoken == []
 
 
+@pytest.mark.parametrize("how", ["lost", "renewed"])
+async def test_a_call_that_ends_while_a_session_follows_another_leaves_none_of_them_open(
+    how: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with office(LONG, faults=Faults(expire_after_ms=12_000) if how == "renewed" else Faults()) as world:
+        call = await (world.greeted() if how == "renewed" else amid_an_answer(world))
+        [session] = world.app[keys.CALLS]
+        held = session._model._leg                   # or the garbage collector might close it
+        if how == "lost":
+            session._model.lose("it answers nothing")
+            session.end("server killed")
+        else:
+            async def ends() -> None:
+                session.end("server killed")
+                await asyncio.sleep(10)              # is cancelled: the call is over
+            monkeypatch.setattr(session, "model_renewed", ends)
+        await call.until_over()
+        async with asyncio.timeout(5):
+            while not all(each.closed for each in world.model.sessions):
+                await asyncio.sleep(0.005)
+        assert held
+
+
 # ---- the caller
 
 async def test_a_gap_in_the_middle_of_a_word_does_not_keep_the_turn_open() -> None:
@@ -392,7 +416,7 @@ async def test_a_transfer_whose_answer_is_lost_is_a_transfer_all_the_same(caplog
 
 
 async def test_the_operators_key_puts_the_caller_through_in_mid_sentence() -> None:
-    async with office(LONG, Turn((line(300),)), rest=True, **sales(OPERATOR_KEY="0")) as world:
+    async with office(LONG, Turn((line(300),)), rest=True, delta_speed=1.2, **sales(OPERATOR_KEY="0")) as world:
         world.errors_expected = ["response_cancel_not_active"]       # it may just have been complete
         call = await amid_an_answer(world)
         await call.press("0")

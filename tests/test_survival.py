@@ -326,6 +326,17 @@ def test_a_model_that_thinks_for_long_is_bridged_and_one_that_answers_is_not() -
     assert clips(talk) == ["moment"]
 
 
+def test_what_the_caller_has_just_heard_puts_a_recorded_word_off() -> None:
+    talk = greeted(clips=CLIPS)
+    asks(talk, "c", "Hm?")
+    talk.begins("r")
+    until(talk, HUSH_MS - 100)
+    talk.speaks("r", "a")
+    talk.marks_return()
+    until(talk, 2 * HUSH_MS - 101)
+    assert clips(talk) == []
+
+
 def test_no_word_is_said_over_the_caller() -> None:
     talk = greeted(clips=CLIPS)
     talk.caller_speaks()

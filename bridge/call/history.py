@@ -120,10 +120,12 @@ class History:
         if len(newest) < len(self._items):
             yield realtime.system_text("The beginning of this call is left out here.")
         for item in self._items:
-            item.told = item.role != "function" or item.complete
+            item.told = False
         self._retold = {item.id for item in newest if item.role == "assistant"}
         for item in newest:
-            yield from _events(item)
+            events = [*_events(item)]
+            item.told = bool(events)
+            yield from events
 
     def function_output(self, call_id: str) -> Iterator[bytes]:
         """The events that tell a function's output, and its call where the session in force does not know it."""
@@ -141,10 +143,11 @@ class History:
         """The events that tell an item anew that was told as text before it was cut."""
         yield realtime.delete_item(item_id)
         if item := self._find(item_id):
-            at = self._items.index(item)
+            earlier = self._items[:self._items.index(item)]
             item.id += AGAIN
             self._retold.add(item.id)
-            yield realtime.assistant_text(item.text, item.id, after=self._items[at - 1].id if at else "root")
+            after = next((each.id for each in reversed(earlier) if each.told), "root")
+            yield realtime.assistant_text(item.text, item.id, after=after)
 
     def dump(self) -> str:
         """As JSON, for another stream of the same call."""

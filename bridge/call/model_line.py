@@ -73,6 +73,7 @@ class ModelLine:
         self._call, self._http, self._settings, self._breaker = call, http, settings, breaker
         self._time = asyncio.get_running_loop().time
         self._leg: Leg | None = None                 # None: there is no session at the moment
+        self._left: list[Leg] = []                   # sessions that others follow, until they are closed
 
     async def open(self) -> None:
         """The first session. Raises CallOver when there is none to be had."""
@@ -86,6 +87,7 @@ class ModelLine:
         """The session is of no use: another one takes its place."""
         leg, self._leg = self._leg, None
         if leg:
+            self._left.append(leg)
             self._call.spawn(self._replace(leg, reason))
 
     def check(self) -> None:
@@ -95,9 +97,15 @@ class ModelLine:
 
     async def close(self) -> None:
         """Closes what is open."""
-        leg, self._leg = self._leg, None
-        if leg:
-            await leg.close(WSCloseCode.OK)
+        if self._leg:
+            self._left.append(self._leg)
+        self._leg = None
+        await asyncio.gather(*(leg.close(WSCloseCode.OK) for leg in self._left))
+
+    async def _close(self, leg: Leg) -> None:
+        """Not taken for closed before it is: where the call ends meanwhile, `close` does it."""
+        await leg.close(WSCloseCode.OK)
+        self._left.remove(leg)
 
     # ---- one session after the other
 
@@ -149,7 +157,7 @@ class ModelLine:
         began = self._time()
         log.warning("call %(call)s: the model's session is lost, %(reason)s; another one is opened",
                     {"call": self._call.call_sid, "reason": reason})
-        self._call.spawn(lost.close(WSCloseCode.OK))
+        self._call.spawn(self._close(lost))
         await self._call.model_lost()
         await self._take_up()
         await self._call.model_regained(self._time() - began)
@@ -170,9 +178,10 @@ class ModelLine:
                 await asyncio.sleep(RENEW_AGAIN_S)
                 continue
             if await self._quiet_moment(leg, successor):
+                self._left.append(leg)
                 self._attach(successor)
                 await self._call.model_renewed()
-                await leg.close(WSCloseCode.OK)
+                await self._close(leg)
             else:
                 await successor.socket.close()
 
