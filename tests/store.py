@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from bridge.meetings.meeting import Meeting
 from bridge.records import tables
@@ -44,8 +44,8 @@ def no_news(meeting: Meeting) -> list[NewDelivery]:
 
 
 async def rows(database: Database, table: str) -> list[Any]:
-    async def work(connection: Any) -> list[Any]:
-        return list(await connection.execute(select(tables.metadata.tables[table])))
+    def work(connection: Connection) -> list[Any]:
+        return list(connection.execute(select(tables.metadata.tables[table])))
     return await database.read(work)
 
 

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from bridge.call.session import FAULTS
-from bridge.records.calls import DAY_S, HOUR_S, LEASE_S, OUT_OF_ORDER, PENDING_S, Calls, Limits
+from bridge.records.calls import DAY_S, HOUR_S, LEASE_S, PENDING_S, Calls, Limits
 from bridge.records.database import Database, open_database, parse_url
 from tests.store import ALICE, BOB, NOW, rows
 
@@ -149,10 +148,6 @@ async def test_it_is_known_whether_a_call_ended_in_order(calls: Calls, reason: s
     assert await calls.ended_in_order("CA1") is False, "it has not, and its process may have died"
     await calls.closed("CA1", reason, NOW + 1)
     assert await calls.ended_in_order("CA1") is orderly
-
-
-def test_no_fault_is_an_ending_in_order() -> None:
-    assert FAULTS <= OUT_OF_ORDER
 
 
 async def test_an_ending_is_known_of_a_call_that_was_never_written_down(calls: Calls) -> None:

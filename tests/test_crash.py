@@ -27,7 +27,7 @@ from tests.office import ACCOUNT, GREETING, TOKEN, Office, speech
 from tests.store import rows
 
 #: A server lives for so long at most once it is open, seconds.
-LIFE_S = 0.2
+LIFE_S = 0.1
 #: What takes seconds in a server takes a part of one here, so that many can be killed in the midst of it.
 HASTE = {
     "bridge.meetings.outbox.LEASE_S": 0.5,

@@ -21,7 +21,6 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, event, insert, inspect, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.records import database as database_module
 from bridge.records import engines, schema
@@ -38,13 +37,13 @@ ROOT = Path(__file__).parent.parent
 # ---- its address
 
 @pytest.mark.parametrize(("text", "url"), [
-    ("sqlite:///bridge.db", "sqlite+aiosqlite:///bridge.db"),
-    ("sqlite:////var/lib/bridge.db", "sqlite+aiosqlite:////var/lib/bridge.db"),
+    ("sqlite:///bridge.db", "sqlite+pysqlite:///bridge.db"),
+    ("sqlite:////var/lib/bridge.db", "sqlite+pysqlite:////var/lib/bridge.db"),
     ("postgres://ada:s%40cret@db.example:5433/bridge", "postgresql+psycopg://ada:s%40cret@db.example:5433/bridge"),
     ("postgresql://db/bridge?sslmode=require", "postgresql+psycopg://db/bridge?sslmode=require"),
     ("postgres:///bridge?host=/run/postgresql", "postgresql+psycopg:///bridge?host=/run/postgresql"),
     ("postgresql+psycopg://db/bridge", "postgresql+psycopg://db/bridge"),
-    ("sqlite+aiosqlite:///bridge.db", "sqlite+aiosqlite:///bridge.db"),
+    ("sqlite+pysqlite:///bridge.db", "sqlite+pysqlite:///bridge.db"),
 ])
 def test_an_address_names_its_driver(text: str, url: str) -> None:
     assert parse_url(text).render_as_string(hide_password=False).replace("%2F", "/") == url
@@ -81,7 +80,7 @@ def test_a_password_does_not_show() -> None:
 async def names(database: Database) -> set[str]:
     def work(connection: Connection) -> set[str]:
         return set(inspect(connection).get_table_names())
-    return await database.read(lambda connection: connection.run_sync(work))
+    return await database.read(work)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -101,28 +100,30 @@ async def test_an_empty_database_gets_its_tables(empty_url: str) -> None:
     async with open_database(parse_url(empty_url)) as database:
         assert await names(database) == {
             "meetings", "slots", "deliveries", "calls", "messages", "alembic_version"}
-        assert await database.read(lambda connection: connection.run_sync(differences)) == []
+        assert await database.read(differences) == []
 
 
 async def test_a_database_that_is_up_to_date_keeps_what_it_holds(empty_url: str) -> None:
     meeting = make_meeting()
     for new in (True, False, False):
         async with open_database(parse_url(empty_url)) as database:
-            assert await Meetings(database).book(meeting, news) == (meeting, new)
+            stored, told = await Meetings(database).book(meeting, news)
+            assert (stored, bool(told)) == (meeting, new)
             await check(database)
 
 
 async def test_a_database_of_the_first_version_is_brought_up_to_date_and_keeps_what_it_holds(empty_url: str) -> None:
     url, meeting = parse_url(empty_url), make_meeting()
-    engine = engines.create_engine(url)
-    async with engine.begin() as connection:
-        await connection.run_sync(schema.upgrade, "1")
     promised = {"meeting_id": meeting.id, "url": RECEIVERS[0], "type": "t", "body": "{}", "created_at": 1.5, "since": 1,
                 "attempts": 2, "state": "pending", "next_at": 2, "last_error": "", "answer": ""}
-    async with engine.begin() as connection:
-        await connection.execute(insert(metadata.tables["meetings"]).values(_columns(meeting)))
-        await connection.execute(text(
+
+    def fill(connection: Connection) -> None:
+        schema.upgrade(connection, "1")
+        connection.execute(insert(metadata.tables["meetings"]).values(_columns(meeting)))
+        connection.execute(text(
             f"INSERT INTO deliveries (id, {', '.join(promised)}) VALUES ('msg_1', :{', :'.join(promised)})"), promised)
+    engine = engines.create_engine(url)
+    await engine.run(fill, writing=True)
     await engine.dispose()
     async with open_database(url) as database:
         assert await Meetings(database).find(meeting.id) == meeting
@@ -172,15 +173,14 @@ async def test_an_upgrade_waits_for_another_process_s(cluster: Cluster, postgres
 async def test_an_upgrade_is_done_wholly_or_not_at_all(empty_url: str) -> None:
     url = parse_url(empty_url)
     engine = engines.create_engine(url)
-    async with engine.begin() as connection:
-        await connection.execute(text("CREATE TABLE deliveries (id INTEGER)"))       # in the way of the last table
+    await engine.run(                                                                # in the way of the last table
+        lambda connection: connection.execute(text("CREATE TABLE deliveries (id INTEGER)")), writing=True)
     await engine.dispose()
     with pytest.raises(DatabaseUnavailable, match='deliveries"? already exists'):
         async with open_database(url):
             pass
     engine = engines.create_engine(url)
-    async with engine.connect() as connection:
-        assert await connection.run_sync(lambda each: inspect(each).get_table_names()) == ["deliveries"]
+    assert await engine.run(lambda each: inspect(each).get_table_names(), writing=False) == ["deliveries"]
     await engine.dispose()
 
 
@@ -302,8 +302,8 @@ async def works(database: Database) -> None:
 
 
 async def test_what_fails_halfway_leaves_nothing(database: Database) -> None:
-    async def work(connection: AsyncConnection) -> None:
-        await connection.execute(metadata.tables["meetings"].insert().values(
+    def work(connection: Connection) -> None:
+        connection.execute(metadata.tables["meetings"].insert().values(
             id="1", caller="", call_sid="", name="", email="", description="", phone_number="", start_at=0, end_at=60,
             zone="UTC", read_back="", status="booked", sequence=0))
         raise LookupError
@@ -413,12 +413,12 @@ async def test_connections_that_were_cut_are_opened_again(cluster: Cluster, post
         await works(database)
         runs = 0
 
-        async def cut_off(connection: AsyncConnection) -> int:
+        def cut_off(connection: Connection) -> int:
             nonlocal runs
             runs += 1
             if runs == 1:
                 cut(cluster, postgresql_url)
-            return int(await connection.scalar(text("SELECT 1")) or 0)
+            return int(connection.scalar(text("SELECT 1")) or 0)
         assert await database.write(cut_off) == 1 and runs == 2
 
 
@@ -432,8 +432,8 @@ async def test_a_booking_whose_answer_was_lost_is_found_again(cluster: Cluster, 
                 connection.exec_driver_sql("COMMIT")
                 cut(cluster, postgresql_url)
                 connection.exec_driver_sql("SELECT 1")
-        event.listen(database._writer.sync_engine, "commit", commit)
-        assert await Meetings(database).book(meeting, news) == (meeting, False)
+        event.listen(database._engine.sync_engine, "commit", commit)
+        assert await Meetings(database).book(meeting, news) == (meeting, [])
         await check(database)
 
 
@@ -470,9 +470,9 @@ async def test_what_takes_too_long_is_given_up(database: Database, monkeypatch: 
         "postgresql": "SELECT pg_sleep(2)",
     }
 
-    async def work(connection: AsyncConnection) -> None:
-        await connection.execute(text("UPDATE meetings SET sequence = sequence + 1"))
-        await connection.execute(text(slow[connection.dialect.name]))
+    def work(connection: Connection) -> None:
+        connection.execute(text("UPDATE meetings SET sequence = sequence + 1"))
+        connection.execute(text(slow[connection.dialect.name]))
     await works(database)
     with monkeypatch.context() as patched:
         patched.setattr(database_module, "TRANSACTION_S", 0.2)

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from bridge.meetings.meeting import Meeting, NewDelivery
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import Delivery, DeliveryQueue, Depth
 from bridge.records.meetings import Meetings
@@ -75,10 +77,36 @@ async def test_a_receiver_has_its_share_only(database: Database, queue: Delivery
     assert Counter(each.url for each in await queue.claim(NOW, LEASE, 8)) == {ONE: 7}
 
 
+async def test_what_is_under_way_counts(database: Database, queue: DeliveryQueue) -> None:
+    await promise(database, 12, at=NOW - 60)
+    await promise(database, 2, urls=(TWO,))
+    claimed = await queue.claim(NOW, LEASE, 8, per_url=5, under_way={ONE: 3, TWO: 4, "elsewhere": 9})
+    assert Counter(each.url for each in claimed) == {ONE: 2, TWO: 1}
+
+
+async def test_what_is_claimed_as_it_is_promised_is_nobody_else_s(database: Database, queue: DeliveryQueue) -> None:
+    def ours_and_anybody_s(meeting: Meeting) -> list[NewDelivery]:
+        ours, anybody_s = news(meeting)
+        return [replace(ours, lease_s=LEASE), anybody_s]
+    _, [ours, anybody_s] = await Meetings(database, lambda: NOW).book(make_meeting(), ours_and_anybody_s)
+    assert [await queue.get(each.id) for each in (ours, anybody_s)] == [ours, anybody_s]
+    assert [each.id for each in await queue.claim(NOW + LEASE - 1, LEASE, 9)] == [anybody_s.id]
+    assert await queue.delivered(ours.id, NOW, "", ours.attempts)
+    assert (ours.attempts, ours.next_at) == (1, NOW + LEASE)
+
+
+async def test_what_is_claimed_as_it_is_promised_is_due_again_where_nobody_attempts_it(
+    database: Database, queue: DeliveryQueue,
+) -> None:
+    await Meetings(database, lambda: NOW).book(
+        make_meeting(), lambda meeting: [replace(each, lease_s=LEASE) for each in news(meeting, (ONE,))])
+    assert (await one(queue, NOW + LEASE)).attempts == 2, "whoever promised it has died"
+
+
 async def test_a_receiver_can_be_left_out(database: Database, queue: DeliveryQueue) -> None:
     await promise(database, 2, at=NOW - 60)
     await promise(database, urls=(TWO,))
-    assert [each.url for each in await queue.claim(NOW, LEASE, 8, but=[ONE])] == [TWO]
+    assert [each.url for each in await queue.claim(NOW, LEASE, 8, per_url=1, under_way={ONE: 1})] == [TWO]
     assert await queue.next_due(NOW, but=[ONE]) == NOW + LEASE
     assert await queue.next_due(NOW, but=[ONE, TWO]) is None
     assert await queue.next_due(NOW) == NOW

@@ -25,7 +25,7 @@ PERSON = "+15557770000"
 GOODBYE = "Thank you. Goodbye."
 
 office = partial(any_office, clock_speed=20, FALLBACK_GOODBYE=GOODBYE)
-NO_MODEL = Faults(refuse_status=503)
+NO_MODEL = Faults(refuse_status=403)
 
 
 async def told(world: Office, count: int = 1) -> None:

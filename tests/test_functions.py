@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from bridge.meetings import booking
 from bridge.sim.phone import PhoneCall
 from bridge.sim.realtime import Call, RealtimeSession, Turn
 from bridge.sim.twilio_rest import RestFaults
+from tests.disk import disk
 from tests.office import GREETING, Office, line, office, speech
 
 TOMORROW = (datetime.now(ZoneInfo("Asia/Dhaka")) + timedelta(days=1)).replace(second=0, microsecond=0)
@@ -126,6 +128,27 @@ async def test_a_webhook_that_never_answers_is_bounded(monkeypatch: pytest.Monke
         [output] = await outputs(world)
         assert output["status"] == "recorded"
         world.may_answer.set()
+
+
+async def test_on_a_full_disk_the_caller_hears_the_truth_and_the_call_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    sorry, later = Turn((line(500, seed=4),)), Turn((line(500, seed=5),))
+    with disk(tmp_path) as full:
+        async with office(BOOK, sorry, BOOK, later, DATABASE_URL=f"sqlite:///{tmp_path}/bridge.db") as world:
+            call = await world.greeted()
+            full.fill()
+            await ask(call)
+            await call.until_speaking(after_ms=world.phone.clock.ms())
+            await call.until_quiet()
+            assert call.played.endswith(line(500, seed=4).audio) and not world.meetings
+            full.empty()
+            await ask(call)
+            refused, booked = await outputs(world, 2)
+            assert refused["status"] == "refused" and "nothing has been booked" in refused["message"]
+            assert booked["status"] == "confirmed"
+            assert [meeting["id"] for meeting in world.meetings] == [booked["meeting_id"]]
+    assert "could not be written down: database or disk is full" in caplog.text
 
 
 @pytest.mark.parametrize("call, reason", [

@@ -12,6 +12,7 @@ from bridge import __version__, keys
 from bridge.app import create_app
 from bridge.console import health
 from bridge.metrics import Metrics
+from bridge.openai_side.breaker import FAILURES
 from bridge.records.database import open_database, parse_url
 from bridge.records.deliveries import Depth
 from bridge.records.meetings import Meetings
@@ -75,6 +76,14 @@ async def test_every_reason_is_told(sqlite_url: str, http: aiohttp.ClientSession
         app[keys.STOPPING].draining = True
         assert await readiness(http, origin) == (503, [
             "server: stopping, and new calls go elsewhere", "neighbour: unreachable since noon"])
+
+
+async def test_a_model_out_of_reach_is_a_reason(sqlite_url: str, http: aiohttp.ClientSession) -> None:
+    app = create_app(make_settings(ADMIN_PASSWORD=PASSWORD, DATABASE_URL=sqlite_url))
+    async with serving(app) as origin:
+        for _ in range(FAILURES):
+            app[keys.BREAKER].failed(asyncio.get_running_loop().time())
+        assert await readiness(http, origin) == (503, ["model: out of reach"])
 
 
 async def test_a_check_that_does_not_end_is_a_reason(

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.twilio_side import media_streams
 from bridge.twilio_side.media_streams import (
-    Connected, Event, Malformed, Mark, MarkBody, Media, MediaBody, MediaFormat, Start, Stop, parse,
+    Connected, Dtmf, DtmfBody, Event, Malformed, Mark, MarkBody, Media, MediaBody, MediaFormat, Start, Stop, parse,
 )
 
 STREAM, CALL, ACCOUNT = "MZ" + "0a" * 16, "CA" + "1b" * 16, "AC" + "2c" * 16
@@ -81,8 +81,14 @@ def test_the_outbound_track_is_told_apart() -> None:
     assert isinstance(event, Media) and event.media.track == "outbound"
 
 
+@pytest.mark.parametrize("digit", [*"0123456789*#ABCD"])
+def test_a_key_is_one_of_those_a_telephone_has(digit: str) -> None:
+    message = {"event": "dtmf", "streamSid": STREAM, "sequenceNumber": "5",
+               "dtmf": {"track": "inbound_track", "digit": digit}}
+    assert parse(json.dumps(message)) == Dtmf(DtmfBody(digit))
+
+
 @pytest.mark.parametrize("message", [
-    {"event": "dtmf", "streamSid": STREAM, "sequenceNumber": "5", "dtmf": {"track": "inbound_track", "digit": "1"}},
     {"event": "weather", "rain": True}, {"event": ""}, {"event": "MEDIA"},
 ])
 def test_what_we_do_not_act_on_is_ignored(message: dict[str, Any]) -> None:
@@ -95,7 +101,8 @@ def test_what_we_do_not_act_on_is_ignored(message: dict[str, Any]) -> None:
     b'{"event":"media","media":{"payload":null}}', b'{"event":"media","media":[]}',
     b'{"event":"media","media":{"payload":"","timestamp":"soon"}}', b'{"event":"mark"}',
     b'{"event":"mark","mark":{"name":7}}', b'{"event":"start"}', b'{"event":"start","start":{}}',
-    b'{"event":"stop"}{"event":"stop"}',
+    b'{"event":"stop"}{"event":"stop"}', b'{"event":"dtmf","dtmf":{"digit":"12"}}',
+    b'{"event":"dtmf","dtmf":{"digit":"x"}}', b'{"event":"dtmf"}',
 ])
 def test_what_is_no_message_is_malformed(message: bytes) -> None:
     with pytest.raises(Malformed):

@@ -35,9 +35,10 @@ async def test_a_booking_is_stored_with_one_delivery_for_each_receiver(
     meetings: Meetings, queue: DeliveryQueue, database: Database,
 ) -> None:
     meeting = make_meeting()
-    assert await meetings.book(meeting, news) == (meeting, True)
-    assert await meetings.find(meeting.id) == meeting
+    stored, promised = await meetings.book(meeting, news)
+    assert stored == await meetings.find(meeting.id) == meeting
     deliveries = await queue.of_meeting(meeting.id)
+    assert [each.url for each in promised] == [*RECEIVERS] and sorted(promised, key=lambda each: each.id) == deliveries
     assert {each.url for each in deliveries} == set(RECEIVERS)
     for each in deliveries:
         assert (each.type, each.body) == ("meeting.booked", f'{{"id": "{meeting.id}"}}')
@@ -68,8 +69,8 @@ async def test_a_start_in_another_zone_is_told_in_the_meeting_s_own(meetings: Me
 async def test_the_same_caller_and_start_is_the_same_meeting(meetings: Meetings, database: Database) -> None:
     first, again = make_meeting(), make_meeting(name="Ada, once more")
     await meetings.book(first, news)
-    assert await meetings.book(again, news) == (first, False)
-    assert await meetings.book(first, news) == (first, False)
+    assert await meetings.book(again, news) == (first, [])
+    assert await meetings.book(first, news) == (first, [])
     assert len(await rows(database, "deliveries")) == len(RECEIVERS)
     await check(database)
 
@@ -140,7 +141,7 @@ async def test_of_a_hundred_callers_one_gets_the_slot(database_url: str) -> None
         results = await asyncio.gather(*(
             stores[number % 2].book(make_meeting(number % 30, caller=f"caller {number}"), news)
             for number in range(100)), return_exceptions=True)
-        assert [each[1] for each in results if isinstance(each, tuple)] == [True]
+        assert [bool(each[1]) for each in results if isinstance(each, tuple)] == [True]
         assert sum(isinstance(each, SlotTaken) for each in results) == 99, results
         await check(one)
 
@@ -150,7 +151,7 @@ async def test_a_hundred_times_the_same_booking_is_one_meeting(database_url: str
         stores = [Meetings(one), Meetings(other)]
         results = await asyncio.gather(*(stores[number % 2].book(make_meeting(), news) for number in range(100)))
         assert len({meeting.id for meeting, _ in results}) == 1
-        assert [new for _, new in results].count(True) == 1
+        assert sum(bool(told) for _, told in results) == 1
         await check(one)
 
 
@@ -174,7 +175,7 @@ async def test_a_change_moves_the_slot_and_tells_of_it(
 ) -> None:
     booked, _ = await meetings.book(make_meeting(), news)
     wanted = replace(booked, start=TEN + timedelta(hours=1), read_back="Tuesday at eleven", sequence=7)
-    changed = await meetings.change(wanted, news)
+    changed, _ = await meetings.change(wanted, news)
     assert changed == replace(wanted, sequence=1)
     assert await meetings.find(booked.id) == changed
     assert len(await queue.of_meeting(booked.id)) == 2 * len(RECEIVERS)
@@ -184,14 +185,14 @@ async def test_a_change_moves_the_slot_and_tells_of_it(
 
 async def test_a_meeting_may_move_into_its_own_minutes(meetings: Meetings, database: Database) -> None:
     booked, _ = await meetings.book(make_meeting(), news)
-    changed = await meetings.change(replace(booked, start=TEN + timedelta(minutes=10), minutes=45), news)
+    changed, _ = await meetings.change(replace(booked, start=TEN + timedelta(minutes=10), minutes=45), news)
     assert (changed.start, changed.minutes) == (TEN + timedelta(minutes=10), 45)
     await check(database)
 
 
 async def test_a_change_to_the_same_changes_nothing(meetings: Meetings, database: Database) -> None:
     booked, _ = await meetings.book(make_meeting(), news)
-    assert await meetings.change(replace(booked, call_sid="CA2"), news) == booked
+    assert await meetings.change(replace(booked, call_sid="CA2"), news) == (booked, [])
     await check(database)
 
 
@@ -221,10 +222,10 @@ async def test_nobody_touches_another_s_meeting(meetings: Meetings, database: Da
 
 async def test_a_cancelled_meeting_frees_its_minutes(meetings: Meetings, database: Database) -> None:
     booked, _ = await meetings.book(make_meeting(), news)
-    cancelled = await meetings.cancel(booked.id, ALICE, news)
+    cancelled, _ = await meetings.cancel(booked.id, ALICE, news)
     assert cancelled == replace(booked, status="cancelled", sequence=1)
     assert await meetings.find(booked.id) == cancelled
-    assert await meetings.taken(TEN, TEN + timedelta(hours=1)) == []
+    assert await meetings.within(TEN, TEN + timedelta(hours=1)) == []
     await check(database)
     again, new = await meetings.book(make_meeting(), news)
     assert new and again.id != booked.id
@@ -233,15 +234,15 @@ async def test_a_cancelled_meeting_frees_its_minutes(meetings: Meetings, databas
 
 async def test_cancelled_twice_is_cancelled_once(meetings: Meetings, database: Database) -> None:
     booked, _ = await meetings.book(make_meeting(), news)
-    first = await meetings.cancel(booked.id, ALICE, news)
-    assert await asyncio.gather(*(meetings.cancel(booked.id, ALICE, news) for _ in range(10))) == [first] * 10
+    first, _ = await meetings.cancel(booked.id, ALICE, news)
+    assert await asyncio.gather(*(meetings.cancel(booked.id, ALICE, news) for _ in range(10))) == [(first, [])] * 10
     await check(database)
 
 
 async def test_a_cancelled_meeting_can_be_booked_again_by_a_change(meetings: Meetings, database: Database) -> None:
     booked, _ = await meetings.book(make_meeting(), news)
     await meetings.cancel(booked.id, ALICE, news)
-    assert await meetings.change(booked, news) == replace(booked, sequence=2)
+    assert (await meetings.change(booked, news))[0] == replace(booked, sequence=2)
     await check(database)
 
 
@@ -258,18 +259,19 @@ async def test_the_caller_s_meetings_are_those_to_come(meetings: Meetings) -> No
 
 
 async def test_what_is_taken_is_told_within_limits(meetings: Meetings) -> None:
-    for after in (120, 0, 60):
-        await meetings.book(make_meeting(after), no_news)
-    hour, half = timedelta(hours=1), timedelta(minutes=30)
-    assert await meetings.taken(TEN, TEN + 2 * hour) == [(TEN, TEN + half), (TEN + hour, TEN + hour + half)]
-    assert await meetings.taken(TEN + half, TEN + hour) == []
-    assert await meetings.taken(TEN + timedelta(minutes=29), TEN + timedelta(minutes=61)) == [
-        (TEN, TEN + half), (TEN + hour, TEN + hour + half)]
+    third, first, second = [(await meetings.book(make_meeting(after), no_news))[0] for after in (120, 0, 60)]
+    hour, half, second_s = timedelta(hours=1), timedelta(minutes=30), timedelta(seconds=1)
+    assert await meetings.within(TEN, TEN + 2 * hour) == [first, second]
+    assert await meetings.within(TEN + half, TEN + hour) == []
+    assert await meetings.within(TEN + half - second_s, TEN + hour + second_s) == [first, second]
+    assert await meetings.within(TEN - hour, TEN + 9 * hour) == [first, second, third]
+    assert await meetings.around(replace(third, caller=BOB), TEN) == ([third], [])
+    assert await meetings.around(replace(second, caller=ALICE), TEN) == ([second], [second, third])
 
 
 async def test_all_meetings_are_listed_page_by_page(meetings: Meetings) -> None:
     booked = [(await meetings.book(make_meeting(60 * number), no_news))[0] for number in range(5)]
-    cancelled = await meetings.cancel(booked[2].id, ALICE, no_news)
+    cancelled, _ = await meetings.cancel(booked[2].id, ALICE, no_news)
     again, _ = await meetings.book(make_meeting(120), no_news)       # the same beginning
     everything = [*booked[:2], cancelled, again, *booked[3:]]
     assert await meetings.all() == everything

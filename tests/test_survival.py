@@ -7,7 +7,8 @@ import pytest
 
 from bridge.call import words
 from bridge.call.dialogue import (
-    BEGIN_MS, DIGITS_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS, LAST_MS, MUTE_MS, RETRIES, TAIL_MS, WARNING_MS,
+    BEGIN_MS, DIGITS_MS, HUSH_AGAIN_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS, LAST_MS, MUTE_MS, RETRIES, RETRY_MS,
+    TAIL_MS, WARNING_MS,
 )
 from bridge.call.history import History
 from bridge.call.steps import Clip, HangUp, Reconnect, Step, Transfer
@@ -200,6 +201,19 @@ def test_a_goodbye_that_was_lost_is_said_by_the_next_session() -> None:
     assert talk.steps == [HangUp("assistant ended")]
 
 
+def test_a_goodbye_that_breaks_off_is_said_once_more_and_once_only() -> None:
+    talk = greeted()
+    begins(talk, "r", "a", "Well then, good")
+    talk.calls("r", "end_call")
+    talk.breaks()                                    # before the response is done
+    talk.marks_return()
+    talk.connects()
+    says(talk, "bye", "b", "Goodbye.", request=talk.requests[-1])
+    talk.time_passes()
+    assert talk.steps == [HangUp("assistant ended")]
+    assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "farewell"]
+
+
 def test_a_renewed_session_knows_everything_and_says_nothing() -> None:
     talk = greeted()
     assert talk.dialogue.quiet
@@ -245,6 +259,28 @@ def test_sessions_that_all_answer_nothing_end_the_call() -> None:
     assert [type(step) for step in seen] == [Reconnect] * RETRIES + [HangUp]
 
 
+def test_a_turn_whose_answer_is_limited_is_answered_after_a_short_pause() -> None:
+    talk = greeted()
+    asks(talk, "c", "Hello?")
+    talk.model(type="error", error={"code": "rate_limit_exceeded", "event_id": None})
+    until(talk, talk.now + RETRY_MS)
+    assert talk.requests[-1].startswith("answer")
+
+
+def test_a_turn_that_the_new_session_answers_by_itself_is_answered_once() -> None:
+    talk = greeted()
+    asks(talk, "c", "When do you open?")
+    begins(talk, "r", "a1", "We open at")
+    talk.breaks()
+    talk.connects()
+    asked = talk.requests[-1]
+    asks(talk, "c2", "Hello?")                       # it was in the audio that was kept
+    begins(talk, "own", "a2", "Yes, we open at nine.")
+    talk.model(type="error", error={"code": "conversation_already_has_active_response", "event_id": asked})
+    ends(talk, "own", "a2")
+    assert talk.requests[-1] == asked
+
+
 # ---- nobody is left in silence
 
 def test_a_caller_without_a_model_hears_a_word_after_a_second_and_again() -> None:
@@ -256,7 +292,7 @@ def test_a_caller_without_a_model_hears_a_word_after_a_second_and_again() -> Non
     until(talk, lost + HUSH_LOST_MS)
     assert clips(talk) == ["moment"]
     talk.marks_return()
-    until(talk, talk.now + HUSH_MS)
+    until(talk, talk.now + HUSH_AGAIN_MS)
     assert clips(talk) == ["moment", "still_here"]
 
 
@@ -342,6 +378,42 @@ def test_a_caller_who_gives_a_sign_is_asked_from_the_beginning(sign: str) -> Non
     assert talk.sent("response.create")[-1]["response"]["instructions"] == words.STILL_THERE
 
 
+@pytest.mark.parametrize("happens", ["the session is renewed", "a lone hash", "the question fails"])
+def test_a_caller_who_stays_silent_is_asked_whatever_happens_meanwhile(happens: str) -> None:
+    talk = greeted(silence_prompt_ms=12_000)
+    match happens:
+        case "the session is renewed":
+            talk.take(talk.dialogue.model_renewed(talk.now))
+        case "a lone hash":
+            press(talk, "#")
+        case "the question fails":
+            until(talk, 12_000)
+            talk.begins("there", talk.requests[-1])
+            talk.done("there", "failed")
+    asked = len(talk.requests)
+    until(talk, talk.now + 12_000)
+    assert len(talk.requests) == asked + 1
+
+
+def test_a_question_that_was_lost_with_its_session_is_asked_by_the_next_one() -> None:
+    talk = greeted(silence_prompt_ms=12_000)
+    until(talk, 12_000)
+    talk.breaks()
+    talk.connects()
+    asked = talk.sent("response.create")[1:]
+    assert [message["response"]["instructions"] for message in asked] == [words.STILL_THERE] * 2
+
+
+def test_a_question_that_the_caller_has_answered_is_not_asked_again() -> None:
+    talk = greeted(silence_prompt_ms=12_000)
+    until(talk, 12_000)
+    talk.begins("there", talk.requests[-1])
+    talk.caller_speaks()
+    talk.breaks()
+    talk.connects()
+    assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "notice", "answer"]
+
+
 def test_silence_counts_from_what_the_caller_has_heard() -> None:
     talk = greeted(silence_prompt_ms=12_000)
     begins(talk, "r", "a", "A long answer.")
@@ -383,6 +455,30 @@ def test_a_caller_who_talks_on_at_the_end_of_the_time_cannot_put_it_off() -> Non
     assert talk.sent("response.create")[-1]["response"]["instructions"] == words.TIME_OVER
     asks(talk, "c2", "No, wait!")
     until(talk, 30_000 + LAST_MS)
+    assert talk.steps == [HangUp("time used up")]
+
+
+def test_a_last_goodbye_that_the_caller_cut_is_said_again() -> None:
+    talk = greeted(most_ms=30_000)
+    until(talk, 30_000)
+    begins(talk, "bye", "b", "The time for", request=talk.requests[-1])
+    talk.caller_speaks()
+    talk.done("bye", "cancelled")
+    until(talk, talk.now + 5_000)
+    assert talk.steps == []                          # not in the middle of what the caller says
+    talk.caller_stops()
+    says(talk, "r", "a", "Sorry, our time is over.")
+    assert talk.sent("response.create")[-1]["response"]["instructions"] == words.TIME_OVER
+
+
+def test_what_happens_during_the_last_goodbye_does_not_have_it_said_twice() -> None:
+    talk = greeted(most_ms=30_000)
+    until(talk, 30_000)
+    begins(talk, "bye", "b", "Goodbye.", request=talk.requests[-1])
+    press(talk, "1#")
+    ends(talk, "bye", "b")
+    assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "farewell"]
+    talk.time_passes()
     assert talk.steps == [HangUp("time used up")]
 
 
@@ -529,6 +625,97 @@ def test_the_operators_key_cuts_the_assistant_off_and_asks_for_the_first_person(
     assert talk.steps == [Transfer("sales")]
 
 
+def test_a_caller_who_wants_a_person_amid_a_booking_hears_what_came_of_it_first() -> None:
+    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    talk.begins("r")
+    talk.calls("r", "schedule_meeting")
+    talk.done("r")
+    press(talk, "0")
+    talk.returns()
+    says(talk, "booked", "a", "You are booked.", request=talk.requests[-1])
+    says(talk, "c", "b", "I connect you.", request=talk.requests[-1])
+    assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "answer", "farewell"]
+    talk.time_passes()
+    assert talk.steps == [Transfer("sales")]
+
+
+def test_a_key_takes_back_the_end_of_the_call() -> None:
+    talk = greeted()
+    begins(talk, "r", "a", "Goodbye.")
+    talk.calls("r", "end_call")
+    press(talk, "1#")
+    ends(talk, "r", "a")
+    says(talk, "one", "b", "You have pressed 1.", request=talk.requests[-1])
+    until(talk, talk.now + 60_000)
+    assert talk.steps == [] and len(talk.requests) == 2
+
+
+def test_a_goodbye_that_met_another_response_is_not_said_once_it_was_taken_back() -> None:
+    talk = greeted()
+    talk.begins("r")
+    talk.calls("r", "end_call")
+    talk.done("r")
+    talk.begins("faster")
+    talk.model(type="error", error={
+        "code": "conversation_already_has_active_response", "event_id": talk.requests[-1]})
+    asks(talk, "c", "Wait!")
+    talk.done("faster", "cancelled")
+    says(talk, "r2", "a", "Yes?")
+    assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "farewell"]
+
+
+def test_the_operators_key_during_a_goodbye_is_no_end_but_a_transfer() -> None:
+    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    begins(talk, "r", "a", "Goodbye.")
+    talk.calls("r", "end_call")
+    press(talk, "0")
+    talk.done("r", "cancelled")
+    assert talk.sent("response.create")[-1]["response"]["instructions"] == words.CONNECTING
+
+
+def test_the_operators_key_pressed_twice_does_not_skip_the_announcement() -> None:
+    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    press(talk, "0")
+    begins(talk, "c", "a", "I conn", request=talk.requests[-1])
+    press(talk, "0")
+    talk.done("c", "cancelled")
+    assert talk.steps and talk.sent("response.create")[-1]["response"]["instructions"] == words.CONNECTING
+
+
+def test_an_answer_on_its_way_when_the_operators_key_is_pressed_is_not_heard() -> None:
+    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    press(talk, "1#")
+    press(talk, "0")
+    talk.begins("r", talk.requests[-1])
+    assert [message["response_id"] for message in talk.sent("response.cancel")] == ["r"]
+
+
+def test_a_caller_who_is_being_connected_does_not_wait_in_silence() -> None:
+    talk = greeted(clips=CLIPS, transfer_targets=PEOPLE, operator_key="0")
+    press(talk, "0")
+    says(talk, "c", "a", "I connect you.", request=talk.requests[-1])
+    until(talk, talk.now + TAIL_MS)
+    assert talk.steps == [Transfer("sales")] and not talk.dialogue.quiet
+    until(talk, talk.now + HUSH_MS)
+    assert clips(talk) == ["moment"]
+    talk.take(talk.dialogue.transfer_failed(talk.now))
+    says(talk, "sorry", "b", "Nobody is there.", request=talk.requests[-1])
+    until(talk, talk.now + 2 * HUSH_MS)
+    assert clips(talk) == ["moment"]
+
+
+def test_a_transfer_that_fails_after_the_time_was_used_up_does_not_keep_the_call() -> None:
+    talk = greeted(most_ms=30_000, transfer_targets=PEOPLE, operator_key="0")
+    until(talk, 29_000)
+    press(talk, "0")
+    says(talk, "c", "a", "I connect you.", request=talk.requests[-1])
+    until(talk, 30_000)
+    talk.take(talk.dialogue.transfer_failed(talk.now))
+    says(talk, "bye", "b", "The time is over.", request=talk.requests[-1])
+    until(talk, talk.now + TAIL_MS)
+    assert talk.steps == [HangUp("time used up")]
+
+
 def test_the_operators_key_amid_other_digits_is_a_digit() -> None:
     talk = greeted(transfer_targets=PEOPLE, operator_key="0")
     press(talk, "10#")
@@ -568,6 +755,21 @@ def test_a_server_that_stops_says_a_recorded_goodbye_and_nothing_else() -> None:
     assert len(talk.heard("media")) == media
     talk.marks_return()
     until(talk, talk.now + TAIL_MS)
+    assert talk.steps == [HangUp("server stopping")]
+
+
+def test_nothing_that_still_happens_disturbs_the_servers_goodbye() -> None:
+    talk = greeted(clips=CLIPS, transfer_targets=PEOPLE, operator_key="0")
+    talk.begins("r")
+    talk.calls("r", "schedule_meeting")
+    talk.breaks()
+    talk.take(talk.dialogue.stopping("server stopping", talk.now))
+    talk.connects()
+    talk.returns()
+    press(talk, "10#")
+    press(talk, "0")
+    assert len(talk.requests) == 1 and not talk.heard("clear")
+    until(talk, talk.now + BEGIN_MS)
     assert talk.steps == [HangUp("server stopping")]
 
 

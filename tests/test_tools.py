@@ -21,12 +21,14 @@ from bridge.meetings.availability import Availability
 from bridge.meetings.booking import Diary, OnBehalfOf
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.outbox import Outbox
+from bridge.meetings.retries import GIVE_UP_S
 from bridge.meetings.schedule import Rules
 from bridge.meetings.tools import Functions, Tools
-from bridge.records.database import open_database, parse_url
+from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.meetings import Meetings, StoreFailed
 from bridge.sim.demo import serving
+from tests.disk import disk
 
 DHAKA = ZoneInfo("Asia/Dhaka")
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=DHAKA)         # a Monday
@@ -43,9 +45,12 @@ class World:
 
     diary: Diary
     database: Path
+    opened: Database
     tools: Tools
     bodies: list[dict[str, Any]] = field(default_factory=list)
     status: int = 204
+    #: The receivers that take everything, whatever the status.
+    takers: set[str] = field(default_factory=set)
     answer: dict[str, str] = field(default_factory=dict)
     silent: bool = False
     #: What AVAILABILITY_URL answers, and what it was asked.
@@ -65,7 +70,7 @@ async def office(tmp_path: Path, *, confirm: bool = False, receivers: int = 1, *
             await over.wait()
         body = await request.json()
         world.bodies.append({**body, "receiver": request.path})
-        return web.json_response(world.answer, status=world.status)
+        return web.json_response(world.answer, status=204 if request.path in world.takers else world.status)
 
     async def busy(request: web.Request) -> web.Response:
         world.asked.append(dict(request.query))
@@ -88,7 +93,7 @@ async def office(tmp_path: Path, *, confirm: bool = False, receivers: int = 1, *
             receivers=[f"{origin}/receiver-{number}" for number in range(receivers)],
             rules=Rules(zone=DHAKA, **rules), confirm=confirm, now=lambda: NOW,
             availability=Availability(http, f"{origin}/busy"))
-        world = World(diary, database_file, Tools(diary))
+        world = World(diary, database_file, database, Tools(diary))
         running = asyncio.create_task(outbox.run())
         try:
             yield world
@@ -237,6 +242,98 @@ async def test_a_late_refusal_frees_the_slot_when_the_caller_asks_again(
         assert (await schedule(world.functions()))["status"] == "confirmed"
 
 
+async def refused_late(world: World, function: str, call: OnBehalfOf = CALL, /, **arguments: str) -> dict[str, Any]:
+    """The receiver says no when the caller has been told already that it is recorded."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(booking, "ANSWER_S", 0.0)
+        world.status = 409
+        output = await run(world.functions(), function, call, **arguments)
+    assert output["status"] == "recorded"
+    await settled(world)
+    world.status = 204
+    return output
+
+
+async def test_a_move_that_is_refused_late_stands_until_the_caller_hears_of_it(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        await schedule(world.functions())
+        moved = await refused_late(world, "reschedule_meeting", datetime="Friday at 15:00")
+        [meeting] = await world.diary.meetings.all()
+        assert meeting.start.isoformat() == "2026-11-27T15:00:00+06:00", "it was promised"
+        world.bodies.clear()
+
+        again = await schedule(world.functions(), datetime="Friday at 15:00")
+        assert (again["status"], again["meeting_id"]) == ("refused", moved["meeting_id"])
+        assert "stays on Thursday the 26th of November at ten in the morning" in again["message"]
+        [meeting] = await world.diary.meetings.all()
+        assert (meeting.start.isoformat(), meeting.status) == (THURSDAY, "booked")
+        assert (await schedule(world.functions()))["status"] == "confirmed"
+        assert world.bodies == [], "the receiver knows of no other time"
+
+
+async def test_a_move_that_is_refused_late_is_told_to_those_who_took_it(tmp_path: Path) -> None:
+    async with office(tmp_path, receivers=2) as world:
+        await schedule(world.functions())
+        await settled(world)
+        world.takers = {"/receiver-1"}
+        await refused_late(world, "reschedule_meeting", datetime="Friday at 15:00")
+        world.bodies.clear()
+        await run(world.functions(), "reschedule_meeting", datetime="Friday at 15:00")
+        await settled(world)
+        assert [(body["receiver"], body["type"], body["start"]) for body in world.bodies] == [
+            ("/receiver-1", "meeting.rescheduled", THURSDAY)]
+
+
+async def test_a_refused_move_whose_old_time_is_taken_leaves_no_meeting(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        await schedule(world.functions())
+        moved = await refused_late(world, "reschedule_meeting", datetime="Friday at 15:00")
+        await schedule(world.functions(), replace(CALL, phone_number="+15559876543"))
+        world.bodies.clear()
+        again = await schedule(world.functions(), datetime="Friday at 15:00")
+        assert again["status"] == "refused" and "stays" not in again["message"]
+        await settled(world)
+        assert [(body["id"], body["type"]) for body in world.bodies] == [(moved["meeting_id"], "meeting.cancelled")]
+
+
+async def test_what_was_refused_and_undone_is_not_sent_again(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        recorded = await refused_late(world, "schedule_meeting", **WANTED)
+        now = NOW.timestamp()
+        assert await world.diary.queue.revive(recorded["meeting_id"], now) == 1, "while it is promised it may be"
+        world.status = 409
+        assert (await schedule(world.functions()))["status"] == "refused"
+        assert await world.diary.queue.revive(recorded["meeting_id"], now) == 0
+        [delivery] = await world.diary.queue.of_meeting(recorded["meeting_id"])
+        assert delivery.state == "undone"
+
+
+async def test_a_receiver_that_was_down_for_days_has_not_refused(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        booked = await schedule(world.functions())
+        [delivery] = await world.diary.queue.of_meeting(booked["meeting_id"])
+        await world.diary.queue.revive(booked["meeting_id"], delivery.since, all=True)
+        assert await world.diary.queue.dead(
+            delivery.id, delivery.since + GIVE_UP_S, "answered with status 503", delivery.attempts)
+        assert (await schedule(world.functions()))["status"] == "recorded"
+        assert [meeting.status for meeting in await world.diary.meetings.all()] == ["booked"]
+
+
+async def test_a_refusal_that_cannot_be_undone_now_is_undone_when_the_caller_asks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with office(tmp_path) as world:
+        async def fails(*_: object, **__: object) -> None:
+            raise StoreFailed("the disk hangs")
+        world.status = 409
+        with monkeypatch.context() as patch:
+            patch.setattr(Meetings, "cancel", fails)
+            assert (await schedule(world.functions()))["status"] == "refused"
+        assert "WAS REFUSED, but is still in the books: the disk hangs" in caplog.text
+        assert (await schedule(world.functions()))["status"] == "refused"
+        assert [meeting.status for meeting in await world.diary.meetings.all()] == ["cancelled"]
+
+
 async def test_a_caller_who_asks_twice_at_once_has_one_meeting(tmp_path: Path) -> None:
     async with office(tmp_path) as world:
         outputs = await asyncio.gather(*(schedule(world.functions()) for _ in range(5)))
@@ -248,9 +345,10 @@ async def test_what_is_written_down_is_never_denied(tmp_path: Path, monkeypatch:
     async with office(tmp_path) as world:
         async def fails(*_: object) -> None:
             raise StoreFailed("the disk hangs")
+        booked = await schedule(world.functions())
         monkeypatch.setattr(DeliveryQueue, "of_meeting", fails)
         output = await schedule(world.functions())
-        assert output["status"] == "recorded"
+        assert (output["status"], output["meeting_id"]) == ("recorded", booked["meeting_id"])
         assert [meeting.id for meeting in await world.diary.meetings.all()] == [output["meeting_id"]]
 
 
@@ -418,6 +516,25 @@ async def test_books_that_cannot_be_written_are_the_truth_the_caller_hears(
         assert output["status"] == "refused" and "nothing has been booked" in output["message"]
         assert world.bodies == []
     assert any("could not be written down" in record.getMessage() for record in caplog.records)
+
+
+async def test_a_disk_that_became_read_only_is_the_truth_the_caller_hears(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    with disk(tmp_path) as ours:
+        async with office(tmp_path) as world:
+            await schedule(world.functions(), datetime="Friday at 15:00")
+            world.bodies.clear()
+            await world.opened._engine.dispose()                     # or the disk could not become read-only
+            ours.remount("ro")
+            output = await schedule(world.functions())
+            assert output["status"] == "refused" and "nothing has been booked" in output["message"]
+            assert world.bodies == []
+            await world.opened._engine.dispose()
+            ours.remount("rw")
+            assert (await schedule(world.functions()))["status"] == "confirmed"
+            assert [body["datetime"] for body in world.bodies] == [THURSDAY]
+    assert "could not be written down: " in caplog.text
 
 
 class trouble_with:

@@ -14,8 +14,8 @@ The line opens when the model's session is ready and the phone has started. Then
    (`History`) and goes on where the other stopped. Meanwhile the caller's newest audio is kept.
 6. A caller who waits for us hears a word after a while: the model's own about a slow function, else a recorded one.
 7. A caller who says nothing is asked once, then the call ends; so it does when its time or its money is used up.
-8. The call ends, or is transferred, after a goodbye that was heard; the caller's speech takes that back, unless there
-   is no choice. Where even the goodbye does not come, it ends at a bound.
+8. The call ends, or is transferred, after a goodbye that was heard; the caller's speech takes that back, and a key
+   takes back an end, unless there is no choice. Where even the goodbye does not come, it ends at a bound.
 """
 
 import logging
@@ -54,8 +54,9 @@ TAIL_MS = 300
 ANSWER_MS = 3_000
 #: How long a caller waits for a function without a word of the model's, ms.
 FILLER_MS = 1_000
-#: How long a caller waits in silence, ms: while there is a model, at the call's beginning, and while there is none.
-HUSH_MS, HUSH_FIRST_MS, HUSH_LOST_MS = 2_500, 2_000, 1_000
+#: How long a caller waits in silence, ms: while there is a model, at the call's beginning, while there is none, and
+#: after each word said into that silence.
+HUSH_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_AGAIN_MS = 2_500, 2_000, 1_000, 2_000
 #: How long the server may take to confirm what was asked of it, ms: a response, or to listen to the caller.
 REQUEST_MS = 5_000
 #: How long a response may bring nothing, ms.
@@ -96,8 +97,8 @@ ANSWER = Wish("answer")
 class _Goodbye:
     """The caller is to be left: `then` is done once a goodbye was heard.
 
-    `response_id`: the response in which the model wanted that, or "" where the server does. `firm`: whatever the caller
-    says; `until`: ... and then at the latest, ms.
+    `response_id`: the response in which the model wanted that, and may have said goodbye; "" where that is to be asked
+    for. `firm`: whatever the caller says; `until`: ... and then at the latest, ms.
     """
 
     then: HangUp | Transfer
@@ -131,7 +132,8 @@ class Dialogue:
         self._names = 0                              # of our own requests and items
         self._requested: str | None = None           # a response.create without its response.created,
         self._wanted = ANSWER                        # ... and what for
-        self._unwanted = False                       # ... which the caller's speech overtook
+        self._unwanted = False                       # ... which the caller's speech overtook,
+        self._answered = False                       # ... or a response of the server's own that knows as much
         self._active: str | None = None              # the response under way
         self._active_wish = ANSWER
         self._active_spoke = False
@@ -148,6 +150,7 @@ class Dialogue:
         self._unseen: set[str] = set()               # outputs that the server has not yet acknowledged
         self._owed = self._opened                    # there is something that no response has seen
         self._goodbye: _Goodbye | None = None
+        self._connecting = False                     # the caller is being connected with a person
         self._stopping = False                       # nothing of the model is heard any more
         self._filled = False                         # the caller was told that this takes a moment
         self._hushes = 0                             # recorded sentences in a row
@@ -186,14 +189,17 @@ class Dialogue:
         """
         self._now = now
         self._model_ready, self._listening = True, listens
-        return self._line() if self._stream else []
+        return self._line() if self._stream and not self._stopping else []
 
     def model_lost(self, now: float) -> list[Step]:
         """The model's session is gone, in the middle of whatever was said and done."""
         self._now = now
         self._model_ready = False
-        self._owed = self._owed or self._speaking or self._answering or any(
+        goodbye_under_way = bool(self._goodbye and self._active and self._active == self._goodbye.response_id)
+        self._owed = self._owed or self._speaking or self._answering or not goodbye_under_way and any(
             wish.purpose in ("greeting", "answer") for wish in self._under_way())
+        if not self._speaking and not self._answering:       # else what the caller says has put it out of date
+            self._wishes[:0] = [wish for wish in self._under_way() if wish.purpose == "notice"]
         self._ear.hold(KEPT_FRAMES)
         self._forget_session()
         if self.history.empty:
@@ -214,7 +220,9 @@ class Dialogue:
         """Another session takes the place of the one so far, at a moment when nothing is going on."""
         self._now = now
         self._forget_session()
-        return [*self._retell(), *self._answer()]
+        steps = [*self._retell(), *self._answer()]
+        self._expect_caller()
+        return steps
 
     @property
     def quiet(self) -> bool:
@@ -237,10 +245,9 @@ class Dialogue:
 
     def _resume(self) -> list[Step]:
         """A new session is told what was said, hears what the caller says meanwhile, and answers what is open."""
-        steps = [*self._retell(), *(self._release() if self._listening else self._listen())]
-        if self._goodbye and not self._goodbye.said and not self._busy:
-            steps.append(self._request(Wish("farewell", self._goodbye.words)))
-        steps += self._answer()
+        if self._goodbye:
+            self._goodbye.response_id = ""           # what it said of it was lost
+        steps = [*self._retell(), *(self._release() if self._listening else self._listen()), *self._answer()]
         self._expect_caller()
         return steps
 
@@ -429,10 +436,10 @@ class Dialogue:
         self._unwanted = self._requested is not None
         self._turn_over, self._answer_mark, self._prompts = None, "", 0
         if self._goodbye and not self._goodbye.firm:
-            self._goodbye = None
-            self._bounds.pop("goodbye", None)
+            self._take_back()
         elif self._goodbye:
             self._goodbye.said = self._goodbye.heard = False
+            self._bounds["goodbye"] = self._goodbye.until
         for bound in ("retry", "answer", "hush", "silence"):
             self._bounds.pop(bound, None)
         return self._cut_off()
@@ -469,8 +476,8 @@ class Dialogue:
         self._bounds["mute"] = self._now + MUTE_MS
         ours = (response.metadata or {}).get("request")
         if ours is None or ours != self._requested:
-            self._active_wish = ANSWER
-            self._owed = self._owed and bool(self._unseen)
+            self._active_wish, self._answered = ANSWER, not self._unseen
+            self._owed = self._owed and not self._answered
             return []
         self._active_wish = self._wanted
         self._settle_request()
@@ -495,8 +502,9 @@ class Dialogue:
         if self._greeting:
             self._greeted = True
             return self._heard() if self._playback.finished else []
-        if self._goodbye and not self._goodbye.said and not self._running and not self._owed:
-            return self._farewell(self._goodbye, response.id)
+        goodbye = self._goodbye
+        if goodbye and not (goodbye.said or self._running) and (goodbye.firm or not self._owed):
+            return self._farewell(goodbye, response.id)
         self._expect_filler()
         self._expect_sound()
         self._expect_caller()
@@ -511,7 +519,7 @@ class Dialogue:
     def _idle(self) -> bool:
         """Whether the next word is the caller's, and all of ours was heard."""
         return not (
-            self._busy or self._owed or self._running or self._wishes or "retry" in self._bounds
+            self._busy or self._owed or self._running or self._wishes or self._connecting or "retry" in self._bounds
         ) and self._playback.finished
 
     def _name(self, kind: str) -> str:
@@ -523,7 +531,7 @@ class Dialogue:
         return f"{self._name(kind)}_{self._stream[-8:]}"
 
     def _request(self, wish: Wish) -> ToModel:
-        self._requested, self._wanted, self._unwanted = self._name(wish.purpose), wish, False
+        self._requested, self._wanted, self._unwanted, self._answered = self._name(wish.purpose), wish, False, False
         self._bounds["request"] = self._now + REQUEST_MS
         self._bounds.pop("silence", None)
         if self._greeting:
@@ -536,9 +544,13 @@ class Dialogue:
         self._bounds.pop("request", None)
 
     def _answer(self) -> list[Step]:
-        """The response that is owed, or wished for, when the model is free to give it."""
-        if not self._model_ready or self._running or self._busy:
+        """The response that is owed, the goodbye, or what is wished for, when the model is free to give it."""
+        if not self._model_ready or self._running or self._busy or self._stopping:
             return []
+        goodbye = self._goodbye
+        if goodbye and not (goodbye.said or goodbye.response_id) and (goodbye.firm or not self._owed):
+            self._owed = False
+            return [self._request(Wish("farewell", goodbye.words))]
         if self._owed:
             self._owed = False
             return [self._request(ANSWER)]
@@ -552,7 +564,9 @@ class Dialogue:
     def _failed(self, wish: Wish) -> list[Step]:
         """A response was not given: it is asked for again, after a pause, or the call is given up."""
         if wish.purpose in ("filler", "notice") or self._speaking:
-            return self._answer()                    # the one can be spared, the other makes it out of date
+            steps = self._answer()                   # the one can be spared, the other makes it out of date
+            self._expect_caller()
+            return steps
         self._failures += 1
         if self._failures > RETRIES:
             return [HangUp("model failed")]
@@ -567,16 +581,20 @@ class Dialogue:
             return [HangUp("model refused")]
         if not error.benign:
             log.warning("the model complained (%s): %s", error.code or error.type, error.message)
-        if error.code == realtime.ALREADY_ACTIVE and error.event_id is None:
-            self._answering, self._owed = False, True        # the server's own answer to the caller's turn
+        if error.event_id is None and self._answering and (error.back_off or error.code == realtime.ALREADY_ACTIVE):
+            self._answering = False                  # it is about the server's own answer to the caller's turn
+            self._bounds.pop("answer", None)
+            if error.back_off:
+                return [Measured("fault", name="rate limit"), *self._failed(ANSWER)]
+            self._owed = True
         if error.event_id is None or error.event_id != self._requested:
             return []
         wish = self._wanted
         self._settle_request()
         if not error.benign:
             return self._failed(wish)
-        self._owed = self._owed or wish is ANSWER    # another response was faster: asked for again after it
-        if wish.purpose in ("notice", "farewell"):
+        self._owed = self._owed or wish is ANSWER and not self._answered     # else asked for after the faster one
+        if wish.purpose == "notice" and not self._unwanted:
             self._wishes.insert(0, wish)
         return []
 
@@ -684,29 +702,32 @@ class Dialogue:
         self._bounds["goodbye"] = self._goodbye.until if firm else self._now + BEGIN_MS + self.unheard_ms
         self._owed = False
         self._wishes.clear()
-        if self._busy or not self._model_ready:
-            return []
-        return [self._request(Wish("farewell", instructions))]
+        return self._answer()
+
+    def _take_back(self) -> None:
+        """The caller has given a sign: the call goes on."""
+        self._goodbye = None
+        self._bounds.pop("goodbye", None)
 
     def _farewell(self, goodbye: _Goodbye, response_id: str) -> list[Step]:
         """A response is done while the call is ending: either it said goodbye, or one that does is asked for."""
         by_model = bool(goodbye.response_id) and (self._active_spoke or response_id != goodbye.response_id)
-        if not by_model and self._active_wish.purpose != "farewell":
-            if self._busy:
-                return []
+        if not by_model and (self._active_wish.purpose != "farewell" or response_id in self._dropped):
+            goodbye.response_id = ""
             if not goodbye.firm:
                 self._bounds["goodbye"] = self._now + BEGIN_MS
-            return [self._request(Wish("farewell", goodbye.words))]
+            return self._answer()
         goodbye.said = True
         return self._heard() if self._playback.finished else []
 
     def transfer_failed(self, now: float) -> list[Step]:
         """The caller could not be connected, and is still here."""
         self._now = now
-        self._goodbye = None
+        self._connecting = False
         self._owed = True
-        note = [ToModel(realtime.system_text(words.TRANSFER_FAILED))] if self._model_ready else []
-        self.history.noted(self._item_name("note"), words.TRANSFER_FAILED, "system")
+        item_id = self._item_name("note")
+        self.history.noted(item_id, words.TRANSFER_FAILED, "system")
+        note = [ToModel(realtime.system_text(words.TRANSFER_FAILED, item_id))] if self._model_ready else []
         return [*note, *self._answer()]
 
     def stopping(self, reason: str, now: float) -> list[Step]:
@@ -725,8 +746,12 @@ class Dialogue:
     # ---- the keypad
 
     def _pressed(self, key: str) -> list[Step]:
+        if self._stopping:
+            return []
         self._bounds.pop("silence", None)
         self._prompts = 0
+        if self._goodbye and isinstance(self._goodbye.then, HangUp) and not self._goodbye.firm:
+            self._take_back()
         if not self._digits and key and key == self._plan.operator_key and self._plan.transfer_targets:
             return self._operator()
         if key != "#":
@@ -740,6 +765,7 @@ class Dialogue:
         digits, self._digits = self._digits, ""
         self._bounds.pop("digits", None)
         if not digits:
+            self._expect_caller()
             return []
         self.figures.turns += 1
         self._owed = True
@@ -752,6 +778,7 @@ class Dialogue:
     def _operator(self) -> list[Step]:
         """The caller wants a person, whatever the assistant is saying."""
         steps = self._cut_off()
+        self._unwanted = self._requested is not None
         if self._active:
             steps.append(ToModel(realtime.cancel_response(self._active)))
         return steps + self._leave(Transfer(self._plan.transfer_targets[0]), words.CONNECTING, firm=False)
@@ -777,8 +804,7 @@ class Dialogue:
             case "listen":
                 return self._dead("the model does not say that it listens to the caller")
             case "goodbye":
-                goodbye, self._goodbye = self._goodbye, None
-                return [goodbye.then] if goodbye else []
+                return self._part()
             case "request":
                 return self._dead("the model did not begin to answer in time")
             case "mute":
@@ -800,6 +826,14 @@ class Dialogue:
                 return self._say(words.ONE_MINUTE)
             case "time":
                 return self._leave(HangUp("time used up"), words.TIME_OVER, firm=True)
+
+    def _part(self) -> list[Step]:
+        """The goodbye was heard, or is not waited for any more. A transfer may take a while."""
+        goodbye, self._goodbye = self._goodbye, None
+        if goodbye and isinstance(goodbye.then, Transfer):
+            self._connecting = True
+            self._expect_sound()
+        return [goodbye.then] if goodbye else []
 
     def _retry(self) -> list[Step]:
         if self._busy:
@@ -828,7 +862,7 @@ class Dialogue:
 
     def _expect_sound(self) -> None:
         if self._plan.clips and self._awaited:
-            soon = HUSH_MS if self._model_ready or self._hushes else HUSH_LOST_MS
+            soon = HUSH_AGAIN_MS if self._hushes else HUSH_MS if self._model_ready else HUSH_LOST_MS
             self._bounds["hush"] = min(self._bounds.get("hush", float("inf")), self._now + soon)
 
     def _break_silence(self) -> list[Step]:

@@ -5,6 +5,9 @@
 3. The meeting and its deliveries are on disk before the model is told anything. From there on they cannot be lost.
 4. The caller hears what is true: `confirmed`, the receiver has taken it; `recorded`, it will be told; `refused`.
    With several receivers the first one decides.
+5. What was promised to a caller is not taken back behind its back. A refusal that comes too late for the caller to hear
+   is a dead letter, and the owner's to act on: a 4xx may be a no, or a slip that is mended and sent again. The books
+   keep the meeting until the caller asks again, hears the no, and it is undone.
 """
 
 import logging
@@ -16,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bridge.meetings.availability import Availability, Interval, NotAsked
-from bridge.meetings.event import Kind, deliveries_for
+from bridge.meetings.event import Kind, as_told, deliveries_for
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.outbox import Outbox
 from bridge.meetings.schedule import Refused, Rules, free_starts, read_back, resolve
@@ -78,11 +81,15 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """What became of a meeting; `status` is confirmed, recorded or refused, `answer` the receiver's own words."""
+    """What became of a meeting; `status` is confirmed, recorded or refused, `answer` the receiver's own words.
+
+    `stays`: where a refused move leaves it, as it is read to the caller.
+    """
 
     meeting: Meeting
     status: str
     answer: str = ""
+    stays: str = ""
 
 
 class Booking:
@@ -97,8 +104,8 @@ class Booking:
     async def understood(
         self, words: str, call: OnBehalfOf, *, name: str, email: str, description: str, caller_zone: str,
         replaces: Meeting | None = None,
-    ) -> Meeting:
-        """The meeting that the words ask for, not booked yet. Raises Refused."""
+    ) -> tuple[Meeting, Meeting | None]:
+        """The meeting that the words ask for, not booked yet; and the caller's own at that moment. Raises Refused."""
         rules, now = self._diary.rules, self._diary.now()
         start = resolve(words, rules, now, caller_zone)
         zone = ZoneInfo(caller_zone) if caller_zone else None
@@ -106,8 +113,11 @@ class Booking:
             id=str(uuid.uuid4()), caller=call.caller, call_sid=call.call_sid, name=name, email=email,
             description=description, phone_number=call.phone_number, start=start, minutes=rules.minutes,
             zone=rules.zone, read_back=read_back(start, zone, now=now))
-        await self._require_free(meeting, replaces)
-        return meeting
+        taken, upcoming = await self._diary.meetings.around(meeting, now)
+        own = next((each for each in upcoming if each.same_start(meeting)), None)
+        if own is None:
+            await self._require_free(meeting, [each for each in taken if replaces is None or each.id != replaces.id])
+        return meeting, own
 
     def propose(self, proposal: Proposal) -> str:
         """Remembers what is being read back; the id that books it."""
@@ -122,19 +132,14 @@ class Booking:
             raise Refused("There is no such confirmation: call the function again without confirmation_id.")
         return self._proposals[confirmation_id]
 
-    async def _require_free(self, meeting: Meeting, replaces: Meeting | None) -> None:
-        """Raises Refused, with other times, unless nothing else is at that time or it is this caller's already."""
-        busy = [*await self._taken(meeting.start, meeting.end, replaces)]
-        # Looked for after what is taken: what the caller books meanwhile, asking twice at once, is not another's.
-        mine = await self._diary.meetings.of_caller(meeting.caller, self._diary.now())
-        if any(own.same_start(meeting) for own in mine):
-            return                                   # asked for again: it is answered with what stands
+    async def _require_free(self, meeting: Meeting, taken: Sequence[Meeting]) -> None:
+        """Raises Refused, with other times, if there are others at that time, here or elsewhere."""
         try:
-            busy += await self._elsewhere(meeting.start, meeting.end)
+            busy = not taken and await self._elsewhere(meeting.start, meeting.end)
         except NotAsked:
-            pass                                     # the owner's own books decide
+            busy = False                             # the owner's own books decide
         start, end = meeting.start.timestamp(), meeting.end.timestamp()
-        if any(since.timestamp() < end and start < until.timestamp() for since, until in busy):
+        if taken or busy and any(since.timestamp() < end and start < until.timestamp() for since, until in busy):
             raise Refused(await self._not_free(meeting.start))
 
     async def _not_free(self, start: datetime) -> str:
@@ -153,17 +158,14 @@ class Booking:
         now, asked = self._diary.now(), True
         start = max(after, now)
         until = start + LOOK_AHEAD
-        taken = [*await self._taken(start, until)]
+        taken: list[Interval] = [
+            (each.start, each.end) for each in await self._diary.meetings.within(start, until)]
         try:
             taken += await self._elsewhere(start, until)
         except NotAsked as reason:
             log.error("the calendar at AVAILABILITY_URL could not be asked: %s", reason)
             asked = False
         return free_starts(self._diary.rules, now, taken, start, OFFERED, until=until), asked
-
-    async def _taken(self, start: datetime, end: datetime, but: Meeting | None = None) -> Sequence[Interval]:
-        taken = await self._diary.meetings.taken(start, end)
-        return [each for each in taken if but is None or each[0].timestamp() != but.start.timestamp()]
 
     async def _elsewhere(self, start: datetime, end: datetime) -> Sequence[Interval]:
         return await self._diary.availability.busy(start, end) if self._diary.availability else ()
@@ -179,73 +181,96 @@ class Booking:
             if proposal.replaces:
                 moved = replace(
                     proposal.replaces, start=proposal.meeting.start, read_back=proposal.meeting.read_back)
-                stored = await self._diary.meetings.change(moved, self._deliveries("meeting.rescheduled"))
+                stored, news = await self._diary.meetings.change(moved, self._deliveries("meeting.rescheduled"))
             else:
                 # A meeting the receiver refused has used its id up: each attempt has its own.
                 fresh = replace(proposal.meeting, id=str(uuid.uuid4()))
-                stored, _ = await self._diary.meetings.book(fresh, self._deliveries("meeting.booked"))
+                stored, news = await self._diary.meetings.book(fresh, self._deliveries("meeting.booked"))
         except SlotTaken:
             raise Refused(await self._not_free(proposal.meeting.start)) from None
-        status, answer = await self._heard_from(stored)
-        if status == "refused":
-            await self._undo(stored, proposal.replaces)
-        return Booked(stored, status, answer)
+        return await self._outcome(stored, await self._heard_from(stored, news))
 
     async def cancel(self, meeting: Meeting) -> Booked:
         """Cancels one of the caller's meetings. Raises StoreFailed."""
-        stored = await self._diary.meetings.cancel(meeting.id, meeting.caller, self._deliveries("meeting.cancelled"))
-        status, answer = await self._heard_from(stored)
+        stored, news = await self._diary.meetings.cancel(
+            meeting.id, meeting.caller, self._deliveries("meeting.cancelled"))
+        heard = await self._heard_from(stored, news)
         # It is cancelled here whatever the receiver says; a dead letter is the owner's to see.
-        return Booked(stored, "confirmed" if status == "confirmed" else "recorded", answer)
+        status = "confirmed" if _status(heard) == "confirmed" else "recorded"
+        return Booked(stored, status, heard.answer if heard else "")
 
     async def known(self, meeting: Meeting) -> Booked:
         """A meeting that was made before, and what the receiver has said to it, which may have been a late no."""
-        booked = Booked(meeting, *await self._heard_from(meeting))
-        if booked.status == "refused" and meeting.sequence == 0:
-            await self._undo(meeting, None)
-        return booked
+        return await self._outcome(meeting, await self._heard_from(meeting))
 
     async def upcoming(self, call: OnBehalfOf) -> list[Meeting]:
         """The caller's booked meetings that are still to come."""
         return await self._diary.meetings.of_caller(call.caller, self._diary.now())
 
-    def _deliveries(self, kind: Kind) -> Callable[[Meeting], Sequence[NewDelivery]]:
+    def _deliveries(self, kind: Kind, urls: Sequence[str] | None = None) -> Callable[[Meeting], Sequence[NewDelivery]]:
+        """The news of this kind, for all receivers or these; the first one's is ours, since the caller waits for it."""
         diary = self._diary
-        return lambda meeting: deliveries_for(meeting, diary.receivers, kind, diary.now(), diary.organizer)
 
-    async def _heard_from(self, meeting: Meeting) -> tuple[str, str]:
-        """What the first receiver says to the newest news of this meeting, within ANSWER_S; its own words."""
+        def news(meeting: Meeting) -> Sequence[NewDelivery]:
+            receivers = diary.receivers if urls is None else urls
+            return [diary.outbox.ours(each) if each.url == diary.receivers[0] else each
+                    for each in deliveries_for(meeting, receivers, kind, diary.now(), diary.organizer)]
+        return news
+
+    async def _heard_from(self, meeting: Meeting, news: Sequence[Delivery] = ()) -> Delivery | None:
+        """The newest news of this meeting for the first receiver, as it stands when it was settled, or ANSWER_S later.
+
+        `news`: the newest, where it was just promised. None: the database did not show it in that time.
+        """
+        self._diary.outbox.promised(news)
         try:
-            first = _newest(await self._diary.queue.of_meeting(meeting.id), self._diary.receivers[0])
+            newest = self._newest(news or await self._diary.queue.of_meeting(meeting.id))
         except StoreFailed as reason:                # it is in the books all the same, and so are its deliveries
             log.error("the delivery of meeting %(meeting)s could not be looked up: %(reason)s",
                       {"meeting": meeting.id, "reason": str(reason)})
-            return "recorded", ""
-        if first is None:
-            return "recorded", ""
-        if len(self._diary.receivers) > 1:
-            self._diary.outbox.wake()                # for the others: the first one's is tried below
-        settled = await self._diary.outbox.settle([first.id], ANSWER_S)
-        if not settled:                              # the database did not show it in that time
-            return "recorded", ""
-        status = {"delivered": "confirmed", "pending": "recorded", "dead": "refused"}[settled[0].state]
-        return status, settled[0].answer
+            return None
+        return next(iter(await self._diary.outbox.settle([newest.id], ANSWER_S)), None) if newest else None
 
-    async def _undo(self, refused: Meeting, before: Meeting | None) -> None:
-        """The receiver does not want it: the slot is free again, and who had taken it is told."""
-        others = [each.url for each in await self._diary.queue.of_meeting(refused.id)
-                  if each.url != self._diary.receivers[0] and each.state != "dead"]
-        kind: Kind = "meeting.rescheduled" if before else "meeting.cancelled"
+    async def _outcome(self, meeting: Meeting, heard: Delivery | None) -> Booked:
+        """What became of a meeting; one that was refused is undone."""
+        stays = ""
+        if heard and heard.refused:
+            try:
+                stays = await self._undo(meeting, heard)
+            except StoreFailed as reason:            # it is undone when the caller asks again
+                log.error("MEETING %(meeting)s WAS REFUSED, but is still in the books: %(reason)s",
+                          {"meeting": meeting.id, "reason": str(reason)})
+        return Booked(meeting, _status(heard), heard.answer if heard else "", stays)
 
-        def tell(meeting: Meeting) -> Sequence[NewDelivery]:
-            return deliveries_for(meeting, [*dict.fromkeys(others)], kind, self._diary.now(), self._diary.organizer)
-        if before:
-            await self._diary.meetings.change(before, tell)
-        else:
-            await self._diary.meetings.cancel(refused.id, refused.caller, tell)
-        self._diary.outbox.wake()
+    async def _undo(self, meeting: Meeting, refused: Delivery) -> str:
+        """The first receiver does not want it: it is as the news before said, or cancelled where there was none.
+
+        Where it stays, as it is read to the caller; "" where it is cancelled.
+        """
+        told = await self._diary.queue.of_meeting(meeting.id)
+        others = {each.url: None for each in told if each.url != refused.url and each.state not in ("dead", "undone")}
+        before = self._newest([each for each in told if each.created_at < refused.created_at and not each.refused])
+        if before and before.type != "meeting.cancelled":
+            try:
+                restored, news = await self._diary.meetings.change(
+                    as_told(meeting, before.body), self._deliveries("meeting.rescheduled", [*others]),
+                    undoing=refused)
+                self._diary.outbox.promised(news)
+                return restored.read_back
+            except SlotTaken:                        # by another caller, while nobody knew that it was refused
+                others = {refused.url: None, **others}
+        _, news = await self._diary.meetings.cancel(
+            meeting.id, meeting.caller, self._deliveries("meeting.cancelled", [*others]), undoing=refused)
+        self._diary.outbox.promised(news)
+        return ""
+
+    def _newest(self, deliveries: Sequence[Delivery]) -> Delivery | None:
+        """The last news for the first receiver, but for what it has refused and was undone."""
+        first = [each for each in deliveries if each.url == self._diary.receivers[0] and each.state != "undone"]
+        return max(first, key=lambda each: each.created_at, default=None)
 
 
-def _newest(deliveries: Sequence[Delivery], url: str) -> Delivery | None:
-    ours = [each for each in deliveries if each.url == url]
-    return max(ours, key=lambda each: each.created_at, default=None)
+def _status(heard: Delivery | None) -> str:
+    if heard is None:
+        return "recorded"
+    return "refused" if heard.refused else "confirmed" if heard.state == "delivered" else "recorded"

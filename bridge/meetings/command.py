@@ -169,7 +169,7 @@ def _of_message(message: Message) -> list[tuple[str, Any]]:
 
 
 def _of_delivery(delivery: Delivery) -> list[tuple[str, Any]]:
-    moments = {"pending": "due", "delivered": "delivered", "dead": "given up"}
+    moments = {"pending": "due", "delivered": "delivered", "dead": "given up", "undone": "refused"}
     return [
         ("delivery", delivery.id), ("news", delivery.type), ("receiver", host(delivery.url)),
         ("state", delivery.state), ("attempts", delivery.attempts), ("promised", _utc(delivery.created_at)),

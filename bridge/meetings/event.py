@@ -8,6 +8,7 @@ is the meeting's and stays over changes; which message this is stands in the hea
 import json
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -77,6 +78,14 @@ def body(meeting: Meeting, type: Kind, timestamp: datetime, organizer: str = "")
         "read_back": meeting.read_back,
         "ics": ics(meeting, organizer, timestamp),
     })
+
+
+def as_told(meeting: Meeting, body: str) -> Meeting:
+    """The meeting at the time that an older piece of its news tells, booked."""
+    news = json.loads(body)
+    return replace(
+        meeting, start=datetime.fromisoformat(news["start"]), minutes=news["duration_minutes"],
+        read_back=news["read_back"], status="booked")
 
 
 def deliveries_for(

@@ -42,9 +42,13 @@ class Meeting:
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """News of a meeting for one receiver; `body` is the finished JSON text, sent as it is at every attempt."""
+    """News of a meeting for one receiver; `body` is the finished JSON text, sent as it is at every attempt.
+
+    `lease_s`: for so many seconds it belongs to whoever writes it down, who attempts it at once; 0: it is anybody's.
+    """
 
     id: str
     url: str
     type: str
     body: str
+    lease_s: float = 0.0

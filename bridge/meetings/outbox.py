@@ -4,8 +4,8 @@ Everything is in the database before anybody is told of it; the outbox only work
 
 1. What is due is claimed for LEASE_S, and the lease is renewed while an attempt lasts: no other process takes it
    meanwhile, and when this one dies it is due again soon after.
-2. Each attempt is a task of its own. A receiver with PER_RECEIVER attempts under way is left out of the next claim,
-   which takes as many for each at most: a slow one holds up nobody but itself.
+2. Each attempt is a task of its own. No more is claimed for a receiver than makes PER_RECEIVER attempts under way: a
+   slow one holds up nobody but itself. A call that waits has its own attempt besides.
 3. What an attempt means is decided in retries.py and written down. While the database does not take that, it is tried
    again, and nothing else is claimed. What it never takes is delivered once more, under the same id, which is why
    receivers keep ids.
@@ -20,11 +20,13 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
+from bridge.meetings.meeting import NewDelivery
 from bridge.meetings.retries import Dead, Decision, Delivered, RetryAt, decide
 from bridge.meetings.webhook import Answer, post
 from bridge.records.database import StoreFailed
@@ -42,7 +44,7 @@ REWRITE_S = 1.0
 LOOK_S = 0.5
 #: How long attempts under way may still take when the server stops, seconds.
 STOP_S = 5.0
-#: Attempts under way: to all receivers together, and to one of them before it is left out.
+#: Attempts under way: to all receivers together, and to one of them.
 LIMIT, PER_RECEIVER = 256, 8
 
 Rest = Callable[[asyncio.Event, float], Awaitable[None]]
@@ -70,20 +72,30 @@ class Outbox:
         self._stopping = False
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        #: The receivers of the attempts under way, and the deliveries whose results the database did not take yet.
-        self._under_way: Counter[str] = Counter()
+        #: The attempts under way, and the deliveries whose results the database did not take yet.
+        self._under_way: set[Delivery] = set()
         self._unwritten: set[str] = set()
-        #: Who waits for news of a delivery, by its id.
-        self._followers: dict[str, set[asyncio.Event]] = {}
+        self._followers: set[_Follower] = set()
 
     @property
     def under_way(self) -> int:
         """How many deliveries are being attempted, until the result is written down."""
-        return self._under_way.total()
+        return len(self._under_way)
 
     def wake(self) -> None:
         """Something was committed that is due now."""
         self._woken.set()
+
+    def ours(self, news: NewDelivery) -> NewDelivery:
+        """To be claimed by us in the transaction that promises it; `promised` tells us that it was."""
+        return replace(news, lease_s=LEASE_S)
+
+    def promised(self, news: Sequence[Delivery]) -> None:
+        """These were just committed here: attempts at once what was claimed with it, and soon the others."""
+        ours = [each for each in news if each.attempts]
+        self._start(ours)
+        if len(ours) < len(news):
+            self.wake()
 
     # ---- the application's task
 
@@ -102,12 +114,12 @@ class Outbox:
             if pause and not self._stopping:
                 await self._rest(self._woken, pause)
 
-    async def stop(self, seconds: float = STOP_S) -> None:
-        """Ends `run`, and gives what is under way so long; what is cut off then is due again when its lease ends."""
+    async def stop(self, seconds: float | None = None) -> None:
+        """Ends `run`, and gives what is under way so long, else STOP_S; what is cut off is due when its lease ends."""
         self._stopping = True
         self.wake()
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(STOP_S if seconds is None else seconds):
                 while self._tasks:                   # one that ends may have begun another
                     await asyncio.wait(self._tasks)
         while self._tasks:
@@ -121,21 +133,25 @@ class Outbox:
             return REWRITE_S
         if self.under_way >= LIMIT:
             return POLL_S                            # an attempt that ends wakes us
-        busy = [url for url, attempts in self._under_way.items() if attempts >= PER_RECEIVER]
-        if await self._start_due(LIMIT - self.under_way, but=busy):
+        attempts = self._attempts()
+        if self._start(await self._queue.claim(
+                self._clock(), LEASE_S, LIMIT - self.under_way, per_url=PER_RECEIVER, under_way=attempts)):
             return 0.0
         now = self._clock()
-        due = await self._queue.next_due(now, but=busy)
+        full = [url for url, count in attempts.items() if count >= PER_RECEIVER]
+        due = await self._queue.next_due(now, but=full)
         return POLL_S if due is None else min(max(due - now, AGAIN_S), POLL_S)
 
-    async def _start_due(self, limit: int, *, only: Sequence[str] | None = None, but: Sequence[str] = ()) -> bool:
-        """Claims what is due and starts an attempt at each; whether there was anything."""
-        claimed = await self._queue.claim(
-            self._clock(), LEASE_S, limit, per_url=PER_RECEIVER, only=only, but=but)
+    def _attempts(self) -> Counter[str]:
+        """How many are under way to each receiver."""
+        return Counter(each.url for each in self._under_way)
+
+    def _start(self, claimed: Sequence[Delivery]) -> bool:
+        """Starts an attempt at each; whether there was anything."""
         if self._stopping:                           # since the claim was begun: nobody would wait for the attempts
             return False
         for delivery in claimed:
-            self._under_way[delivery.url] += 1
+            self._under_way.add(delivery)
             self._spawn(self._attempt(delivery))
         return bool(claimed)
 
@@ -159,12 +175,12 @@ class Outbox:
                 answer.status, answer.headers, delivery.attempts, delivery.since, self._clock(), self._jitter())
             if await self._write_down(delivery, answer, decision):
                 _tell(delivery, answer, decision)
+                for follower in self._followers:
+                    follower.hear(_after(delivery, answer, decision))
             if isinstance(decision, RetryAt):
                 self.wake()                          # it is due before the next look at the database
         finally:
-            self._leave(delivery.url)
-            for follower in self._followers.get(delivery.id, ()):
-                follower.set()
+            self._leave(delivery)
 
     async def _post(self, delivery: Delivery) -> Answer:
         """The receiver's answer, while the lease is kept up."""
@@ -179,13 +195,11 @@ class Outbox:
             over.set()
             await renewing                           # so that no renewal comes after the result
 
-    def _leave(self, url: str) -> None:
+    def _leave(self, delivery: Delivery) -> None:
         """Makes room, and says so if anything may have waited for it."""
-        if self.under_way >= LIMIT or self._under_way[url] >= PER_RECEIVER:
+        if self.under_way >= LIMIT or self._attempts()[delivery.url] >= PER_RECEIVER:
             self.wake()
-        self._under_way[url] -= 1
-        if not self._under_way[url]:
-            del self._under_way[url]
+        self._under_way.discard(delivery)
 
     async def _renew(self, delivery: Delivery, over: asyncio.Event) -> None:
         """Keeps an attempt's lease until it is over."""
@@ -230,52 +244,65 @@ class Outbox:
 
         It raises nothing: one that the database did not show in that time is missing.
         """
-        found: dict[str, Delivery] = {}
-        over, news = asyncio.Event(), asyncio.Event()
-        following = self._spawn(self._follow(delivery_ids, found, over, news))
+        follower = _Follower(delivery_ids)
+        self._followers.add(follower)
+        following = self._spawn(self._follow(follower))
         try:
             await asyncio.wait({following}, timeout=seconds)
         finally:
-            over.set()
-            news.set()
-        return [found[each] for each in delivery_ids if each in found]
+            self._followers.discard(follower)
+            follower.over.set()
+        return [follower.found[each] for each in delivery_ids if each in follower.found]
 
-    async def _follow(
-        self, ids: Sequence[str], found: dict[str, Delivery], over: asyncio.Event, news: asyncio.Event,
-    ) -> None:
-        """Keeps `found` up to date until all is decided or it is over."""
-        for each in ids:
-            self._followers.setdefault(each, set()).add(news)
-        try:
-            try_now = bool(ids)
-            while not over.is_set():
-                news.clear()
-                try:
-                    if try_now:
-                        await self._start_due(len(ids), only=ids)
-                        try_now = False
-                    if await self._look(ids, found):
-                        return
-                except StoreFailed as reason:
-                    log.error("a call waits for deliveries, but the database failed: %(reason)s",
-                              {"reason": str(reason)})
-                await until(news, LOOK_S)
-        finally:
-            for each in ids:
-                self._unfollow(each, news)
+    async def _follow(self, follower: "_Follower") -> None:
+        """Tries what is not under way here, and looks now and then for what another process may have delivered."""
+        ids = follower.ids
+        if {*ids} <= {each.id for each in self._under_way}:
+            await until(follower.over, LOOK_S)
+        untried = True
+        while not follower.over.is_set():
+            try:
+                if untried:
+                    self._start(await self._queue.claim(self._clock(), LEASE_S, len(ids), only=ids))
+                    untried = False
+                for each in follower.undecided:
+                    if delivery := await self._queue.get(each):
+                        follower.hear(delivery)
+            except StoreFailed as reason:
+                log.error("a call waits for deliveries, but the database failed: %(reason)s", {"reason": str(reason)})
+            await until(follower.over, LOOK_S)
 
-    async def _look(self, ids: Sequence[str], found: dict[str, Delivery]) -> bool:
-        """Reads them; whether all are decided."""
-        for each in ids:
-            if (each not in found or found[each].state == "pending") and (delivery := await self._queue.get(each)):
-                found[each] = delivery
-        return all(each in found and found[each].state != "pending" for each in ids)
 
-    def _unfollow(self, delivery_id: str, news: asyncio.Event) -> None:
-        followers = self._followers[delivery_id]
-        followers.discard(news)
-        if not followers:
-            del self._followers[delivery_id]
+class _Follower:
+    """What a waiting call knows of its deliveries; `over` when all of them are decided, or it does not wait longer."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.ids, self.found, self.over = ids, dict[str, Delivery](), asyncio.Event()
+        self._end_if_decided()
+
+    @property
+    def undecided(self) -> list[str]:
+        return [each for each in self.ids if each not in self.found or self.found[each].state == "pending"]
+
+    def hear(self, delivery: Delivery) -> None:
+        if delivery.id in self.undecided:            # what was decided is not undone by a look that came too late
+            self.found[delivery.id] = delivery
+            self._end_if_decided()
+
+    def _end_if_decided(self) -> None:
+        if not self.undecided:
+            self.over.set()
+
+
+def _after(delivery: Delivery, answer: Answer, decision: Decision) -> Delivery:
+    """A delivery as it stands once the result of its attempt is written down."""
+    match decision:
+        case Delivered():
+            return replace(delivery, state="delivered", answer=answer.message, last_error="")
+        case RetryAt(at):
+            return replace(delivery, next_at=at, last_error=answer.problem)
+        case Dead():
+            return replace(delivery, state="dead", answer=answer.message, last_error=answer.problem)
 
 
 def host(url: str) -> str:

@@ -135,11 +135,10 @@ class Functions:
             return await self._commit(agreed, call)
         name, email = _given(wanted.name, "name"), _usable(_given(wanted.email, "e-mail address"))
         words = _given(wanted.datetime, "date and time")
-        meeting = await self._booking.understood(
+        meeting, own = await self._booking.understood(
             words, call, name=name, email=email, description=wanted.description, caller_zone=wanted.time_zone)
-        for own in await self._booking.upcoming(call):
-            if own.same_start(meeting):              # asked again, after an interruption or a reconnect
-                return _told(await self._booking.known(own))
+        if own:                                      # asked again, after an interruption or a reconnect
+            return _told(await self._booking.known(own))
         return await self._propose(Proposal(meeting, call.turn, words), call, "schedule_meeting")
 
     async def _reschedule(self, arguments: str, call: OnBehalfOf) -> Output:
@@ -148,7 +147,7 @@ class Functions:
         if agreed and agreed.replaces and wanted.datetime in (None, agreed.words):
             return await self._commit(agreed, call)
         own, words = await self._own(wanted.meeting_id, call), _given(wanted.datetime, "new date and time")
-        meeting = await self._booking.understood(
+        meeting, _ = await self._booking.understood(
             words, call, name=own.name, email=own.email, description=own.description, caller_zone=wanted.time_zone,
             replaces=own)
         return await self._propose(Proposal(meeting, call.turn, words, replaces=own), call, "reschedule_meeting")
@@ -263,7 +262,8 @@ def _told(booked: Booked) -> Output:
         "confirmed": f"The meeting on {meeting.read_back} is {done}, and the business has confirmed it.",
         "recorded": f"The meeting on {meeting.read_back} is {done} in our books; the business has not answered yet, "
                     "and will be told. Say that it is noted down and still to be confirmed.",
-        "refused": f"The business did not accept the meeting on {meeting.read_back}: it is not booked.",
+        "refused": f"The business did not accept the meeting on {meeting.read_back}: it is not booked."
+                   + (f" The caller's meeting stays on {booked.stays}." if booked.stays else ""),
     }[booked.status]
     output = {"status": booked.status, "meeting_id": meeting.id, "read_back": meeting.read_back, "message": sentence}
     return {**output, "message_from_the_business": booked.answer} if booked.answer else output

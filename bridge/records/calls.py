@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
+from sqlalchemy import Connection, ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.records.database import Database
 from bridge.records.tables import calls
@@ -28,10 +27,11 @@ HOUR_S, DAY_S = 3600.0, 24 * 3600.0
 
 #: After these the caller may come back, and what was said is still remembered.
 COMES_BACK = frozenset({"transferred"})
-#: Endings after which a caller may still be on the line who has not heard what was to be heard.
-OUT_OF_ORDER = frozenset({
-    "model unreachable", "model lost", "model refused", "model failed", "model stalled", "wrong audio format",
-    "internal error", "no start", "phone lost", "phone stalled", "server killed", "unknown",
+#: Endings after which nothing more is owed to the caller; after any other the caller may still be on the line and not
+#: have heard what was to be heard.
+IN_ORDER = frozenset({
+    "caller hung up", "assistant ended", "caller silent", "time used up", "money used up", "transferred",
+    "server stopping",
 })
 
 
@@ -59,7 +59,7 @@ class Limits:
 
 def in_order(reason: str) -> bool:
     """Whether nothing more is owed to a caller whose call ended so; "": it has not ended."""
-    return bool(reason) and reason not in OUT_OF_ORDER
+    return reason in IN_ORDER
 
 
 class Calls:
@@ -75,13 +75,13 @@ class Calls:
         """
         waiting = {"process": "", "lease_until": now + PENDING_S, "ended_at": None, "reason": ""}
 
-        async def work(connection: AsyncConnection) -> str | None:
-            await _one_at_a_time(connection)
-            admitted, *others = (await connection.execute(_counts(call_sid, caller, now))).one()
+        def work(connection: Connection) -> str | None:
+            _one_at_a_time(connection)
+            admitted, *others = (connection.execute(_counts(call_sid, caller, now))).one()
             if not admitted and (refusal := limits.refusal(caller, *others)):
                 return refusal
             carried = _live(now) & (calls.c.process != "")
-            await _put(connection, [_new(call_sid, caller, now) | waiting], waiting, where=~carried)
+            _put(connection, [_new(call_sid, caller, now) | waiting], waiting, where=~carried)
             return None
         return await self._database.write(work)
 
@@ -111,8 +111,8 @@ class Calls:
 
     async def ending(self, call_sid: str) -> str | None:
         """Why the call ended; "" when it has not, or died with its process; None when there is no such call."""
-        async def work(connection: AsyncConnection) -> str | None:
-            reason: str | None = await connection.scalar(select(calls.c.reason).where(calls.c.call_sid == call_sid))
+        def work(connection: Connection) -> str | None:
+            reason: str | None = connection.scalar(select(calls.c.reason).where(calls.c.call_sid == call_sid))
             return reason
         return await self._database.read(work)
 
@@ -130,18 +130,18 @@ class Calls:
         """What was kept, once; else ""."""
         this = calls.c.call_sid == call_sid
 
-        async def work(connection: AsyncConnection) -> str:
-            kept: str = await connection.scalar(select(calls.c.history).where(this).with_for_update()) or ""
+        def work(connection: Connection) -> str:
+            kept: str = connection.scalar(select(calls.c.history).where(this).with_for_update()) or ""
             if kept:
-                await connection.execute(update(calls).where(this).values(history=""))
+                connection.execute(update(calls).where(this).values(history=""))
             return kept
         return await self._database.write(work)
 
     async def sweep(self, now: float) -> None:
         """Forgets calls a day after they ended or were last heard of, and what was said in them after an hour."""
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(delete(calls).where(calls.c.lease_until < now - DAY_S))
-            await connection.execute(update(calls).where(
+        def work(connection: Connection) -> None:
+            connection.execute(delete(calls).where(calls.c.lease_until < now - DAY_S))
+            connection.execute(update(calls).where(
                 calls.c.lease_until < now - HOUR_S, calls.c.history != "").values(history=""))
         await self._database.write(work)
 
@@ -151,18 +151,18 @@ class Calls:
         await self._database.write(lambda connection: _put(connection, rows, values, where=where))
 
 
-async def _one_at_a_time(connection: AsyncConnection) -> None:
+def _one_at_a_time(connection: Connection) -> None:
     """Until this transaction ends no other one admits a call; on SQLite there is only one writer anyway."""
     if connection.dialect.name == "postgresql":
-        await connection.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
+        connection.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
 
 
-async def _put(
-    connection: AsyncConnection, rows: list[dict[str, Any]], values: dict[str, Any], *, where: ColumnElement[bool],
+def _put(
+    connection: Connection, rows: list[dict[str, Any]], values: dict[str, Any], *, where: ColumnElement[bool],
 ) -> None:
     """Inserts the rows; one that is there already gets the values instead, if the condition holds for it."""
     new = postgresql.insert(calls) if connection.dialect.name == "postgresql" else sqlite.insert(calls)
-    await connection.execute(
+    connection.execute(
         new.on_conflict_do_update(index_elements=[calls.c.call_sid], set_=values, where=where), rows)
 
 

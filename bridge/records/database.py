@@ -3,23 +3,24 @@
 1. Who reads or writes hands over a function of a connection. It runs in one transaction: all of it is kept, or nothing.
 2. It may run twice, when the connection was lost under it; the first run may have been kept. So it looks before it
    writes.
-3. On SQLite there is one writer at a time, here by a queue in order of arrival; among processes by SQLite's own lock.
+3. On SQLite there is one writer at a time: in this process by turns, among processes by SQLite's own lock. What is
+   handed over may run in another thread: it touches nothing that changes.
 4. Whatever the database raises becomes StoreFailed, with a short reason, within a bounded time.
 5. What was begun is brought to its end, also when the call that waits for it is over.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import sqlalchemy.exc
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bridge.records import engines, schema
+from bridge.records.engines import Engine, T, Work
 
 #: What a transaction may take, waiting included, seconds.
 TRANSACTION_S = 10.0
@@ -27,13 +28,10 @@ TRANSACTION_S = 10.0
 UPGRADE_S = 120.0
 
 _DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
+    "sqlite": "sqlite+pysqlite",
     "postgres": "postgresql+psycopg",            # as Heroku writes it
     "postgresql": "postgresql+psycopg",
 }
-
-T = TypeVar("T")
-Work = Callable[[AsyncConnection], Awaitable[T]]
 
 
 class StoreFailed(Exception):
@@ -75,16 +73,13 @@ def _check_sqlite(url: URL) -> None:
 class Database:
     """An open database; made by open_database."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._writer = engine.execution_options(**{engines.BEGIN: "BEGIN IMMEDIATE"})
-        self._turn: AbstractAsyncContextManager[object] = (
-            asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext())
         self._running: set[asyncio.Task[Any]] = set()
 
     async def read(self, work: Work[T]) -> T:
         """What `work` returns, which only reads. Raises StoreFailed."""
-        return await self._run(_bounded(self._engine, nullcontext(), work, TRANSACTION_S), TRANSACTION_S)
+        return await self._run(work, TRANSACTION_S, writing=False)
 
     async def write(self, work: Work[T]) -> T:
         """What `work` returns, once what it wrote is committed; what it raises, and nothing is written.
@@ -92,25 +87,23 @@ class Database:
         Raises StoreFailed: then nothing was written, as far as can be known; a commit whose answer was lost twice
         may still have been kept.
         """
-        return await self._run(_bounded(self._writer, self._turn, work, TRANSACTION_S), TRANSACTION_S)
+        return await self._run(work, TRANSACTION_S, writing=True)
 
     async def upgrade(self) -> None:
         """Brings the tables up to date. Raises StoreFailed, schema.FromTheFuture."""
-        upgrading = _bounded(
-            self._writer, self._turn, lambda connection: connection.run_sync(schema.upgrade), UPGRADE_S)
-        await self._run(upgrading, UPGRADE_S)
+        await self._run(schema.upgrade, UPGRADE_S, writing=True)
 
     async def finish(self) -> None:
         """Until nothing is under way any more, whether or not somebody waits for it."""
         if self._running:
             await asyncio.wait(self._running)
 
-    async def _run(self, transaction: Coroutine[Any, Any, T], seconds: float) -> T:
+    async def _run(self, work: Work[T], seconds: float, *, writing: bool) -> T:
         """As a task of its own: who waits for it may leave, and it leaves no driver in the middle of a statement.
 
         To tell a server that does not answer to stop may take seconds more, which nobody waits for.
         """
-        task = asyncio.create_task(transaction)
+        task = asyncio.create_task(_bounded(self._engine, work, seconds, writing=writing))
         self._running.add(task)
         task.add_done_callback(self._done)
         done, _ = await asyncio.wait({task}, timeout=seconds)
@@ -124,13 +117,11 @@ class Database:
             task.exception()                         # whoever waited has it; if nobody did, nobody misses it
 
 
-async def _bounded(
-    engine: AsyncEngine, turn: AbstractAsyncContextManager[object], work: Work[T], seconds: float,
-) -> T:
+async def _bounded(engine: Engine, work: Work[T], seconds: float, *, writing: bool) -> T:
     """Raises StoreFailed for what the database raises, and when it took too long."""
     try:
-        async with asyncio.timeout(seconds), turn:
-            return await _transaction(engine, work)
+        async with asyncio.timeout(seconds):
+            return await _transaction(engine, work, writing=writing)
     except TimeoutError:
         raise StoreFailed(_late(seconds)) from None
     except (SQLAlchemyError, OSError, UnicodeError) as error:
@@ -141,16 +132,14 @@ def _late(seconds: float) -> str:
     return f"it did not answer within {seconds:g} s"
 
 
-async def _transaction(engine: AsyncEngine, work: Work[T]) -> T:
+async def _transaction(engine: Engine, work: Work[T], *, writing: bool) -> T:
     try:
-        async with engine.begin() as connection:
-            return await work(connection)
+        return await engine.run(work, writing=writing)
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
     # The server was restarted, or closed a connection that was idle: a new one may do.
-    async with engine.begin() as connection:
-        return await work(connection)
+    return await engine.run(work, writing=writing)
 
 
 def _reason(error: Exception) -> str:

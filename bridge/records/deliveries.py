@@ -2,27 +2,32 @@
 
 1. A pending delivery is due at `next_at`. Who claims it moves that moment to the end of a lease: it is not due again
    before, and it is due again if the claimer has died.
+   What is promised may be claimed in the same transaction, for the attempt that follows at once.
 2. Each claim is an attempt, and attempts are only ever counted up. What became of an attempt is written by its own
    number: one that was overtaken by a later attempt, because its lease had expired, writes nothing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, Select, Update, and_, func, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import (
+    ColumnElement, Connection, Row, Select, Update, bindparam, case, func, insert, literal, or_, select, update,
+)
 
+from bridge.meetings.meeting import NewDelivery
+from bridge.meetings.retries import GIVE_UP_S
 from bridge.records.database import Database
 from bridge.records.tables import deliveries
 
-State = Literal["pending", "delivered", "dead"]
+State = Literal["pending", "delivered", "dead", "undone"]
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """News of a meeting, or of a message, on its way to one receiver, as it stood when it was read.
 
+    `state`: a dead letter may be sent again; what is undone may not, since it was refused and is true no more.
     Moments are seconds since 1970. `created_at`: when it was promised; `since`: since when it has been tried, which
     is later where it was sent again. `next_at`: when it is due, or its lease ends; when it was settled, if it is.
     `last_error`: what the last failed attempt met; `answer`: what the receiver said when it took or refused it.
@@ -47,6 +52,11 @@ class Delivery:
         """What it is the news of, and its id: ("meeting", "cbf9148e...")."""
         return ("meeting", self.meeting_id) if self.meeting_id else ("message", self.message_id or "")
 
+    @property
+    def refused(self) -> bool:
+        """Whether its receiver said no, and this was not given up after days without an answer."""
+        return self.state == "dead" and self.next_at < self.since + GIVE_UP_S
+
 
 @dataclass(frozen=True, slots=True)
 class Depth:
@@ -58,6 +68,30 @@ class Depth:
     oldest: float | None
 
 
+def promise(connection: Connection, meeting_id: str, news: Sequence[NewDelivery], now: float) -> list[Delivery]:
+    """Writes the news of a meeting down, in the transaction that it is news of; in the same order."""
+    promised = [Delivery(
+        id=each.id, meeting_id=meeting_id, url=each.url, type=each.type, body=each.body, created_at=now, since=now,
+        attempts=1 if each.lease_s else 0, state="pending", next_at=now + each.lease_s, last_error="", answer="",
+    ) for each in news]
+    if promised:
+        connection.execute(insert(deliveries), [asdict(each) for each in promised])
+    return promised
+
+
+def undo(connection: Connection, refused: Delivery) -> None:
+    """This news is true no more: no dead letter of it is sent again. In the transaction that makes it untrue."""
+    connection.execute(update(deliveries).where(
+        deliveries.c.meeting_id == refused.meeting_id, deliveries.c.created_at == refused.created_at,
+        deliveries.c.state == "dead").values(state="undone"))
+
+
+#: What became of an attempt, unless a later one has overtaken it.
+_BECAME = update(deliveries).where(
+    deliveries.c.id == bindparam("delivery"), deliveries.c.attempts == bindparam("attempt"),
+    deliveries.c.state == "pending")
+
+
 class DeliveryQueue:
     """All deliveries. Everything raises StoreFailed."""
 
@@ -66,21 +100,22 @@ class DeliveryQueue:
 
     async def claim(
         self, now: float, lease_s: float, limit: int, *, per_url: int = 10, only: Sequence[str] | None = None,
-        but: Sequence[str] = (),
+        under_way: Mapping[str, int] | None = None,
     ) -> list[Delivery]:
         """Up to `limit` deliveries that are due, the longest due first, leased to the claimer for `lease_s` seconds.
 
-        At most `per_url` of each receiver, so that a slow one leaves room for others. `only`: none but these ids;
-        `but`: none to these urls.
+        At most `per_url` of each receiver, so that a slow one leaves room for others; fewer by what is `under_way`
+        to it. `only`: none but these ids.
         """
         due = (deliveries.c.state == "pending") & (deliveries.c.next_at <= now)
         if only is not None:
             due &= deliveries.c.id.in_(only)
-        if but:
-            due &= deliveries.c.url.not_in(but)
+        room = case(
+            {url: per_url - attempts for url, attempts in under_way.items()}, value=deliveries.c.url, else_=per_url,
+        ) if under_way else literal(per_url)
         place = func.row_number().over(partition_by=deliveries.c.url, order_by=deliveries.c.next_at)
-        ranked = select(deliveries.c.id, place.label("place")).where(due).subquery()
-        fair = select(ranked.c.id).where(ranked.c.place <= per_url)
+        ranked = select(deliveries.c.id, place.label("place"), room.label("room")).where(due).subquery()
+        fair = select(ranked.c.id).where(ranked.c.place <= ranked.c.room)
         # `due` is asked for once more: under the lock, another process may have claimed it meanwhile. In a common
         # table expression, since PostgreSQL may run a plain subquery more often than once.
         chosen = (
@@ -90,8 +125,8 @@ class DeliveryQueue:
             update(deliveries).where(deliveries.c.id.in_(select(chosen.c.id)))
             .values(attempts=deliveries.c.attempts + 1, next_at=now + lease_s).returning(deliveries))
 
-        async def work(connection: AsyncConnection) -> list[Delivery]:
-            return [_delivery(row) for row in await connection.execute(claim)]
+        def work(connection: Connection) -> list[Delivery]:
+            return [_delivery(row) for row in connection.execute(claim)]
         return sorted(await self._database.write(work), key=lambda each: (each.created_at, each.id))
 
     # ---- what became of an attempt: False when a later one has overtaken it, or it was settled
@@ -136,8 +171,8 @@ class DeliveryQueue:
         if but:
             query = query.where(deliveries.c.url.not_in(but))
 
-        async def work(connection: AsyncConnection) -> float | None:
-            moment: float | None = await connection.scalar(query)
+        def work(connection: Connection) -> float | None:
+            moment: float | None = connection.scalar(query)
             return moment
         moment = await self._database.read(work)
         return None if moment is None else max(moment, now)
@@ -145,8 +180,8 @@ class DeliveryQueue:
     async def depth(self) -> Depth:
         query = select(deliveries.c.state, func.count(), func.min(deliveries.c.since)).group_by(deliveries.c.state)
 
-        async def work(connection: AsyncConnection) -> dict[str, tuple[int, float]]:
-            return {state: (count, oldest) for state, count, oldest in await connection.execute(query)}
+        def work(connection: Connection) -> dict[str, tuple[int, float]]:
+            return {state: (count, oldest) for state, count, oldest in connection.execute(query)}
         counts = await self._database.read(work)
         pending, oldest = counts.get("pending", (0, None))
         return Depth(pending, counts.get("delivered", (0, 0))[0], counts.get("dead", (0, 0))[0], oldest)
@@ -154,23 +189,17 @@ class DeliveryQueue:
     async def _list(self, query: Select[Any]) -> list[Delivery]:
         ordered = query.order_by(deliveries.c.created_at, deliveries.c.id)
 
-        async def work(connection: AsyncConnection) -> list[Delivery]:
-            return [_delivery(row) for row in await connection.execute(ordered)]
+        def work(connection: Connection) -> list[Delivery]:
+            return [_delivery(row) for row in connection.execute(ordered)]
         return await self._database.read(work)
 
     async def _after(self, delivery_id: str, attempts: int, **values: Any) -> bool:
-        return await self._update(update(deliveries).where(
-            deliveries.c.id == delivery_id, deliveries.c.attempts == attempts, deliveries.c.state == "pending",
-        ).values(**values)) == 1
+        return await self._update(_BECAME, {"delivery": delivery_id, "attempt": attempts, **values}) == 1
 
-    async def _update(self, statement: Update) -> int:
-        async def work(connection: AsyncConnection) -> int:
-            return (await connection.execute(statement)).rowcount
+    async def _update(self, statement: Update, values: Mapping[str, Any] | None = None) -> int:
+        def work(connection: Connection) -> int:
+            return connection.execute(statement, values).rowcount
         return await self._database.write(work)
-
-
-def _pending(but: Sequence[str]) -> ColumnElement[bool]:
-    return and_(deliveries.c.state == "pending", deliveries.c.url.not_in(but))
 
 
 def _about(subject_id: str) -> ColumnElement[bool]:

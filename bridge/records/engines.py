@@ -1,33 +1,113 @@
-"""How each of the two databases is set up, so that what was committed stays and nobody waits for ever."""
+"""How each of the two databases is set up, so that what was committed stays and nobody waits for ever; and how it runs
+a transaction while the event loop goes on with the audio.
 
+A transaction is a plain function of a connection, and runs in a thread, handed over once as a whole. A driver that
+hands over each statement, or runs in the event loop itself, costs the loop several times as much, and calls hear it.
+"""
+
+import asyncio
 import logging
 import os
+import socket
 import sqlite3
-from contextlib import closing
-from typing import Any
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, closing, nullcontext, suppress
+from typing import Any, TypeVar
 
+import sqlalchemy
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 log = logging.getLogger(__name__)
 
 #: How long one waits for another's lock, or for a connection, seconds.
 WAIT_S = 5
 CONNECTIONS = 5
+#: A thread that computes gives way to the event loop so soon, seconds: Python's own 5 ms are a quarter of a frame of
+#: audio, and with much less the two do nothing but change places.
+SWITCH_S = 0.0001
 
 #: The execution option that holds the statement a transaction begins with (SQLite only).
 BEGIN = "begin"
 
-
-def create_engine(url: URL) -> AsyncEngine:
-    """An engine for a URL of database.parse_url; nothing is opened yet."""
-    return _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
+T = TypeVar("T")
+Work = Callable[[Connection], T]
 
 
-def _engine(url: URL, connect_args: dict[str, Any]) -> AsyncEngine:
+class Engine:
+    """A database, and the threads in which its transactions run; `sync_engine` is SQLAlchemy's."""
+
+    def __init__(self, engine: sqlalchemy.Engine) -> None:
+        self.sync_engine = engine
+        self._writer = engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
+        # SQLite has one writer at a time: here they wait in order of arrival.
+        self._turn: AbstractAsyncContextManager[object] = (
+            asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext())
+        self._threads = ThreadPoolExecutor(CONNECTIONS, "database")
+        sys.setswitchinterval(SWITCH_S)
+
+    async def run(self, work: Work[T], *, writing: bool) -> T:
+        """What `work` returns, in a transaction of its own; one that is cancelled ends soon, and keeps nothing."""
+        transaction = _Transaction(self._writer if writing else self.sync_engine, work)
+        async with self._turn if writing else nullcontext():
+            running = asyncio.get_running_loop().run_in_executor(self._threads, transaction.run)
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                transaction.interrupt()
+                await asyncio.wait({running})        # it may hold a lock until then
+                running.exception()
+                raise
+
+    async def dispose(self) -> None:
+        """Closes all connections; new ones are opened when they are needed."""
+        # SQLite's last one writes the log back into the file, which takes its time.
+        await asyncio.get_running_loop().run_in_executor(self._threads, self.sync_engine.dispose)
+
+
+class _Transaction:
+    """What runs in a thread, and may be interrupted from outside it."""
+
+    def __init__(self, engine: sqlalchemy.Engine, work: Work[Any]) -> None:
+        self._engine, self._work = engine, work
+        self._lock = threading.Lock()
+        self._connection: Any = None
+
+    def run(self) -> Any:
+        with self._engine.connect() as connection:
+            self._connection = connection.connection.dbapi_connection
+            try:
+                with connection.begin():
+                    return self._work(connection)
+            finally:
+                with self._lock:                     # from here on it may be another's
+                    self._connection = None
+
+    def interrupt(self) -> None:
+        with self._lock:
+            if isinstance(self._connection, sqlite3.Connection):
+                self._connection.interrupt()
+            elif self._connection and not self._connection.closed:
+                _cut(self._connection.fileno())
+
+
+def _cut(line: int) -> None:
+    """Who waits for the server at this socket waits no longer, also where it does not answer at all."""
+    with suppress(OSError), socket.socket(fileno=os.dup(line)) as connected:
+        connected.shutdown(socket.SHUT_RDWR)
+
+
+def create_engine(url: URL) -> Engine:
+    """The database at a URL of database.parse_url; nothing is opened yet."""
+    return Engine(_sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url))
+
+
+def _engine(url: URL, connect_args: dict[str, Any]) -> sqlalchemy.Engine:
     # Parameters are what callers said, and their numbers: they do not belong into the text of an error.
-    return create_async_engine(
+    return sqlalchemy.create_engine(
         url, connect_args=connect_args, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=WAIT_S,
         hide_parameters=True)
 
@@ -67,15 +147,16 @@ class _Connection(sqlite3.Connection):
         super().close()
 
 
-def _sqlite(url: URL) -> AsyncEngine:
+def _sqlite(url: URL) -> sqlalchemy.Engine:
     # Left alone, the driver begins transactions when it sees fit; with isolation_level None it is told.
-    engine = _engine(url, {"isolation_level": None, "timeout": WAIT_S, "factory": _Connection})
+    engine = _engine(url, {
+        "isolation_level": None, "timeout": WAIT_S, "factory": _Connection, "check_same_thread": False})
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _: object) -> None:
         _execute(connection, "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
     return engine
@@ -107,7 +188,7 @@ def _warn_if_shown(path: str) -> None:
 
 # ---- PostgreSQL
 
-def _postgresql(url: URL) -> AsyncEngine:
+def _postgresql(url: URL) -> sqlalchemy.Engine:
     defaults = {
         "application_name": "bridge", "connect_timeout": WAIT_S,
         # A server that vanishes says no goodbye: seconds, and milliseconds for the last.
@@ -119,7 +200,7 @@ def _postgresql(url: URL) -> AsyncEngine:
         **{name: value for name, value in defaults.items() if name not in url.query},
     })
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _: object) -> None:
         # By SET, not as start-up options, which those poolers refuse. The last one ends what a client left behind
         # whose machine died in the middle of a transaction.

@@ -62,10 +62,10 @@ class Erasure:
         return swept
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
-        return await self._database.read(lambda connection: connection.run_sync(work))
+        return await self._database.read(work)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
-        return await self._database.write(lambda connection: connection.run_sync(work))
+        return await self._database.write(work)
 
 
 # ---- a caller

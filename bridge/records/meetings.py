@@ -8,17 +8,16 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Double, Row, Select, bindparam, delete, func, insert, select, text, tuple_, update
 
 from bridge.meetings.meeting import Meeting, NewDelivery
 from bridge.records.database import Database, StoreFailed
-from bridge.records.tables import deliveries as deliveries_table
+from bridge.records.deliveries import Delivery, promise, undo
 from bridge.records.tables import meetings, slots
 
 __all__ = ["Deliveries", "Meetings", "NewDelivery", "NotYours", "SlotTaken", "StoreFailed"]
@@ -45,72 +44,86 @@ class Meetings:
     def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
         self._database, self._now = database, now
 
-    async def book(self, meeting: Meeting, deliveries: Deliveries) -> tuple[Meeting, bool]:
-        """Takes its minutes: the meeting as it is stored, True.
+    async def book(self, meeting: Meeting, deliveries: Deliveries) -> tuple[Meeting, list[Delivery]]:
+        """Takes its minutes: the meeting as it is stored, and its news as promised.
 
-        What the caller has booked at this start already is returned as it is, with False. Raises SlotTaken.
+        What the caller has booked at this start already is returned as it is, and is no news. Raises SlotTaken.
         """
         new = replace(meeting, start=meeting.start.astimezone(meeting.zone), status="booked", sequence=0)
 
-        async def work(connection: AsyncConnection) -> tuple[Meeting, bool]:
-            await _one_at_a_time(connection)
-            stored = await _first(connection, select(meetings).where(
-                meetings.c.caller == new.caller, meetings.c.start_at == _seconds(new.start),
-                meetings.c.status == "booked"))
+        def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
+            _one_at_a_time(connection)
+            stored = _first(connection, _SAME, caller=new.caller, start=_seconds(new.start))
             if stored:
-                return stored, False
-            await _require_free(connection, new)
-            await connection.execute(insert(meetings).values(_columns(new)))
-            await _take(connection, new)
-            await self._announce(connection, new, deliveries)
-            return new, True
+                return stored, []
+            _require_free(connection, new)
+            connection.execute(insert(meetings), _columns(new))
+            _take(connection, new)
+            return new, self._announce(connection, new, deliveries)
         return await self._database.write(work)
 
-    async def change(self, meeting: Meeting, deliveries: Deliveries) -> Meeting:
-        """Makes the caller's meeting of this id what is given, booked, with the next `sequence`; the stored one.
+    async def change(
+        self, meeting: Meeting, deliveries: Deliveries, *, undoing: Delivery | None = None,
+    ) -> tuple[Meeting, list[Delivery]]:
+        """Makes the caller's meeting of this id what is given, booked, with the next `sequence`; it, and its news.
 
-        Where nothing differs nothing is done. Raises SlotTaken, and the meeting stays as it was; NotYours.
+        Where nothing differs nothing is done. `undoing`: a dead letter, the news of which is true no more then. Raises
+        SlotTaken, and the meeting stays as it was; NotYours.
         """
-        async def work(connection: AsyncConnection) -> Meeting:
-            await _one_at_a_time(connection)
-            stored = await _of(connection, meeting.id, meeting.caller)
+        def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
+            _one_at_a_time(connection)
+            stored = _of(connection, meeting.id, meeting.caller)
             changed = replace(meeting, start=meeting.start.astimezone(meeting.zone), call_sid=stored.call_sid,
                               status="booked", sequence=stored.sequence)
             if changed == stored:
-                return stored
+                return stored, []
             changed = replace(changed, sequence=stored.sequence + 1)
-            await _require_free(connection, changed)
-            await _free(connection, stored)
-            await _store(connection, changed)
-            await _take(connection, changed)
-            await self._announce(connection, changed, deliveries)
-            return changed
+            _require_free(connection, changed)
+            _free(connection, stored)
+            _store(connection, changed)
+            _take(connection, changed)
+            if undoing:
+                undo(connection, undoing)
+            return changed, self._announce(connection, changed, deliveries)
         return await self._database.write(work)
 
-    async def cancel(self, meeting_id: str, caller: str, deliveries: Deliveries) -> Meeting:
-        """Frees the minutes of the caller's meeting; the stored one. Cancelled twice is cancelled once. NotYours."""
-        async def work(connection: AsyncConnection) -> Meeting:
-            await _one_at_a_time(connection)
-            stored = await _of(connection, meeting_id, caller)
+    async def cancel(
+        self, meeting_id: str, caller: str, deliveries: Deliveries, *, undoing: Delivery | None = None,
+    ) -> tuple[Meeting, list[Delivery]]:
+        """Frees the minutes of the caller's meeting; it, and its news. Cancelled twice is cancelled once.
+
+        `undoing`: a dead letter, the news of which is true no more then. Raises NotYours.
+        """
+        def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
+            _one_at_a_time(connection)
+            stored = _of(connection, meeting_id, caller)
             if stored.status == "cancelled":
-                return stored
+                return stored, []
             cancelled = replace(stored, status="cancelled", sequence=stored.sequence + 1)
-            await _free(connection, stored)
-            await _store(connection, cancelled)
-            await self._announce(connection, cancelled, deliveries)
-            return cancelled
+            _free(connection, stored)
+            _store(connection, cancelled)
+            if undoing:
+                undo(connection, undoing)
+            return cancelled, self._announce(connection, cancelled, deliveries)
         return await self._database.write(work)
 
     async def of_caller(self, caller: str, after: datetime) -> list[Meeting]:
         """What the caller has booked that begins after a moment, the next one first."""
-        return await self._list(select(meetings).where(
-            meetings.c.caller == caller, meetings.c.status == "booked", meetings.c.start_at > after.timestamp()))
+        return await self._database.read(lambda connection: _all(connection, _UPCOMING, **_upcoming(caller, after)))
 
-    async def taken(self, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
-        """Beginning and end of each booked meeting that has a minute in [start, end), in order."""
-        return [(each.start, each.end) for each in await self._list(select(meetings).where(
-            meetings.c.status == "booked", meetings.c.start_at < end.timestamp(),
-            meetings.c.end_at > start.timestamp()))]
+    async def within(self, start: datetime, end: datetime) -> list[Meeting]:
+        """The booked meetings that have a minute in [start, end), in order."""
+        return await self._database.read(lambda connection: _all(connection, _WITHIN, **_within(start, end)))
+
+    async def around(self, meeting: Meeting, now: datetime) -> tuple[list[Meeting], list[Meeting]]:
+        """What is booked `within` this meeting's minutes; then what the caller has booked from now on.
+
+        In this order: what the caller books meanwhile, asking twice at once, is not taken for another's.
+        """
+        def work(connection: Connection) -> tuple[list[Meeting], list[Meeting]]:
+            return (_all(connection, _WITHIN, **_within(meeting.start, meeting.end)),
+                    _all(connection, _UPCOMING, **_upcoming(meeting.caller, now)))
+        return await self._database.read(work)
 
     async def find(self, meeting_id: str) -> Meeting | None:
         query = select(meetings).where(meetings.c.id == meeting_id)
@@ -121,66 +134,83 @@ class Meetings:
         query = select(meetings).limit(limit)
         if after:
             query = query.where(tuple_(meetings.c.start_at, meetings.c.id) > (_seconds(after.start), after.id))
-        return await self._list(query)
+        return await self._database.read(lambda connection: _all(connection, query.order_by(*_IN_ORDER)))
 
-    async def _list(self, query: Select[Any]) -> list[Meeting]:
-        ordered = query.order_by(meetings.c.start_at, meetings.c.id)
-
-        async def work(connection: AsyncConnection) -> list[Meeting]:
-            return [_meeting(row) for row in await connection.execute(ordered)]
-        return await self._database.read(work)
-
-    async def _announce(self, connection: AsyncConnection, meeting: Meeting, deliveries: Deliveries) -> None:
-        now = self._now()
-        rows = [{
-            **asdict(each), "meeting_id": meeting.id, "created_at": now, "since": now, "next_at": now, "attempts": 0,
-            "state": "pending", "last_error": "", "answer": "",
-        } for each in deliveries(meeting)]
-        if rows:
-            await connection.execute(insert(deliveries_table), rows)
+    def _announce(self, connection: Connection, meeting: Meeting, deliveries: Deliveries) -> list[Delivery]:
+        return promise(connection, meeting.id, deliveries(meeting), self._now())
 
 
-async def _one_at_a_time(connection: AsyncConnection) -> None:
+# ---- statements, built once
+
+_IN_ORDER = meetings.c.start_at, meetings.c.id
+#: In words, not as a parameter, or SQLite would not use the index of what is booked.
+_BOOKED = select(meetings).where(text("status = 'booked'"))
+_SAME = _BOOKED.where(meetings.c.caller == bindparam("caller"), meetings.c.start_at == bindparam("start"))
+_UPCOMING = _BOOKED.where(
+    meetings.c.caller == bindparam("caller"), meetings.c.start_at > bindparam("after", type_=Double),
+).order_by(*_IN_ORDER)
+_AMONG = slots.c.minute.between(bindparam("first"), bindparam("last"))
+#: By the minutes, which have an order: which meetings began before a moment and end after it has none.
+_WITHIN = select(meetings).where(meetings.c.id.in_(select(slots.c.meeting_id).where(_AMONG))).order_by(*_IN_ORDER)
+_OTHERS = select(slots.c.minute).where(_AMONG, slots.c.meeting_id != bindparam("meeting")).limit(1)
+_OWN = delete(slots).where(_AMONG, slots.c.meeting_id == bindparam("meeting"))
+
+
+def _upcoming(caller: str, after: datetime) -> dict[str, Any]:
+    return {"caller": caller, "after": after.timestamp()}
+
+
+def _within(start: datetime, end: datetime) -> dict[str, Any]:
+    return {"first": int(start.timestamp() // 60), "last": int(-(-end.timestamp() // 60)) - 1}
+
+
+def _among(meeting: Meeting) -> dict[str, Any]:
+    minutes = _minutes(meeting)
+    return {"first": minutes[0], "last": minutes[-1], "meeting": meeting.id}
+
+
+# ---- within a transaction
+
+def _one_at_a_time(connection: Connection) -> None:
     """Until this transaction ends no other one books; on SQLite there is only one writer anyway."""
     if connection.dialect.name == "postgresql":
-        await connection.execute(select(func.pg_advisory_xact_lock(BOOKING_LOCK)))
+        connection.execute(select(func.pg_advisory_xact_lock(BOOKING_LOCK)))
 
 
-async def _first(connection: AsyncConnection, query: Select[Any]) -> Meeting | None:
-    row = (await connection.execute(query)).first()
+def _all(connection: Connection, query: Select[Any], **values: Any) -> list[Meeting]:
+    return [_meeting(row) for row in connection.execute(query, values)]
+
+
+def _first(connection: Connection, query: Select[Any], **values: Any) -> Meeting | None:
+    row = connection.execute(query, values).first()
     return _meeting(row) if row else None
 
 
-async def _of(connection: AsyncConnection, meeting_id: str, caller: str) -> Meeting:
-    stored = await _first(connection, select(meetings).where(
+def _of(connection: Connection, meeting_id: str, caller: str) -> Meeting:
+    stored = _first(connection, select(meetings).where(
         meetings.c.id == meeting_id, meetings.c.caller == caller))
     if stored is None:
         raise NotYours(meeting_id)
     return stored
 
 
-async def _require_free(connection: AsyncConnection, meeting: Meeting) -> None:
+def _require_free(connection: Connection, meeting: Meeting) -> None:
     """Raises SlotTaken where another meeting has a minute of this one."""
-    others = select(slots).where(_among(_minutes(meeting)), slots.c.meeting_id != meeting.id).limit(1)
-    if (await connection.execute(others)).first():
+    if connection.execute(_OTHERS, _among(meeting)).first():
         raise SlotTaken(meeting.start.isoformat())
 
 
-async def _store(connection: AsyncConnection, meeting: Meeting) -> None:
-    await connection.execute(update(meetings).where(meetings.c.id == meeting.id).values(_columns(meeting)))
+def _store(connection: Connection, meeting: Meeting) -> None:
+    connection.execute(update(meetings).where(meetings.c.id == meeting.id).values(_columns(meeting)))
 
 
-async def _take(connection: AsyncConnection, meeting: Meeting) -> None:
-    await connection.execute(
+def _take(connection: Connection, meeting: Meeting) -> None:
+    connection.execute(
         insert(slots), [{"minute": minute, "meeting_id": meeting.id} for minute in _minutes(meeting)])
 
 
-async def _free(connection: AsyncConnection, meeting: Meeting) -> None:
-    await connection.execute(delete(slots).where(_among(_minutes(meeting)), slots.c.meeting_id == meeting.id))
-
-
-def _among(minutes: range) -> ColumnElement[bool]:
-    return slots.c.minute.between(minutes[0], minutes[-1])
+def _free(connection: Connection, meeting: Meeting) -> None:
+    connection.execute(_OWN, _among(meeting))
 
 
 def _minutes(meeting: Meeting) -> range:

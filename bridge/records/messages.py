@@ -5,9 +5,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.meetings.meeting import NewDelivery
 from bridge.meetings.message import Message
@@ -27,11 +26,11 @@ class Messages:
 
         False for one that is kept already: then nothing is added, and what was never attempted is due by then at last.
         """
-        async def work(connection: AsyncConnection) -> bool:
-            if await _insert(connection, message):
-                await connection.execute(insert(deliveries_table), _rows(message, news, due))
+        def work(connection: Connection) -> bool:
+            if _insert(connection, message):
+                connection.execute(insert(deliveries_table), _rows(message, news, due))
                 return True
-            await connection.execute(update(deliveries_table).where(
+            connection.execute(update(deliveries_table).where(
                 deliveries_table.c.message_id == message.id, deliveries_table.c.state == "pending",
                 deliveries_table.c.attempts == 0, deliveries_table.c.next_at > due,
             ).values(next_at=due))
@@ -52,18 +51,18 @@ class Messages:
     async def _list(self, query: Select[Any]) -> list[Message]:
         ordered = query.order_by(messages.c.recorded_at, messages.c.id)
 
-        async def work(connection: AsyncConnection) -> list[Message]:
-            return [_message(row) for row in await connection.execute(ordered)]
+        def work(connection: Connection) -> list[Message]:
+            return [_message(row) for row in connection.execute(ordered)]
         return await self._database.read(work)
 
 
-async def _insert(connection: AsyncConnection, message: Message) -> bool:
+def _insert(connection: Connection, message: Message) -> bool:
     """False for one that is there: two processes may be told of one message at once."""
     new = postgresql.insert(messages) if connection.dialect.name == "postgresql" else sqlite.insert(messages)
     values = {**asdict(message), "recorded_at": message.recorded.timestamp()}
     del values["recorded"]
     added = new.values(values).on_conflict_do_nothing().returning(messages.c.id)
-    return await connection.scalar(added) is not None
+    return connection.scalar(added) is not None
 
 
 def _rows(message: Message, news: Sequence[NewDelivery], due: float) -> list[dict[str, Any]]:

@@ -6,4 +6,7 @@ whose mistakes it would otherwise share; nothing leaves 127.0.0.1. Linux only: i
 
 `python -m bridge.sim.load --bookings` measures bookings, and what they do to the calls beside them (bookings.py). How
 many one process sustains is the one figure that is taken of the server's parts within the benchmark's own process.
+
+`--soak`, `--recovery` and `--stalled` break things on purpose (soak.py, recovery.py, stalled.py): what can go wrong is
+in faults.py, how it is done in inject.py, to the calls of exchange.py, whose two ends are in faulty.py.
 """

@@ -1,6 +1,7 @@
 """`python -m bridge.sim.load`: measure the bridge beside the relay, print a table, fail when anything was lost.
 
-With --bookings: how many meetings a second it books, and what that does to the calls beside them.
+With --bookings: how many meetings a second it books, and what that does to the calls beside them. With --soak,
+--recovery or --stalled: what becomes of calls in which something breaks, and of those beside them.
 """
 
 import argparse
@@ -9,10 +10,12 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from bridge.sim.load import report
+from bridge.sim.load import recovery, report, soak, stalled
+from bridge.sim.load.faults import KINDS, Kind
 from bridge.sim.load.run import measure
 from bridge.sim.load.server import MODULES, NoServer
 from bridge.sim.relay import new_event_loop
@@ -25,7 +28,7 @@ def main() -> int:
     print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runs = runner.run(_bookings(options) if options.bookings else _all(options))
+            runs = runner.run(_chosen(options))
     except asyncio.CancelledError:
         return 143
     except KeyboardInterrupt:
@@ -40,7 +43,8 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bridge.sim.load", description=__doc__)
-    parser.add_argument("--calls", type=_counts, help="at once, for example 1,50,200, the default; with --bookings 50")
+    parser.add_argument(
+        "--calls", type=_counts, help="at once, for example 1,50,200, the default; with --soak 100, else 50")
     parser.add_argument("--seconds", type=_duration, default=10.0, help="how long each run is measured")
     parser.add_argument("--only", choices=sorted(MODULES), help="one server alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where all figures go")
@@ -51,6 +55,14 @@ def _options() -> argparse.Namespace:
     bookings.add_argument(
         "--database", default=os.environ.get("DATABASE_URL", ""), metavar="postgres://...",
         help="a PostgreSQL besides SQLite, in new databases that are dropped again; DATABASE_URL unless given")
+    faulty = parser.add_argument_group("with faults")
+    faulty.add_argument("--soak", action="store_true", help="many calls, while something goes wrong in some of them")
+    faulty.add_argument("--recovery", action="store_true", help="the silence when the connection to the model breaks")
+    faulty.add_argument("--stalled", action="store_true", help="calls beside one that stops reading")
+    faulty.add_argument("--minutes", type=_minutes, default=10.0, help="how long")
+    faulty.add_argument("--share", type=_share, default=0.1, help="of the calls, in which a fault happens each minute")
+    faulty.add_argument("--seed", type=int, default=1, help="the same seed, the same faults at the same moments")
+    faulty.add_argument("--kinds", type=_kinds, default=[*KINDS.values()], metavar="KIND,...", help=", ".join(KINDS))
     return parser.parse_args()
 
 
@@ -80,6 +92,51 @@ def _callers(text: str) -> int:
     if not 1 <= callers <= 1000:
         raise argparse.ArgumentTypeError("from 1 to 1000 callers")
     return callers
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not 0 < minutes <= 24 * 60:
+        raise argparse.ArgumentTypeError("from 0 minutes to a day")
+    return minutes
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share <= 20:
+        raise argparse.ArgumentTypeError("from 0 to 20")
+    return share
+
+
+def _kinds(text: str) -> list[Kind]:
+    try:
+        return [KINDS[name.strip()] for name in text.split(",")]
+    except KeyError as error:
+        raise argparse.ArgumentTypeError(f"{error} is none of " + ", ".join(KINDS)) from None
+
+
+def _chosen(options: argparse.Namespace) -> Coroutine[Any, Any, list[dict[str, Any]]]:
+    if options.bookings:
+        return _bookings(options)
+    if options.soak or options.recovery or options.stalled:
+        return _faulty(options)
+    return _all(options)
+
+
+async def _faulty(options: argparse.Namespace) -> list[dict[str, Any]]:
+    _end_in_order()
+    core = _share_cores()
+    runs: list[dict[str, Any]] = []
+    for calls in options.calls or [100 if options.soak else 50]:
+        if options.soak:
+            runs.append(await soak.run(
+                calls=calls, minutes=options.minutes, share=options.share, kinds=options.kinds, seed=options.seed,
+                core=core))
+        elif options.recovery:
+            runs.append(await recovery.run(calls=calls, seed=options.seed, core=core))
+        else:
+            runs += await stalled.run(calls=calls, seconds=options.seconds, core=core)
+    return runs
 
 
 async def _bookings(options: argparse.Namespace) -> list[dict[str, Any]]:

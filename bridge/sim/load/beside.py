@@ -7,34 +7,22 @@ when each call's frames come, is the same for both.
 import asyncio
 import random
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import cycle
-from time import perf_counter, process_time
+from time import perf_counter
 
 from bridge.sim.load import databases
 from bridge.sim.load.ledger import FUNCTION, Ledger
 from bridge.sim.load.model import Model
-from bridge.sim.load.receiver import Receiver, receiving
+from bridge.sim.load.receiver import Away, receiving
 from bridge.sim.load.run import WARM_UP_S, Play
 from bridge.sim.load.server import Server, free_port, serving
+from bridge.sim.load.side import Side
 
 #: How long a turn is measured, about, and how long the last booking is waited for, s.
-TURN_S = 2.5
+TURN_S = 1.0
 SETTLE_S = 5.0
 _CALM_S = 0.3
-
-
-@dataclass
-class Side:
-    """One condition over all its turns; times and delays in seconds."""
-
-    seconds: float = 0.0
-    cpu_s: float = 0.0
-    waited_s: float = 0.0
-    load_cpu_s: float = 0.0
-    to_model: list[float] = field(default_factory=list)
-    to_phone: list[float] = field(default_factory=list)
-    lateness: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -57,26 +45,26 @@ async def measure(database: str, calls: int, seconds: float, rate: float, core: 
     """
     model_port = free_port()
     async with (
-        receiving() as (receiver, address),
-        serving("bridge", model_port, core, databases.settings(database, address)) as server,
+        receiving(core=None) as receiver,
+        serving("bridge", model_port, core, databases.settings(database, receiver.address)) as server,
     ):
         async with Play(server, model_port, plain=False) as play:
             await play.ring(calls)
             show = _Show(play, server, receiver, rate)
             await show.rehearse()
-            with play.measuring():
+            with play.stage.measuring():
                 turns = max(1, round(seconds / TURN_S))
                 for _ in range(turns):
                     await show.turn(seconds / turns, with_bookings=False)
                     await show.turn(seconds / turns, with_bookings=True)
-        faults = {**asdict(play.stage.tally.faults), **asdict(show.ledger.faults(receiver.seen))}
+        faults = {**asdict(play.stage.tally.faults), **asdict(show.ledger.faults(await receiver.seen()))}
         return Beside(calls, rate, show.alone, show.booking, show.ledger, faults, server.said())
 
 
 class _Show:
     """The turns of one run."""
 
-    def __init__(self, play: Play, server: Server, receiver: Receiver, rate: float) -> None:
+    def __init__(self, play: Play, server: Server, receiver: Away, rate: float) -> None:
         self.alone, self.booking, self.ledger = Side(), Side(), Ledger()
         self._server, self._receiver, self._rate = server, receiver, rate
         self._tally = play.stage.tally
@@ -91,23 +79,11 @@ class _Show:
         await self._settle()
 
     async def turn(self, seconds: float, *, with_bookings: bool) -> None:
-        side, tally = self.booking if with_bookings else self.alone, self._tally
-        for delays in tally.to_model, tally.to_phone, tally.lateness:
-            delays.clear()
+        side = self.booking if with_bookings else self.alone
         self.ledger.measuring = True
-        before = self._clocks()
-        await (self._book(seconds) if with_bookings else asyncio.sleep(seconds))
-        after = self._clocks()
-        side.to_model += tally.to_model
-        side.to_phone += tally.to_phone
-        side.lateness += tally.lateness
-        side.seconds, side.cpu_s, side.waited_s, side.load_cpu_s = (
-            total + end - start for total, start, end in zip(
-                (side.seconds, side.cpu_s, side.waited_s, side.load_cpu_s), before, after))
+        with side.turn(self._tally, self._server):
+            await (self._book(seconds) if with_bookings else asyncio.sleep(seconds))
         await self._settle()
-
-    def _clocks(self) -> tuple[float, float, float, float]:
-        return perf_counter(), self._server.cpu_s(), self._server.waited_s(), process_time()
 
     async def _book(self, seconds: float) -> None:
         """`rate` function calls a second, at moments that keep no step with the frames, one call after the other."""
@@ -131,6 +107,6 @@ class _Show:
         """Until every function has answered and the receiver knows everything, and a moment longer."""
         deadline = perf_counter() + SETTLE_S
         while perf_counter() < deadline and (
-                self.ledger.unanswered or self._receiver.count < self.ledger.promised):
+                self.ledger.unanswered or await self._receiver.count() < self.ledger.promised):
             await asyncio.sleep(0.02)
         await asyncio.sleep(_CALM_S)

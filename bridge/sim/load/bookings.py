@@ -6,19 +6,18 @@ each on a SQLite file, and on PostgreSQL where there is an address of one.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from bridge.sim.load import beside, sustained
-from bridge.sim.load.beside import Beside, Side
+from bridge.sim.load.beside import Beside
 from bridge.sim.load.databases import POSTGRES, empty_database
 from bridge.sim.load.ledger import Ledger
-from bridge.sim.load.report import CROWDED, LATE_MS, number, percentile, spread, times
+from bridge.sim.load.report import number, spread, times
+from bridge.sim.load.side import ALLOWED_RATIO, p99_ratios, ratio
 from bridge.sim.load.sustained import Sustained
 
 __all__ = ["POSTGRES", "run"]
-
-#: How many times longer audio may take while bookings are made, 99th percentile.
-ALLOWED_RATIO = 1.2
 
 _Columns = tuple[tuple[str, int], ...]
 
@@ -71,26 +70,16 @@ def _sustained(run: Sustained) -> dict[str, Any]:
 
 
 def _beside(run: Beside) -> dict[str, Any]:
-    alone, booking = _side(run.alone), _side(run.booking)
+    alone, booking = run.alone.figures(), run.booking.figures()
     more_cpu = run.booking.cpu_s / run.booking.seconds - run.alone.cpu_s / run.alone.seconds
     return {
         "answer": spread(run.ledger.delays), "bookings_per_s": len(run.ledger.delays) / run.booking.seconds,
         "cpu_ms_per_booking": 1000 * more_cpu / run.rate, "alone": alone, "booking": booking,
-        "p99_ratio": {way: _ratio(booking[way]["p99_ms"], alone[way]["p99_ms"]) for way in ("to_model", "to_phone")},
+        "p99_ratio": p99_ratios(run.booking, run.alone),
+        "p99_ratio_of_turns": {
+            way: ratio(median(run.booking.turns[way]), median(run.alone.turns[way])) for way in run.alone.turns},
         "statuses": dict(run.ledger.statuses), "faults": run.faults,
     }
-
-
-def _side(side: Side) -> dict[str, Any]:
-    return {
-        "seconds": side.seconds, "cpu_share": side.cpu_s / side.seconds, "waited_for_core_s": side.waited_s,
-        "to_model": spread(side.to_model), "to_phone": spread(side.to_phone),
-        "load": {"lateness": spread(side.lateness), "cpu_share": side.load_cpu_s / side.seconds},
-    }
-
-
-def _ratio(one: float | None, other: float | None) -> float | None:
-    return one / other if one is not None and other else None
 
 
 # ---- the tables
@@ -128,13 +117,9 @@ def _remarks(run: Mapping[str, Any], ledger: Ledger) -> list[str]:
 def _crowded(run: Mapping[str, Any], shown: Beside) -> list[str]:
     name = f"{run['calls']} calls beside bookings on {run['database']}"
     found = [
-        f"{name}: p99 {way.replace('_', ' ')} is {ratio:.2f} times what it is without, more than {ALLOWED_RATIO}"
-        for way, ratio in run["p99_ratio"].items() if ratio and ratio > ALLOWED_RATIO]
+        f"{name}: p99 {way.replace('_', ' ')} is {longer:.2f} times what it is without, more than {ALLOWED_RATIO} "
+        f"(that of the median turn {number(run['p99_ratio_of_turns'][way])} times)"
+        for way, longer in run["p99_ratio"].items() if longer and longer > ALLOWED_RATIO]
     for condition, side in ("without", shown.alone), ("with", shown.booking):
-        if side.waited_s > CROWDED * side.seconds:
-            found.append(f"{name}: {condition} them the server waited for its core, which others used, during "
-                         f"{side.waited_s:.2f} s of {side.seconds:.0f} s")
-        late = percentile(side.lateness, .99) or 0.0
-        if late * 1000 > LATE_MS:
-            found.append(f"{name}: {condition} them the load itself was late (p99 {late * 1000:.1f} ms)")
+        found += side.disturbances(f"{name}: {condition} them")
     return [*found, shown.said] if sum(run["faults"].values()) else found

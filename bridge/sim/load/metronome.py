@@ -26,6 +26,10 @@ class Metronome:
         """`beat` is called for the first time one period from now."""
         self._slots[self._slot - 1].append(beat)
 
+    def leave(self, beat: Callable[[], None]) -> None:
+        """`beat` is called no more; nothing happens when it never was."""
+        self._slots = [[each for each in slot if each != beat] if slot else slot for slot in self._slots]
+
     def start(self) -> None:
         self._due = perf_counter()
         self._tick()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
-from bridge.sim.load.audio import CALLER, TOO_LATE, Ear
+from bridge.sim.load.audio import CALLER, TOO_LATE, Ear, Voice
 from bridge.sim.load.stage import Stage
 from bridge.sim.load.wire import Answered
 
@@ -48,10 +48,9 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 class Model(Answered):
     """One connection, and its conversation as a script with one step per beat."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, voice: Voice) -> None:
         super().__init__()
-        self._stage = stage
-        self._voice = stage.new_model()
+        self._stage, self._voice = stage, voice
         self.ear = Ear(CALLER, stage.callers, stage.tally, stage.tally.to_model)
         self._session = _SESSION
         self._events = 0
@@ -97,11 +96,11 @@ class Model(Answered):
                     "event_id": event.get("event_id")})
             case {"type": "response.create"}:        # it is the next one in any case
                 self._metadata = event.get("response", {}).get("metadata")
-            case {"type": "conversation.item.create",
-                  "item": {"type": "function_call_output", "call_id": str(call_id), "output": str(output)}}:
-                self._write("conversation.item.added", previous_item_id=None, item=event["item"])
-                self._write("conversation.item.done", previous_item_id=None, item=event["item"])
-                self._stage.on_output(call_id, output)
+            case {"type": "conversation.item.create", "item": item}:
+                self._write("conversation.item.added", previous_item_id=None, item=item)
+                self._write("conversation.item.done", previous_item_id=None, item=item)
+                if item.get("type") == "function_call_output":
+                    self._stage.on_output(item["call_id"], item["output"])
             case {"type": "conversation.item.truncate", "item_id": item, "audio_end_ms": int(end)}:
                 self._write("conversation.item.truncated", item_id=item, content_index=0, audio_end_ms=end)
             case {"type": "conversation.item.delete", "item_id": item}:

@@ -8,7 +8,7 @@ from collections import deque
 from time import perf_counter
 from typing import Any
 
-from bridge.sim.load.audio import REPLY, TOO_LATE, Ear
+from bridge.sim.load.audio import REPLY, TOO_LATE, Ear, Voice
 from bridge.sim.load.stage import FRAME_MS, Stage
 from bridge.sim.load.wire import Dialled
 
@@ -17,20 +17,19 @@ _TOO_LATE = TOO_LATE.mark.decode()
 ACCOUNT_SID = f"AC{0:032x}"
 
 
-def call_sid(number: int) -> str:
-    return f"CA{number:032x}"
-
-
 class Phone(Dialled):
     """One caller, who speaks without a pause from the moment the stream is open."""
 
-    def __init__(self, stage: Stage, path: str, parameters: dict[str, str], rang_at: float) -> None:
+    def __init__(
+        self, stage: Stage, voice: Voice, path: str, parameters: dict[str, str], rang_at: float,
+    ) -> None:
         super().__init__(path)
         self._stage, self._parameters, self._rang_at = stage, parameters, rang_at
-        self._voice = stage.new_caller()
+        self._voice, self._tally = voice, stage.tally
         self.ear = Ear(REPLY, stage.models, stage.tally, stage.tally.to_phone)
         self._sid = f"MZ{self._voice.number:032x}"
         self._sequence = 1
+        self._missed = 0                                     # frames that were due and not sent
         self._playing_until = 0.0
         self._marks: deque[tuple[float, str]] = deque()      # when its audio has been played; its name
         self._cleared = False
@@ -43,7 +42,7 @@ class Phone(Dialled):
         if not self._stage.plain:
             self._write({"event": "connected", "protocol": "Call", "version": "1.0.0"})
             self._write({"event": "start", "sequenceNumber": "1", "streamSid": self._sid, "start": {
-                "accountSid": ACCOUNT_SID, "streamSid": self._sid, "callSid": call_sid(self._voice.number),
+                "accountSid": ACCOUNT_SID, "streamSid": self._sid, "callSid": self._stage.call_sid(self._voice.number),
                 "tracks": ["inbound"], "customParameters": self._parameters,
                 "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}}})
         self._stage.frames.join(self._frame)
@@ -53,14 +52,17 @@ class Phone(Dialled):
         if not self.live:
             return
         now = perf_counter()
+        self._speak(now)
+        while self._marks and self._marks[0][0] <= now:
+            self._return_mark(self._marks.popleft()[1])
+
+    def _speak(self, now: float) -> None:
         self._sequence += 1
         chunk = len(self._voice.said_at) + 1
         self.send(
             b'{"event":"media","sequenceNumber":"%d","streamSid":"%s",'
             b'"media":{"track":"inbound","chunk":"%d","timestamp":"%d","payload":"%s}}'
-            % (self._sequence, self._sid.encode(), chunk, chunk * FRAME_MS, self._voice.say(now)))
-        while self._marks and self._marks[0][0] <= now:
-            self._return_mark(self._marks.popleft()[1])
+            % (self._sequence, self._sid.encode(), chunk, (chunk + self._missed) * FRAME_MS, self._voice.say(now)))
 
     def _return_mark(self, name: str) -> None:
         self._sequence += 1
@@ -74,7 +76,7 @@ class Phone(Dialled):
         if not self._stage.plain:
             self._write({
                 "event": "stop", "sequenceNumber": str(self._sequence + 1), "streamSid": self._sid,
-                "stop": {"accountSid": ACCOUNT_SID, "callSid": call_sid(self._voice.number)}})
+                "stop": {"accountSid": ACCOUNT_SID, "callSid": self._stage.call_sid(self._voice.number)}})
         self.close()
 
     def _write(self, message: dict[str, Any]) -> None:
@@ -86,17 +88,21 @@ class Phone(Dialled):
         now = perf_counter()
         if self.ear.hear(message, now):
             if not self._playing_until:
-                self._stage.tally.set_up.append(now - self._rang_at)
+                self._tally.set_up.append(now - self._rang_at)
             self._settle_interruption()
-            self._playing_until = max(self._playing_until, now) + REPLY.size / BYTES_PER_S
+            self._play(now, REPLY.size / BYTES_PER_S, self.ear.heard - 1)
         elif not self._stage.plain:
             self._act(json.loads(message), now)
+
+    def _play(self, now: float, seconds: float, piece: int | None = None) -> None:
+        """So much sound has come, this piece of the model's, and plays after what is playing."""
+        self._playing_until = max(self._playing_until, now) + seconds
 
     def _settle_interruption(self) -> None:
         """With the next reply it is too late for a `clear` of the one before."""
         model = self.ear.voice
         if model and self.ear.heard > model.cut_before:
-            self._stage.tally.faults.uncleared += self.awaits_clear
+            self._tally.faults.uncleared += self.awaits_clear
             model.cut_at = None
 
     @property
@@ -108,7 +114,7 @@ class Phone(Dialled):
         return self._playing_until > model.cut_at
 
     def _act(self, message: dict[str, Any], now: float) -> None:
-        faults = self._stage.tally.faults
+        faults = self._tally.faults
         match message:
             case {"event": "mark", "streamSid": self._sid, "mark": {"name": str(name)}}:
                 if self._playing_until > now:
@@ -130,6 +136,6 @@ class Phone(Dialled):
             self._return_mark(self._marks.popleft()[1])
         model = self.ear.voice
         if model and model.cut_at is not None:
-            self._stage.tally.barge_in.append(now - model.cut_at)
+            self._tally.barge_in.append(now - model.cut_at)
             self.ear.cleared(model.cut_before)
             model.cut_at = None

@@ -8,10 +8,12 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 
-from bridge.sim.load.server import HOST, free_port
+from bridge.sim.load.server import HOST, free_port, own_environment, running
 from bridge.sim.relay import new_event_loop
+
+_NICE = 10
 
 
 class Receiver:
@@ -41,17 +43,34 @@ class Receiver:
         return web.json_response(self.seen)
 
 
+class Away:
+    """A receiver in a process of its own; what a Receiver knows."""
+
+    def __init__(self, address: str, http: ClientSession) -> None:
+        self.address, self._http = address, http
+
+    async def count(self) -> int:
+        async with self._http.get("/count") as response:
+            count: int = await response.json()
+            return count
+
+    async def seen(self) -> dict[str, list[str]]:
+        async with self._http.get("/seen") as response:
+            seen: dict[str, list[str]] = await response.json()
+            return seen
+
+
 @asynccontextmanager
-async def receiving() -> AsyncIterator[tuple[Receiver, str]]:
-    """A receiver in this process, and its address."""
-    receiver, port = Receiver(), free_port()
-    runner = web.AppRunner(receiver.app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, HOST, port).start()
-        yield receiver, f"http://{HOST}:{port}/"
-    finally:
-        await runner.cleanup()
+async def receiving(core: int | None) -> AsyncIterator[Away]:
+    """A receiver on this core, or on our own; it stands back for whatever else runs there, which is what is measured.
+
+    Raises NoServer.
+    """
+    port = free_port()
+    address, environment = f"http://{HOST}:{port}/", {**own_environment(), "HOST": HOST, "PORT": str(port)}
+    async with running(__name__, port, environment, core) as process, ClientSession(address) as http:
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+        yield Away(address, http)
 
 
 def main() -> None:

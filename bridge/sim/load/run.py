@@ -1,21 +1,18 @@
 """One run: so many calls through one server, started, measured and ended."""
 
 import asyncio
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter, process_time
-from urllib.parse import urlsplit
-from xml.etree import ElementTree
 
 from aiohttp import ClientSession, ClientTimeout, TCPConnector
 
+from bridge.sim.load.audio import Voice
 from bridge.sim.load.model import Model
-from bridge.sim.load.phone import ACCOUNT_SID, Phone, call_sid
+from bridge.sim.load.phone import Phone
 from bridge.sim.load.server import HOST, Server, free_port, serving
 from bridge.sim.load.stage import Stage
 from bridge.sim.load.tally import Tally
+from bridge.sim.load.webhook import caller_number, ring
 
 #: Between two calls' beginnings, s: prime to both 20 and 250 ms, so that calls spread evenly over both.
 CALL_EVERY_S = 0.023
@@ -58,7 +55,7 @@ async def measure(kind: str, calls: int, seconds: float, core: int | None) -> Ru
         async with Play(server, model_port, kind == "relay") as play:
             await play.ring(calls)
             await asyncio.sleep(WARM_UP_S)
-            with play.measuring():
+            with play.stage.measuring():
                 before = perf_counter(), server.cpu_s(), server.waited_s(), process_time()
                 await asyncio.sleep(seconds)
                 after = perf_counter(), server.cpu_s(), server.waited_s(), process_time()
@@ -93,60 +90,33 @@ class Play:
         await self._http.close()
 
     def _new_model(self) -> Model:
-        self.models.append(Model(self.stage))
+        self.models.append(Model(self.stage, self.stage.new_model()))
         return self.models[-1]
 
     async def ring(self, calls: int) -> None:
         """Begin `calls` calls, one after the other, until every caller hears the greeting."""
         async with asyncio.timeout(_ANSWER_S + calls * CALL_EVERY_S):
             dialling = []
-            for number in range(calls):
-                dialling.append(asyncio.create_task(self._dial(number)))
+            for _ in range(calls):
+                dialling.append(asyncio.create_task(self._dial(self.stage.new_caller())))
                 await asyncio.sleep(CALL_EVERY_S)
             await asyncio.gather(*dialling)
             while len(self.stage.tally.set_up) < calls:
                 await asyncio.sleep(0.01)
 
-    async def _dial(self, number: int) -> None:
+    async def _dial(self, caller: Voice) -> None:
         rang_at = perf_counter()
-        path, parameters = f"/media-stream/{number}", dict[str, str]()
+        path, parameters = f"/media-stream/{caller.number}", dict[str, str]()
         if not self.stage.plain:
-            path, parameters = await self._twiml(number)
+            call_sid = self.stage.call_sid(caller.number)
+            answer = await ring(self._http, self._server.port, caller_number(caller.number), call_sid)
+            if not answer.connects:
+                raise ConnectionError(f"no stream in the webhook's answer, but {answer.verbs}")
+            path, parameters = answer.path, answer.parameters
         _, phone = await asyncio.get_running_loop().create_connection(
-            lambda: Phone(self.stage, path, parameters, rang_at), HOST, self._server.port)
+            lambda: Phone(self.stage, caller, path, parameters, rang_at), HOST, self._server.port)
         self._phones.append(phone)
         await phone.opened
-
-    async def _twiml(self, number: int) -> tuple[str, dict[str, str]]:
-        """Where the webhook sends the call: the stream's path, and its parameters."""
-        form = {
-            "CallSid": call_sid(number), "AccountSid": ACCOUNT_SID, "ApiVersion": "2010-04-01",
-            "From": f"+1555{number:07d}", "Caller": f"+1555{number:07d}",
-            "To": "+15550009999", "Called": "+15550009999", "CallStatus": "ringing", "Direction": "inbound",
-        }
-        address = f"http://{HOST}:{self._server.port}/incoming-call"
-        async with self._http.post(address, data=form) as response:
-            response.raise_for_status()
-            document = ElementTree.fromstring(await response.text())
-        stream = document.find("./Connect/Stream")
-        if stream is None:
-            raise ConnectionError(f"no stream in the webhook's answer {ElementTree.tostring(document)!r}")
-        parameters = {each.get("name", ""): each.get("value", "") for each in stream.iterfind("Parameter")}
-        return urlsplit(stream.get("url", "")).path, parameters
-
-    @contextmanager
-    def measuring(self) -> Iterator[None]:
-        """Take delays, and let no garbage collection of ours make them longer."""
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        self.stage.tally.measuring = True
-        try:
-            yield
-        finally:
-            self.stage.tally.measuring = False
-            gc.enable()
-            gc.unfreeze()
 
     async def _drain(self) -> None:
         """Nothing is said any more: wait for what is on its way."""

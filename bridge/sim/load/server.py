@@ -37,6 +37,7 @@ class Server:
 
     def __init__(self, pid: int, port: int, log: Path) -> None:
         self.pid, self.port = pid, port
+        self.place = log.parent                      # the folder that it was started in
         self._log = log
 
     def said(self) -> str:
@@ -64,7 +65,7 @@ async def serving(
 ) -> AsyncIterator[Server]:
     """A server of this kind, ready for calls, with more `settings`; stopped at the end. Raises NoServer."""
     port = free_port()
-    async with running(MODULES[kind], port, {**_environment(port, model_port), **(settings or {})}, core) as server:
+    async with running(MODULES[kind], port, {**environment(port, model_port), **(settings or {})}, core) as server:
         yield server
 
 
@@ -91,7 +92,7 @@ def own_environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(Path(bridge.__file__).parents[1])}
 
 
-def _environment(port: int, model_port: int) -> dict[str, str]:
+def environment(port: int, model_port: int) -> dict[str, str]:
     """What the server needs and nothing of ours: no key, no token, no address of a person's own shell."""
     return {
         **own_environment(),

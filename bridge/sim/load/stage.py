@@ -1,6 +1,9 @@
 """What all phones and model connections of one run share."""
 
-from collections.abc import Callable
+import gc
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from bridge.sim.load.audio import CALLER, REPLY, Voice
 from bridge.sim.load.metronome import Metronome
@@ -20,8 +23,13 @@ class Stage:
         self.deltas = Metronome(DELTA_MS, self.tally)
         self.callers: list[Voice] = []
         self.models: list[Voice] = []
+        self._run = secrets.token_hex(12)
         #: Called with a function's call id and its output, when a model is given it.
         self.on_output: Callable[[str, str], None] = lambda call_id, output: None
+
+    def call_sid(self, number: int) -> str:
+        """The CallSid of this caller's call: no two runs have one in common."""
+        return f"CA{self._run}{number:08x}"
 
     def new_caller(self) -> Voice:
         self.callers.append(Voice(CALLER, len(self.callers)))
@@ -30,6 +38,20 @@ class Stage:
     def new_model(self) -> Voice:
         self.models.append(Voice(REPLY, len(self.models)))
         return self.models[-1]
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Take delays, and let no garbage collection of ours make them longer."""
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self.tally.measuring = True
+        try:
+            yield
+        finally:
+            self.tally.measuring = False
+            gc.enable()
+            gc.unfreeze()
 
     def start(self) -> None:
         self.frames.start()

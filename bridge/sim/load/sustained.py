@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
-from aiohttp import ClientSession, web
+from aiohttp import web
 
 from bridge import keys
 from bridge.app import create_app
@@ -19,7 +19,7 @@ from bridge.meetings.tools import Tools
 from bridge.settings import load
 from bridge.sim.load import databases
 from bridge.sim.load.ledger import FUNCTION, BookingFaults, Ledger
-from bridge.sim.load.server import HOST, free_port, own_environment, running
+from bridge.sim.load.receiver import Away, receiving
 
 WARM_UP_S = 1.0
 _DRAIN_S = 15.0
@@ -39,14 +39,11 @@ class Sustained:
 
 async def measure(database: str, callers: int, seconds: float, core: int | None) -> Sustained:
     """`callers` at once, each books again as soon as it is answered; the receiver runs on this core."""
-    port = free_port()
-    address = f"http://{HOST}:{port}/"
-    environment = {**own_environment(), "HOST": HOST, "PORT": str(port)}
     async with (
-        running("bridge.sim.load.receiver", port, environment, core), ClientSession(address) as http,
-        _application({**databases.settings(database, address), "OPENAI_API_KEY": "sk-load"}) as tools,
+        receiving(core) as receiver,
+        _application({**databases.settings(database, receiver.address), "OPENAI_API_KEY": "sk-load"}) as tools,
     ):
-        return await _Office(tools, http).measure(callers, seconds)
+        return await _Office(tools, receiver).measure(callers, seconds)
 
 
 @asynccontextmanager
@@ -62,8 +59,8 @@ async def _application(environment: dict[str, str]) -> AsyncIterator[Tools]:
 
 
 class _Office:
-    def __init__(self, tools: Tools, http: ClientSession) -> None:
-        self._tools, self._http = tools, http
+    def __init__(self, tools: Tools, receiver: Away) -> None:
+        self._tools, self._receiver = tools, receiver
         self._ledger = Ledger()
         self._calls = 0
         self._closed = False
@@ -73,12 +70,12 @@ class _Office:
             for _ in range(callers):
                 tasks.create_task(self._book())
             await asyncio.sleep(WARM_UP_S)
-            delivered, before = await self._delivered(), (perf_counter(), process_time())
+            delivered, before = await self._receiver.count(), (perf_counter(), process_time())
             self._ledger.measuring = True
             await asyncio.sleep(seconds)
             self._ledger.measuring = False
             lasted, cpu = (end - start for start, end in zip(before, (perf_counter(), process_time())))
-            delivered = await self._delivered() - delivered
+            delivered = await self._receiver.count() - delivered
             self._closed = True
         return Sustained(lasted, len(self._ledger.delays), delivered, cpu, self._ledger, await self._faults())
 
@@ -91,15 +88,9 @@ class _Office:
             output = await self._tools.for_call().run(FUNCTION, arguments, call)
             self._ledger.answered(call_id, json.dumps(output))
 
-    async def _delivered(self) -> int:
-        async with self._http.get("/count") as response:
-            count: int = await response.json()
-            return count
-
     async def _faults(self) -> BookingFaults:
         """Once everything that was promised has come, or is late."""
         deadline = perf_counter() + _DRAIN_S
-        while perf_counter() < deadline and await self._delivered() < self._ledger.promised:
+        while perf_counter() < deadline and await self._receiver.count() < self._ledger.promised:
             await asyncio.sleep(0.1)
-        async with self._http.get("/seen") as response:
-            return self._ledger.faults(await response.json())
+        return self._ledger.faults(await self._receiver.seen())

@@ -49,6 +49,7 @@ class Wire(asyncio.Protocol):
         self.live = False
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.Transport
+        self.close_code: int | None = None           # the other end's; None: it has not said goodbye
         self._shaken = False
         self._rest = b""
 
@@ -67,9 +68,9 @@ class Wire(asyncio.Protocol):
     def send(self, message: bytes) -> None:
         self.transport.write(frame(TEXT, message, self.masked))
 
-    def close(self) -> None:
+    def close(self, code: int = 1000) -> None:
         """Begin the closing handshake; `closed` is done when the connection is gone."""
-        self.transport.write(frame(CLOSE, b"\x03\xe8", self.masked))
+        self.transport.write(frame(CLOSE, code.to_bytes(2, "big"), self.masked))
         self.live = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -117,6 +118,8 @@ class Wire(asyncio.Protocol):
         elif first_byte == CLOSE:
             if self.live:
                 self.transport.write(frame(CLOSE, payload[:2], self.masked))
+            self.close_code = int.from_bytes(payload[:2], "big")
+            self.live = False
             self.transport.close()
         elif first_byte != PONG:
             raise ValueError(f"a frame that begins with {first_byte:#x}")

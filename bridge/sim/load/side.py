@@ -1,0 +1,78 @@
+"""One of two conditions that are measured by turns, in the same calls through the same server."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter, process_time
+from typing import Any
+
+from bridge.sim.load.report import CROWDED, LATE_MS, percentile, spread
+from bridge.sim.load.server import Server
+from bridge.sim.load.tally import Tally
+
+#: How many times longer audio may take beside what is measured, 99th percentile.
+ALLOWED_RATIO = 1.2
+
+
+@dataclass
+class Side:
+    """One condition over all its turns; times and delays in seconds. `turns`: the 99th percentile of each turn."""
+
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+    waited_s: float = 0.0
+    load_cpu_s: float = 0.0
+    to_model: list[float] = field(default_factory=list)
+    to_phone: list[float] = field(default_factory=list)
+    lateness: list[float] = field(default_factory=list)
+    turns: dict[str, list[float]] = field(default_factory=lambda: {"to_model": [], "to_phone": []})
+
+    @contextmanager
+    def turn(self, tally: Tally, server: Server) -> Iterator[None]:
+        """What is noticed and used up within the block is this side's."""
+        for delays in tally.to_model, tally.to_phone, tally.lateness:
+            delays.clear()
+        before = _clocks(server)
+        yield
+        after = _clocks(server)
+        self.turns["to_model"].append(percentile(tally.to_model, .99) or 0.0)
+        self.turns["to_phone"].append(percentile(tally.to_phone, .99) or 0.0)
+        self.to_model += tally.to_model
+        self.to_phone += tally.to_phone
+        self.lateness += tally.lateness
+        self.seconds, self.cpu_s, self.waited_s, self.load_cpu_s = (
+            total + end - start for total, start, end in zip(
+                (self.seconds, self.cpu_s, self.waited_s, self.load_cpu_s), before, after))
+
+    def figures(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "seconds": self.seconds, "cpu_share": self.cpu_s / self.seconds, "waited_for_core_s": self.waited_s,
+            "to_model": spread(self.to_model), "to_phone": spread(self.to_phone),
+            "load": {"lateness": spread(self.lateness), "cpu_share": self.load_cpu_s / self.seconds},
+        }
+
+    def disturbances(self, name: str) -> Iterable[str]:
+        """Why its figures may not be the server's; `name` begins the sentence."""
+        if self.waited_s > CROWDED * self.seconds:
+            yield (f"{name} the server waited for its core, which others used, during "
+                   f"{self.waited_s:.2f} s of {self.seconds:.0f} s")
+        late = percentile(self.lateness, .99) or 0.0
+        if late * 1000 > LATE_MS:
+            yield f"{name} the load itself was late (p99 {late * 1000:.1f} ms)"
+
+
+def p99_ratios(one: Side, other: Side) -> dict[str, float | None]:
+    """How many times as long audio took with the one as with the other, 99th percentile, both ways."""
+    return {
+        "to_model": ratio(percentile(one.to_model, .99), percentile(other.to_model, .99)),
+        "to_phone": ratio(percentile(one.to_phone, .99), percentile(other.to_phone, .99)),
+    }
+
+
+def ratio(one: float | None, other: float | None) -> float | None:
+    return one / other if one is not None and other else None
+
+
+def _clocks(server: Server) -> tuple[float, float, float, float]:
+    return perf_counter(), server.cpu_s(), server.waited_s(), process_time()

@@ -1,0 +1,140 @@
+"""`python -m bridge.sim.load --stalled`: what one call whose phone, or whose model, stops reading does to the others.
+
+By turns in one run: the healthy calls alone, then beside one that is stalled. What lies between the server and the
+stalled peer is filled first; from then on the server itself has to hold what it cannot send.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from bridge.sim.load.exchange import SETTINGS, Exchange, Line
+from bridge.sim.load.faults import KINDS, Kind
+from bridge.sim.load.inject import Injector
+from bridge.sim.load.journal import Journal, read
+from bridge.sim.load.report import number, times
+from bridge.sim.load.run import CALL_EVERY_S, WARM_UP_S
+from bridge.sim.load.server import Server, environment, free_port, running
+from bridge.sim.load.side import ALLOWED_RATIO, Side, p99_ratios
+
+#: How long a turn is measured, s: as long as a stalled peer is borne with.
+TURN_S = 5.0
+_FILLED_S = 15.0
+_SIDES = {"phone": KINDS["phone stops reading"], "model": KINDS["model stops reading"]}
+
+_COLUMNS = (
+    ("stalled", 7), ("calls", 5), ("to model ms", 13), ("beside", 13), ("p99 ratio", 9), ("to phone ms", 13),
+    ("beside", 13), ("p99 ratio", 9), ("faults", 6),
+)
+
+
+async def run(*, calls: int, seconds: float, core: int | None) -> list[dict[str, Any]]:
+    """All figures, printed as they come: for a stalled phone, then for a stalled model, among `calls` calls."""
+    runs: list[dict[str, Any]] = []
+    remarks: list[str] = []
+    print("  ".join(f"{name:>{width}}" for name, width in _COLUMNS), flush=True)
+    for side, kind in _SIDES.items():
+        model_port, port = free_port(), free_port()
+        settings = {**environment(port, model_port), **SETTINGS}
+        async with running("bridge", port, settings, core) as server, Exchange(server, model_port) as exchange:
+            show = _Show(exchange, server, kind)
+            await show.open(calls - 1)
+            with exchange.stage.measuring():
+                show.take_delays()
+                for _ in range(max(1, round(seconds / TURN_S))):
+                    await show.turn()
+            await show.end()
+            figures = show.figures(read(server.said().splitlines()))
+        runs.append({"run": "stalled", "stalled": side, "calls": calls, **figures})
+        remarks += _remarks(runs[-1], show)
+        print(_row(runs[-1]), flush=True)
+    for remark in remarks:
+        print(remark)
+    return runs
+
+
+class _Show:
+    """The turns of one run."""
+
+    def __init__(self, exchange: Exchange, server: Server, kind: Kind) -> None:
+        self.alone, self.beside = Side(), Side()
+        self.injector = Injector(exchange, 0)
+        self._exchange, self._server, self._kind = exchange, server, kind
+        self._healthy: list[Line] = []
+
+    async def open(self, calls: int) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(calls):
+                tasks.create_task(self._exchange.open_line())
+                await asyncio.sleep(CALL_EVERY_S)
+        self._healthy = [*self._exchange.lines]
+        await asyncio.sleep(WARM_UP_S)
+
+    def take_delays(self) -> None:
+        for line in self._healthy:
+            assert line.call
+            line.call.tally.measuring = True
+
+    async def turn(self) -> None:
+        tally = self._exchange.stage.tally
+        with self.alone.turn(tally, self._server):
+            await asyncio.sleep(TURN_S)
+        line = await self._exchange.open_line()
+        call = line.call
+        assert call and call.phone and call.model
+        stalling = asyncio.create_task(self.injector.inject(line, self._kind))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(_FILLED_S):
+            while not stalling.done() and (call.phone.hurries or call.model.hurries):
+                await asyncio.sleep(0.02)
+        with self.beside.turn(tally, self._server):
+            await asyncio.sleep(TURN_S)
+        await stalling
+        if line.call:
+            line.steady = False
+            line.call.close_account(self.injector.faulted, measuring=False)
+            self.injector.healthy.left_open += await self._exchange.hang_up(line.call)
+
+    async def end(self) -> None:
+        """The healthy calls must have gone on to the end, and lost nothing."""
+        healthy = self.injector.healthy
+        await self._exchange.drain()
+        for line in self._healthy:
+            assert line.call
+            healthy.lost += sum(line.call.outstanding)
+            healthy.dropped += not line.call.live
+            line.call.close_account(healthy, measuring=False)
+
+    def figures(self, journal: Journal) -> dict[str, Any]:
+        ratios = p99_ratios(self.beside, self.alone)
+        slow = any(ratio and ratio > ALLOWED_RATIO for ratio in ratios.values())
+        disturbed = [*self.alone.disturbances(""), *self.beside.disturbances("")]
+        reasons = [journal.reasons.get(one.call_sid, "") for one in self.injector.outcomes]
+        return {
+            "alone": self.alone.figures(), "beside": self.beside.figures(), "p99_ratio": ratios,
+            "endings": [one.ending for one in self.injector.outcomes], "reasons": reasons,
+            "faults": {
+                **asdict(self.injector.healthy), "exceptions": len(journal.unhandled),
+                "undocumented": sum(not one.documented for one in self.injector.outcomes),
+                "slower": int(slow and not disturbed)},
+            "log": journal.unhandled,
+        }
+
+
+def _row(run: Mapping[str, Any]) -> str:
+    ways = [cell for way in ("to_model", "to_phone") for cell in (
+        times(run["alone"][way]), times(run["beside"][way]), number(run["p99_ratio"][way]))]
+    cells = (run["stalled"], run["calls"], *ways, sum(run["faults"].values()))
+    return "  ".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS))
+
+
+def _remarks(run: Mapping[str, Any], show: _Show) -> list[str]:
+    name = f"a stalled {run['stalled']}"
+    wrong = [f"{count} {fault.replace('_', ' ')}" for fault, count in run["faults"].items() if count]
+    found = [f"FAULTS beside {name}: {', '.join(wrong)}"] if wrong else []
+    found += [f"{name}: p99 {way.replace('_', ' ')} is {ratio:.2f} times what it is alone, more than {ALLOWED_RATIO}"
+              for way, ratio in run["p99_ratio"].items() if ratio and ratio > ALLOWED_RATIO]
+    found += show.alone.disturbances(f"{name}: without it")
+    found += show.beside.disturbances(f"{name}: beside it")
+    return [*found, *run["log"][:20]]

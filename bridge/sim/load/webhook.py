@@ -1,0 +1,49 @@
+"""What Twilio does when somebody calls: it asks the voice webhook, and reads the TwiML."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
+
+from aiohttp import ClientSession
+
+from bridge.sim.load.phone import ACCOUNT_SID
+from bridge.sim.load.server import HOST
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The stream's path, and its parameters; `verbs`: all that the call is told to do, the stream with them."""
+
+    path: str
+    parameters: dict[str, str]
+    verbs: tuple[str, ...]
+
+    @property
+    def connects(self) -> bool:
+        return bool(self.path)
+
+    @property
+    def afterwards(self) -> tuple[str, ...]:
+        """What the caller gets when the stream has ended, besides the end of the call."""
+        return tuple(verb for verb in self.verbs if verb not in ("Connect", "Hangup"))
+
+
+def caller_number(number: int) -> str:
+    return f"+1555{number:07d}"
+
+
+async def ring(http: ClientSession, port: int, caller: str, call_sid: str) -> Answer:
+    """Ask the webhook of the server at `port`. Raises aiohttp.ClientError, ParseError and TimeoutError."""
+    form = {
+        "CallSid": call_sid, "AccountSid": ACCOUNT_SID, "ApiVersion": "2010-04-01", "From": caller, "Caller": caller,
+        "To": "+15550009999", "Called": "+15550009999", "CallStatus": "ringing", "Direction": "inbound",
+    }
+    async with http.post(f"http://{HOST}:{port}/incoming-call", data=form) as response:
+        response.raise_for_status()
+        document = ElementTree.fromstring(await response.text())
+    verbs = tuple(verb.tag for verb in document)
+    stream = document.find("./Connect/Stream")
+    if stream is None:
+        return Answer("", {}, verbs)
+    parameters = {each.get("name", ""): each.get("value", "") for each in stream.iterfind("Parameter")}
+    return Answer(urlsplit(stream.get("url", "")).path, parameters, verbs)
