@@ -5,9 +5,7 @@
 3. SQLite would leave what was deleted readable in the file: it writes zeros over it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select
 
@@ -16,8 +14,6 @@ from bridge.records.tables import calls, deliveries, meetings, messages, slots
 
 #: Meetings, and messages, of one transaction of a sweep.
 PORTION = 500
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +44,18 @@ class Erasure:
 
     async def find(self, caller: str, now: float) -> Found:
         """What is kept of a caller."""
-        return await self._read(lambda connection: _found(connection, caller, now))
+        return await self._database.read(lambda connection: _found(connection, caller, now))
 
     async def erase(self, caller: str, now: float) -> Found:
         """Removes all of it, also what was not delivered yet; what was removed."""
-        return await self._write(lambda connection: _erase(connection, caller, now))
+        return await self._database.write(lambda connection: _erase(connection, caller, now))
 
     async def sweep(self, before: float) -> int:
         """Removes meetings and messages that were over and settled before a moment; how many."""
         swept = 0
-        while portion := await self._write(lambda connection: _sweep(connection, before)):
+        while portion := await self._database.write(lambda connection: _sweep(connection, before)):
             swept += portion
         return swept
-
-    async def _read(self, work: Callable[[Connection], T]) -> T:
-        return await self._database.read(work)
-
-    async def _write(self, work: Callable[[Connection], T]) -> T:
-        return await self._database.write(work)
 
 
 # ---- a caller
