@@ -27,7 +27,7 @@ from bridge.twilio_side.twiml import APOLOGY
 from tests.helpers import make_settings
 
 PASSWORD = "the operator's pässword"
-HASH = passwords.hashed(PASSWORD)
+HASH = passwords.hashed(PASSWORD, b"salt of 16 bytes")
 OPERATORS = "/metrics"
 
 

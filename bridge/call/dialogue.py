@@ -894,7 +894,7 @@ def _target(arguments: str, known: tuple[str, ...]) -> str | None:
     """Whom the model wants to connect the caller with; the only one there is needs no name."""
     try:
         to = msgspec.json.decode(arguments or "{}", type=_TransferArguments).to
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
     if not to and len(known) == 1:
         return known[0]

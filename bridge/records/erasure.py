@@ -6,7 +6,6 @@
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select
 
@@ -15,8 +14,6 @@ from bridge.records.tables import calls, deliveries, meetings, messages, slots
 
 #: Meetings, and messages, of one transaction of a sweep.
 PORTION = 500
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
