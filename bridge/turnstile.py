@@ -51,7 +51,7 @@ class Turnstile:
             return None
         now, parameters = self._clock(), start.custom_parameters
         bound = _bound_to(start.call_sid, start.account_sid, parameters)
-        shown = token.read(self._secrets, parameters.get("token", ""), bound, now)
+        shown = token.read(self._secrets, parameters.get(token.PARAMETER, ""), bound, now)
         self._forget(now)
         if shown.nonce in self._taken:
             raise Refused("used token")

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 VERSION = 1
+#: The stream's parameter that carries it.
+PARAMETER = "token"
 #: How long after its answer a stream may begin, seconds; as a rule in a few tenths.
 LIFE_S = 60
 NONCE_BYTES = 12

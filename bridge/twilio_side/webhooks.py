@@ -14,6 +14,7 @@ from bridge.records.database import StoreFailed
 from bridge.settings import Settings
 from bridge.twilio_side import recording, signature, twiml
 from bridge.twilio_side.caller import Caller
+from bridge.twilio_side.token import PARAMETER
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ def _to_the_assistant(request: web.Request, call: twiml.Call, *, resume: bool = 
         return twiml.in_place_of_the_assistant(fallback, call)
     parameters = twiml.stream_parameters(call, resume=resume)
     if token := request.app[keys.TURNSTILE].mint(call.sid, call.account, parameters):
-        parameters["token"] = token
+        parameters[PARAMETER] = token
     return twiml.stream(call, parameters, fallback if settings.rest_credentials else None)
 
 
