@@ -17,6 +17,7 @@ from bridge.admission import Admission
 from bridge.background import Background
 from bridge.console import answers, health
 from bridge.console.access import Access
+from bridge.door import Door
 from bridge.meetings import event, message, reach
 from bridge.meetings.availability import Availability
 from bridge.meetings.booking import Diary
@@ -33,18 +34,25 @@ from bridge.records.deliveries import DeliveryQueue
 from bridge.records.erasure import Erasure
 from bridge.records.meetings import Meetings
 from bridge.records.messages import Messages
+from bridge.records.stream_tokens import StreamTokens
 from bridge.retention import sweep_hourly
 from bridge.settings import Settings
 from bridge.stopping import Stopping
+from bridge.turnstile import Turnstile
 from bridge.twilio_side import webhooks
+from bridge.twilio_side.signature import MAX_BODY
 
 log = logging.getLogger(__name__)
 
-#: A webhook's form is a few kilobytes.
-MAX_BODY = 64 * 1024
 #: How long a booking that is under way may still take when the server stops, seconds; and what is kept for deliveries
 #: when there is less time than that.
 FINISH_S, KEPT_S = 9.0, 0.3
+
+#: How often it is looked who takes too long with a first request, seconds.
+DOOR_S = 1.0
+
+#: Answers to what is not Twilio's.
+TURNED_AWAY = frozenset({400, 403, 408, 413})
 
 #: What Twilio asks during a call, by GET or by POST.
 WEBHOOKS: dict[str, Handler] = {
@@ -61,6 +69,7 @@ def create_app(settings: Settings) -> web.Application:
     app.on_response_prepare.append(answers.protect)
     app[keys.SETTINGS] = settings
     app[keys.CALLS] = set()
+    app[keys.DOOR] = Door()
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
     app[keys.ACCESS] = Access(settings)
@@ -68,7 +77,9 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)
     app.cleanup_ctx.extend([
-        open_http, open_records, open_admission, watch_model, open_meetings, forget_old, watch_loop, finish_background])
+        open_http, open_records, open_admission, open_turnstile, watch_model, open_meetings, forget_old, watch_loop,
+        watch_door, finish_background])
+    app.on_response_prepare.append(answered)
     app.on_shutdown.append(hang_up)
     app.add_routes([
         web.get("/", index),
@@ -104,10 +115,10 @@ async def openapi_document(request: web.Request) -> web.Response:
 
 
 async def warn_if_open(app: web.Application) -> None:
-    if not app[keys.SETTINGS].TWILIO_AUTH_TOKEN:
+    if not app[keys.SETTINGS].auth_tokens:
         log.warning(
-            "THIS SERVER IS OPEN: without TWILIO_AUTH_TOKEN anybody who finds it can open calls at your expense. "
-            "Set TWILIO_AUTH_TOKEN to the auth token of your Twilio console.")
+            "THIS SERVER IS OPEN: with ALLOW_UNSIGNED anybody who reaches it, by a tunnel too, can open calls at your "
+            "expense. Set TWILIO_AUTH_TOKEN to the auth token of your Twilio console.")
 
 
 async def open_http(app: web.Application) -> AsyncIterator[None]:
@@ -134,6 +145,14 @@ async def open_admission(app: web.Application) -> AsyncIterator[None]:
         Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER),
         app[keys.BACKGROUND])
     async with running(admission.run()):
+        yield
+
+
+async def open_turnstile(app: web.Application) -> AsyncIterator[None]:
+    """Which streams are those of calls that were answered, in all processes together."""
+    app[keys.TURNSTILE] = turnstile = Turnstile(
+        StreamTokens(app[keys.DATABASE]), app[keys.SETTINGS].auth_tokens)
+    async with running(turnstile.run()):
         yield
 
 
@@ -167,6 +186,29 @@ async def forget_old(app: web.Application) -> AsyncIterator[None]:
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:
     async with running(app[keys.METRICS].watch_loop()):
         yield
+
+
+async def watch_door(app: web.Application) -> AsyncIterator[None]:
+    async with running(close_overdue(app[keys.DOOR])):
+        yield
+
+
+async def close_overdue(door: Door[web.RequestHandler]) -> None:
+    """Closes, until it is cancelled, connections whose first request takes too long."""
+    time = asyncio.get_running_loop().time
+    while True:
+        await asyncio.sleep(DOOR_S)
+        for connection in door.overdue(time()):
+            if connection.transport:
+                connection.transport.abort()
+
+
+async def answered(request: web.Request, response: web.StreamResponse) -> None:
+    """Who got what it asked for may come again by the same connection; who was turned away may not."""
+    request.app[keys.DOOR].answered(request.protocol)
+    if response.status in TURNED_AWAY:
+        response.force_close()
+        response.headers["Connection"] = "close"
 
 
 async def finish_background(app: web.Application) -> AsyncIterator[None]:

@@ -9,6 +9,7 @@ from bridge.admission import Admission
 from bridge.background import Background
 from bridge.call.session import CallSession
 from bridge.console.access import Access
+from bridge.door import Door
 from bridge.meetings.mailbox import Mailbox
 from bridge.meetings.tools import Tools
 from bridge.metrics import Metrics
@@ -16,6 +17,7 @@ from bridge.openai_side.breaker import Breaker
 from bridge.records.database import Database
 from bridge.settings import Settings
 from bridge.stopping import Stopping
+from bridge.turnstile import Turnstile
 
 #: Says in a few words why no calls should come; "" when nothing speaks against it.
 Check = Callable[[], Awaitable[str]]
@@ -32,6 +34,8 @@ CALLS = web.AppKey("CALLS", set[CallSession])
 MAILBOX = web.AppKey("MAILBOX", Mailbox)
 ADMISSION = web.AppKey("ADMISSION", Admission)
 ACCESS = web.AppKey("ACCESS", Access)
+TURNSTILE = web.AppKey("TURNSTILE", Turnstile)
+DOOR = web.AppKey("DOOR", Door[web.RequestHandler])
 METRICS = web.AppKey("METRICS", Metrics)
 STOPPING = web.AppKey("STOPPING", Stopping)
 #: What /readyz asks, by the name of what may be missing.

@@ -17,13 +17,16 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
 
 from aiohttp import web
 
 from bridge import __version__, keys, log
 from bridge.app import create_app
+from bridge.door import Door
 from bridge.records.database import DatabaseUnavailable
 from bridge.settings import Settings
 
@@ -36,6 +39,11 @@ MARGIN_S, KILL_S, FORCE_S = 7.7, 2.5, 0.2
 REQUEST_S = 0.5
 #: How often it is looked whether the calls are over, seconds.
 LOOK_S = 0.02
+#: What a request may look like: Twilio's longest line is the query of a webhook by GET, and proxies add some headers.
+LIMITS: dict[str, Any] = {
+    "max_line_size": 8190, "max_field_size": 4096, "max_headers": 64, "auto_decompress": False}
+#: How long what is left of a refused body is read, seconds; then the connection is closed.
+LINGER_S = 1.0
 #: Longer than Heroku's router keeps a connection (90 s), so that it never uses one that was just closed, seconds.
 KEEPALIVE_S = 95
 
@@ -84,15 +92,51 @@ async def run(settings: Settings, listening: socket.socket) -> None:
     """Serves until the signals say otherwise. Raises DatabaseUnavailable."""
     app = create_app(settings)
     ending = Ending(app)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=REQUEST_S, keepalive_timeout=KEEPALIVE_S)
-    try:
-        await runner.setup()
-        await web.SockSite(runner, listening).start()
+    async with serving(app, listening):
         announce(settings, listening)
         await ending.told.wait()
         await ending.drain()
+
+
+@asynccontextmanager
+async def serving(app: web.Application, listening: socket.socket) -> AsyncIterator[None]:
+    """Lets an application answer, behind its door; cleans it up at the end. Raises DatabaseUnavailable."""
+    runner = web.AppRunner(app, shutdown_timeout=REQUEST_S)
+    try:
+        await runner.setup()
+        assert runner.server
+        server = await asyncio.get_running_loop().create_server(
+            partial(Connection, runner.server, app[keys.DOOR]), sock=listening)
+        try:
+            yield
+        finally:
+            server.close()
     finally:
         await runner.cleanup()
+
+
+class Connection(web.RequestHandler):
+    """A connection that stands at the door until it has shown whose it is."""
+
+    __slots__ = ("_door",)
+
+    def __init__(self, server: web.Server, door: Door[web.RequestHandler]) -> None:
+        super().__init__(
+            server, loop=asyncio.get_running_loop(), access_log=None,  # type: ignore[arg-type]
+            keepalive_timeout=KEEPALIVE_S, lingering_time=LINGER_S, **LIMITS)
+        self._door = door
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        address = peer[0] if isinstance(peer, tuple) else ""
+        displaced = self._door.came(self, address, asyncio.get_running_loop().time())
+        if displaced and displaced.transport:
+            displaced.transport.abort()
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        self._door.forget(self)
+        super().connection_lost(error)
 
 
 def announce(settings: Settings, listening: socket.socket) -> None:

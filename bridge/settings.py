@@ -5,6 +5,7 @@ text becomes a value, and an example for who wrote it wrong. An empty variable s
 where a setting can be switched off.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -196,6 +197,17 @@ def _vad_number(kind: str, name: str, number: str) -> float:
     return value
 
 
+_SHARED_KEY = re.compile(r"[\w.:-]{1,200}=[!-+\--~]{16,500}")
+
+
+def shared_keys(value: str) -> tuple[str, ...]:
+    """Twilio's shared keys, each as `id=secret`."""
+    pairs = tuple(re.split(r"[,\s]+", value.strip(", ")))
+    if not all(map(_SHARED_KEY.fullmatch, pairs)) or len({pair.partition("=")[0] for pair in pairs}) < len(pairs):
+        raise ValueError("must be ids and secrets, each id once and each secret of 16 characters or more")
+    return pairs
+
+
 # ---- secrets
 
 class Secret(str):
@@ -232,6 +244,10 @@ SYSTEM_MESSAGE = (
 A_HUMAN = "human"
 FALLBACK_GOODBYE = "Thank you for calling. If you still need us, please call again later. Goodbye."
 
+#: What ALLOW_UNSIGNED must say where others could reach the server: a sentence that nobody writes by mistake.
+FOR_ANYBODY = "anybody-may-call-at-my-expense"
+
+_AUTH_TOKEN = matching(r"[!-~]+", "a token without spaces")
 _ACCOUNT_SID = matching("AC[0-9a-f]{32}", "AC and 32 hexadecimal digits, from the Twilio console")
 
 
@@ -281,12 +297,16 @@ class Settings:
     PORT: int = setting("5050", whole(0, 65535), "5050")
     PUBLIC_URL: str = setting("", origin, "https://bridge.example.com")
     TWILIO_ACCOUNT_SID: str = setting("", _ACCOUNT_SID, "AC0123456789abcdef0123456789abcdef")
-    TWILIO_AUTH_TOKEN: str = setting(
-        "", matching(r"[!-~]+", "a token without spaces"), "the auth token of the Twilio console", secret=True)
+    TWILIO_AUTH_TOKEN: str = setting("", _AUTH_TOKEN, "the auth token of the Twilio console", secret=True)
+    TWILIO_AUTH_TOKEN_OLD: str = setting("", _AUTH_TOKEN, "the auth token before that one", secret=True)
+    TWILIO_SHARED_KEYS: tuple[str, ...] = setting(
+        "", shared_keys, "webhooks_sharedkey_1=the-secret-of-that-key", secret=True)
+    ALLOW_UNSIGNED: str = setting("0", choice("0", "1", FOR_ANYBODY), "1")
     TWILIO_API_URL: str = setting("https://api.twilio.com", origin, "https://api.twilio.com")
     MAX_CALLS: int = setting("100", whole(1, 100_000), "100")
     MAX_CALLS_PER_CALLER: int = setting("2", whole(0, 100_000), "2")
     CALLS_PER_HOUR_PER_CALLER: int = setting("20", whole(0, 100_000), "20")
+    MAX_MESSAGES_PER_S: int = setting("200", whole(0, 100_000), "200")
     DRAIN_S: int = setting("20", whole(0, 3600), "20")
     ADMIN_PASSWORD: str = setting("", parse_password, "a password of 12 characters or more", secret=True)
     ADMIN_PASSWORD_HASH: str = setting(
@@ -294,6 +314,17 @@ class Settings:
         secret=True)
     LOG_LEVEL: str = setting("INFO", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
     LOG_FORMAT: str = setting("text", choice("text", "json"), "json")
+
+    @property
+    def auth_tokens(self) -> tuple[str, ...]:
+        """The auth token, and the one before it while that still counts; none: whoever asks is answered."""
+        return tuple(token for token in (self.TWILIO_AUTH_TOKEN, self.TWILIO_AUTH_TOKEN_OLD) if token)
+
+    @property
+    def shared_keys(self) -> dict[str, str]:
+        """The secrets of Twilio's shared keys, by their ids."""
+        pairs = (pair.partition("=") for pair in self.TWILIO_SHARED_KEYS)
+        return {name: secret for name, _, secret in pairs}
 
     @property
     def rest_credentials(self) -> bool:
@@ -321,7 +352,7 @@ def _secret_parts(address: URL) -> Iterator[str]:
 def load(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:
     """The settings of `environ`, and of the file `dotenv` for what it does not set. Raises BadSettings."""
     parsed, problems = _parsed(environ, dotenv)
-    problems += _missing(parsed)
+    problems += [*_missing(parsed), *_open(parsed, on_heroku="DYNO" in environ)]
     if problems:
         raise BadSettings("\n".join(problems))
     return Settings(**parsed)
@@ -331,8 +362,10 @@ def _missing(parsed: Mapping[str, Any]) -> Iterator[str]:
     """What one setting asks of another. One that could not be read is absent, and has its own line."""
     def empty(name: str) -> bool:
         return parsed.get(name) == ""
-    if parsed.get("TWILIO_ACCOUNT_SID") and empty("TWILIO_AUTH_TOKEN"):
-        yield "TWILIO_AUTH_TOKEN must be set with TWILIO_ACCOUNT_SID; both stand in the Twilio console"
+    if empty("TWILIO_AUTH_TOKEN"):
+        for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN_OLD", "TWILIO_SHARED_KEYS"):
+            if parsed.get(name):
+                yield f"TWILIO_AUTH_TOKEN must be set with {name}; it stands in the Twilio console"
     if parsed.get("FALLBACK") == "human" and empty("FALLBACK_NUMBER"):
         yield "FALLBACK_NUMBER must be set with FALLBACK=human: whom to dial, for example FALLBACK_NUMBER=+15551234567"
     if parsed.get("FALLBACK") == "message" and empty("WEBHOOK_URL"):
@@ -344,6 +377,30 @@ def _missing(parsed: Mapping[str, Any]) -> Iterator[str]:
     if parsed.get("TRANSFER_NUMBER") and (empty("TWILIO_ACCOUNT_SID") or empty("TWILIO_AUTH_TOKEN")):
         yield ("TRANSFER_NUMBER needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN: calls are transferred by Twilio's REST "
                "API")
+
+
+def _open(parsed: Mapping[str, Any], on_heroku: bool) -> Iterator[str]:
+    """What speaks against a server that answers everybody; and one that nobody asked for."""
+    if parsed.get("TWILIO_AUTH_TOKEN") != "":
+        return
+    allowed, host = parsed.get("ALLOW_UNSIGNED"), parsed.get("HOST")
+    if allowed == "0":
+        # Who wants Twilio's REST API is told already.
+        if not any(parsed.get(name) for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN_OLD", "TWILIO_SHARED_KEYS")):
+            yield ("TWILIO_AUTH_TOKEN is not set: it stands in the Twilio console, and keeps everybody but Twilio out. "
+                   "To try the server on this machine without it, set ALLOW_UNSIGNED=1 and HOST=127.0.0.1")
+    elif allowed == "1" and on_heroku:
+        yield f"ALLOW_UNSIGNED=1 is not for Heroku: set TWILIO_AUTH_TOKEN, or ALLOW_UNSIGNED={FOR_ANYBODY}"
+    elif allowed == "1" and host is not None and not _is_loopback(host):
+        yield (f"ALLOW_UNSIGNED=1 needs HOST=127.0.0.1, so that nobody else reaches the server; where that must be, "
+               f"set ALLOW_UNSIGNED={FOR_ANYBODY}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load_one(name: str, environ: Mapping[str, str], dotenv: Path | None = None) -> Any:

@@ -2,7 +2,10 @@
 
 from bridge.settings import Settings, load
 
+#: For a server that answers whoever is on this machine.
+UNSIGNED = {"ALLOW_UNSIGNED": "1", "HOST": "127.0.0.1"}
+
 
 def make_settings(**environ: str) -> Settings:
-    """Settings as they are when exactly these variables are set, and a key that opens nothing."""
-    return load({"OPENAI_API_KEY": "sk-simulated"} | environ)
+    """Settings as they are when these variables are set, and a key that opens nothing; unsigned without a token."""
+    return load({"OPENAI_API_KEY": "sk-simulated"} | UNSIGNED | environ)

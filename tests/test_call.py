@@ -105,16 +105,6 @@ async def test_words_before_the_model_is_there_come_first() -> None:
         assert set(before) <= {SILENCE[0]}
 
 
-async def test_the_model_is_dialled_before_the_stream_has_started() -> None:
-    async with office() as world:
-        world.phone.wait_before_start_ms = 1_000_000
-        dialling = asyncio.ensure_future(world.phone.dial())
-        session = await world.model.until_session()
-        await session.until_received("session.update")
-        assert not dialling.done()
-        dialling.cancel()
-
-
 async def test_unknown_and_malformed_messages_of_the_model_harm_nothing(caplog: pytest.LogCaptureFixture) -> None:
     async with office(Turn((line(500, seed=5),)), faults=Faults(unknown_events=True, malformed=True)) as world:
         call = await world.greeted()

@@ -61,7 +61,7 @@ class Server:
 @asynccontextmanager
 async def serving(where: Path, **environ: str) -> AsyncIterator[Server]:
     """A server on a free port of this machine; killed if the test does not stop it."""
-    environ = {"HOST": "127.0.0.1", "PORT": "0", "OPENAI_API_KEY": KEY} | environ
+    environ = {"HOST": "127.0.0.1", "PORT": "0", "OPENAI_API_KEY": KEY, "ALLOW_UNSIGNED": "1"} | environ
     server = Server(await launch(where, **environ))
     try:
         await asyncio.wait_for(server.until_it_listens(), PATIENCE_S)
@@ -81,6 +81,8 @@ async def test_without_a_key_it_says_what_to_do_and_exits_with_2(tmp_path: Path)
     assert error.splitlines() == [
         "bridge cannot start:",
         "OPENAI_API_KEY is not set, for example OPENAI_API_KEY=sk-...",
+        "TWILIO_AUTH_TOKEN is not set: it stands in the Twilio console, and keeps everybody but Twilio out. To try the "
+        "server on this machine without it, set ALLOW_UNSIGNED=1 and HOST=127.0.0.1",
         "The README lists all settings.",
     ]
 
@@ -96,7 +98,7 @@ async def test_everything_that_is_wrong_is_said_in_one_go(tmp_path: Path) -> Non
 async def test_a_port_that_is_taken_is_said_and_exits_with_1(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        code, out, error = await run(tmp_path, OPENAI_API_KEY=KEY, HOST="127.0.0.1", PORT=port)
+        code, out, error = await run(tmp_path, OPENAI_API_KEY=KEY, HOST="127.0.0.1", PORT=port, TWILIO_AUTH_TOKEN=TOKEN)
     assert code == 1
     assert out == ""
     [line] = error.splitlines()
@@ -105,7 +107,7 @@ async def test_a_port_that_is_taken_is_said_and_exits_with_1(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "0.0.0..0"])
 async def test_a_host_that_is_not_this_machine_is_said_and_exits_with_1(tmp_path: Path, host: str) -> None:
-    code, _, error = await run(tmp_path, OPENAI_API_KEY=KEY, HOST=host, PORT="0")
+    code, _, error = await run(tmp_path, OPENAI_API_KEY=KEY, HOST=host, PORT="0", TWILIO_AUTH_TOKEN=TOKEN)
     assert code == 1
     [line] = error.splitlines()
     assert line.startswith(f"bridge cannot listen on HOST={host} PORT=0: ")

@@ -28,7 +28,8 @@ from tests.store import make_meeting, news, rows
 from tests.test_main import PATIENCE_S, Server, serving
 
 PASSWORD = "the operator's password"
-OPEN = {"MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0", "CONFIRM_MEETINGS": "0"}
+OPEN = {"MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0", "CONFIRM_MEETINGS": "0",
+        "MAX_MESSAGES_PER_S": "0"}
 BOOKING = {"name": "Ada", "email": "ada@example.com", "description": "A tooth"}
 MIDNIGHT = (datetime.now(UTC) + timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
 

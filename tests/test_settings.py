@@ -14,7 +14,8 @@ from bridge.settings import BadSettings, Settings, load
 from tests.helpers import make_settings
 
 ROOT = Path(__file__).parent.parent
-KEY = {"OPENAI_API_KEY": "sk-simulated"}
+TOKEN = {"TWILIO_AUTH_TOKEN": "simulated-token"}
+KEY = {"OPENAI_API_KEY": "sk-simulated", **TOKEN}
 NAMES = {each.name for each in dataclasses.fields(Settings)}
 DEFAULTS: dict[str, str | None] = {each.name: each.metadata["default"] for each in dataclasses.fields(Settings)}
 
@@ -33,7 +34,7 @@ def write(path: Path, text: str) -> Path:
 
 # ---- where they come from
 
-def test_only_the_key_is_required() -> None:
+def test_only_the_key_and_the_token_are_required() -> None:
     settings = load(KEY)
     assert settings.OPENAI_API_KEY == "sk-simulated"
     assert settings.OPENAI_MODEL == "gpt-realtime-2.1"
@@ -46,12 +47,13 @@ def test_only_the_key_is_required() -> None:
     assert settings.TWILIO_API_URL == "https://api.twilio.com"
     assert (settings.WEBHOOK_URL, settings.PUBLIC_URL, settings.NOISE_REDUCTION) == ("", "", "")
     assert not settings.rest_credentials
+    assert (settings.ALLOW_UNSIGNED, settings.auth_tokens) == ("0", ("simulated-token",))
     assert (settings.LOG_LEVEL, settings.LOG_FORMAT) == ("INFO", "text")
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     dotenv = write(tmp_path / ".env", "OPENAI_API_KEY=sk-of-the-file\nOPENAI_VOICE=cedar\nPORT=6000\n")
-    settings = load({"OPENAI_API_KEY": "sk-of-the-environment", "PORT": "7000"}, dotenv)
+    settings = load({"OPENAI_API_KEY": "sk-of-the-environment", "PORT": "7000", **TOKEN}, dotenv)
     assert settings.OPENAI_API_KEY == "sk-of-the-environment"
     assert settings.PORT == 7000
     assert settings.OPENAI_VOICE == "cedar"
@@ -59,9 +61,9 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 
 def test_reading_changes_neither_the_environment_nor_what_it_was_given(tmp_path: Path) -> None:
     dotenv = write(tmp_path / ".env", "OPENAI_API_KEY=sk-of-the-file\nBRIDGE_TEST=1\n")
-    environ, before = {"OPENAI_VOICE": "cedar"}, dict(os.environ)
+    environ, before = {"OPENAI_VOICE": "cedar", **TOKEN}, dict(os.environ)
     load(environ, dotenv)
-    assert environ == {"OPENAI_VOICE": "cedar"}
+    assert environ == {"OPENAI_VOICE": "cedar", **TOKEN}
     assert dict(os.environ) == before
 
 
@@ -79,7 +81,7 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 def test_a_file_may_hold_quotes_dollars_hashes_and_other_peoples_variables(tmp_path: Path) -> None:
     dotenv = write(tmp_path / ".env", "\n".join([
         "export OPENAI_API_KEY='sk-a$b${HOME}#c'", 'SYSTEM_MESSAGE="Two\\nlines"', "SOMETHING_ELSE", "PGHOST=db"]))
-    settings = load({}, dotenv)
+    settings = load(TOKEN, dotenv)
     assert settings.OPENAI_API_KEY == "sk-a$b${HOME}#c"
     assert settings.SYSTEM_MESSAGE == "Two\nlines"
 
@@ -95,10 +97,10 @@ def test_transcription_is_switched_off_by_an_empty_variable() -> None:
     assert make_settings(OPENAI_TRANSCRIPTION_MODEL="").OPENAI_TRANSCRIPTION_MODEL == ""
 
 
-@pytest.mark.parametrize("name", sorted(NAMES - {"OPENAI_API_KEY", "OPENAI_TRANSCRIPTION_MODEL"}))
+@pytest.mark.parametrize("name", sorted(NAMES - {*KEY, "OPENAI_TRANSCRIPTION_MODEL"}))
 @pytest.mark.parametrize("blank", ["", "  "])
 def test_any_other_empty_variable_means_the_default(name: str, blank: str) -> None:
-    assert make_settings(**{name: blank}) == load(KEY)
+    assert load(KEY | {name: blank}) == load(KEY)
 
 
 @pytest.mark.parametrize("blank", ["", "  "])
@@ -115,7 +117,8 @@ def test_spaces_around_a_value_do_not_count() -> None:
 
 def test_all_problems_are_reported_at_once_each_with_name_fault_and_example() -> None:
     with pytest.raises(BadSettings) as refusal:
-        load({"PORT": "eighty", "TIMEZONE": "Berlin", "WEBHOOK_URL": "http://example.com/", "LOG_LEVEL": "loud"})
+        load(TOKEN | {
+            "PORT": "eighty", "TIMEZONE": "Berlin", "WEBHOOK_URL": "http://example.com/", "LOG_LEVEL": "loud"})
     lines = str(refusal.value).splitlines()
     assert [line.split()[0] for line in lines] == [
         "OPENAI_API_KEY", "TIMEZONE", "WEBHOOK_URL", "PORT", "LOG_LEVEL"]
@@ -168,8 +171,9 @@ def test_what_is_wrong_is_said(name: str, value: str, fault: str) -> None:
 
 def test_every_example_would_be_accepted() -> None:
     examples: dict[str, str] = {each.name: each.metadata["example"] for each in dataclasses.fields(Settings)}
-    # This one says where the token stands: one in print would only be copied.
-    assert make_settings(**examples | {"TWILIO_AUTH_TOKEN": "token", "ADMIN_PASSWORD_HASH": ""})
+    # These say where the token stands: one in print would only be copied.
+    tokens = {"TWILIO_AUTH_TOKEN": "token", "TWILIO_AUTH_TOKEN_OLD": "old"}
+    assert make_settings(**examples | tokens | {"ADMIN_PASSWORD_HASH": ""})
     assert make_settings(ADMIN_PASSWORD_HASH=examples["ADMIN_PASSWORD_HASH"])
 
 
@@ -181,6 +185,49 @@ def test_an_account_sid_is_of_no_use_without_its_token() -> None:
 
 def test_a_token_alone_checks_signatures_and_calls_nobody() -> None:
     assert not make_settings(TWILIO_AUTH_TOKEN="token").rest_credentials
+
+
+# ---- who is let in
+
+@pytest.mark.parametrize(("environ", "said"), [
+    ({}, "TWILIO_AUTH_TOKEN is not set: it stands in the Twilio console"),
+    ({"HOST": "127.0.0.1"}, "TWILIO_AUTH_TOKEN is not set"),
+    ({"ALLOW_UNSIGNED": "0"}, "TWILIO_AUTH_TOKEN is not set"),
+    ({"ALLOW_UNSIGNED": "1"}, "ALLOW_UNSIGNED=1 needs HOST=127.0.0.1"),
+    ({"ALLOW_UNSIGNED": "1", "HOST": "192.168.1.1"}, "ALLOW_UNSIGNED=1 needs HOST=127.0.0.1"),
+    ({"ALLOW_UNSIGNED": "1", "HOST": "bridge.example.com"}, "ALLOW_UNSIGNED=1 needs HOST=127.0.0.1"),
+    ({"ALLOW_UNSIGNED": "1", "HOST": "::"}, "ALLOW_UNSIGNED=1 needs HOST=127.0.0.1"),
+    ({"ALLOW_UNSIGNED": "1", "HOST": "127.0.0.1", "DYNO": "web.1"}, "ALLOW_UNSIGNED=1 is not for Heroku"),
+    ({"ALLOW_UNSIGNED": "yes"}, "ALLOW_UNSIGNED must be one of 0, 1, anybody-may-call-at-my-expense"),
+    ({"TWILIO_AUTH_TOKEN_OLD": "old"}, "TWILIO_AUTH_TOKEN must be set with TWILIO_AUTH_TOKEN_OLD"),
+    ({"TWILIO_SHARED_KEYS": "id=0123456789abcdef"}, "TWILIO_AUTH_TOKEN must be set with TWILIO_SHARED_KEYS"),
+])
+def test_nobody_opens_the_server_by_mistake(environ: dict[str, str], said: str) -> None:
+    with pytest.raises(BadSettings) as refusal:
+        load({"OPENAI_API_KEY": "sk-simulated"} | environ)
+    [problem] = str(refusal.value).splitlines()
+    assert problem.startswith(said)
+
+
+@pytest.mark.parametrize("environ", [
+    {"ALLOW_UNSIGNED": "1", "HOST": "127.0.0.1"}, {"ALLOW_UNSIGNED": "1", "HOST": "localhost"},
+    {"ALLOW_UNSIGNED": "1", "HOST": "::1"}, {"ALLOW_UNSIGNED": "anybody-may-call-at-my-expense", "DYNO": "web.1"}])
+def test_who_means_it_may_open_the_server(environ: dict[str, str]) -> None:
+    assert load({"OPENAI_API_KEY": "sk-simulated"} | environ).auth_tokens == ()
+
+
+def test_with_a_token_everything_is_checked_whatever_else_is_allowed() -> None:
+    assert load(KEY | {"ALLOW_UNSIGNED": "anybody-may-call-at-my-expense"}).auth_tokens == ("simulated-token",)
+    assert load(KEY | {"TWILIO_AUTH_TOKEN_OLD": "old"}).auth_tokens == ("simulated-token", "old")
+
+
+def test_shared_keys_are_ids_and_secrets() -> None:
+    text = "one=0123456789abcdef, two=0123456789abcde="
+    assert make_settings(TWILIO_AUTH_TOKEN="t", TWILIO_SHARED_KEYS=text).shared_keys == {
+        "one": "0123456789abcdef", "two": "0123456789abcde="}
+    for wrong in ("one", "one=short", "=0123456789abcdef", "one=0123456789abcdef,one=0123456789abcdef"):
+        [problem] = problems(TWILIO_AUTH_TOKEN="t", TWILIO_SHARED_KEYS=wrong)
+        assert "must be ids and secrets" in problem and wrong not in problem
 
 
 # ---- what one setting asks of another
@@ -240,6 +287,7 @@ def test_a_language_is_one_of_twilio_s(text: str) -> None:
 
 SECRETS = {
     "OPENAI_API_KEY": "sk-very-secret", "TWILIO_AUTH_TOKEN": "token-very-secret",
+    "TWILIO_AUTH_TOKEN_OLD": "token-very-secret", "TWILIO_SHARED_KEYS": "id=shared-very-secret",
     "WEBHOOK_URL": "https://example.com/hook/very-secret",
 }
 
@@ -374,9 +422,9 @@ def test_the_example_file_lists_every_setting_with_its_default_once() -> None:
     assert {name: value for _, name, value in lines} == {name: default or "" for name, default in DEFAULTS.items()}
 
 
-def test_in_the_example_file_only_the_key_is_in_force_and_it_comes_first() -> None:
+def test_in_the_example_file_only_what_is_required_is_in_force_and_the_key_comes_first() -> None:
     lines = example_lines()
-    assert [name for in_force, name, _ in lines if in_force] == ["OPENAI_API_KEY"]
+    assert [name for in_force, name, _ in lines if in_force] == list(KEY)
     assert lines[0][1] == "OPENAI_API_KEY"
 
 
@@ -387,20 +435,27 @@ def test_every_setting_in_the_example_file_has_a_line_that_explains_it() -> None
             assert re.match(r"# \w.*\.", before) or "https://" in before, line
 
 
-def test_the_example_file_with_a_key_filled_in_works(tmp_path: Path) -> None:
-    text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    dotenv = write(tmp_path / ".env", text.replace("OPENAI_API_KEY=", "OPENAI_API_KEY=sk-simulated", 1))
+def filled_in(text: str) -> str:
+    for name, value in KEY.items():
+        text = text.replace(f"{name}=", f"{name}={value}", 1)
+    return text
+
+
+def test_the_example_file_filled_in_works(tmp_path: Path) -> None:
+    dotenv = write(tmp_path / ".env", filled_in((ROOT / ".env.example").read_text(encoding="utf-8")))
     assert load({}, dotenv) == load(KEY)
 
 
-def test_the_example_file_as_it_is_misses_only_the_key(tmp_path: Path) -> None:
+def test_the_example_file_as_it_is_misses_only_what_is_required(tmp_path: Path) -> None:
     dotenv = write(tmp_path / ".env", (ROOT / ".env.example").read_text(encoding="utf-8"))
     with pytest.raises(BadSettings) as refusal:
         load({}, dotenv)
-    assert str(refusal.value) == "OPENAI_API_KEY is not set, for example OPENAI_API_KEY=sk-..."
+    key, token = str(refusal.value).splitlines()
+    assert key == "OPENAI_API_KEY is not set, for example OPENAI_API_KEY=sk-..."
+    assert token.startswith("TWILIO_AUTH_TOKEN is not set: ")
 
 
 def test_every_line_of_the_example_file_may_be_uncommented(tmp_path: Path) -> None:
     text = re.sub(r"^#(?=[A-Z])", "", (ROOT / ".env.example").read_text(encoding="utf-8"), flags=re.M)
-    dotenv = write(tmp_path / ".env", text.replace("OPENAI_API_KEY=", "OPENAI_API_KEY=sk-simulated", 1))
+    dotenv = write(tmp_path / ".env", filled_in(text))
     assert load({}, dotenv) == load(KEY)

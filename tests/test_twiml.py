@@ -14,6 +14,8 @@ OURS, PERSON = "+15550001111", "+15557770000"
 CALL = Call(ORIGIN, Caller("+15551234567"), OURS, "CA" + "1" * 32)
 HIDDEN = Call(ORIGIN, Caller("+266696687"), OURS, "CA" + "1" * 32)
 
+PARAMETERS = twiml.stream_parameters(CALL)
+
 
 def plan(kind: FallbackKind, number: str = "") -> Fallback:
     return Fallback(kind, WORDS[kind], "Thank you & goodbye.", "en-GB", number)
@@ -33,20 +35,20 @@ def verbs(text: str) -> list[str]:
 # ---- what follows a stream
 
 def test_with_a_fallback_its_verbs_follow_and_nothing_is_fetched() -> None:
-    root = document(twiml.stream(CALL, plan("apology")))
+    root = document(twiml.stream(CALL, PARAMETERS, plan("apology")))
     assert [verb.tag for verb in root] == ["Connect", "Say", "Hangup"]
     assert root[0].attrib == {}, "no action: the next verb runs"
     assert (root[1].text, root[1].attrib) == (APOLOGY, {"language": "en-GB"})
 
 
 def test_without_one_we_are_asked_and_asked_again() -> None:
-    [connect] = document(twiml.stream(CALL, None))
+    [connect] = document(twiml.stream(CALL, PARAMETERS, None))
     assert connect.attrib == {"action": f"{ORIGIN}/after-stream#rc=5&rp=ct,rt,5xx"}
 
 
 @pytest.mark.parametrize(("resume", "more"), [(False, {}), (True, {"resume": "1"})])
 def test_a_stream_knows_its_call_and_whether_the_caller_comes_back(resume: bool, more: dict[str, str]) -> None:
-    [stream] = document(twiml.stream(CALL, None, resume=resume)).iter("Stream")
+    [stream] = document(twiml.stream(CALL, twiml.stream_parameters(CALL, resume=resume), None)).iter("Stream")
     assert stream.attrib == {"url": "wss://bridge.example.com/media-stream/15551234567"}
     assert {each.attrib["name"]: each.attrib["value"] for each in stream} == {
         "caller": "+15551234567", "called": OURS, "call_sid": CALL.sid} | more
@@ -59,7 +61,7 @@ def test_a_stream_knows_its_call_and_whether_the_caller_comes_back(resume: bool,
     ("message", ["Say", "Record", "Say", "Hangup"])])
 def test_each_fallback_is_the_same_first_and_behind_a_stream(kind: FallbackKind, after: list[str]) -> None:
     assert verbs(twiml.in_place_of_the_assistant(plan(kind, PERSON), CALL)) == after
-    assert verbs(twiml.stream(CALL, plan(kind, PERSON))) == ["Connect", *after]
+    assert verbs(twiml.stream(CALL, PARAMETERS, plan(kind, PERSON))) == ["Connect", *after]
 
 
 def test_a_human_is_dialled_for_a_while_and_then_there_is_a_word() -> None:

@@ -9,7 +9,9 @@ How a call ends:
 - server stopping: after a recorded goodbye. server killed: at once.
 - model unreachable, model refused, model failed, wrong audio format, internal error: the phone's stream is closed, and
   the caller hears the fallback, which is what follows the stream (twilio_side/twiml.py).
-- no start: a stream that does not say in START_S which call it is. Nothing has been paid for.
+- no start: a stream that does not say in START_S which call it is, or says other things first.
+- stream refused: its token is not that of a webhook's answer to this call (turnstile.py). No session was opened.
+- phone too fast: more than MAX_MESSAGES_PER_S for TOO_FAST_S.
 - phone stalled: a socket that took nothing for STALL_S, or that much was waiting for.
 An ending in order is known before the phone's stream is closed, so that what follows it is silence: by REST the call is
 completed, and without it the server that is asked what follows knows.
@@ -47,14 +49,20 @@ from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.prices import prices_for
 from bridge.records.calls import in_order
 from bridge.settings import Settings
+from bridge.turnstile import Turnstile
 from bridge.twilio_side import media_streams, twiml
 from bridge.twilio_side.caller import Caller
 from bridge.twilio_side.rest import Outcome, complete_call, update_call
+from bridge.twilio_side.token import Refused
 
 log = logging.getLogger(__name__)
 
 START_S = 5.0
 STALL_S = 5.0
+#: Twilio sends `connected` before `start`: more than so many messages is not Twilio.
+MOST_BEFORE_START = 10
+#: For how many seconds in a row a phone may send too many messages.
+TOO_FAST_S = 5
 #: How long a phone may send nothing at all, seconds: a socket that is dead without saying so.
 DEAD_S = 30.0
 #: How long a stream may still last when Twilio did not say whether the call was transferred, seconds.
@@ -72,6 +80,7 @@ class Services:
     breaker: Breaker
     metrics: Metrics
     admission: Admission
+    turnstile: Turnstile
 
 
 class CallSession:
@@ -94,6 +103,7 @@ class CallSession:
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
         self._transferring = False
         self._last_message = self._loop.time()       # of the phone
+        self._messages = self._too_fast_s = 0        # of the phone, since the last look; seconds of too many
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._unread: tuple[str, ...] = ()           # sides of which a malformed message was logged
@@ -122,7 +132,6 @@ class CallSession:
         reason = "internal error"
         try:
             async with self._tasks as tasks:
-                tasks.create_task(self._open_model())
                 tasks.create_task(self._from_caller())
                 tasks.create_task(self._watch())
         except* CallOver as endings:
@@ -137,28 +146,46 @@ class CallSession:
                 start = await self._until_start()
         except TimeoutError:
             raise CallOver("no start") from None
+        await self._pass_turnstile(start)
+        self.spawn(self._open_model())
         await self._begin(start)
         async for message in self._phone:
             self._last_message = self._loop.time()
+            self._messages += 1
             event = self._phone_event(message)
             if event is not None:
                 await self._carry_out(self._dialogue.from_caller(event, self._now()))
         raise CallOver(self._phone_ending())
 
     async def _until_start(self) -> media_streams.StartBody:
+        messages = 0
         async for message in self._phone:
             event = self._phone_event(message)
             if isinstance(event, media_streams.Start):
                 if event.start.media_format.encoding != media_streams.ENCODING:
                     raise CallOver("wrong audio format")
                 return event.start
+            messages += 1
+            if messages > MOST_BEFORE_START:
+                raise CallOver("no start")
         raise CallOver(self._phone_ending())
+
+    async def _pass_turnstile(self, start: media_streams.StartBody) -> None:
+        """Only a stream that a webhook was answered with goes on, and that once; nothing is opened before."""
+        turnstile = self._services.turnstile
+        try:
+            await turnstile.take(turnstile.check(start), start.call_sid)
+        except Refused as refusal:
+            log.warning("call %(call)s: its stream is refused: %(reason)s",
+                        {"call": start.call_sid, "reason": str(refusal)})
+            self._services.metrics.fault(str(refusal))
+            raise CallOver("stream refused") from None
+        self._caller = Caller(start.custom_parameters.get("caller", self._caller.name))
 
     async def _begin(self, start: media_streams.StartBody) -> None:
         """The phone has said which call this is."""
-        parameters = start.custom_parameters
-        self._caller = Caller(parameters.get("caller", self._caller.name))
-        kept = await self._services.admission.take_history(start.call_sid) if parameters.get("resume") else ""
+        resume = start.custom_parameters.get("resume")
+        kept = await self._services.admission.take_history(start.call_sid) if resume else ""
         self._start = start
         if kept:
             self._dialogue = self._dialogue.followed_by(History.load(kept), words.TRANSFER_UNANSWERED)
@@ -172,12 +199,20 @@ class CallSession:
         """A peer that stops reading must not keep the call, or what waits for it, forever; nor one that is silent."""
         while True:
             await asyncio.sleep(1)
+            self._check_pace()
             if self._to_caller.stalled_s() > STALL_S:
                 raise CallOver("phone stalled")
             if self._loop.time() - self._last_message > DEAD_S:
                 raise CallOver("phone lost")
             self._model.check()
             await self._carry_out(self._dialogue.frames_missing(self._now()))
+
+    def _check_pace(self) -> None:
+        """Called every second: who sends far more than a phone can say is none."""
+        most, self._messages, came = self._settings.MAX_MESSAGES_PER_S, 0, self._messages
+        self._too_fast_s = self._too_fast_s + 1 if most and came > most else 0
+        if self._too_fast_s >= TOO_FAST_S:
+            raise CallOver("phone too fast")
 
     async def _carry_out(self, steps: list[Step]) -> None:
         """What each side gets goes out in order and in one piece; the caller's first, for a `clear` is urgent."""

@@ -83,3 +83,12 @@ calls = Table(
 )
 Index("calls_lease", calls.c.lease_until)
 Index("calls_caller", calls.c.caller, calls.c.admitted_at)
+
+#: Tokens of streams that were shown, so that none is taken twice: `taken_by` is one attempt's own name.
+stream_tokens = Table(
+    "stream_tokens", metadata,
+    Column("nonce", Text, primary_key=True),
+    Column("taken_by", Text, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+Index("stream_tokens_expires", stream_tokens.c.expires_at)

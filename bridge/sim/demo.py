@@ -122,7 +122,7 @@ async def run(wav: Path, *, fast: bool, out: TextIO | None = None) -> int:
         receiver = await stack.enter_async_context(serving(receiver_app(narrator, meetings)))
         origin = await stack.enter_async_context(serving(create_app(load({
             "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "WEBHOOK_URL": f"{receiver}/meetings",
-            "TWILIO_AUTH_TOKEN": token, "TIMEZONE": ZONE,
+            "TWILIO_AUTH_TOKEN": token, "TIMEZONE": ZONE, "MAX_MESSAGES_PER_S": "0",
             "DATABASE_URL": f"sqlite:///{stack.enter_context(TemporaryDirectory())}/bridge.db",
             "GREETINGS_RESPONSE": "Hello, this is Bridge Dental. How can I help you?"}))))
         phone = await stack.enter_async_context(

@@ -280,6 +280,7 @@ def settings(stage: Stage, token: str, webhook: str, rest: str, folder: str) -> 
         "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": token, "TWILIO_API_URL": rest,
         "WEBHOOK_URL": webhook, "CONFIRM_MEETINGS": "0", "TIMEZONE": ZONE, "GREETINGS_RESPONSE": GREETING.text,
         "DATABASE_URL": f"sqlite:///{folder}/bridge.db", "HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json",
+        "MAX_MESSAGES_PER_S": "0",          # with --fast there are ten times as many
         "DRAIN_S": "1"}                     # told to stop, it says goodbye in mid-sentence
 
 

@@ -1,17 +1,41 @@
 """Who may call us: Twilio's signature on webhooks and on the upgrade of a stream.
 
-A signature covers the address as Twilio knows it, so behind a proxy that address is put together anew: from
-PUBLIC_URL, or from what the proxy forwards. Source: https://www.twilio.com/docs/usage/security
+1. A signature covers the address as Twilio knows it, so behind a proxy that address is put together anew: from
+   PUBLIC_URL, or else from what the request says of it (X-Forwarded-Proto, X-Forwarded-Host, Host).
+2. Whether a proxy has said that, or a stranger, makes no difference: the address only says what must have been signed,
+   and to sign it takes the auth token. The Host header could be forged just as well. What is left is a signature that
+   Twilio itself has made, with the same token, for another host: only PUBLIC_URL refuses that.
+3. What a stranger sends is read as little as can be: first the headers, and no more than MAX_BODY within BODY_S.
+
+Sources: https://www.twilio.com/docs/usage/security , https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys
 """
 
+import asyncio
+import hmac
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from aiohttp import web
 from multidict import MultiDict
-from twilio.request_validator import SIGNATURE_HEADER, RequestValidator
+from twilio.request_validator import (
+    HMAC_SHA1, HMAC_SHA256, SIGNATURE_HEADER, SIGNATURE_SETTINGS_HEADER, RequestValidator)
+
+from bridge.settings import Settings
+
+#: A webhook's form is a few kilobytes; and how long it may take to arrive, seconds.
+MAX_BODY, BODY_S = 64 * 1024, 5.0
 
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_SHARED_KEY = re.compile(rf"key=([\w.:-]+),algorithm={HMAC_SHA256}")
+_DEFAULT_PORT = {"https": ":443", "http": ":80"}
+
+
+class Key(NamedTuple):
+    """What Twilio may have signed with."""
+
+    secret: str
+    algorithm: str
 
 
 def public_origin(request: web.Request, public_url: str) -> str:
@@ -32,42 +56,78 @@ def _first(request: web.Request, header: str) -> str:
 
 
 async def form(request: web.Request) -> MultiDict[str]:
-    """What a webhook's body says. Raises HTTPBadRequest for one that is no form, HTTPRequestEntityTooLarge."""
+    """What a webhook's body says. Raises HTTPBadRequest for one that is no form, HTTPRequestEntityTooLarge for one that
+    is too long, and HTTPRequestTimeout for one that does not come."""
+    if (request.content_length or 0) > MAX_BODY:
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY, request.content_length or 0)
+    if request.content_type.startswith("multipart/"):
+        raise web.HTTPBadRequest(text="The body is not a form of Twilio's.\n")
     try:
-        fields = await request.post()
+        async with asyncio.timeout(BODY_S):
+            fields = await request.post()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="The body did not come.\n") from None
     except (ValueError, LookupError):
         raise web.HTTPBadRequest(text="The body is not a form.\n") from None
     return MultiDict((name, value) for name, value in fields.items() if isinstance(value, str))
 
 
-async def check_webhook(request: web.Request, auth_token: str, public_url: str) -> None:
-    """Raises HTTPForbidden unless Twilio signed this webhook, GET or form POST."""
-    address = public_origin(request, public_url) + request.raw_path
-    parameters = await form(request)
-    _require(RequestValidator(auth_token).validate(address, parameters, _signature(request)))
+async def check_webhook(request: web.Request, settings: Settings) -> None:
+    """Raises HTTPForbidden unless Twilio signed this webhook, GET or form POST; and what `form` raises."""
+    signature, keys = _claim(request, settings)
+    origin = public_origin(request, settings.PUBLIC_URL)
+    scheme = origin.partition("://")[0]
+    addresses = [f"{scheme}://{host}{request.raw_path}" for host in _hosts(origin)]
+    _require(_is_signed(signature, keys, addresses, await form(request)))
 
 
-def check_upgrade(request: web.Request, auth_token: str, public_url: str) -> None:
+def check_upgrade(request: web.Request, settings: Settings) -> None:
     """Raises HTTPForbidden unless Twilio signed this websocket upgrade."""
-    signature, validator = _signature(request), RequestValidator(auth_token)
-    addresses = _signed_addresses(public_origin(request, public_url), request.raw_path)
-    _require(any(validator.validate(address, {}, signature) for address in addresses))
+    signature, keys = _claim(request, settings)
+    addresses = _upgrade_addresses(public_origin(request, settings.PUBLIC_URL), request.raw_path)
+    _require(_is_signed(signature, keys, addresses, {}))
 
 
-def _signed_addresses(origin: str, path: str) -> Iterator[str]:
-    """The forms under which Twilio may have signed one address; each needs the token just the same."""
+def _claim(request: web.Request, settings: Settings) -> tuple[str, list[Key]]:
+    """The signature, and what it may be made with: the header that names a shared key leaves no other choice."""
+    signatures = request.headers.getall(SIGNATURE_HEADER, [])
+    named = request.headers.getall(SIGNATURE_SETTINGS_HEADER, [])
+    _require(len(signatures) == 1 and len(named) <= 1)
+    if not named:
+        return signatures[0], [Key(token, HMAC_SHA1) for token in settings.auth_tokens]
+    found = _SHARED_KEY.fullmatch(named[0].replace(" ", ""))
+    secret = settings.shared_keys.get(found[1]) if found else None
+    return signatures[0], [Key(secret, HMAC_SHA256)] if secret else []
+
+
+def _is_signed(
+    signature: str, keys: list[Key], addresses: list[str], parameters: Mapping[str, str],
+) -> bool:
+    """Every key and every address is tried, so that the time tells nothing of them."""
+    claimed = signature.encode("utf-8", "surrogateescape")
+    return any([
+        hmac.compare_digest(RequestValidator(key.secret).compute_signature(address, parameters, key.algorithm).encode(),
+                            claimed)
+        for key in keys for address in addresses])
+
+
+def _hosts(origin: str) -> Iterator[str]:
+    """With its port and without it. Twilio signs https without any, and http with the one that it was told."""
     scheme, _, host = origin.partition("://")
-    hosts = [host.removesuffix(":443"), host.removesuffix(":443") + ":443"] if scheme == "https" else [host]
-    for form in ("wss", "https") if scheme == "https" else ("wss", "ws", "http"):
-        for place in hosts:
-            yield f"{form}://{place}{path}"
-            yield f"{form}://{place}{path}/"
+    usual = _DEFAULT_PORT[scheme]
+    named, port = re.fullmatch(r"(.*?)(:[0-9]+)?", host).groups()     # type: ignore[union-attr]
+    if scheme == "https" or port in (None, usual):
+        yield named
+    yield named + (port or usual)
 
 
-def _signature(request: web.Request) -> str:
-    signature = request.headers.get(SIGNATURE_HEADER)
-    _require(signature is not None)
-    return signature or ""
+def _upgrade_addresses(origin: str, path: str) -> list[str]:
+    """The forms under which Twilio may have signed one address; each needs the token just the same."""
+    secure = origin.startswith("https://")
+    return [
+        f"{form}://{host}{path}{slash}"
+        for form in (("wss", "https") if secure else ("wss", "ws", "http")) for host in _hosts(origin)
+        for slash in ("", "/")]
 
 
 def _require(condition: bool) -> None:

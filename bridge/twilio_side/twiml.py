@@ -10,6 +10,7 @@ the fallback: what a caller gets in the assistant's place. Nobody shall hear it 
   with silence when the call ended in order, and with the same verbs otherwise.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,6 +52,7 @@ class Call:
     caller: Caller
     called: str = ""
     sid: str = ""
+    account: str = ""
 
     def address(self, path: str) -> str:
         """Where Twilio is to ask what comes next."""
@@ -76,16 +78,24 @@ class Fallback:
 
 # ---- whole documents
 
-def stream(call: Call, fallback: Fallback | None, *, resume: bool = False) -> str:
-    """Connects the call to a stream, then to the fallback; None: what comes then is asked at /after-stream.
+def stream_parameters(call: Call, *, resume: bool = False) -> dict[str, str]:
+    """What a stream's `start` message does not carry by itself, as it will arrive there.
 
-    `resume`: the caller comes back to a conversation, and the stream's parameters say so.
+    `resume`: the caller comes back to a conversation.
     """
+    parameters = {"caller": call.caller.name, "called": call.called, "call_sid": call.sid}
+    # Control characters have no place in XML, not even escaped.
+    printable = {name: "".join(each for each in value if each.isprintable()) for name, value in parameters.items()}
+    cut = {name: value[:PARAMETER_CHARACTERS] for name, value in printable.items()}
+    return cut | ({"resume": "1"} if resume else {})
+
+
+def stream(call: Call, parameters: Mapping[str, str], fallback: Fallback | None) -> str:
+    """Connects the call to a stream, then to the fallback; None: what comes then is asked at /after-stream."""
     response = VoiceResponse()
     connect = Connect() if fallback else Connect(action=call.address("/after-stream"))
     address = f"wss://{call.origin.partition('://')[2]}/media-stream/{call.caller.path}"
-    parameters = {"caller": call.caller.name, "called": call.called, "call_sid": call.sid}
-    connect.append(_with_parameters(Stream(url=address), parameters | ({"resume": "1"} if resume else {})))
+    connect.append(_with_parameters(Stream(url=address), parameters))
     response.append(connect)
     if fallback:
         _add_fallback(response, fallback, call)
@@ -158,10 +168,7 @@ def _dial(number: str, call: Call, action: str | None = None) -> Dial:
     return dial
 
 
-def _with_parameters(stream: Stream, parameters: dict[str, str]) -> Stream:
-    """What the stream's `start` message does not carry by itself."""
+def _with_parameters(stream: Stream, parameters: Mapping[str, str]) -> Stream:
     for name, value in parameters.items():
-        # Control characters have no place in XML, not even escaped.
-        printable = "".join(character for character in value if character.isprintable())
-        stream.append(Parameter(name=name, value=printable[:PARAMETER_CHARACTERS]))
+        stream.append(Parameter(name=name, value=value))
     return stream

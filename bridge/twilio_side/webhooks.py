@@ -14,6 +14,7 @@ from bridge.records.database import StoreFailed
 from bridge.settings import Settings
 from bridge.twilio_side import recording, signature, twiml
 from bridge.twilio_side.caller import Caller
+from bridge.twilio_side.token import PARAMETER
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,10 @@ def _to_the_assistant(request: web.Request, call: twiml.Call, *, resume: bool = 
     if request.app[keys.BREAKER].open:
         log.warning("call %(call)s: the model is unreachable, and the caller gets the fallback", {"call": call.sid})
         return twiml.in_place_of_the_assistant(fallback, call)
-    return twiml.stream(call, fallback if settings.rest_credentials else None, resume=resume)
+    parameters = twiml.stream_parameters(call, resume=resume)
+    if token := request.app[keys.TURNSTILE].mint(call.sid, call.account, parameters):
+        parameters[PARAMETER] = token
+    return twiml.stream(call, parameters, fallback if settings.rest_credentials else None)
 
 
 def _fallback(settings: Settings) -> twiml.Fallback:
@@ -138,16 +142,19 @@ def _fallback(settings: Settings) -> twiml.Fallback:
 def _call(request: web.Request, parameters: dict[str, str]) -> twiml.Call:
     return twiml.Call(
         signature.public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL), Caller(parameters.get("From", "")),
-        parameters.get("To", ""), parameters.get("CallSid", ""))
+        parameters.get("To", ""), parameters.get("CallSid", ""), parameters.get("AccountSid", ""))
 
 
 async def _parameters(request: web.Request) -> dict[str, str]:
-    """What Twilio says, by GET or form POST. Raises HTTPForbidden unless it is Twilio that says it."""
+    """What Twilio says, by GET or form POST. Raises HTTPForbidden unless it is Twilio, and of our account."""
     settings = request.app[keys.SETTINGS]
-    if settings.TWILIO_AUTH_TOKEN:
-        await signature.check_webhook(request, settings.TWILIO_AUTH_TOKEN, settings.PUBLIC_URL)
-    request[SAID] = {**request.query, **await signature.form(request)}
-    return request[SAID]
+    if settings.auth_tokens:
+        await signature.check_webhook(request, settings)
+    request[SAID] = parameters = {**request.query, **await signature.form(request)}
+    if settings.TWILIO_ACCOUNT_SID and parameters.get("AccountSid") != settings.TWILIO_ACCOUNT_SID:
+        raise web.HTTPForbidden(text="AccountSid is not that of TWILIO_ACCOUNT_SID.\n")
+    request.app[keys.DOOR].forget(request.protocol)
+    return parameters
 
 
 def _answer(document: str) -> web.Response:
@@ -170,8 +177,9 @@ async def rescue(request: web.Request) -> web.Response | None:
 async def media_stream(request: web.Request) -> web.StreamResponse:
     """A call's stream: one CallSession, for as long as the call lasts."""
     app, settings = request.app, request.app[keys.SETTINGS]
-    if settings.TWILIO_AUTH_TOKEN:
-        signature.check_upgrade(request, settings.TWILIO_AUTH_TOKEN, settings.PUBLIC_URL)
+    if settings.auth_tokens:
+        signature.check_upgrade(request, settings)
+    app[keys.DOOR].forget(request.protocol)
     if app[keys.STOPPING].ending:
         raise web.HTTPServiceUnavailable(text="The server is stopping.\n")
     if len(app[keys.CALLS]) >= settings.MAX_CALLS:
@@ -194,7 +202,8 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
 def _services(app: web.Application) -> Services:
     return Services(
         settings=app[keys.SETTINGS], http=app[keys.HTTP], tools=app[keys.TOOLS], background=app[keys.BACKGROUND],
-        breaker=app[keys.BREAKER], metrics=app[keys.METRICS], admission=app[keys.ADMISSION])
+        breaker=app[keys.BREAKER], metrics=app[keys.METRICS], admission=app[keys.ADMISSION],
+        turnstile=app[keys.TURNSTILE])
 
 
 class _Following:

@@ -96,7 +96,7 @@ def environment(port: int, model_port: int) -> dict[str, str]:
     """What the server needs and nothing of ours: no key, no token, no address of a person's own shell."""
     return {
         **own_environment(),
-        "HOST": HOST, "PORT": str(port), "OPENAI_API_KEY": "sk-load",
+        "HOST": HOST, "PORT": str(port), "OPENAI_API_KEY": "sk-load", "ALLOW_UNSIGNED": "1",
         "OPENAI_REALTIME_URL": f"ws://{HOST}:{model_port}/v1/realtime",
         "GREETINGS_RESPONSE": "Hello! How can I help you?", "PROTECT_GREETING": "0",
         "MAX_CALLS": "10000", "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0", "DRAIN_S": "0",
