@@ -27,6 +27,9 @@ ANSWER_S = 2.0
 RENEW_S, SWEEP_S = 4.0, 3600.0
 #: How soon after its webhook a stream begins, seconds; as a rule in a few tenths.
 STREAM_S = 3.0
+#: How soon after a stream's end Twilio asks what follows it, seconds; not after these ends.
+QUESTION_S = 0.8
+BY_CALLER = frozenset({"caller hung up", "transferred"})
 #: How long an ending is waited for, and how often it is looked for, seconds.
 ENDING_S, LOOK_S = 1.0, 0.05
 
@@ -40,6 +43,8 @@ class _Call:
     lease_until: float
     streams: int = 0
     reason: str = ""
+    ended_at: float = 0.0
+    asked: bool = False          # Twilio has asked what follows its stream
 
     def is_live(self, now: float) -> bool:
         return self.streams > 0 or (not self.reason and self.lease_until > now)
@@ -102,7 +107,7 @@ class Admission:
         call = self._here[call_sid]
         call.streams -= 1
         if not call.streams:                         # else the caller came back before the old stream was gone
-            call.reason = reason or "unknown"
+            call.reason, call.ended_at = reason or "unknown", self._clock()
             self._write(call_sid, self._calls.closed(call_sid, reason, self._clock()))
 
     def _write(self, call_sid: str, work: Coroutine[Any, Any, None]) -> None:
@@ -135,8 +140,16 @@ class Admission:
 
     # ---- afterwards
 
+    def expects_question(self) -> bool:
+        """Whether a stream was ended from here just now, and Twilio has yet to ask what follows it."""
+        since = self._clock() - QUESTION_S
+        return any(
+            each.ended_at > since and not each.asked and each.reason not in BY_CALLER for each in self._here.values())
+
     async def ended_in_order(self, call_sid: str) -> bool | None:
         """Whether nothing more is owed to the caller; None when nothing is known of the call."""
+        if call_sid in self._here:
+            self._here[call_sid].asked = True
         until = self._clock() + ENDING_S
         while (reason := await self._ending(call_sid)) == "" and self._clock() < until:
             await asyncio.sleep(LOOK_S)

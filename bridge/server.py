@@ -188,6 +188,8 @@ class Ending:
             await self._wait(GOODBYE_S, self._has_calls)
         self._end("server killed")
         await wait_while(self._has_calls, HANG_UP_S)
+        if not self._app[keys.SETTINGS].rest_credentials:
+            await self._wait(HANG_UP_S, self._app[keys.ADMISSION].expects_question)
 
     async def _wait(self, seconds: float, busy: Callable[[], bool]) -> None:
         """A second signal ends it."""

@@ -30,7 +30,7 @@ from bridge.openai_side import realtime
 from bridge.records.database import parse_url
 from bridge.redaction import Redaction, escaped
 from bridge.settings import BadSettings, Settings, load
-from bridge.twilio_side import media_streams, recording, twiml
+from bridge.twilio_side import media_streams, recording, signature, token, twiml
 from bridge.twilio_side.caller import Caller
 
 Target = Callable[[bytes], object]
@@ -66,6 +66,31 @@ def openai(data: bytes) -> None:
         pass
 
 
+# ---- who may call
+
+def stream_token(data: bytes) -> None:
+    """No text is a token, and one that was made is read only for what it was made for."""
+    text, caller, sid = several(data, 3)
+    bound, nonce = (caller, sid), data[:token.NONCE_BYTES].ljust(token.NONCE_BYTES, b"0")
+    assert token.read(["secret"], token.mint("secret", bound, nonce, 0.0), bound, 1.0).nonce == nonce.hex()
+    for shown, shown_for in ((text, bound), (token.mint("other", bound, nonce, 0.0), bound),
+                             (token.mint("secret", bound, nonce, 0.0), (caller + "0", sid))):
+        try:
+            token.read(["secret"], shown, shown_for, 1.0)
+        except token.Refused:
+            continue
+        raise AssertionError(shown)
+
+
+def signed(data: bytes) -> None:
+    """Nobody but Twilio signs, whatever stands in the path, the form and the header."""
+    claimed, path, name, value = several(data, 4)
+    addresses = signature._upgrade_addresses("https://bridge.example.com:443", "/" + path)
+    for algorithm in (signature.HMAC_SHA1, signature.HMAC_SHA256):
+        keys = [signature.Key("secret", algorithm), signature.Key("old", algorithm)]
+        assert not signature._is_signed(claimed, keys, addresses, {name: _wired(value)})
+
+
 # ---- what Twilio is told
 
 def twiml_documents(data: bytes) -> None:
@@ -73,7 +98,8 @@ def twiml_documents(data: bytes) -> None:
     name, called, sid, text = several(data, 4)
     fallback = twiml.Fallback("human", "I am sorry.", "Goodbye.", "en-US", "+15551234567")
     call = twiml.Call("https://bridge.example.com", Caller(_wired(name)), _wired(called), _wired(sid))
-    for document in (twiml.stream(call, fallback, resume=bool(text)), twiml.in_place_of_the_assistant(fallback, call),
+    parameters = twiml.stream_parameters(call, resume=bool(text))
+    for document in (twiml.stream(call, parameters, fallback), twiml.in_place_of_the_assistant(fallback, call),
                      twiml.transfer("+15551234567", call), twiml.try_again(call, "/incoming-call")):
         root = ElementTree.fromstring(document)
         assert {number.text for number in root.iter("Number")} <= {"+15551234567"}
@@ -181,7 +207,8 @@ def logged(data: bytes) -> None:
 
 
 TARGETS: dict[str, Target] = {each.__name__: each for each in (
-    twilio, openai, twiml_documents, schedule, arguments, calendar, receiver, stranger, settings, logged)}
+    twilio, openai, stream_token, signed, twiml_documents, schedule, arguments, calendar, receiver, stranger, settings,
+    logged)}
 
 SEEDS: dict[str, list[bytes]] = {
     "twilio": [b'{"event":"media","streamSid":"MZ1","media":{"payload":"//79","timestamp":"20","track":"inbound"}}',
@@ -191,6 +218,7 @@ SEEDS: dict[str, list[bytes]] = {
     "openai": [b'{"type":"response.output_audio.delta","delta":"//79","item_id":"i","response_id":"r"}',
                b'{"type":"response.done","response":{"id":"r","status":"completed","output":[],"usage":{}}}',
                b'{"type":"error","error":{"type":"x","code":"y","message":"z"}}'],
+    "signed": [b"L/OH5YylLD5NRKLltdqwSvS0BnU=\xffincoming-call?a=%2B\xffFrom\xff+15551234567", b"\xff\x80"],
     "schedule": [b"next Tuesday at half past ten", b"2026-12-03T10:00:00+01:00\xffEurope/Berlin", b"in two hours"],
     "arguments": [b'{"name":"Ada","email":"a@b.example","datetime":"tomorrow at ten"}', b'{"to":"sales"}'],
     "settings": [bytes([number]) + b"1" for number in range(len(NAMES))],

@@ -32,7 +32,7 @@ assistant goodbye "Thank you for calling. Goodbye!"
 # What the server says by itself: bridge/call/clips.py
 assistant ../../call/clips/moment "One moment, please."
 assistant ../../call/clips/still_here "I am still here. Just a moment, please."
-assistant ../../call/clips/goodbye "I am sorry, I have to end this call now. Please call again in a few minutes. Goodbye."
+assistant ../../call/clips/goodbye "I am sorry, I have to end this call now. Please call again. Goodbye."
 
 caller ask_hours "Hi, what are your opening hours?"
 caller interrupt "Sorry, I would just like to book a meeting, please."
