@@ -743,6 +743,21 @@ def test_a_caller_who_comes_back_is_not_greeted_and_hears_what_happened() -> Non
     assert talk.requests == ["answer_1"]
 
 
+def test_what_happened_to_one_who_came_back_is_told_until_it_was_answered() -> None:
+    history = History()
+    history.noted("c", "I need help with my invoice.")
+    talk = Talk()
+    talk.dialogue = talk.dialogue.followed_by(history, words.TRANSFER_UNANSWERED)
+    talk.open()
+    talk.breaks()
+    talk.connects()
+    assert retold(talk)[-1] == words.TRANSFER_UNANSWERED
+    says(talk, "r", "a", "Nobody answered.", request=talk.requests[-1])
+    talk.breaks()
+    talk.connects()
+    assert retold(talk)[-1] == words.RESUMED
+
+
 def test_one_who_comes_back_to_a_session_that_was_set_up_to_greet_is_listened_to() -> None:
     history = History()
     history.noted("c", "I need help with my invoice.")
