@@ -76,3 +76,10 @@ def test_the_newest_frames_are_kept_while_nobody_listens() -> None:
     for number in range(5, 8):
         ear.hear(frame(number * 20, str(number)), number * 20)
     assert ear.release() == ("6", "7")
+
+
+def test_what_is_kept_stays_when_nobody_listens_once_more() -> None:
+    ear = Ear(250)
+    ear.hear(frame(0), 0)
+    ear.hold(100)
+    assert ear.release() == ("AAAA",)

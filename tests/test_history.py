@@ -129,6 +129,13 @@ def test_a_long_call_is_told_from_its_newest_end() -> None:
     assert sum(len(text) for _, text in replay) < MOST_CHARACTERS + 100
 
 
+def test_no_more_than_the_newest_items_are_kept() -> None:
+    history = History()
+    for number in range(MOST_ITEMS + 10):
+        history.noted(f"i{number}", "Yes.")
+    assert len(told(history)) == MOST_ITEMS
+
+
 def test_it_survives_being_written_down() -> None:
     history = History()
     caller(history, "c", "Hello?")

@@ -133,9 +133,11 @@ async def test_a_key_that_is_refused_in_mid_call_is_not_tried_again() -> None:
 
 async def test_a_first_session_that_fails_is_tried_again_and_greets() -> None:
     async with office() as world:
-        world.model.refuse(1)
-        call = await world.greeted()
-        assert call.played == GREETING.output[0].audio   # type: ignore[union-attr]
+        for _ in range(2):
+            world.model.refuse(2)
+            call = await world.greeted()
+            assert call.played == GREETING.output[0].audio   # type: ignore[union-attr]
+        assert not world.app[keys.BREAKER].open      # four failures, but never three in a row
 
 
 async def test_after_three_refusals_callers_get_the_fallback_at_once_until_the_model_is_back(
@@ -195,6 +197,22 @@ async def test_a_session_is_renewed_before_its_time_is_up_and_no_frame_is_lost()
         await call.say(words)
         await second.until(lambda: words in second.appended)
         assert len(call.played) == len(GREETING.output[0].audio)   # type: ignore[union-attr]
+
+
+async def test_a_renewal_that_fails_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(model_line, "RENEW_AGAIN_S", 0.05)
+    async with office(faults=Faults(expire_after_ms=12_000)) as world:
+        call = await world.greeted()
+        world.model.refuse(1)
+        await world.model.until_session(2)
+        world.model.faults = Faults()
+        await world.session.until(lambda: world.session.closed)
+        assert world.model.refused == 1 and world.session.errors == []
+        await call.hang_up()
+        await world.closed()
+    assert " 0 reconnects" in caplog.text
 
 
 async def test_a_session_is_not_renewed_while_somebody_speaks() -> None:
@@ -393,7 +411,9 @@ async def test_a_caller_whom_nobody_answers_comes_back_to_an_assistant_that_reme
         await second.until(lambda: second.config["audio"]["input"]["turn_detection"])
 
 
-async def test_a_transfer_that_twilio_does_not_make_is_told_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_transfer_that_twilio_does_not_make_is_told_to_the_caller(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
     monkeypatch.setattr(session_module, "UNKNOWN_S", 0.1)
     async with office(TRANSFER, LONG, rest=True, **sales()) as world:
         call = await world.greeted()
@@ -403,6 +423,9 @@ async def test_a_transfer_that_twilio_does_not_make_is_told_to_the_caller(monkey
         world.twilio.faults = RestFaults()
         await call.until_speaking(after_ms=world.phone.clock.ms())
         assert call.dialled == [] and len(world.rest) == 1
+        await call.hang_up()
+        await world.closed()
+    assert ": caller hung up" in caplog.text
 
 
 async def test_a_transfer_whose_answer_is_lost_is_a_transfer_all_the_same(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from bridge.call import words
 from bridge.call.dialogue import (
-    BEGIN_MS, DIGITS_MS, HUSH_AGAIN_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS, LAST_MS, MUTE_MS, RETRIES, RETRY_MS,
-    TAIL_MS, WARNING_MS,
+    BEGIN_MS, DIGITS_MS, HUSH_AGAIN_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS, LAST_MS, MOST_DIGITS, MUTE_MS, RETRIES,
+    RETRY_MS, TAIL_MS, WARNING_MS,
 )
 from bridge.call.history import History
 from bridge.call.steps import Clip, HangUp, Reconnect, Step, Transfer
@@ -238,6 +238,19 @@ def test_a_moment_is_quiet_only_when_nobody_speaks_and_nothing_is_awaited() -> N
     assert talk.dialogue.quiet
 
 
+def test_a_moment_amid_digits_or_before_the_end_is_not_quiet() -> None:
+    talk = greeted()
+    press(talk, "1")
+    assert not talk.dialogue.quiet
+    press(talk, "#")
+    says(talk, "r", "a", "Yes.", request=talk.requests[-1])
+    assert talk.dialogue.quiet
+    begins(talk, "bye", "b", "Goodbye.")
+    talk.calls("bye", "end_call")
+    ends(talk, "bye", "b")
+    assert not talk.dialogue.quiet
+
+
 def test_a_response_that_brings_nothing_is_taken_for_a_dead_session() -> None:
     talk = greeted()
     asks(talk, "c", "Hello?")
@@ -265,6 +278,35 @@ def test_a_turn_whose_answer_is_limited_is_answered_after_a_short_pause() -> Non
     talk.model(type="error", error={"code": "rate_limit_exceeded", "event_id": None})
     until(talk, talk.now + RETRY_MS)
     assert talk.requests[-1].startswith("answer")
+
+
+@pytest.mark.parametrize("amid", ["a request", "a response", "a pause"])
+def test_what_was_awaited_of_a_lost_session_is_not_awaited_any_more(amid: str) -> None:
+    talk = greeted()
+    press(talk, "1#")
+    if amid != "a request":
+        talk.begins("r", talk.requests[-1])
+    if amid == "a pause":
+        talk.done("r", "failed")
+    talk.breaks()
+    assert talk.dialogue.deadline is None
+    talk.connects()
+    assert len(talk.requests) == 3
+
+
+def test_an_output_that_a_lost_session_did_not_acknowledge_is_known_to_the_next_one() -> None:
+    talk = greeted()
+    talk.begins("r")
+    talk.calls("r", "schedule_meeting")
+    talk.done("r")
+    talk.returns()
+    talk.breaks()
+    talk.connects()
+    asked = talk.requests[-1]
+    begins(talk, "own", "a", "You are booked.")
+    talk.model(type="error", error={"code": "conversation_already_has_active_response", "event_id": asked})
+    ends(talk, "own", "a")
+    assert talk.requests[-1] == asked
 
 
 def test_a_turn_that_the_new_session_answers_by_itself_is_answered_once() -> None:
@@ -541,6 +583,12 @@ def test_a_hash_ends_the_digits_at_once_and_alone_means_nothing() -> None:
     assert retold(talk) == [words.pressed("123")]
 
 
+def test_more_digits_than_anybody_types_are_left_out() -> None:
+    talk = greeted()
+    press(talk, "5" * 100 + "#")
+    assert retold(talk) == [words.pressed("5" * MOST_DIGITS)]
+
+
 def test_digits_during_the_greeting_are_answered_after_it() -> None:
     talk = Talk(protect=True).open()
     begins(talk, "greeting", "hello", "Hello.", request="greeting_1")
@@ -650,6 +698,14 @@ def test_a_caller_who_wants_a_person_amid_a_booking_hears_what_came_of_it_first(
     assert talk.steps == [Transfer("sales")]
 
 
+def test_a_caller_who_wants_a_person_is_not_answered_first() -> None:
+    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    begins(talk, "r", "a", "A long answer.")
+    press(talk, "1#0")
+    talk.done("r", "cancelled")
+    assert talk.sent("response.create")[-1]["response"]["instructions"] == words.CONNECTING
+
+
 def test_a_key_takes_back_the_end_of_the_call() -> None:
     talk = greeted()
     begins(talk, "r", "a", "Goodbye.")
@@ -743,6 +799,21 @@ def test_a_caller_who_comes_back_is_not_greeted_and_hears_what_happened() -> Non
     assert talk.requests == ["answer_1"]
 
 
+def test_what_happened_to_one_who_came_back_is_told_until_it_was_answered() -> None:
+    history = History()
+    history.noted("c", "I need help with my invoice.")
+    talk = Talk()
+    talk.dialogue = talk.dialogue.followed_by(history, words.TRANSFER_UNANSWERED)
+    talk.open()
+    talk.breaks()
+    talk.connects()
+    assert retold(talk)[-1] == words.TRANSFER_UNANSWERED
+    says(talk, "r", "a", "Nobody answered.", request=talk.requests[-1])
+    talk.breaks()
+    talk.connects()
+    assert retold(talk)[-1] == words.RESUMED
+
+
 def test_one_who_comes_back_to_a_session_that_was_set_up_to_greet_is_listened_to() -> None:
     history = History()
     history.noted("c", "I need help with my invoice.")
@@ -752,6 +823,16 @@ def test_one_who_comes_back_to_a_session_that_was_set_up_to_greet_is_listened_to
     talk.take(talk.dialogue.started("MZ" + "0" * 32, talk.now))
     assert talk.sent("session.update")[0]["session"]["audio"]["input"]["turn_detection"]
     assert talk.requests == ["answer_1"]
+
+
+def test_one_who_comes_back_to_a_session_that_listens_is_heard_at_once() -> None:
+    history = History()
+    history.noted("c", "I need help with my invoice.")
+    talk = Talk()
+    talk.connects()
+    talk.dialogue = talk.dialogue.followed_by(history, words.TRANSFER_UNANSWERED)
+    talk.take(talk.dialogue.started("MZ" + "0" * 32, talk.now))
+    assert not talk.sent("session.update")
 
 
 # ---- the server stops

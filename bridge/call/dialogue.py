@@ -255,7 +255,6 @@ class Dialogue:
         note = self._note + words.made(self._made)
         if self.history.inaudible:
             note = f"{note} {words.INAUDIBLE}"
-        self._note = words.RESUMED
         return [*map(ToModel, self.history.replay()), ToModel(realtime.system_text(note))]
 
     def _forget_session(self) -> None:
@@ -493,6 +492,8 @@ class Dialogue:
             return []
         self._active, wish = None, self._active_wish
         self._bounds.pop("mute", None)
+        if response.status == "completed":
+            self._note = words.RESUMED               # what it says has been acted upon
         if response.status == "failed":
             error = response.status_details and response.status_details.error
             reason = error and (error.code or error.type) or "no reason given"
