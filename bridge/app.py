@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 from bridge import __version__, keys, openapi
 from bridge.admission import Admission
 from bridge.background import Background
+from bridge.call.session import Services, plan_of
 from bridge.console import answers, health
 from bridge.console.access import Access
 from bridge.door import Door
@@ -80,6 +81,7 @@ def create_app(settings: Settings) -> web.Application:
         open_http, open_records, open_admission, open_turnstile, watch_model, open_meetings, forget_old, watch_loop,
         watch_door, finish_background])
     app.on_response_prepare.append(answered)
+    app.on_startup.append(gather_services)           # when all that was opened above is there
     app.on_shutdown.append(hang_up)
     app.add_routes([
         web.get("/", index),
@@ -181,6 +183,14 @@ async def forget_old(app: web.Application) -> AsyncIterator[None]:
     days = app[keys.SETTINGS].RETENTION_DAYS
     async with running(sweep_hourly(Erasure(app[keys.DATABASE]), days)) if days else nullcontext():
         yield
+
+
+async def gather_services(app: web.Application) -> None:
+    """What every call needs of all this, once for all calls."""
+    app[keys.SERVICES] = Services(
+        settings=app[keys.SETTINGS], plan=plan_of(app[keys.SETTINGS]), http=app[keys.HTTP], tools=app[keys.TOOLS],
+        background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], metrics=app[keys.METRICS],
+        admission=app[keys.ADMISSION], turnstile=app[keys.TURNSTILE])
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:

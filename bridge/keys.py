@@ -7,7 +7,7 @@ from aiohttp import web
 
 from bridge.admission import Admission
 from bridge.background import Background
-from bridge.call.session import CallSession
+from bridge.call.session import CallSession, Services
 from bridge.console.access import Access
 from bridge.door import Door
 from bridge.meetings.mailbox import Mailbox
@@ -31,6 +31,7 @@ BACKGROUND = web.AppKey("BACKGROUND", Background)
 TOOLS = web.AppKey("TOOLS", Tools)
 BREAKER = web.AppKey("BREAKER", Breaker)
 CALLS = web.AppKey("CALLS", set[CallSession])
+SERVICES = web.AppKey("SERVICES", Services)
 MAILBOX = web.AppKey("MAILBOX", Mailbox)
 ADMISSION = web.AppKey("ADMISSION", Admission)
 ACCESS = web.AppKey("ACCESS", Access)

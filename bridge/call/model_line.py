@@ -74,6 +74,7 @@ class ModelLine:
         self._time = asyncio.get_running_loop().time
         self._leg: Leg | None = None                 # None: there is no session at the moment
         self._left: list[Leg] = []                   # sessions that others follow, until they are closed
+        self._renewal: asyncio.TimerHandle | None = None     # a task that sleeps for an hour would cost each call 2 kB
 
     async def open(self) -> None:
         """The first session. Raises CallOver when there is none to be had."""
@@ -97,6 +98,8 @@ class ModelLine:
 
     async def close(self) -> None:
         """Closes what is open."""
+        if self._renewal:
+            self._renewal.cancel()
         if self._leg:
             self._left.append(self._leg)
         self._leg = None
@@ -117,9 +120,13 @@ class ModelLine:
         await self._call.model_ready(listens)
 
     def _attach(self, session: ModelSession) -> None:
-        self._leg = Leg(session.socket, "")
-        self._call.spawn(self._read(self._leg, session))
-        self._call.spawn(self._renew(self._leg, session))
+        self._leg = leg = Leg(session.socket, "")
+        self._call.spawn(self._read(leg, session))
+        left = session.expires_at - time.time() if session.expires_at else SESSION_S
+        if self._renewal:
+            self._renewal.cancel()
+        self._renewal = asyncio.get_running_loop().call_later(
+            left - min(RENEW_BEFORE_S, left / 4), lambda: self._call.spawn(self._renew(leg)))
 
     async def _connect(self, setup: bytes) -> ModelSession:
         """Raises CallOver when trying is of no use, or has been for too long."""
@@ -164,10 +171,8 @@ class ModelLine:
 
     # ---- before its time is up
 
-    async def _renew(self, leg: Leg, session: ModelSession) -> None:
-        """Opens the next session in time, and lets it take over at a quiet moment."""
-        left = session.expires_at - time.time() if session.expires_at else SESSION_S
-        await asyncio.sleep(left - min(RENEW_BEFORE_S, left / 4))
+    async def _renew(self, leg: Leg) -> None:
+        """Opens the next session, and lets it take over at a quiet moment."""
         while leg is self._leg:
             setup, _ = self._call.session_setup()
             try:

@@ -74,6 +74,7 @@ class Services:
     """What a call needs of the application."""
 
     settings: Settings
+    plan: Plan
     http: aiohttp.ClientSession
     tools: Tools
     background: Background
@@ -81,6 +82,16 @@ class Services:
     metrics: Metrics
     admission: Admission
     turnstile: Turnstile
+
+
+def plan_of(settings: Settings) -> Plan:
+    """How every call is to go."""
+    return Plan(
+        greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
+        protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION, clips=clips(),
+        silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_ms=settings.MAX_CALL_S * 1000,
+        most_usd=settings.MAX_CALL_USD, prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES),
+        transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY)
 
 
 class CallSession:
@@ -95,7 +106,7 @@ class CallSession:
         self._settings = services.settings
         self._functions = services.tools.for_call()
         self._loop = asyncio.get_running_loop()
-        self._dialogue = Dialogue(self._plan())
+        self._dialogue = Dialogue(services.plan)
         self._tasks = asyncio.TaskGroup()
         self._to_caller = Leg(phone, "phone")
         self._model = ModelLine(self, services.http, services.settings, services.breaker)
@@ -377,15 +388,6 @@ class CallSession:
     @property
     def call_sid(self) -> str:
         return self._start.call_sid if self._start else "unknown"
-
-    def _plan(self) -> Plan:
-        settings = self._settings
-        return Plan(
-            greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
-            protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION, clips=clips(),
-            silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_ms=settings.MAX_CALL_S * 1000,
-            most_usd=settings.MAX_CALL_USD, prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES),
-            transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY)
 
     def _phone_event(self, message: aiohttp.WSMessage) -> media_streams.Event | None:
         try:

@@ -8,7 +8,7 @@ from typing import Self
 from aiohttp import web
 
 from bridge import keys
-from bridge.call.session import CallSession, Services
+from bridge.call.session import CallSession
 from bridge.meetings.message import Message
 from bridge.records.database import StoreFailed
 from bridge.settings import Settings
@@ -189,7 +189,7 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
     await phone.prepare(request)
     with _Following(app) as following:
         call = CallSession(
-            phone, Caller.from_path(request.match_info["number"]), _services(app),
+            phone, Caller.from_path(request.match_info["number"]), app[keys.SERVICES],
             signature.public_origin(request, settings.PUBLIC_URL), on_start=following.start)
         app[keys.CALLS].add(call)
         try:
@@ -197,13 +197,6 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
         finally:
             app[keys.CALLS].discard(call)
     return phone
-
-
-def _services(app: web.Application) -> Services:
-    return Services(
-        settings=app[keys.SETTINGS], http=app[keys.HTTP], tools=app[keys.TOOLS], background=app[keys.BACKGROUND],
-        breaker=app[keys.BREAKER], metrics=app[keys.METRICS], admission=app[keys.ADMISSION],
-        turnstile=app[keys.TURNSTILE])
 
 
 class _Following:
