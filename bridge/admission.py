@@ -29,6 +29,7 @@ RENEW_S, SWEEP_S = 4.0, 3600.0
 STREAM_S = 3.0
 #: How soon after a stream's end Twilio asks what follows it, seconds; not after these ends.
 QUESTION_S = 0.8
+FELL_BACK = "fallback"
 BY_CALLER = frozenset({"caller hung up", "transferred"})
 #: How long an ending is waited for, and how often it is looked for, seconds.
 ENDING_S, LOOK_S = 1.0, 0.05
@@ -109,6 +110,13 @@ class Admission:
         if not call.streams:                         # else the caller came back before the old stream was gone
             call.reason, call.ended_at = reason or "unknown", self._clock()
             self._write(call_sid, self._calls.closed(call_sid, reason, self._clock()))
+
+    def sent_elsewhere(self, call_sid: str) -> None:
+        """The call was admitted, and got the fallback at once: it takes no line here."""
+        call = self._here.get(call_sid)
+        if call and not call.streams:                # else it is a repeated webhook of a call that goes on
+            call.reason, call.asked = FELL_BACK, True
+            self._write(call_sid, self._calls.closed(call_sid, FELL_BACK, self._clock()))
 
     def _write(self, call_sid: str, work: Coroutine[Any, Any, None]) -> None:
         async def write() -> None:

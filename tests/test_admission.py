@@ -14,6 +14,7 @@ from bridge import keys
 from bridge.admission import Admission
 from bridge.app import create_app
 from bridge.background import Background
+from bridge.openai_side.breaker import FAILURES
 from bridge.records import engines
 from bridge.records.calls import DAY_S, HOUR_S, LEASE_S, PENDING_S, Calls, Limits
 from bridge.records.database import Database, open_database, parse_url
@@ -40,6 +41,19 @@ async def ring(http: aiohttp.ClientSession, origin: str, number: int, caller: st
     async with http.post(f"{origin}/incoming-call", data=form) as answer:
         assert answer.status == 200
         return await answer.text()
+
+
+async def test_who_got_the_fallback_at_once_takes_no_line(sqlite_url: str, http: aiohttp.ClientSession) -> None:
+    app = create_app(make_settings(DATABASE_URL=sqlite_url, MAX_CALLS="1"))
+    async with serving(app) as origin:
+        for _ in range(FAILURES):
+            app[keys.BREAKER].failed(asyncio.get_running_loop().time())
+        for number in range(3):
+            assert "<Say" in await ring(http, origin, number)
+            await app[keys.BACKGROUND].finish(5)     # it is written down
+        app[keys.BREAKER].succeeded()
+        assert "<Stream" in await ring(http, origin, 4)
+        assert BUSY in await ring(http, origin, 5)
 
 
 async def test_servers_that_share_a_database_never_admit_too_many(

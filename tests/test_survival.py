@@ -552,6 +552,9 @@ def test_a_call_is_wrapped_up_before_its_money_is_used_up_and_then_ended() -> No
     assert words.WRAP_UP not in retold(talk)
     spends(talk, "two", 350)
     assert retold(talk).count(words.WRAP_UP) == 1
+    talk.breaks()
+    talk.connects()
+    assert words.WRAP_UP in retold(talk)[-1]         # the next session knows it too
     spends(talk, "three", 200)
     assert talk.dialogue.figures.usd == pytest.approx(1.05)
     bye = talk.sent("response.create")[-1]

@@ -56,7 +56,7 @@ ANSWER_MS = 3_000
 FILLER_MS = 1_000
 #: How long a caller waits in silence, ms: while there is a model, at the call's beginning, while there is none, and
 #: after each word said into that silence.
-HUSH_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_AGAIN_MS = 2_500, 2_000, 1_000, 2_000
+HUSH_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_AGAIN_MS = 2_200, 2_000, 1_000, 2_000
 #: How long the server may take to confirm what was asked of it, ms: a response, or to listen to the caller.
 REQUEST_MS = 5_000
 #: How long a response may bring nothing, ms.
@@ -255,6 +255,8 @@ class Dialogue:
         note = self._note + words.made(self._made)
         if self.history.inaudible:
             note = f"{note} {words.INAUDIBLE}"
+        if self._wrapped_up:
+            note = f"{note} {words.WRAP_UP}"
         return [*map(ToModel, self.history.replay()), ToModel(realtime.system_text(note))]
 
     def _forget_session(self) -> None:

@@ -374,7 +374,7 @@ class CallSession:
 
     async def _leave_caller(self, reason: str) -> None:
         """What follows the stream is settled before the phone's socket is closed: that is when Twilio goes on."""
-        open_still = in_order(reason) and reason not in ("caller hung up", "transferred")
+        open_still = in_order(reason) and reason != "caller hung up" and not self._transferring
         if self._start and open_still and self._settings.rest_credentials:
             await complete_call(self._services.http, self._settings, self._start.call_sid)
         going = reason in ("server stopping", "server killed")

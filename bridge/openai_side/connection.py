@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 READY_S = 10.0
 #: A ping after so long without a word finds a dead path, which TCP alone does not: half of it later, without an
 #: answer, the connection counts as lost. A caller who speaks into a dead path must not wait for long, seconds.
-HEARTBEAT_S = 1.5
+HEARTBEAT_S = 1.3
 CLOSE_S = 0.5
 
 #: Close codes that stand for a refusal: a policy's, and those an application gives a meaning of its own.

@@ -126,6 +126,8 @@ def _to_the_assistant(request: web.Request, call: twiml.Call, *, resume: bool = 
     fallback = _fallback(settings)
     if request.app[keys.BREAKER].open:
         log.warning("call %(call)s: the model is unreachable, and the caller gets the fallback", {"call": call.sid})
+        request.app[keys.ADMISSION].sent_elsewhere(call.sid)
+        request.app[keys.METRICS].fault("sent to the fallback")
         return twiml.in_place_of_the_assistant(fallback, call)
     parameters = twiml.stream_parameters(call, resume=resume)
     if token := request.app[keys.TURNSTILE].mint(call.sid, call.account, parameters):
