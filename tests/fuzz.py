@@ -88,7 +88,7 @@ def signed(data: bytes) -> None:
     addresses = signature._upgrade_addresses("https://bridge.example.com:443", "/" + path)
     for algorithm in (signature.HMAC_SHA1, signature.HMAC_SHA256):
         keys = [signature.Key("secret", algorithm), signature.Key("old", algorithm)]
-        assert not signature._is_signed(claimed, keys, addresses, {name: _wired(value)})
+        assert not signature._is_signed(claimed, keys, addresses, {_wired(name): _wired(value)})
 
 
 # ---- what Twilio is told

@@ -21,6 +21,7 @@ from bridge.sim.clock import Clock
 from bridge.sim.demo import serving
 from bridge.sim.phone import Phone
 from bridge.sim.realtime import Call, RealtimeServer, Turn
+from bridge.twilio_side.twiml import APOLOGY
 from tests import test_main
 from tests.crash import PATIENCE_S, Ask, Servers, Told, servers
 from tests.office import ACCOUNT, GREETING, TOKEN, Office, speech
@@ -303,7 +304,8 @@ async def test_a_meeting_of_a_call_outlives_the_server_that_took_it(tmp_path: Pa
     async with (
         RealtimeServer(lambda session: next(turns, Turn()), clock=clock) as model, receiving() as receiver,
     ):
-        environ = settings(sqlite_url, receiver) | {"OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url}
+        environ = settings(sqlite_url, receiver) | {
+            "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_ACCOUNT_SID": ACCOUNT}
         receiver.working.clear()
         async with test_main.serving(tmp_path, **environ) as server:
             webhook = f"{server.origin}/incoming-call"
@@ -314,6 +316,7 @@ async def test_a_meeting_of_a_call_outlives_the_server_that_took_it(tmp_path: Pa
                 server.process.kill()
                 await server.process.wait()
                 await call.until_over()
+                assert call.spoken == [APOLOGY]
         output = json.loads(created["item"]["output"])
         assert output["status"] == "recorded" and receiver.filed == []
         receiver.working.set()
