@@ -19,6 +19,7 @@ from bridge.call.session import Services, plan_of
 from bridge.console import answers, health
 from bridge.console.access import Access
 from bridge.door import Door
+from bridge.log import Seldom
 from bridge.meetings import event, message, reach
 from bridge.meetings.availability import Availability
 from bridge.meetings.booking import Diary
@@ -45,6 +46,8 @@ from bridge.twilio_side.signature import MAX_BODY
 
 log = logging.getLogger(__name__)
 
+#: How often a request that was refused is worth a line, seconds.
+REFUSAL_S = 60.0
 #: How long a booking that is under way may still take when the server stops, seconds; and what is kept for deliveries
 #: when there is less time than that.
 FINISH_S, KEPT_S = 9.0, 0.3
@@ -71,6 +74,7 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.SETTINGS] = settings
     app[keys.CALLS] = set()
     app[keys.DOOR] = Door()
+    app[keys.REFUSALS] = Seldom(REFUSAL_S)
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
     app[keys.ACCESS] = Access(settings)

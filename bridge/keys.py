@@ -10,6 +10,7 @@ from bridge.background import Background
 from bridge.call.session import CallSession, Services
 from bridge.console.access import Access
 from bridge.door import Door
+from bridge.log import Seldom
 from bridge.meetings.mailbox import Mailbox
 from bridge.meetings.tools import Tools
 from bridge.metrics import Metrics
@@ -36,6 +37,8 @@ MAILBOX = web.AppKey("MAILBOX", Mailbox)
 ADMISSION = web.AppKey("ADMISSION", Admission)
 ACCESS = web.AppKey("ACCESS", Access)
 TURNSTILE = web.AppKey("TURNSTILE", Turnstile)
+#: When a refused request is worth a line.
+REFUSALS = web.AppKey("REFUSALS", Seldom)
 DOOR = web.AppKey("DOOR", Door[web.RequestHandler])
 METRICS = web.AppKey("METRICS", Metrics)
 STOPPING = web.AppKey("STOPPING", Stopping)

@@ -21,6 +21,22 @@ from bridge.redaction import Redaction, escaped
 INDENT = "    "
 
 
+class Seldom:
+    """Lets one line through in so many seconds: what strangers do must not fill the log."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._next = seconds, float("-inf")
+        self._left_out = 0
+
+    def passes(self, now: float) -> int | None:
+        """How many lines were left out since the last one, or None for another that is; `now`: any clock, seconds."""
+        if now < self._next:
+            self._left_out += 1
+            return None
+        left_out, self._left_out, self._next = self._left_out, 0, now + self._seconds
+        return left_out
+
+
 class TextFormatter(logging.Formatter):
     """A line for people, and a traceback below it."""
 

@@ -340,7 +340,7 @@ class Settings:
                 value = getattr(self, each.name)
                 values += value if isinstance(value, tuple) else [value]
         in_addresses = [part for value in values if "://" in value for part in _secret_parts(URL(value))]
-        return frozenset(filter(None, [*values, *in_addresses]))
+        return frozenset(filter(None, [*values, *in_addresses, *self.shared_keys.values()]))
 
 
 def _secret_parts(address: URL) -> Iterator[str]:

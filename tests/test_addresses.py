@@ -459,6 +459,17 @@ async def test_a_webhook_that_twilio_did_not_sign_is_turned_away(open_bridge: Op
     assert "Response" not in await answer.text()
 
 
+async def test_a_refusal_says_what_to_do_and_does_not_fill_the_log(
+    open_bridge: Open, caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = await open_bridge(TWILIO_AUTH_TOKEN=TOKEN, PUBLIC_URL=PUBLIC)
+    for _ in range(5):
+        assert (await client.post("/incoming-call", data=CALL)).status == 403
+    assert (await client.get(STREAM)).status == 403
+    [line] = [record.getMessage() for record in caplog.records if "was refused" in record.getMessage()]
+    assert f"{PUBLIC}/incoming-call was refused" in line and "check TWILIO_AUTH_TOKEN, and set PUBLIC_URL" in line
+
+
 async def test_an_unsigned_webhook_by_get_is_turned_away(open_bridge: Open) -> None:
     client = await open_bridge(TWILIO_AUTH_TOKEN=TOKEN, PUBLIC_URL=PUBLIC)
     assert (await client.get("/incoming-call", params=CALL)).status == 403

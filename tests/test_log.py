@@ -101,3 +101,8 @@ def test_setting_up_twice_does_not_write_twice(capsys: pytest.CaptureFixture[str
     log.set_up("INFO", "json")
     logger.info("once")
     assert len(written(capsys)) == 1
+
+
+def test_what_strangers_do_again_and_again_is_one_line_a_minute() -> None:
+    seldom = log.Seldom(60.0)
+    assert [seldom.passes(now) for now in (0.0, 1.0, 59.0, 61.0, 62.0, 200.0)] == [0, None, None, 2, None, 1]

@@ -1,6 +1,8 @@
 """Twilio's addresses: what a call does next, and the stream of a call."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Self
@@ -150,13 +152,31 @@ def _call(request: web.Request, parameters: dict[str, str]) -> twiml.Call:
 async def _parameters(request: web.Request) -> dict[str, str]:
     """What Twilio says, by GET or form POST. Raises HTTPForbidden unless it is Twilio, and of our account."""
     settings = request.app[keys.SETTINGS]
-    if settings.auth_tokens:
-        await signature.check_webhook(request, settings)
-    request[SAID] = parameters = {**request.query, **await signature.form(request)}
-    if settings.TWILIO_ACCOUNT_SID and parameters.get("AccountSid") != settings.TWILIO_ACCOUNT_SID:
-        raise web.HTTPForbidden(text="AccountSid is not that of TWILIO_ACCOUNT_SID.\n")
+    with _refusals_told(request):
+        if settings.auth_tokens:
+            await signature.check_webhook(request, settings)
+        request[SAID] = parameters = {**request.query, **await signature.form(request)}
+        if settings.TWILIO_ACCOUNT_SID and parameters.get("AccountSid") != settings.TWILIO_ACCOUNT_SID:
+            raise web.HTTPForbidden(text="AccountSid is not that of TWILIO_ACCOUNT_SID.\n")
     request.app[keys.DOOR].forget(request.protocol)
     return parameters
+
+
+@contextmanager
+def _refusals_told(request: web.Request) -> Iterator[None]:
+    """A line when somebody is refused, now and then: it may be Twilio, and the settings wrong."""
+    try:
+        yield
+    except web.HTTPForbidden as refusal:
+        left_out = request.app[keys.REFUSALS].passes(monotonic())
+        if left_out is not None:
+            log.warning(
+                "a request for %(origin)s%(path)s was refused: %(reason)s If it was Twilio's, check TWILIO_AUTH_TOKEN, "
+                "and set PUBLIC_URL to the address that Twilio knows (%(left_out)d more since the last such line)",
+                {"origin": signature.public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL),
+                 "path": request.path.rpartition("/media-stream/")[1] or request.path,
+                 "reason": (refusal.text or "").strip(), "left_out": left_out})
+        raise
 
 
 def _answer(document: str) -> web.Response:
@@ -179,8 +199,9 @@ async def rescue(request: web.Request) -> web.Response | None:
 async def media_stream(request: web.Request) -> web.StreamResponse:
     """A call's stream: one CallSession, for as long as the call lasts."""
     app, settings = request.app, request.app[keys.SETTINGS]
-    if settings.auth_tokens:
-        signature.check_upgrade(request, settings)
+    with _refusals_told(request):
+        if settings.auth_tokens:
+            signature.check_upgrade(request, settings)
     app[keys.DOOR].forget(request.protocol)
     if app[keys.STOPPING].ending:
         raise web.HTTPServiceUnavailable(text="The server is stopping.\n")
