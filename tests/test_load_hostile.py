@@ -96,10 +96,9 @@ async def door() -> AsyncIterator[tuple[Door, int]]:
     await server.wait_closed()
 
 
-async def test_strangers_come_back_from_many_addresses(door: tuple[Door, int], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("bridge.sim.load.crowd.AGAIN_S", 0.01)
+async def test_strangers_come_back_from_many_addresses(door: tuple[Door, int]):
     server, port = door
-    crowd = Crowd(port, 8)
+    crowd = Crowd(port, 8, 0.01)
     crowd.begin()
     async with asyncio.timeout(5):
         await crowd.all_came.wait()
@@ -114,7 +113,7 @@ async def test_slow_strangers_never_come_to_an_end(door: tuple[Door, int], monke
     monkeypatch.setattr("bridge.sim.load.crowd.DRIP_S", 0.001)
     server, port = door
     server.patience_s, server.until = 5.0, b"a" * 20
-    crowd = Crowd(port, 4)
+    crowd = Crowd(port, 4, 0.1)
     crowd.begin()
     async with asyncio.timeout(5):
         while len(server.heard) < 2:
@@ -125,11 +124,10 @@ async def test_slow_strangers_never_come_to_an_end(door: tuple[Door, int], monke
     assert body == BODY.first + b"a" * 20
 
 
-async def test_who_finds_nobody_is_counted_and_tries_again(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("bridge.sim.load.crowd.AGAIN_S", 0.01)
+async def test_who_finds_nobody_is_counted_and_tries_again():
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
-        crowd = Crowd(deaf.getsockname()[1], 4)
+        crowd = Crowd(deaf.getsockname()[1], 4, 0.01)
         crowd.begin()
         async with asyncio.timeout(5):
             await crowd.all_came.wait()

@@ -68,6 +68,7 @@ def _options() -> argparse.Namespace:
     hostile = parser.add_argument_group("with strangers")
     hostile.add_argument("--strangers", action="store_true", help="calls beside slow connections that are not let in")
     hostile.add_argument("--connections", type=_connections, default=1000, help="of strangers")
+    hostile.add_argument("--again", type=_again, default=5.0, help="seconds until one that was closed comes back")
     hostile.add_argument("--malformed", action="store_true", help="calls whose phone sends what no phone sends")
     hostile.add_argument("--frames", type=_frames, default=1_000_000, help="that are malformed; --seed chooses them")
     return parser.parse_args()
@@ -106,6 +107,13 @@ def _connections(text: str) -> int:
     if not 1 <= connections <= 10_000:
         raise argparse.ArgumentTypeError("from 1 to 10000 connections")
     return connections
+
+
+def _again(text: str) -> float:
+    seconds = float(text)
+    if not 0.1 <= seconds <= 600:
+        raise argparse.ArgumentTypeError("from 0.1 to 600 seconds")
+    return seconds
 
 
 def _frames(text: str) -> int:
@@ -169,7 +177,8 @@ async def _hostile(options: argparse.Namespace) -> list[dict[str, Any]]:
     for calls in options.calls or [50 if options.strangers else 5]:
         if options.strangers:
             runs.append(await strangers.run(
-                calls=calls, connections=options.connections, seconds=options.seconds, core=core))
+                calls=calls, connections=options.connections, again=options.again, seconds=options.seconds,
+                core=core))
         else:
             runs.append(await malformed.run(calls=calls, frames=options.frames, seed=options.seed, core=core))
     return runs

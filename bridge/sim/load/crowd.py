@@ -2,7 +2,7 @@
 
 `python -m bridge.sim.load.crowd` is a crowd in a process of its own: COUNT strangers before the server at HOST and
 PORT. It says on a line of its own when each of them has come once, and what it has seen when its standard input ends.
-A stranger whose connection is closed comes back AGAIN_S later.
+A stranger whose connection is closed comes back AGAIN seconds later.
 """
 
 import asyncio
@@ -21,7 +21,6 @@ from bridge.sim.load.server import HOST, NoServer, own_environment
 from bridge.sim.load.signing import HEADER
 from bridge.sim.relay import new_event_loop
 
-AGAIN_S = 2.0
 #: Between two bytes of a stranger's, s.
 DRIP_S = 0.5
 #: The loopback has many addresses; the strangers come from so many of them.
@@ -105,11 +104,11 @@ class Held(asyncio.Protocol):
 
 
 class Crowd:
-    """`count` strangers before the server at this port, of each kind as many."""
+    """`count` strangers, of each kind as many, before this port; who is closed comes back `again_s` later."""
 
-    def __init__(self, port: int, count: int) -> None:
+    def __init__(self, port: int, count: int, again_s: float) -> None:
         self.seen = Seen()
-        self._port, self._count = port, count
+        self._port, self._count, self._again_s = port, count, again_s
         self._tasks: list[asyncio.Task[None]] = []
         self._tried = 0
         self.all_came = asyncio.Event()
@@ -124,7 +123,7 @@ class Crowd:
 
     async def _stranger(self, number: int) -> None:
         kind, address = KINDS[number % len(KINDS)], f"127.0.0.{2 + number % ADDRESSES}"
-        await asyncio.sleep(AGAIN_S * number / self._count)          # not all at once, then or later
+        await asyncio.sleep(self._again_s * number / self._count)          # not all at once, then or later
         first = True
         while True:
             held = await self._come(kind, address)
@@ -135,7 +134,7 @@ class Crowd:
                     self.all_came.set()
             if held:
                 await self._hold(held, kind.drip)
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(self._again_s)
 
     async def _come(self, kind: Kind, address: str) -> Held | None:
         try:
@@ -165,14 +164,14 @@ class Away:
 
 
 @asynccontextmanager
-async def standing(port: int, count: int) -> AsyncIterator[Away]:
+async def standing(port: int, count: int, again_s: float) -> AsyncIterator[Away]:
     """A crowd on our own core, where it stands back for what is measured; each has come when the block begins.
 
     Raises NoServer.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", __name__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        env={**own_environment(), "PORT": str(port), "COUNT": str(count)})
+        env={**own_environment(), "PORT": str(port), "COUNT": str(count), "AGAIN": str(again_s)})
     assert process.stdin and process.stdout
     away = Away()
     try:
@@ -193,7 +192,7 @@ async def standing(port: int, count: int) -> AsyncIterator[Away]:
 
 
 async def _stand() -> None:
-    crowd = Crowd(int(os.environ["PORT"]), int(os.environ["COUNT"]))
+    crowd = Crowd(int(os.environ["PORT"]), int(os.environ["COUNT"]), float(os.environ["AGAIN"]))
     began = perf_counter()
     crowd.begin()
     await crowd.all_came.wait()

@@ -38,17 +38,20 @@ _COLUMNS = (
 )
 
 
-async def run(*, calls: int, connections: int, seconds: float, core: int | None) -> dict[str, Any]:
-    """All figures, printed as they come. Raises NoServer, TimeoutError where nobody answers at first, OSError."""
+async def run(*, calls: int, connections: int, again: float, seconds: float, core: int | None) -> dict[str, Any]:
+    """All figures, printed as they come. `again`: after so many seconds who was closed comes back.
+
+    Raises NoServer, TimeoutError where nobody answers at first, OSError.
+    """
     model_port, port = free_port(), free_port()
     settings = {**environment(port, model_port), **SETTINGS, "ALLOW_UNSIGNED": "0", "TWILIO_AUTH_TOKEN": _TOKEN}
     async with running("bridge.sim.load.watched", port, settings, core) as server:
         async with Play(server, model_port, plain=False, token=_TOKEN) as play:
             await play.ring(min(calls, _REHEARSAL))
-            async with standing(port, connections):
+            async with standing(port, connections, again):
                 await asyncio.sleep(_CALM_S)
         await asyncio.sleep(WARM_UP_S)
-        show = _Show(server, connections)
+        show = _Show(server, connections, again)
         idle, show.idle_kib = await census.take(server), server.resident_kib()
         async with Play(server, model_port, plain=False, token=_TOKEN) as play:
             await play.ring(calls)
@@ -60,7 +63,7 @@ async def run(*, calls: int, connections: int, seconds: float, core: int | None)
         show.after_kib = server.resident_kib()
         faults = asdict(play.stage.tally.faults)
         figures = show.figures(faults, read(server.said().splitlines()), idle, after)
-    found = {"run": "strangers", "calls": calls, "connections": connections, **figures}
+    found = {"run": "strangers", "calls": calls, "connections": connections, "again_s": again, **figures}
     print("\n".join(_lines(found, show)), flush=True)
     return found
 
@@ -68,10 +71,10 @@ async def run(*, calls: int, connections: int, seconds: float, core: int | None)
 class _Show:
     """The turns of one run, and the most that the server held in them."""
 
-    def __init__(self, server: Server, connections: int) -> None:
+    def __init__(self, server: Server, connections: int, again_s: float) -> None:
         self.alone, self.beside = Side(), Side()
         self.idle_kib = self.after_kib = self.most_kib = 0
-        self._server, self._connections = server, connections
+        self._server, self._connections, self._again_s = server, connections, again_s
         self._busy = self._most = 0                  # descriptors with the calls alone, and with strangers
         self._crowds: list[dict[str, Any]] = []
 
@@ -80,7 +83,7 @@ class _Show:
         with self.alone.turn(tally, self._server):
             await asyncio.sleep(TURN_S)
         self._busy = max(self._busy, self._server.open_descriptors())
-        async with standing(self._server.port, self._connections) as crowd:
+        async with standing(self._server.port, self._connections, self._again_s) as crowd:
             await asyncio.sleep(_CALM_S)
             with self.beside.turn(tally, self._server):
                 for _ in range(round(TURN_S / _LOOK_S)):
