@@ -334,6 +334,20 @@ async def test_what_takes_too_long_or_is_too_large_is_turned_away(impatient: Non
     assert world.model.connections == 0
 
 
+async def test_who_breaks_off_in_mid_body_leaves_no_fault_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture,
+) -> None:
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(FORGED + b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"      # the body is waited for
+        writer.transport.abort()
+    await world.until_nothing_is_left()
+    async with world.http.get(world.url("/healthz")) as response:
+        assert response.status == 200
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+
+
 async def test_who_holds_many_connections_keeps_nobody_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door, "MOST", 20)
     strangers = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(60)]

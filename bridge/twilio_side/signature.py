@@ -69,6 +69,8 @@ async def form(request: web.Request) -> MultiDict[str]:
         raise web.HTTPRequestTimeout(text="The body did not come.\n") from None
     except (ValueError, LookupError):
         raise web.HTTPBadRequest(text="The body is not a form.\n") from None
+    except ConnectionError:                          # in mid-body, by whichever side: nobody reads the answer
+        raise web.HTTPBadRequest(text="The body did not come.\n") from None
     return MultiDict((name, value) for name, value in fields.items() if isinstance(value, str))
 
 

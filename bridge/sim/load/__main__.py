@@ -1,7 +1,8 @@
 """`python -m bridge.sim.load`: measure the bridge beside the relay, print a table, fail when anything was lost.
 
 With --bookings: how many meetings a second it books, and what that does to the calls beside them. With --soak,
---recovery or --stalled: what becomes of calls in which something breaks, and of those beside them.
+--recovery or --stalled: what becomes of calls in which something breaks, and of those beside them. With --strangers or
+--malformed: what who is not let in, or sends what no phone sends, does to the calls.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from bridge.sim.load import recovery, report, soak, stalled
+from bridge.sim.load import malformed, recovery, report, soak, stalled, strangers
 from bridge.sim.load.faults import KINDS, Kind
 from bridge.sim.load.run import measure
 from bridge.sim.load.server import MODULES, NoServer
@@ -44,7 +45,8 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bridge.sim.load", description=__doc__)
     parser.add_argument(
-        "--calls", type=_counts, help="at once, for example 1,50,200, the default; with --soak 100, else 50")
+        "--calls", type=_counts,
+        help="at once, for example 1,50,200, the default; with --soak 100, with --malformed 5, else 50")
     parser.add_argument("--seconds", type=_duration, default=10.0, help="how long each run is measured")
     parser.add_argument("--only", choices=sorted(MODULES), help="one server alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where all figures go")
@@ -63,6 +65,12 @@ def _options() -> argparse.Namespace:
     faulty.add_argument("--share", type=_share, default=0.1, help="of the calls, in which a fault happens each minute")
     faulty.add_argument("--seed", type=int, default=1, help="the same seed, the same faults at the same moments")
     faulty.add_argument("--kinds", type=_kinds, default=[*KINDS.values()], metavar="KIND,...", help=", ".join(KINDS))
+    hostile = parser.add_argument_group("with strangers")
+    hostile.add_argument("--strangers", action="store_true", help="calls beside slow connections that are not let in")
+    hostile.add_argument("--connections", type=_connections, default=1000, help="of strangers")
+    hostile.add_argument("--again", type=_again, default=5.0, help="seconds until one that was closed comes back")
+    hostile.add_argument("--malformed", action="store_true", help="calls whose phone sends what no phone sends")
+    hostile.add_argument("--frames", type=_frames, default=1_000_000, help="that are malformed; --seed chooses them")
     return parser.parse_args()
 
 
@@ -94,6 +102,27 @@ def _callers(text: str) -> int:
     return callers
 
 
+def _connections(text: str) -> int:
+    connections = int(text)
+    if not 1 <= connections <= 10_000:
+        raise argparse.ArgumentTypeError("from 1 to 10000 connections")
+    return connections
+
+
+def _again(text: str) -> float:
+    seconds = float(text)
+    if not 0.1 <= seconds <= 600:
+        raise argparse.ArgumentTypeError("from 0.1 to 600 seconds")
+    return seconds
+
+
+def _frames(text: str) -> int:
+    frames = int(text)
+    if not 1 <= frames <= 100_000_000:
+        raise argparse.ArgumentTypeError("from 1 to 100 million frames")
+    return frames
+
+
 def _minutes(text: str) -> float:
     minutes = float(text)
     if not 0 < minutes <= 24 * 60:
@@ -120,6 +149,8 @@ def _chosen(options: argparse.Namespace) -> Coroutine[Any, Any, list[dict[str, A
         return _bookings(options)
     if options.soak or options.recovery or options.stalled:
         return _faulty(options)
+    if options.strangers or options.malformed:
+        return _hostile(options)
     return _all(options)
 
 
@@ -136,6 +167,20 @@ async def _faulty(options: argparse.Namespace) -> list[dict[str, Any]]:
             runs.append(await recovery.run(calls=calls, seed=options.seed, core=core))
         else:
             runs += await stalled.run(calls=calls, seconds=options.seconds, core=core)
+    return runs
+
+
+async def _hostile(options: argparse.Namespace) -> list[dict[str, Any]]:
+    _end_in_order()
+    core = _share_cores()
+    runs: list[dict[str, Any]] = []
+    for calls in options.calls or [50 if options.strangers else 5]:
+        if options.strangers:
+            runs.append(await strangers.run(
+                calls=calls, connections=options.connections, again=options.again, seconds=options.seconds,
+                core=core))
+        else:
+            runs.append(await malformed.run(calls=calls, frames=options.frames, seed=options.seed, core=core))
     return runs
 
 

@@ -8,6 +8,7 @@ from collections import deque
 from time import perf_counter
 from typing import Any
 
+from bridge.sim.load import signing
 from bridge.sim.load.audio import REPLY, TOO_LATE, Ear, Voice
 from bridge.sim.load.stage import FRAME_MS, Stage
 from bridge.sim.load.wire import Dialled
@@ -34,6 +35,10 @@ class Phone(Dialled):
         self._marks: deque[tuple[float, str]] = deque()      # when its audio has been played; its name
         self._cleared = False
         self.hung_up = False
+
+    def _credentials(self, address: str) -> str:
+        token = self._stage.token
+        return f"{signing.HEADER}: {signing.sign(token, address)}\r\n" if token else ""
 
     # ---- what the phone says
 

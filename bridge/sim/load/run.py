@@ -67,8 +67,8 @@ async def measure(kind: str, calls: int, seconds: float, core: int | None) -> Ru
 class Play:
     """Phones and models for one server, over when the block ends: all audio awaited, all calls ended."""
 
-    def __init__(self, server: Server, model_port: int, plain: bool) -> None:
-        self.stage = Stage(plain)
+    def __init__(self, server: Server, model_port: int, plain: bool, token: str = "") -> None:
+        self.stage = Stage(plain, token)
         self._server, self._model_port = server, model_port
         self._phones: list[Phone] = []
         self.models: list[Model] = []
@@ -109,7 +109,8 @@ class Play:
         path, parameters = f"/media-stream/{caller.number}", dict[str, str]()
         if not self.stage.plain:
             call_sid = self.stage.call_sid(caller.number)
-            answer = await ring(self._http, self._server.port, caller_number(caller.number), call_sid)
+            answer = await ring(
+                self._http, self._server.port, caller_number(caller.number), call_sid, self.stage.token)
             if not answer.connects:
                 raise ConnectionError(f"no stream in the webhook's answer, but {answer.verbs}")
             path, parameters = answer.path, answer.parameters

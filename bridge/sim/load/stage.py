@@ -14,10 +14,10 @@ DELTA_MS = 250
 
 
 class Stage:
-    """`plain`: between the two ends stands the relay, which speaks neither protocol."""
+    """`plain`: between the two ends stands the relay, which speaks neither protocol. `token`: Twilio signs with it."""
 
-    def __init__(self, plain: bool) -> None:
-        self.plain = plain
+    def __init__(self, plain: bool, token: str = "") -> None:
+        self.plain, self.token = plain, token
         self.tally = Tally()
         self.frames = Metronome(FRAME_MS, self.tally)
         self.deltas = Metronome(DELTA_MS, self.tally)

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 from aiohttp import ClientSession
 
+from bridge.sim.load import signing
 from bridge.sim.load.phone import ACCOUNT_SID
 from bridge.sim.load.server import HOST
 
@@ -32,13 +33,18 @@ def caller_number(number: int) -> str:
     return f"+1555{number:07d}"
 
 
-async def ring(http: ClientSession, port: int, caller: str, call_sid: str) -> Answer:
-    """Ask the webhook of the server at `port`. Raises aiohttp.ClientError, ParseError and TimeoutError."""
+async def ring(http: ClientSession, port: int, caller: str, call_sid: str, token: str = "") -> Answer:
+    """Ask the webhook of the server at `port`; with a `token` it is signed.
+
+    Raises aiohttp.ClientError, ParseError and TimeoutError.
+    """
     form = {
         "CallSid": call_sid, "AccountSid": ACCOUNT_SID, "ApiVersion": "2010-04-01", "From": caller, "Caller": caller,
         "To": "+15550009999", "Called": "+15550009999", "CallStatus": "ringing", "Direction": "inbound",
     }
-    async with http.post(f"http://{HOST}:{port}/incoming-call", data=form) as response:
+    address = f"http://{HOST}:{port}/incoming-call"
+    headers = {signing.HEADER: signing.sign(token, address, form)} if token else {}
+    async with http.post(address, data=form, headers=headers) as response:
         response.raise_for_status()
         document = ElementTree.fromstring(await response.text())
     verbs = tuple(verb.tag for verb in document)

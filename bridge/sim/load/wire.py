@@ -142,7 +142,12 @@ class Dialled(Wire):
         self.transport.write((
             f"GET {self._path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
             "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {self._key}\r\n\r\n").encode())
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {self._key}\r\n"
+            + self._credentials(f"ws://{host}:{port}{self._path}") + "\r\n").encode())
+
+    def _credentials(self, address: str) -> str:
+        """Header lines that show who asks for it."""
+        return ""
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
