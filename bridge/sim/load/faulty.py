@@ -289,7 +289,10 @@ class FaultyModel(Model):
         super()._act(event)
 
     def _join(self, setup: dict[str, Any]) -> None:
-        found = _NUMBER.search(setup["session"].get("instructions", ""))
+        instructions = setup["session"].get("instructions", "")
+        if not instructions:
+            return                                   # no call's: the server tries whether the model is back
+        found = _NUMBER.search(instructions)
         self.owner = self._switchboard.calls.get(found[0]) if found else None
         if self.owner is None:
             self._switchboard.strangers += 1

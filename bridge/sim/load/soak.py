@@ -38,7 +38,7 @@ async def run(
 ) -> dict[str, Any]:
     """All figures, printed as they come. Raises NoServer, TimeoutError where nobody answers at first, OSError."""
     model_port, port = free_port(), free_port()
-    settings = {**environment(port, model_port), **SETTINGS}
+    settings = {**environment(port, model_port), **SETTINGS, "MAX_MESSAGES_PER_S": "0"}     # see _HURRY
     async with running("bridge.sim.load.watched", port, settings, core) as server:
         async with Exchange(server, model_port) as exchange:
             await _rehearse(exchange, min(calls, _REHEARSAL))

@@ -36,7 +36,7 @@ async def run(*, calls: int, seconds: float, core: int | None) -> list[dict[str,
     print("  ".join(f"{name:>{width}}" for name, width in _COLUMNS), flush=True)
     for side, kind in _SIDES.items():
         model_port, port = free_port(), free_port()
-        settings = {**environment(port, model_port), **SETTINGS}
+        settings = {**environment(port, model_port), **SETTINGS, "MAX_MESSAGES_PER_S": "0"}     # see _HURRY
         async with running("bridge", port, settings, core) as server, Exchange(server, model_port) as exchange:
             show = _Show(exchange, server, kind)
             await show.open(calls - 1)
