@@ -16,7 +16,7 @@ How a call ends:
 An ending in order is known before the phone's stream is closed, so that what follows it is silence: by REST the call is
 completed, and without it the server that is asked what follows knows.
 
-A model's session that is lost, or stalled, or has nearly had its time, is followed by another one (model_leg.py).
+A model's session that is lost, or stalled, or has nearly had its time, is followed by another one (model_line.py).
 Whichever side ends, the other is closed within a second, and nothing of the call stays behind. A function that
 still runs, a booking, is the application's and goes on.
 """
