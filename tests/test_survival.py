@@ -868,6 +868,20 @@ def test_nothing_that_still_happens_disturbs_the_servers_goodbye() -> None:
     assert talk.steps == [HangUp("server stopping")]
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_server_that_stops_in_mid_greeting_does_not_begin_to_listen(complete: bool) -> None:
+    talk = Talk(protect=True, clips=CLIPS).open()
+    talk.begins("r", "greeting_1")
+    talk.speaks("r")
+    if complete:
+        talk.done("r")
+    talk.take(talk.dialogue.stopping("server stopping", talk.now))
+    talk.marks_return()
+    assert not talk.sent("session.update") and clips(talk) == ["goodbye"]
+    until(talk, talk.now + TAIL_MS)
+    assert talk.steps == [HangUp("server stopping")]
+
+
 def test_a_phone_that_does_not_say_that_it_heard_the_goodbye_is_let_go_of() -> None:
     talk = greeted(clips=CLIPS)
     talk.take(talk.dialogue.stopping("server stopping", talk.now))

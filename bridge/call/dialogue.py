@@ -740,7 +740,7 @@ class Dialogue:
             return [] if self._stopping else [HangUp(reason)]
         clip = self._plan.clips.get("goodbye")
         steps = [*self._cut_off(), *self._play_clip(clip)]
-        self._stopping = True
+        self._stopping, self._greeting = True, False
         self._bounds.clear()
         self._goodbye = _Goodbye(HangUp(reason), "", firm=True, said=True)
         self._bounds["goodbye"] = now + self.unheard_ms + OVERRUN_MS
