@@ -128,14 +128,14 @@ async def test_a_caller_may_leave_a_dialled_human(server: Server, phone: Phone):
 
 # Record
 
-RECORD = ("<Record action='/recorded' maxLength='3' timeout='2' recordingStatusCallback='/status' "
+RECORD = ("<Record action='/recorded' maxLength='{longest}' timeout='{pause}' recordingStatusCallback='/status' "
           "recordingStatusCallbackEvent='in-progress completed absent'/><Say>Nothing was said.</Say>")
 
 
 @pytest.fixture
 def recording(server: Server) -> Server:
     """A server that has the caller leave a message, once its stream has ended."""
-    server.after, server.talk = RECORD, close_at_once
+    server.after, server.talk = RECORD.format(longest=600, pause=200), close_at_once
     server.answers["/recorded"] = "<Say>Thank you.</Say>"
     return server
 
@@ -165,6 +165,7 @@ async def test_a_message_is_recorded_and_told(recording: Server, phone: Phone):
 
 
 async def test_a_pause_ends_a_message(recording: Server, phone: Phone):
+    recording.after = RECORD.format(longest=600, pause=2)
     call = await phone.dial()
     await call.until_logged("beep")
     await call.say(SECOND[:4000])
@@ -173,6 +174,7 @@ async def test_a_pause_ends_a_message(recording: Server, phone: Phone):
 
 
 async def test_a_message_that_is_too_long_is_cut(recording: Server, phone: Phone):
+    recording.after = RECORD.format(longest=3, pause=200)
     call = await phone.dial()
     await call.until_logged("beep")
     await call.say(SECOND * 5)
@@ -191,6 +193,7 @@ async def test_a_message_of_a_caller_who_hangs_up_is_kept_and_told(recording: Se
 
 
 async def test_without_a_word_the_next_verb_runs(recording: Server, phone: Phone):
+    recording.after = RECORD.format(longest=600, pause=2)
     call = await phone.dial()
     await call.until_over()
     assert (call.recorded, call.spoken, told(recording, "/recorded")) == ([], ["Nothing was said."], [])
