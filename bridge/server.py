@@ -10,6 +10,7 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import signal
@@ -93,6 +94,7 @@ async def run(settings: Settings, listening: socket.socket) -> None:
     app = create_app(settings)
     ending = Ending(app)
     async with serving(app, listening):
+        spare_the_collector()
         announce(settings, listening)
         await ending.told.wait()
         await ending.drain()
@@ -137,6 +139,12 @@ class Connection(web.RequestHandler):
     def connection_lost(self, error: BaseException | None) -> None:
         self._door.forget(self)
         super().connection_lost(error)
+
+
+def spare_the_collector() -> None:
+    """Leaves what is there so far out of garbage collections, each of which would stop all calls for 40 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 def announce(settings: Settings, listening: socket.socket) -> None:

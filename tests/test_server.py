@@ -1,8 +1,10 @@
 """The real server told to stop: calls go on for a while, then end in order, and nothing that was promised is lost."""
 
 import asyncio
+import os
 import signal
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -197,6 +199,29 @@ async def test_it_exits_in_time_though_the_database_keeps_it(tmp_path: Path) -> 
 
 
 # ---- while it runs
+
+ONCE_READY = """
+import gc, os, signal
+from bridge import __main__, server
+
+def told_at_once(settings, listening):
+    print(gc.get_freeze_count(), len(gc.get_objects()))
+    os.kill(os.getpid(), signal.SIGTERM)
+
+server.announce = told_at_once
+raise SystemExit(__main__.main([]))
+"""
+
+
+async def test_what_is_there_for_good_is_left_out_of_garbage_collections(tmp_path: Path) -> None:
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[1]), "HOST": "127.0.0.1",
+               "PORT": "0", "OPENAI_API_KEY": "sk-test", "ALLOW_UNSIGNED": "1"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ONCE_READY, cwd=tmp_path, env=environ, stdout=asyncio.subprocess.PIPE)
+    out, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    left_out, looked_at = map(int, out.split())
+    assert process.returncode == 0 and left_out > 100 * looked_at
+
 
 async def test_what_was_promised_is_delivered_though_no_webhook_is_set_any_more(sqlite_url: str) -> None:
     came = asyncio.Event()

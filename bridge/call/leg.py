@@ -13,6 +13,9 @@ Socket = WebSocketResponse[bool] | ClientWebSocketResponse[bool]
 CLOSE_S = 0.4
 #: As much may wait for a socket, bytes: minutes of audio.
 MOST_WAITING = 1_000_000
+#: After so many messages of one side the other calls have their turn, however many more of them wait to be read: a
+#: phone or a network that catches up on seconds of audio would keep all others waiting for 15 ms.
+BURST = 8
 
 
 class CallOver(Exception):

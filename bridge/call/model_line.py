@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import aiohttp
 from aiohttp import WSCloseCode, WSMsgType
 
-from bridge.call.leg import CallOver, Leg
+from bridge.call.leg import BURST, CallOver, Leg
 from bridge.openai_side import backoff
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.connection import ModelSession, ModelUnreachable, open_session
@@ -151,12 +151,15 @@ class ModelLine:
 
     async def _read(self, leg: Leg, session: ModelSession) -> None:
         """Passes on what a session says, for as long as it is the one in force."""
-        socket = session.socket
+        socket, came = session.socket, 0
         async for message in socket:
             if leg is not self._leg:
                 return
             if message.type is WSMsgType.TEXT:
                 await self._call.from_model(message.data)
+            came += 1
+            if not came % BURST:
+                await asyncio.sleep(0)
         if leg is self._leg:
             self.lose(f"it was closed with code {socket.close_code}")
 

@@ -38,7 +38,7 @@ from bridge.call import words
 from bridge.call.clips import clips
 from bridge.call.dialogue import Dialogue
 from bridge.call.history import History
-from bridge.call.leg import CallOver, Leg
+from bridge.call.leg import BURST, CallOver, Leg
 from bridge.call.model_line import ModelLine
 from bridge.call.steps import HangUp, Measured, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer
 from bridge.meetings.booking import OnBehalfOf
@@ -166,6 +166,8 @@ class CallSession:
             event = self._phone_event(message)
             if event is not None:
                 await self._carry_out(self._dialogue.from_caller(event, self._now()))
+            if not self._messages % BURST:
+                await asyncio.sleep(0)
         raise CallOver(self._phone_ending())
 
     async def _until_start(self) -> media_streams.StartBody:

@@ -1,0 +1,80 @@
+"""However much comes at once in one call, the others have their turn."""
+
+import asyncio
+import struct
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from bridge.call.leg import BURST
+from bridge.openai_side import realtime
+from bridge.sim.realtime import Line, Turn
+from bridge.sim.speech import SILENCE
+from bridge.twilio_side import media_streams
+from tests.office import office
+from tests.test_endings import a_phone_that_reads_nothing, frame_of
+
+#: Many times a burst, and less than a socket's buffer.
+MANY = 200
+LONG_GREETING = Turn((Line("A long greeting.", SILENCE * 8_000 * 60),))
+
+
+@asynccontextmanager
+async def counting_turns() -> AsyncIterator[list[int]]:
+    """The number of the event loop's turn, as its only item."""
+    turn = [0]
+
+    async def count() -> None:
+        while True:
+            turn[0] += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    try:
+        yield turn
+    finally:
+        counting.cancel()
+        await asyncio.wait([counting])
+
+
+@contextmanager
+def read_by_turn(codec: ModuleType, turn: list[int], monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[int]]:
+    """How many messages of one side are read in each turn of the loop."""
+    read: Counter[int] = Counter()
+    parse = codec.parse
+
+    def counted(message: bytes) -> Any:
+        read[turn[0]] += 1
+        return parse(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(codec, "parse", counted)
+        yield read
+
+
+async def test_a_phone_that_catches_up_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with office(TWILIO_AUTH_TOKEN="") as world, counting_turns() as turn:
+        _, writer = await a_phone_that_reads_nothing(world.origin)
+        await (await world.model.until_session()).until_sent("session.updated")
+        frame = frame_of(b"\xff" * 160).encode()
+        with read_by_turn(media_streams, turn, monkeypatch) as read:
+            writer.write((struct.pack("!BBH4x", 0x81, 0x80 | 126, len(frame)) + frame) * MANY)
+            while read.total() < MANY:
+                await asyncio.sleep(0)
+        writer.close()
+    assert max(read.values()) <= BURST
+
+
+async def test_a_model_that_says_much_at_once_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with counting_turns() as turn:
+        with read_by_turn(realtime, turn, monkeypatch) as read:
+            async with office(greeting=LONG_GREETING, delta_speed=0) as world:
+                await world.phone.dial()
+                await (await world.model.until_session()).until_sent("response.done")
+                while read.total() < MANY:
+                    await asyncio.sleep(0)
+    assert max(read.values()) <= BURST
