@@ -1,7 +1,7 @@
 """`python -m bridge.sim.load --stalled`: what one call whose phone, or whose model, stops reading does to the others.
 
-By turns in one run: the healthy calls alone, then beside one that is stalled. What lies between the server and the
-stalled peer is filled first; from then on the server itself has to hold what it cannot send.
+By turns in one run: the calls beside one more that is as healthy as they are, then beside the same one stalled. What
+lies between the server and the stalled peer is filled first; from then on the server has to hold what it cannot send.
 """
 
 import asyncio
@@ -20,12 +20,14 @@ from bridge.sim.load.side import ALLOWED_RATIO, Side, p99_ratios
 
 #: How long a turn is measured, s: as long as a stalled peer is borne with.
 TURN_S = 5.0
+#: From the begin of the call that is going to stall to its healthy turn, s.
+CALM_S = 0.5
 _FILLED_S = 15.0
 _SIDES = {"phone": KINDS["phone stops reading"], "model": KINDS["model stops reading"]}
 
 _COLUMNS = (
-    ("stalled", 7), ("calls", 5), ("to model ms", 13), ("beside", 13), ("p99 ratio", 9), ("to phone ms", 13),
-    ("beside", 13), ("p99 ratio", 9), ("faults", 6),
+    ("stalled", 7), ("calls", 5), ("to model ms", 13), ("stalled", 13), ("p99 ratio", 9), ("to phone ms", 13),
+    ("stalled", 13), ("p99 ratio", 9), ("faults", 6),
 )
 
 
@@ -58,29 +60,30 @@ class _Show:
     """The turns of one run."""
 
     def __init__(self, exchange: Exchange, server: Server, kind: Kind) -> None:
-        self.alone, self.beside = Side(), Side()
+        self.healthy, self.stalled = Side(), Side()
         self.injector = Injector(exchange, 0)
         self._exchange, self._server, self._kind = exchange, server, kind
-        self._healthy: list[Line] = []
+        self._others: list[Line] = []
 
     async def open(self, calls: int) -> None:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(calls):
                 tasks.create_task(self._exchange.open_line())
                 await asyncio.sleep(CALL_EVERY_S)
-        self._healthy = [*self._exchange.lines]
+        self._others = [*self._exchange.lines]
         await asyncio.sleep(WARM_UP_S)
 
     def take_delays(self) -> None:
-        for line in self._healthy:
+        for line in self._others:
             assert line.call
             line.call.tally.measuring = True
 
     async def turn(self) -> None:
         tally = self._exchange.stage.tally
-        with self.alone.turn(tally, self._server):
-            await asyncio.sleep(TURN_S)
         line = await self._exchange.open_line()
+        await asyncio.sleep(CALM_S)
+        with self.healthy.turn(tally, self._server):
+            await asyncio.sleep(TURN_S)
         call = line.call
         assert call and call.phone and call.model
         stalling = asyncio.create_task(self.injector.inject(line, self._kind))
@@ -88,7 +91,7 @@ class _Show:
         async with asyncio.timeout(_FILLED_S):
             while not stalling.done() and (call.phone.hurries or call.model.hurries):
                 await asyncio.sleep(0.02)
-        with self.beside.turn(tally, self._server):
+        with self.stalled.turn(tally, self._server):
             await asyncio.sleep(TURN_S)
         await stalling
         if line.call:
@@ -100,19 +103,19 @@ class _Show:
         """The healthy calls must have gone on to the end, and lost nothing."""
         healthy = self.injector.healthy
         await self._exchange.drain()
-        for line in self._healthy:
+        for line in self._others:
             assert line.call
             healthy.lost += sum(line.call.outstanding)
             healthy.dropped += not line.call.live
             line.call.close_account(healthy, measuring=False)
 
     def figures(self, journal: Journal) -> dict[str, Any]:
-        ratios = p99_ratios(self.beside, self.alone)
+        ratios = p99_ratios(self.stalled, self.healthy)
         slow = any(ratio and ratio > ALLOWED_RATIO for ratio in ratios.values())
-        disturbed = [*self.alone.disturbances(""), *self.beside.disturbances("")]
+        disturbed = [*self.healthy.disturbances(""), *self.stalled.disturbances("")]
         reasons = [journal.reasons.get(one.call_sid, "") for one in self.injector.outcomes]
         return {
-            "alone": self.alone.figures(), "beside": self.beside.figures(), "p99_ratio": ratios,
+            "beside_healthy": self.healthy.figures(), "beside_stalled": self.stalled.figures(), "p99_ratio": ratios,
             "endings": [one.ending for one in self.injector.outcomes], "reasons": reasons,
             "faults": {
                 **asdict(self.injector.healthy), "exceptions": len(journal.unhandled),
@@ -124,17 +127,19 @@ class _Show:
 
 def _row(run: Mapping[str, Any]) -> str:
     ways = [cell for way in ("to_model", "to_phone") for cell in (
-        times(run["alone"][way]), times(run["beside"][way]), number(run["p99_ratio"][way]))]
+        times(run["beside_healthy"][way]), times(run["beside_stalled"][way]), number(run["p99_ratio"][way]))]
     cells = (run["stalled"], run["calls"], *ways, sum(run["faults"].values()))
     return "  ".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS))
 
 
 def _remarks(run: Mapping[str, Any], show: _Show) -> list[str]:
-    name = f"a stalled {run['stalled']}"
+    name = f"one stalled {run['stalled']}"
     wrong = [f"{count} {fault.replace('_', ' ')}" for fault, count in run["faults"].items() if count]
     found = [f"FAULTS beside {name}: {', '.join(wrong)}"] if wrong else []
-    found += [f"{name}: p99 {way.replace('_', ' ')} is {ratio:.2f} times what it is alone, more than {ALLOWED_RATIO}"
-              for way, ratio in run["p99_ratio"].items() if ratio and ratio > ALLOWED_RATIO]
-    found += show.alone.disturbances(f"{name}: without it")
-    found += show.beside.disturbances(f"{name}: beside it")
+    ratios = run["p99_ratio"].items()
+    slower = {way.replace("_", " "): ratio for way, ratio in ratios if ratio and ratio > ALLOWED_RATIO}
+    found += [f"{name}: p99 {way} is {ratio:.2f} times what it is beside a healthy one, more than {ALLOWED_RATIO}"
+              for way, ratio in slower.items()]
+    found += show.healthy.disturbances(f"{name}: before it")
+    found += show.stalled.disturbances(f"{name}: beside it")
     return [*found, *run["log"][:20]]
