@@ -3,6 +3,7 @@
 `python -m tests.crash` imports everything once and then forks: each server is a process of its own, and starts in
 milliseconds. What is done with them is said in JSON, line by line: `start`, `signal` and `await` on its standard input;
 on its standard output, from itself and from the servers, `open`, `told` and `ended`. When its input ends, so do they.
+A server may also be told to die at a moment that chance finds too rarely.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ from bridge import keys
 from bridge.server import event_loop
 from bridge.app import create_app
 from bridge.meetings.booking import OnBehalfOf
+from bridge.meetings.outbox import Outbox
+from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.engines import create_engine
 from bridge.settings import Settings, load
 
@@ -32,6 +35,9 @@ from bridge.settings import Settings, load
 PATIENCE_S = 60.0
 #: A message of the model is told as far as this, so that a line reaches the pipe as a whole or not at all.
 MESSAGE = 120
+#: When a server kills itself: a meeting is committed and its receiver not asked yet, or has said yes and that is not
+#: written down.
+COMMITTED, TAKEN = "committed", "taken"
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,13 @@ class Servers:
     _came: asyncio.Condition = field(default_factory=asyncio.Condition)
     _numbers: Any = field(default_factory=count)
 
-    async def start(self, asks: Sequence[Ask]) -> int:
-        """A server with an open database, that listens to its callers from `go` on; its number."""
+    async def start(self, asks: Sequence[Ask], dies: str = "") -> int:
+        """A server with an open database, that listens to its callers from `go` on; its number.
+
+        `dies`: COMMITTED or TAKEN, at which it kills itself.
+        """
         number: int = next(self._numbers)
-        self._command(start=number, asks=[asdict(ask) for ask in asks])
+        self._command(start=number, asks=[asdict(ask) for ask in asks], dies=dies)
         await self._until(number, "open")
         return number
 
@@ -81,9 +90,10 @@ class Servers:
         """Until all its callers have been answered."""
         await self._until(number, "answered")
 
-    async def end(self, number: int, by: signal.Signals) -> int:
-        """Its exit code, once it has ended and everything that it told has been read."""
-        self._command(signal=number, by=by)
+    async def end(self, number: int, by: signal.Signals | None = None) -> int:
+        """Its exit code, once it has ended, by this signal or by itself, and everything that it told has been read."""
+        if by:
+            self._command(signal=number, by=by)
         self._command(**{"await": number})
         code: int = await self._until(number, "ended")
         return code
@@ -154,8 +164,8 @@ def main() -> None:
     try:
         for line in sys.stdin.buffer:
             match json.loads(line):
-                case {"start": number, "asks": asks}:
-                    forked[number] = os.fork() or be_a_server(number, settings, [Ask(**ask) for ask in asks])
+                case {"start": number, "asks": asks, "dies": dies}:
+                    forked[number] = os.fork() or be_a_server(number, settings, [Ask(**ask) for ask in asks], dies)
                 case {"signal": number, "by": by}:
                     os.kill(forked[number], by)
                 case {"await": number}:
@@ -175,8 +185,10 @@ def say(number: int, **news: Any) -> None:
 
 # ---- a server
 
-def be_a_server(number: int, settings: Settings, asks: Sequence[Ask]) -> NoReturn:
+def be_a_server(number: int, settings: Settings, asks: Sequence[Ask], dies: str) -> NoReturn:
     code = 1
+    if dies:
+        die_when(dies)
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
             runner.run(serve(number, settings, asks))
@@ -185,6 +197,22 @@ def be_a_server(number: int, settings: Settings, asks: Sequence[Ask]) -> NoRetur
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def die_when(moment: str) -> None:
+    promised, delivered = Outbox.promised, DeliveryQueue.delivered
+
+    def promise(outbox: Outbox, news: Sequence[Delivery]) -> None:
+        if news and moment == COMMITTED:
+            os.kill(os.getpid(), signal.SIGKILL)
+        promised(outbox, news)
+
+    async def deliver(queue: DeliveryQueue, *result: Any) -> bool:
+        if moment == TAKEN:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await delivered(queue, *result)
+
+    Outbox.promised, DeliveryQueue.delivered = promise, deliver        # type: ignore[method-assign]
 
 
 async def serve(number: int, settings: Settings, asks: Sequence[Ask]) -> None:

@@ -23,7 +23,7 @@ from bridge.sim.phone import Phone
 from bridge.sim.realtime import Call, RealtimeServer, Turn
 from bridge.twilio_side.twiml import APOLOGY
 from tests import test_main
-from tests.crash import PATIENCE_S, Ask, Servers, Told, servers
+from tests.crash import COMMITTED, PATIENCE_S, TAKEN, Ask, Servers, Told, servers
 from tests.office import ACCOUNT, GREETING, TOKEN, Office, speech
 from tests.store import rows
 
@@ -167,8 +167,13 @@ class Kills:
     unwritten: int = 0
 
 
-async def kill_servers(rounds: int, database_url: str, seed: int) -> Kills:
-    """Kills as many servers at random moments, lets a last one live, and checks what was promised."""
+def aimed(number: int) -> str:
+    """When this round's server kills itself, in two of ten rounds: chance alone finds those moments too rarely."""
+    return {4: COMMITTED, 9: TAKEN}.get(number % 10, "")
+
+
+async def kill_servers(rounds: int, database_url: str, seed: int) -> None:
+    """Kills as many servers, most at random moments, lets a last one live, and checks what was promised."""
     chance = random.Random(seed)
     callers = Callers(chance)
     untrue: list[Told] = []
@@ -180,10 +185,11 @@ async def kill_servers(rounds: int, database_url: str, seed: int) -> Kills:
         async with servers(HASTE, on_told, **settings(database_url, receiver)) as running:
             for number in range(rounds):
                 receiver.round = number
-                server = await running.start(callers.of_round(number))
+                dies = aimed(number)
+                server = await running.start(callers.of_round(number), dies)
                 running.go(server)
-                await asyncio.sleep(chance.uniform(0, LIFE_S))
-                assert await running.end(server, signal.SIGKILL) == -signal.SIGKILL
+                await asyncio.sleep(0 if dies else chance.uniform(0, LIFE_S))
+                assert await running.end(server, None if dies else signal.SIGKILL) == -signal.SIGKILL
             receiver.round = rounds
             last = await running.start(callers.of_round(rounds))
             running.go(last)
@@ -194,7 +200,7 @@ async def kill_servers(rounds: int, database_url: str, seed: int) -> Kills:
     await check(database_url, receiver, running)
     found = kills(receiver)
     print(found)
-    return found
+    assert min(found.unsent, found.unwritten) >= rounds // 10
 
 
 async def until_all_is_delivered(database_url: str) -> None:
@@ -261,15 +267,13 @@ async def test_what_was_promised_survives_ten_crashes(database_url: str) -> None
 
 @pytest.mark.slow
 async def test_what_was_promised_survives_two_hundred_crashes_on_sqlite(sqlite_url: str) -> None:
-    found = await kill_servers(200, sqlite_url, seed=200)
+    await kill_servers(200, sqlite_url, seed=200)
     check_file(sqlite_url)
-    assert found.unsent > 10 and found.unwritten > 10
 
 
 @pytest.mark.slow
 async def test_what_was_promised_survives_fifty_crashes_on_postgresql(postgresql_url: str) -> None:
-    found = await kill_servers(50, postgresql_url, seed=50)
-    assert found.unsent > 2 and found.unwritten > 2
+    await kill_servers(50, postgresql_url, seed=50)
 
 
 # ---- servers side by side
