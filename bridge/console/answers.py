@@ -38,8 +38,12 @@ def hide_faults(rescue: Rescue) -> Middleware:
     async def hide(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
-        except web.HTTPException:
-            raise
+        except web.HTTPException as refusal:
+            # aiohttp answers with the exception itself: a cycle, with all the frames that it came through. To collect
+            # what hundreds of strangers leave that way stops all calls for a tenth of a second.
+            refusal.__traceback__ = None
+            return web.Response(
+                status=refusal.status, reason=refusal.reason, headers=refusal.headers, text=refusal.text)
         except Exception:
             if request.writer.output_size:           # an answer, or a call's stream, has begun: there is no other
                 raise

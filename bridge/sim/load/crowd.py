@@ -27,7 +27,6 @@ DRIP_S = 0.5
 ADDRESSES = 200
 _READY = b"all have come\n"
 _READY_S, _END_S = 60.0, 20.0
-_NICE = 10
 
 _SIGNATURE = f"{HEADER}: bWFkZSB1cCBieSBub2JvZHkgYXQgYWw=\r\n"
 
@@ -209,8 +208,7 @@ def _say(text: bytes) -> None:
 
 
 def main() -> None:
-    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))      # whatever the load itself was given
-    os.nice(_NICE)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))       # whatever the load itself was given
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
