@@ -27,7 +27,7 @@ from bridge.server import event_loop
 from bridge.app import create_app
 from bridge.meetings.booking import OnBehalfOf
 from bridge.meetings.outbox import Outbox
-from bridge.records.deliveries import Delivery, DeliveryQueue
+from bridge.records.deliveries import DeliveryQueue
 from bridge.records.engines import create_engine
 from bridge.settings import Settings, load
 
@@ -200,19 +200,16 @@ def be_a_server(number: int, settings: Settings, asks: Sequence[Ask], dies: str)
 
 
 def die_when(moment: str) -> None:
-    promised, delivered = Outbox.promised, DeliveryQueue.delivered
+    """Puts the server's end where its next step would begin."""
+    owner, name = {COMMITTED: (Outbox, "promised"), TAKEN: (DeliveryQueue, "delivered")}[moment]
+    step = getattr(owner, name)
 
-    def promise(outbox: Outbox, news: Sequence[Delivery]) -> None:
-        if news and moment == COMMITTED:
+    def end(self: object, subject: object, *more: object) -> Any:
+        if subject:                                  # what was asked for again is no news: nothing is promised
             os.kill(os.getpid(), signal.SIGKILL)
-        promised(outbox, news)
+        return step(self, subject, *more)
 
-    async def deliver(queue: DeliveryQueue, *result: Any) -> bool:
-        if moment == TAKEN:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return await delivered(queue, *result)
-
-    Outbox.promised, DeliveryQueue.delivered = promise, deliver        # type: ignore[method-assign]
+    setattr(owner, name, end)
 
 
 async def serve(number: int, settings: Settings, asks: Sequence[Ask]) -> None:

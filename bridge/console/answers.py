@@ -2,6 +2,7 @@
 
 1. An unexpected exception becomes an id: it stands in the answer and, with the traceback, in the log.
 2. Twilio's webhooks are answered with TwiML even then: a caller is not left in silence.
+3. Who is refused leaves nothing that only a full garbage collection would find.
 """
 
 import logging
@@ -39,8 +40,8 @@ def hide_faults(rescue: Rescue) -> Middleware:
         try:
             return await handler(request)
         except web.HTTPException as refusal:
-            # aiohttp answers with the exception itself: a cycle, with all the frames that it came through. To collect
-            # what hundreds of strangers leave that way stops all calls for a tenth of a second.
+            # aiohttp would answer with the exception itself, and so make a cycle of it and all the frames that it came
+            # through. To collect what hundreds of strangers leave that way stops all calls for a tenth of a second.
             refusal.__traceback__ = None
             return web.Response(
                 status=refusal.status, reason=refusal.reason, headers=refusal.headers, text=refusal.text)
