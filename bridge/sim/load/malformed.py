@@ -112,14 +112,15 @@ async def _with_limit(seed: int, core: int | None) -> dict[str, Any]:
         pouring.cancel()
         await asyncio.wait([pouring])
         await show.end()
-        journal = read(server.said().splitlines())
-        reason = journal.reasons.get(call.sid, "")
-        return {
-            "seconds": seconds, "sent": show.poured.sent.total(), "reason": reason,
-            "faults": {**asdict(show.healthy), "exceptions": len(journal.unhandled),
-                       "not_stopped": int(reason != TOO_FAST)},
-            "log": journal.unhandled,
-        }
+    # Only now: it closes the stream before it says why.
+    journal = read(server.said().splitlines())
+    reason = journal.reasons.get(call.sid, "")
+    return {
+        "seconds": seconds, "sent": show.poured.sent.total(), "reason": reason,
+        "faults": {**asdict(show.healthy), "exceptions": len(journal.unhandled),
+                   "not_stopped": int(reason != TOO_FAST)},
+        "log": journal.unhandled,
+    }
 
 
 class _Show:

@@ -39,10 +39,15 @@ class Server:
         self.pid, self.port = pid, port
         self.place = log.parent                      # the folder that it was started in
         self._log = log
+        self._all: str | None = None
 
     def said(self) -> str:
-        """What it has written to stderr so far."""
-        return self._log.read_text(errors="replace")
+        """What it has written to stderr: so far, or, once it has stopped, all."""
+        return self._log.read_text(errors="replace") if self._all is None else self._all
+
+    def stopped(self) -> None:
+        """Keep what it said, for its folder goes away."""
+        self._all = self.said()
 
     def cpu_s(self) -> float:
         """CPU time of all its threads: utime + stime of /proc/PID/stat, which counts in 10 ms, to the ns.
@@ -88,6 +93,7 @@ async def running(module: str, port: int, environment: Mapping[str, str], core: 
         finally:
             process.terminate()
             await _ended(process)
+            server.stopped()
 
 
 def own_environment() -> dict[str, str]:

@@ -47,7 +47,7 @@ async def run(*, calls: int, seconds: float, core: int | None) -> list[dict[str,
                 for _ in range(max(1, round(seconds / TURN_S))):
                     await show.turn()
             await show.end()
-            figures = show.figures(read(server.said().splitlines()))
+        figures = show.figures(read(server.said().splitlines()))        # it closes a stream before it says why
         runs.append({"run": "stalled", "stalled": side, "calls": calls, **figures})
         remarks += _remarks(runs[-1], show)
         print(_row(runs[-1]), flush=True)
