@@ -25,6 +25,7 @@ from bridge.meetings.outbox import Outbox
 from bridge.meetings.schedule import Refused, Rules, free_starts, read_back, resolve
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings, NewDelivery, SlotTaken, StoreFailed
+from bridge.yielding import yield_loop
 
 log = logging.getLogger(__name__)
 
@@ -107,12 +108,14 @@ class Booking:
     ) -> tuple[Meeting, Meeting | None]:
         """The meeting that the words ask for, not booked yet; and the caller's own at that moment. Raises Refused."""
         rules, now = self._diary.rules, self._diary.now()
+        await yield_loop()
         start = resolve(words, rules, now, caller_zone)
         zone = ZoneInfo(caller_zone) if caller_zone else None
         meeting = Meeting(
             id=str(uuid.uuid4()), caller=call.caller, call_sid=call.call_sid, name=name, email=email,
             description=description, phone_number=call.phone_number, start=start, minutes=rules.minutes,
             zone=rules.zone, read_back=read_back(start, zone, now=now))
+        await yield_loop()
         taken, upcoming = await self._diary.meetings.around(meeting, now)
         own = next((each for each in upcoming if each.same_start(meeting)), None)
         if own is None:

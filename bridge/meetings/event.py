@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from bridge.meetings.calendar import ics
 from bridge.meetings.meeting import Meeting, NewDelivery, Status
+from bridge.yielding import yield_core
 
 Kind = Literal["meeting.booked", "meeting.rescheduled", "meeting.cancelled"]
 
@@ -92,5 +93,7 @@ def deliveries_for(
     meeting: Meeting, urls: Sequence[str], type: Kind, now: datetime, organizer: str = "",
 ) -> list[NewDelivery]:
     """This piece of news for each receiver, each under an id of its own."""
+    yield_core()
     news = body(meeting, type, now, organizer)
+    yield_core()
     return [NewDelivery(id=f"msg_{uuid.uuid4().hex}", url=url, type=type, body=news) for url in urls]

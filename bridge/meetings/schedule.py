@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from bridge.meetings.hours import OpeningHours
@@ -85,14 +86,20 @@ def _in_zone(text: str, zones: Sequence[ZoneInfo], now: datetime) -> tuple[Said,
     """What the text says, and the zone it is local to: the one it names of `zones`, or the caller's, if given."""
     zone = zones[-2]
     for each in zones:
-        names = "|".join(re.escape(plain(name)) for name in (place(each), str(each)))
-        rest = re.sub(rf"(?:^|(?<= ))(?:in )?(?:{names})(?: time)?(?: |$)", "", text, count=1)
+        rest = _named(each).sub("", text, count=1)
         if rest != text:
             text, zone = rest.strip(), each
             break
     if re.search(r"\btime\b", text):
         raise Refused(_UNKNOWN_ZONE)
     return understand(text, now.astimezone(zone)), zone
+
+
+@lru_cache
+def _named(zone: ZoneInfo) -> re.Pattern[str]:
+    """Where a plain text names the zone: "in Dhaka", "Asia/Dhaka time"."""
+    names = "|".join(re.escape(plain(name)) for name in (place(zone), str(zone)))
+    return re.compile(rf"(?:^|(?<= ))(?:in )?(?:{names})(?: time)?(?: |$)")
 
 
 def _start(said: Said, zone: ZoneInfo, rules: Rules, now: datetime) -> datetime:
@@ -188,16 +195,17 @@ def _minute(local: datetime) -> int:
 def allowed(start: datetime, rules: Rules, now: datetime) -> None:
     """Raises Refused: past, too soon, too far ahead, or outside the opening hours, into which all of it must fit."""
     ahead = start.astimezone(UTC) - now.astimezone(UTC)
-    said = read_back(start.astimezone(rules.zone), now=now)
     if ahead <= timedelta(0):
-        raise Refused(f"{said}, has already passed. Which later time would suit?")
-    if ahead < rules.minimum_notice:
-        raise Refused(f"{said}, is too soon: we need notice of {_length(rules.minimum_notice)}. Which later time?")
-    if ahead > rules.maximum_notice:
-        raise Refused(f"{said}, is too far away: we book up to {_length(rules.maximum_notice)} ahead. "
-                      "Which earlier day?")
-    if not rules.open_for(start):
-        raise Refused(f"{said}, is outside our opening hours. {_hours(start, rules)}")
+        problem = "has already passed. Which later time would suit?"
+    elif ahead < rules.minimum_notice:
+        problem = f"is too soon: we need notice of {_length(rules.minimum_notice)}. Which later time?"
+    elif ahead > rules.maximum_notice:
+        problem = f"is too far away: we book up to {_length(rules.maximum_notice)} ahead. Which earlier day?"
+    elif not rules.open_for(start):
+        problem = f"is outside our opening hours. {_hours(start, rules)}"
+    else:
+        return
+    raise Refused(f"{read_back(start.astimezone(rules.zone), now=now)}, {problem}")
 
 
 def _hours(start: datetime, rules: Rules) -> str:

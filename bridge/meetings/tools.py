@@ -20,6 +20,7 @@ from bridge.meetings.meeting import Meeting
 from bridge.meetings.schedule import Refused
 from bridge.meetings.tidy import one_line, several_lines, without_formula
 from bridge.records.meetings import NotYours, StoreFailed
+from bridge.yielding import yield_loop
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,7 @@ class Functions:
         agreed = self._booking.proposed(wanted.confirmation_id) if wanted.confirmation_id else None
         if agreed and not agreed.replaces and _same(wanted, agreed):
             return await self._commit(agreed, call)
+        await yield_loop()
         name, email = _given(wanted.name, "name"), _usable(_given(wanted.email, "e-mail address"))
         words = _given(wanted.datetime, "date and time")
         meeting, own = await self._booking.understood(

@@ -19,6 +19,7 @@ from standardwebhooks import Webhook as Signer
 
 from bridge import __version__
 from bridge.records.deliveries import Delivery
+from bridge.yielding import yield_loop
 
 #: How long an attempt may take, seconds.
 TIMEOUT_S = 15.0
@@ -51,7 +52,7 @@ async def post(http: aiohttp.ClientSession, delivery: Delivery, secrets: Sequenc
     try:
         async with http.post(
             delivery.url, data=delivery.body.encode(), headers=headers_for(delivery, secrets, now),
-            allow_redirects=False, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            allow_redirects=False, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), middlewares=(_in_two_pieces,),
         ) as response:
             body = await _beginning(response)
             return Answer(response.status, response.headers.copy(), message_of(body), _problem(response.status))
@@ -60,6 +61,12 @@ async def post(http: aiohttp.ClientSession, delivery: Delivery, secrets: Sequenc
     except (aiohttp.ClientError, OSError, ValueError) as error:     # ValueError: an address that aiohttp cannot read
         reason = getattr(error, "strerror", None) or type(error).__name__       # the whole text may hold the address
         return Answer(problem=f"could not be reached ({reason})")
+
+
+async def _in_two_pieces(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """To make a request and to send it are a piece of work each."""
+    await yield_loop()
+    return await send(request)
 
 
 def headers_for(delivery: Delivery, secrets: Sequence[str], now: float) -> dict[str, str]:

@@ -78,6 +78,9 @@ class Said:
         return tuple(minute for minute in self.times.minutes if begin <= minute < end)
 
 
+_SAYS = tuple(each.name for each in fields(Said))
+
+
 def understand(text: str, here: datetime) -> Said:
     """What a `plain` text says, told to someone whose clock shows `here`, an aware date-time. Raises Refused."""
     reached: dict[int, set[Said]] = {0: {Said()}}
@@ -99,12 +102,12 @@ def understand(text: str, here: datetime) -> Said:
 def _joined(one: Said, other: Said) -> Said | None:
     """What both say; None if they contradict each other."""
     joined: dict[str, Any] = {}
-    for each in fields(Said):
-        mine, new = getattr(one, each.name), getattr(other, each.name)
+    for name in _SAYS:
+        mine, new = getattr(one, name), getattr(other, name)
         if mine is None or new is None or mine == new:
-            joined[each.name] = new if mine is None else mine
-        elif each.name == "part":                    # "tomorrow morning at ten a.m."
-            joined[each.name] = (max(mine[0], new[0]), min(mine[1], new[1]))
+            joined[name] = new if mine is None else mine
+        elif name == "part":                         # "tomorrow morning at ten a.m."
+            joined[name] = (max(mine[0], new[0]), min(mine[1], new[1]))
         else:
             return None
     return Said(**joined)
@@ -122,7 +125,7 @@ _DIGITS = {
 }
 _FILLERS = {"the", "on", "please", "um", "uh", "er", "for", "around", "about", "exactly", "sharp"}
 
-_REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+_REWRITE_RULES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"[\u2010-\u2015\u2212]", "-"),                 # hyphens and dashes
     (r"o ?['\u2019\u02bc] ?clock\b", "oclock"),
     (r"(?<![a-z])([ap])\.? ?m\b\.?", r" \1m"),       # 10am, 10 a.m., ten A M
@@ -134,13 +137,14 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"[,;!?]|\.(?= |$)", " "),
     (r"\b([0-9]{4}-[0-9]{2}-[0-9]{2}) +(?=[0-9]{2}:[0-9]{2}(?! *[ap]m))", r"\1t"),
 )
+_REWRITES = tuple((re.compile(pattern, re.ASCII), by) for pattern, by in _REWRITE_RULES)
 
 
 def plain(text: str) -> str:
     """The text as the grammar reads it: words and digits with single spaces between them."""
     text = " ".join(unicodedata.normalize("NFKC", text).lower().split())
     for pattern, by in _REWRITES:
-        text = re.sub(pattern, by, text, flags=re.ASCII)
+        text = pattern.sub(by, text)
     return " ".join(word for word in text.split() if word not in _FILLERS)
 
 

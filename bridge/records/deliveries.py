@@ -75,7 +75,7 @@ def promise(connection: Connection, meeting_id: str, news: Sequence[NewDelivery]
         attempts=1 if each.lease_s else 0, state="pending", next_at=now + each.lease_s, last_error="", answer="",
     ) for each in news]
     if promised:
-        connection.execute(insert(deliveries), [asdict(each) for each in promised])
+        connection.execute(_ADD, [asdict(each) for each in promised])
     return promised
 
 
@@ -86,6 +86,7 @@ def undo(connection: Connection, refused: Delivery) -> None:
         deliveries.c.state == "dead").values(state="undone"))
 
 
+_ADD = insert(deliveries)
 #: What became of an attempt, unless a later one has overtaken it.
 _BECAME = update(deliveries).where(
     deliveries.c.id == bindparam("delivery"), deliveries.c.attempts == bindparam("attempt"),

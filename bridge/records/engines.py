@@ -21,6 +21,8 @@ import sqlalchemy
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
+from bridge.yielding import yield_core
+
 log = logging.getLogger(__name__)
 
 #: How long one waits for another's lock, or for a connection, seconds.
@@ -32,6 +34,9 @@ SWITCH_S = 0.0001
 
 #: The execution option that holds the statement a transaction begins with (SQLite only).
 BEGIN = "begin"
+
+#: When a transaction may give way: it has a connection, has made a statement, has run it, is to commit, has ended.
+_BETWEEN_STEPS = ("checkout", "before_cursor_execute", "after_cursor_execute", "commit", "checkin")
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -107,9 +112,12 @@ def create_engine(url: URL) -> Engine:
 
 def _engine(url: URL, connect_args: dict[str, Any]) -> sqlalchemy.Engine:
     # Parameters are what callers said, and their numbers: they do not belong into the text of an error.
-    return sqlalchemy.create_engine(
+    engine = sqlalchemy.create_engine(
         url, connect_args=connect_args, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=WAIT_S,
         hide_parameters=True)
+    for moment in _BETWEEN_STEPS:
+        event.listen(engine, moment, lambda *_: yield_core())
+    return engine
 
 
 # ---- SQLite

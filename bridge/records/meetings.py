@@ -57,7 +57,7 @@ class Meetings:
             if stored:
                 return stored, []
             _require_free(connection, new)
-            connection.execute(insert(meetings), _columns(new))
+            connection.execute(_ADD, _columns(new))
             _take(connection, new)
             return new, self._announce(connection, new, deliveries)
         return await self._database.write(work)
@@ -149,6 +149,7 @@ _SAME = _BOOKED.where(meetings.c.caller == bindparam("caller"), meetings.c.start
 _UPCOMING = _BOOKED.where(
     meetings.c.caller == bindparam("caller"), meetings.c.start_at > bindparam("after", type_=Double),
 ).order_by(*_IN_ORDER)
+_ADD, _OCCUPY = insert(meetings), insert(slots)
 _AMONG = slots.c.minute.between(bindparam("first"), bindparam("last"))
 #: By the minutes, which have an order: which meetings began before a moment and end after it has none.
 _WITHIN = select(meetings).where(meetings.c.id.in_(select(slots.c.meeting_id).where(_AMONG))).order_by(*_IN_ORDER)
@@ -206,7 +207,7 @@ def _store(connection: Connection, meeting: Meeting) -> None:
 
 def _take(connection: Connection, meeting: Meeting) -> None:
     connection.execute(
-        insert(slots), [{"minute": minute, "meeting_id": meeting.id} for minute in _minutes(meeting)])
+        _OCCUPY, [{"minute": minute, "meeting_id": meeting.id} for minute in _minutes(meeting)])
 
 
 def _free(connection: Connection, meeting: Meeting) -> None:

@@ -52,7 +52,7 @@ async def measure(database: str, calls: int, seconds: float, rate: float, core: 
             await play.ring(calls)
             show = _Show(play, server, receiver, rate)
             await show.rehearse()
-            with play.stage.measuring():
+            async with play.stage.measuring():
                 turns = max(1, round(seconds / TURN_S))
                 for _ in range(turns):
                     await show.turn(seconds / turns, with_bookings=False)

@@ -85,7 +85,7 @@ async def _without_limit(flooded: int, frames: int, seed: int, core: int | None)
         async with Exchange(server, model_port) as exchange:
             show = _Show(exchange, server)
             await show.open(flooded)
-            with exchange.stage.measuring():
+            async with exchange.stage.measuring():
                 await show.flood(frames, seed)
             for name, fatal in CLOSES.items():
                 await show.close(name, fatal)

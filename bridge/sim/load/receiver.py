@@ -13,8 +13,6 @@ from aiohttp import ClientSession, web
 from bridge.sim.load.server import HOST, free_port, own_environment, running
 from bridge.sim.relay import new_event_loop
 
-_NICE = 10
-
 
 class Receiver:
     """`seen`: the messages' ids of each meeting, by the meeting's id; `count`: how many messages."""
@@ -69,7 +67,7 @@ async def receiving(core: int | None) -> AsyncIterator[Away]:
     port = free_port()
     address, environment = f"http://{HOST}:{port}/", {**own_environment(), "HOST": HOST, "PORT": str(port)}
     async with running(__name__, port, environment, core) as process, ClientSession(address) as http:
-        os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+        os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
         yield Away(address, http)
 
 

@@ -55,7 +55,7 @@ async def measure(kind: str, calls: int, seconds: float, core: int | None) -> Ru
         async with Play(server, model_port, kind == "relay") as play:
             await play.ring(calls)
             await asyncio.sleep(WARM_UP_S)
-            with play.stage.measuring():
+            async with play.stage.measuring():
                 before = perf_counter(), server.cpu_s(), server.waited_s(), process_time()
                 await asyncio.sleep(seconds)
                 after = perf_counter(), server.cpu_s(), server.waited_s(), process_time()

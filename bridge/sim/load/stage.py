@@ -1,9 +1,10 @@
 """What all phones and model connections of one run share."""
 
+import asyncio
 import gc
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from bridge.sim.load.audio import CALLER, REPLY, Voice
 from bridge.sim.load.metronome import Metronome
@@ -11,6 +12,8 @@ from bridge.sim.load.tally import Tally
 
 FRAME_MS = 20
 DELTA_MS = 250
+#: How long after our own garbage collection its lateness may be heard, s.
+_CAUGHT_UP_S = 0.5
 
 
 class Stage:
@@ -39,12 +42,13 @@ class Stage:
         self.models.append(Voice(REPLY, len(self.models)))
         return self.models[-1]
 
-    @contextmanager
-    def measuring(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def measuring(self) -> AsyncIterator[None]:
         """Take delays, and let no garbage collection of ours make them longer."""
         gc.collect()
         gc.freeze()
         gc.disable()
+        await asyncio.sleep(_CAUGHT_UP_S)
         self.tally.measuring = True
         try:
             yield

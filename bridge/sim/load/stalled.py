@@ -42,7 +42,7 @@ async def run(*, calls: int, seconds: float, core: int | None) -> list[dict[str,
         async with running("bridge", port, settings, core) as server, Exchange(server, model_port) as exchange:
             show = _Show(exchange, server, kind)
             await show.open(calls - 1)
-            with exchange.stage.measuring():
+            async with exchange.stage.measuring():
                 show.take_delays()
                 for _ in range(max(1, round(seconds / TURN_S))):
                     await show.turn()

@@ -56,7 +56,7 @@ async def run(*, calls: int, connections: int, again: float, seconds: float, cor
         async with Play(server, model_port, plain=False, token=_TOKEN) as play:
             await play.ring(calls)
             await asyncio.sleep(WARM_UP_S)
-            with play.stage.measuring():
+            async with play.stage.measuring():
                 for _ in range(max(1, round(seconds / TURN_S))):
                     await show.turn(play)
         after = await census.settled(server, idle, LET_GO_S)
