@@ -43,6 +43,7 @@ from bridge.stopping import Stopping
 from bridge.turnstile import Turnstile
 from bridge.twilio_side import webhooks
 from bridge.twilio_side.signature import MAX_BODY
+from bridge.yielding import yield_loop
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,9 @@ REFUSAL_S = 60.0
 #: when there is less time than that.
 FINISH_S, KEPT_S = 9.0, 0.3
 
-#: How often it is looked who takes too long with a first request, seconds.
-DOOR_S = 1.0
+#: How often it is looked who takes too long with a first request, seconds: who is closed at once with many others comes
+#: back with them, and all of them are let in at once.
+DOOR_S = 0.1
 
 #: Answers to what is not Twilio's.
 TURNED_AWAY = frozenset({400, 403, 408, 413})
@@ -212,9 +214,10 @@ async def close_overdue(door: Door[web.RequestHandler]) -> None:
     time = asyncio.get_running_loop().time
     while True:
         await asyncio.sleep(DOOR_S)
-        for connection in door.overdue(time()):
-            if connection.transport:
-                connection.transport.abort()
+        while overdue := door.overdue(time()):
+            if overdue.transport:
+                overdue.transport.abort()
+            await yield_loop()
 
 
 async def answered(request: web.Request, response: web.StreamResponse) -> None:
@@ -223,6 +226,7 @@ async def answered(request: web.Request, response: web.StreamResponse) -> None:
     if response.status in TURNED_AWAY:
         response.force_close()
         response.headers["Connection"] = "close"
+        await yield_loop()
 
 
 async def finish_background(app: web.Application) -> AsyncIterator[None]:

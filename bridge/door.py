@@ -59,14 +59,14 @@ class Door(Generic[Connection]):
             if not self._at_place[place]:
                 del self._at_place[place]
 
-    def overdue(self, now: float) -> list[Connection]:
-        """Those whose first request was not answered in time."""
-        found = []
+    def overdue(self, now: float) -> Connection | None:
+        """Who has waited longest for an answer to the first request, if for too long; it is forgotten."""
         for connection, since in self._waiting.items():
             if now - since < FIRST_S:
                 break
-            found.append(connection)
-        return found
+            self.forget(connection)
+            return connection
+        return None
 
 
 def _place(address: str) -> str:

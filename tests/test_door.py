@@ -54,9 +54,10 @@ def test_a_first_request_has_its_time_and_what_was_answered_may_rest() -> None:
         door.came(name, "1.2.3.4", late)
     door.answered("answered")
     door.forget("let in")
-    assert door.overdue(FIRST_S - 0.1) == []
-    assert door.overdue(FIRST_S) == ["slow"]
-    assert door.overdue(FIRST_S + 3) == ["slow", "later"]
-    door.forget("slow")
-    assert door.overdue(FIRST_S + 3) == ["later"]
-    assert len(door) == 2
+    assert door.overdue(FIRST_S - 0.1) is None
+    assert len(door) == 3
+    assert door.overdue(FIRST_S) == "slow"
+    assert door.overdue(FIRST_S) is None             # it is asked for once
+    assert door.overdue(FIRST_S + 3) == "later"
+    assert door.overdue(FIRST_S + 3) is None
+    assert len(door) == 1

@@ -1,5 +1,6 @@
 """Twilio's signature: the documented vector, and the address it is checked against."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ def request(path: str, **headers: str) -> web.Request:
 
 
 def check_upgrade(asked: web.Request, **environ: str) -> None:
-    signature.check_upgrade(asked, make_settings(TWILIO_AUTH_TOKEN="12345", **environ))
+    asyncio.run(signature.check_upgrade(asked, make_settings(TWILIO_AUTH_TOKEN="12345", **environ)))
 
 
 def is_taken(asked: web.Request, **environ: str) -> bool:

@@ -4,17 +4,23 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter, time
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from icalendar import Calendar
 from sqlalchemy import Connection, text
 
+from bridge import app as app_module
 from bridge import yielding
+from bridge.console.answers import hide_faults
+from bridge.door import FIRST_S, Door
 from bridge.meetings import calendar, event, webhook
 from bridge.meetings.calendar import ics
 from bridge.meetings.meeting import Meeting
@@ -170,3 +176,72 @@ async def test_a_delivery_is_made_and_sent_in_two_pieces(monkeypatch: pytest.Mon
             since=time(), attempts=1, state="pending", next_at=time(), last_error="", answer="")
         assert (await post(http, delivery, (), time())).status == 200
     assert at_yield == [0, 0] and arrived == 1
+
+
+# ---- strangers
+
+class Turns:
+    """Counts the turns of the event loop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._counting = asyncio.create_task(self._go_on())
+
+    async def _go_on(self) -> None:
+        while True:
+            self.count += 1
+            await asyncio.sleep(0)
+
+    def stop(self) -> None:
+        self._counting.cancel()
+
+
+@dataclass(eq=False)
+class Stranger:
+    """A connection; `closed_at`: in which turn it was aborted."""
+
+    turns: Turns
+    closed_at: int | None = None
+
+    @property
+    def transport(self) -> "Stranger":
+        return self
+
+    def abort(self) -> None:
+        self.closed_at = self.turns.count
+
+
+async def test_of_many_who_waited_too_long_one_is_closed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "DOOR_S", 0)
+    turns, door = Turns(), Door[Any]()
+    strangers = [Stranger(turns) for _ in range(20)]
+    long_ago = asyncio.get_running_loop().time() - 2 * FIRST_S
+    for each in strangers:
+        door.came(each, "127.0.0.1", long_ago)
+    closing = asyncio.create_task(app_module.close_overdue(door))
+    async with asyncio.timeout(10):
+        while strangers[-1].closed_at is None:
+            await asyncio.sleep(0)
+    closing.cancel()
+    turns.stop()
+    closed_at = [each.closed_at or 0 for each in strangers]
+    assert all(later - earlier >= 2 for earlier, later in zip(closed_at, closed_at[1:]))
+    assert len(door) == 0
+
+
+async def test_a_stranger_is_judged_and_refused_in_pieces() -> None:
+    turns = Turns()
+
+    async def rescue(request: web.Request) -> web.Response | None:
+        return None
+    judged_at = 0
+
+    async def judge(request: web.Request) -> web.Response:
+        nonlocal judged_at
+        judged_at = turns.count
+        raise web.HTTPForbidden
+    request = make_mocked_request("POST", "/incoming-call")
+    response = await hide_faults(rescue)(request, judge)
+    turns.stop()
+    assert response.status == 403
+    assert judged_at >= 2 and turns.count - judged_at >= 2

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from bridge.yielding import yield_loop
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +38,14 @@ def hide_faults(rescue: Rescue) -> Middleware:
     """A middleware."""
     @web.middleware
     async def hide(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await yield_loop()                           # a stranger's request is no more urgent than audio
         try:
             return await handler(request)
         except web.HTTPException as refusal:
             # aiohttp would answer with the exception itself, and so make a cycle of it and all the frames that it came
             # through. To collect what hundreds of strangers leave that way stops all calls for a tenth of a second.
             refusal.__traceback__ = None
+            await yield_loop()
             return web.Response(
                 status=refusal.status, reason=refusal.reason, headers=refusal.headers, text=refusal.text)
         except Exception:

@@ -22,6 +22,7 @@ from twilio.request_validator import (
     HMAC_SHA1, HMAC_SHA256, SIGNATURE_HEADER, SIGNATURE_SETTINGS_HEADER, RequestValidator)
 
 from bridge.settings import Settings
+from bridge.yielding import yield_loop
 
 #: A webhook's form is a few kilobytes; and how long it may take to arrive, seconds.
 MAX_BODY, BODY_S = 64 * 1024, 5.0
@@ -83,14 +84,14 @@ async def check_webhook(request: web.Request, settings: Settings) -> None:
     origin = public_origin(request, settings.PUBLIC_URL)
     scheme = origin.partition("://")[0]
     addresses = [f"{scheme}://{host}{request.raw_path}" for host in _hosts(origin)]
-    _require(_is_signed(signature, keys, addresses, await form(request)))
+    _require(await _is_signed(signature, keys, addresses, await form(request)))
 
 
-def check_upgrade(request: web.Request, settings: Settings) -> None:
+async def check_upgrade(request: web.Request, settings: Settings) -> None:
     """Raises HTTPForbidden unless Twilio signed this websocket upgrade."""
     signature, keys = _claim(request, settings)
     addresses = _upgrade_addresses(public_origin(request, settings.PUBLIC_URL), request.raw_path)
-    _require(_is_signed(signature, keys, addresses, {}))
+    _require(await _is_signed(signature, keys, addresses, {}))
 
 
 def _claim(request: web.Request, settings: Settings) -> tuple[str, list[Key]]:
@@ -105,13 +106,14 @@ def _claim(request: web.Request, settings: Settings) -> tuple[str, list[Key]]:
     return signatures[0], [Key(secret, HMAC_SHA256)] if secret else []
 
 
-def _is_signed(
+async def _is_signed(
     signature: str, keys: list[Key], addresses: list[str], parameters: Mapping[str, str],
 ) -> bool:
     """Every key and every address is tried, so that the time tells nothing of them."""
     if any(map(_NO_UTF_8.search, addresses)):        # which Twilio does not send
         return False
     claimed = signature.encode("utf-8", "surrogateescape")
+    await yield_loop()
     return any([
         hmac.compare_digest(RequestValidator(key.secret).compute_signature(address, parameters, key.algorithm).encode(),
                             claimed)

@@ -201,7 +201,7 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
     app, settings = request.app, request.app[keys.SETTINGS]
     with _refusals_told(request):
         if settings.auth_tokens:
-            signature.check_upgrade(request, settings)
+            await signature.check_upgrade(request, settings)
     app[keys.DOOR].forget(request.protocol)
     if app[keys.STOPPING].ending:
         raise web.HTTPServiceUnavailable(text="The server is stopping.\n")
