@@ -38,14 +38,14 @@ def hide_faults(rescue: Rescue) -> Middleware:
     """A middleware."""
     @web.middleware
     async def hide(request: web.Request, handler: Handler) -> web.StreamResponse:
-        await yield_loop()                           # a stranger's request is no more urgent than audio
+        await yield_loop()                           # no request is as urgent as audio, a stranger's least of all
         try:
             return await handler(request)
         except web.HTTPException as refusal:
             # aiohttp would answer with the exception itself, and so make a cycle of it and all the frames that it came
             # through. To collect what hundreds of strangers leave that way stops all calls for a tenth of a second.
             refusal.__traceback__ = None
-            await yield_loop()
+            await yield_loop()                       # to answer is another piece of work
             return web.Response(
                 status=refusal.status, reason=refusal.reason, headers=refusal.headers, text=refusal.text)
         except Exception:

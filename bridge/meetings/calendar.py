@@ -56,7 +56,7 @@ def _calendar() -> Calendar:
 
 
 def _text(calendar: Calendar) -> str:
-    """What its to_ical() makes, line by line: all at once takes as long as ten frames of audio."""
+    """What its to_ical() makes, line by line: all at once it takes as long as to handle ten frames of audio."""
     text = b""
     for name, value in calendar.property_items():
         yield_core()
