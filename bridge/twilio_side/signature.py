@@ -84,14 +84,17 @@ async def check_webhook(request: web.Request, settings: Settings) -> None:
     origin = public_origin(request, settings.PUBLIC_URL)
     scheme = origin.partition("://")[0]
     addresses = [f"{scheme}://{host}{request.raw_path}" for host in _hosts(origin)]
-    _require(await _is_signed(signature, keys, addresses, await form(request)))
+    fields = await form(request)
+    await yield_loop()
+    _require(_is_signed(signature, keys, addresses, fields))
 
 
 async def check_upgrade(request: web.Request, settings: Settings) -> None:
     """Raises HTTPForbidden unless Twilio signed this websocket upgrade."""
     signature, keys = _claim(request, settings)
     addresses = _upgrade_addresses(public_origin(request, settings.PUBLIC_URL), request.raw_path)
-    _require(await _is_signed(signature, keys, addresses, {}))
+    await yield_loop()
+    _require(_is_signed(signature, keys, addresses, {}))
 
 
 def _claim(request: web.Request, settings: Settings) -> tuple[str, list[Key]]:
@@ -106,14 +109,13 @@ def _claim(request: web.Request, settings: Settings) -> tuple[str, list[Key]]:
     return signatures[0], [Key(secret, HMAC_SHA256)] if secret else []
 
 
-async def _is_signed(
+def _is_signed(
     signature: str, keys: list[Key], addresses: list[str], parameters: Mapping[str, str],
 ) -> bool:
     """Every key and every address is tried, so that the time tells nothing of them."""
     if any(map(_NO_UTF_8.search, addresses)):        # which Twilio does not send
         return False
     claimed = signature.encode("utf-8", "surrogateescape")
-    await yield_loop()
     return any([
         hmac.compare_digest(RequestValidator(key.secret).compute_signature(address, parameters, key.algorithm).encode(),
                             claimed)
