@@ -93,7 +93,6 @@ def deliveries_for(
     meeting: Meeting, urls: Sequence[str], type: Kind, now: datetime, organizer: str = "",
 ) -> list[NewDelivery]:
     """This piece of news for each receiver, each under an id of its own."""
-    yield_core()
     news = body(meeting, type, now, organizer)
     yield_core()
     return [NewDelivery(id=f"msg_{uuid.uuid4().hex}", url=url, type=type, body=news) for url in urls]
