@@ -125,7 +125,7 @@ class Connection(web.RequestHandler):
     def __init__(self, server: web.Server, door: Door[web.RequestHandler]) -> None:
         super().__init__(
             server, loop=asyncio.get_running_loop(), access_log=None,  # type: ignore[arg-type]
-            keepalive_timeout=KEEPALIVE_S, lingering_time=LINGER_S, **LIMITS)
+            keepalive_timeout=KEEPALIVE_S, tcp_keepalive=False, lingering_time=LINGER_S, **LIMITS)
         self._door = door
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

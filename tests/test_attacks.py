@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 import aiohttp
@@ -275,13 +276,17 @@ async def test_a_phone_that_says_far_more_than_a_phone_can_is_closed(
 HEAD = b"POST /incoming-call HTTP/1.1\r\nHost: bridge.example.com\r\n"
 FORGED = HEAD + b"X-Twilio-Signature: forged\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 
-#: What is sent, what then comes drop by drop, and the status that it is answered; 0: closed without a word.
+ASKED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+#: What is sent, what then comes drop by drop, and the status of the last answer; 0: closed without a word.
 RAW: dict[str, tuple[bytes, bytes, int]] = {
     "nothing": (b"", b"", 0),
     "half a line": (b"POST /inc", b"", 0),
     "slow headers": (HEAD, b"X: y\r\n", 0),
-    "slow body": (FORGED + b"Content-Length: 1000\r\n\r\n", b"x", 408),
-    "slow chunks": (FORGED + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", 408),
+    "slow body": (FORGED + b"Content-Length: 1000\r\n\r\n", b"x", 0),
+    "slow chunks": (FORGED + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", 0),
+    "slow body after an answer": (ASKED + FORGED + b"Content-Length: 1000\r\n\r\n", b"x", 408),
+    "slow chunks after an answer": (ASKED + FORGED + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", 408),
     "a body that is not signed is not waited for": (HEAD + b"Content-Length: 1000\r\n\r\n", b"", 403),
     "a body that says that it is large": (FORGED + b"Content-Length: 1000000000\r\n\r\n", b"", 413),
     "a body that is large": (FORGED + b"Transfer-Encoding: chunked\r\n\r\n11000\r\n" + b"x" * 0x11000, b"", 413),
@@ -304,7 +309,7 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
 
 
 async def raw(world: World, sent: bytes, drops: bytes) -> int:
-    """The status of the answer, once the server has closed the connection."""
+    """The status of the last answer, once the server has closed the connection; 0 without one."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
 
     async def drip() -> None:
@@ -317,12 +322,12 @@ async def raw(world: World, sent: bytes, drops: bytes) -> int:
     dripping.cancel()
     await asyncio.wait({dripping})
     writer.close()
-    return int(answer.split()[1]) if answer else 0
+    return int(answer.rpartition(b"HTTP/1.")[2].split()[1]) if answer else 0
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name, seconds in [(door, "FIRST_S", 0.6), (app_module, "DOOR_S", 0.05), (signature, "BODY_S", 0.2),
+    for module, name, seconds in [(door, "FIRST_S", 0.6), (app_module, "DOOR_S", 0.05), (signature, "BODY_S", 0.9),
                                   (server, "LINGER_S", 0.05)]:
         monkeypatch.setattr(module, name, seconds)
 
@@ -332,6 +337,31 @@ async def test_what_takes_too_long_or_is_too_large_is_turned_away(impatient: Non
     assert dict(zip(RAW, answers)) == {name: status for name, (_, _, status) in RAW.items()}
     await world.until_nothing_is_left()
     assert world.model.connections == 0
+
+
+async def test_a_body_that_comes_drop_by_drop_is_looked_at_once_when_it_is_whole(
+    world: World, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[int] = []
+    read = web.Request.read
+
+    async def noting(request: web.Request) -> bytes:
+        looked.append(request.content.total_bytes)
+        return await read(request)
+    monkeypatch.setattr(web.Request, "read", noting)
+    body = urlencode(FORM).encode()
+    headers = "".join(f"{name}: {value}\r\n" for name, value in {
+        **signed(WEBHOOK, FORM), "Content-Length": str(len(body)), "Connection": "close",
+        "Content-Type": "application/x-www-form-urlencoded", "Expect": "100-continue"}.items())
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    writer.write(HEAD + headers.encode() + b"\r\n")
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    for byte in body:
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0)
+    assert b" 200 OK" in await until_closed(reader)
+    assert looked == [len(body)]
+    writer.close()
 
 
 async def test_who_breaks_off_in_mid_body_leaves_no_fault_in_the_log(

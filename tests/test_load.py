@@ -168,4 +168,4 @@ def test_bookings_beside_two_calls_lose_nothing(tmp_path):
     assert sustained["bookings_per_s"] > 0 and sustained["news_per_s"] > 0
     for condition in "alone", "booking":
         assert beside[condition]["to_model"]["count"] > 50 and beside[condition]["to_phone"]["count"] > 4
-    assert beside["p99_ratio"]["to_model"] > 0 and beside["p99_ratio"]["to_phone"] > 0
+    assert beside["p99_ratio"]["to_model"].value > 0 and beside["p99_ratio"]["to_phone"].value > 0

@@ -24,8 +24,9 @@ from twilio.request_validator import (
 from bridge.settings import Settings
 from bridge.yielding import yield_loop
 
-#: A webhook's form is a few kilobytes; and how long it may take to arrive, seconds.
-MAX_BODY, BODY_S = 64 * 1024, 5.0
+#: A webhook's form is a few kilobytes; and how long it may take to arrive, seconds: after so many Twilio has given up.
+#: On a connection that was never answered the door (door.py) does not wait so long.
+MAX_BODY, BODY_S = 64 * 1024, 15.0
 
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 #: As Python keeps the bytes of an address that are no UTF-8.
@@ -67,6 +68,8 @@ async def form(request: web.Request) -> MultiDict[str]:
         raise web.HTTPBadRequest(text="The body is not a form of Twilio's.\n")
     try:
         async with asyncio.timeout(BODY_S):
+            if request.content_length:               # woken once, not by every byte of a stranger's who drips them
+                await request.content.wait_eof()
             fields = await request.post()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="The body did not come.\n") from None
@@ -134,11 +137,9 @@ def _hosts(origin: str) -> Iterator[str]:
 
 def _upgrade_addresses(origin: str, path: str) -> list[str]:
     """The forms under which Twilio may have signed one address; each needs the token just the same."""
-    secure = origin.startswith("https://")
-    return [
-        f"{form}://{host}{path}{slash}"
-        for form in (("wss", "https") if secure else ("wss", "ws", "http")) for host in _hosts(origin)
-        for slash in ("", "/")]
+    forms = ("wss", "https") if origin.startswith("https://") else ("wss", "ws")
+    hosts = [*_hosts(origin)]
+    return [f"{form}://{host}{path}{slash}" for form in forms for host in hosts for slash in ("", "/")]
 
 
 def _require(condition: bool) -> None:

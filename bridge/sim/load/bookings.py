@@ -6,7 +6,6 @@ each on a SQLite file, and on PostgreSQL where there is an address of one.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from statistics import median
 from typing import Any
 
 from bridge.sim.load import beside, sustained
@@ -14,7 +13,7 @@ from bridge.sim.load.beside import Beside
 from bridge.sim.load.databases import POSTGRES, empty_database
 from bridge.sim.load.ledger import Ledger
 from bridge.sim.load.report import number, spread, times
-from bridge.sim.load.side import ALLOWED_RATIO, p99_ratios, ratio
+from bridge.sim.load.side import p99_ratios, too_high
 from bridge.sim.load.sustained import Sustained
 
 __all__ = ["POSTGRES", "run"]
@@ -76,8 +75,6 @@ def _beside(run: Beside) -> dict[str, Any]:
         "answer": spread(run.ledger.delays), "bookings_per_s": len(run.ledger.delays) / run.booking.seconds,
         "cpu_ms_per_booking": 1000 * more_cpu / run.rate, "alone": alone, "booking": booking,
         "p99_ratio": p99_ratios(run.booking, run.alone),
-        "p99_ratio_of_turns": {
-            way: ratio(median(run.booking.turns[way]), median(run.alone.turns[way])) for way in run.alone.turns},
         "statuses": dict(run.ledger.statuses), "faults": run.faults,
     }
 
@@ -100,7 +97,7 @@ def _sustained_row(run: Mapping[str, Any]) -> str:
 
 def _beside_row(run: Mapping[str, Any]) -> str:
     ways = [cell for way in ("to_model", "to_phone") for cell in (
-        times(run["alone"][way]), times(run["booking"][way]), number(run["p99_ratio"][way]))]
+        times(run["alone"][way]), times(run["booking"][way]), run["p99_ratio"][way])]
     return _line((
         run["database"], run["calls"], f"{run['bookings_per_s']:.1f}", times(run["answer"]),
         number(run["cpu_ms_per_booking"]), *ways, sum(run["faults"].values())), _BESIDE)
@@ -116,10 +113,7 @@ def _remarks(run: Mapping[str, Any], ledger: Ledger) -> list[str]:
 
 def _crowded(run: Mapping[str, Any], shown: Beside) -> list[str]:
     name = f"{run['calls']} calls beside bookings on {run['database']}"
-    found = [
-        f"{name}: p99 {way.replace('_', ' ')} is {longer:.2f} times what it is without, more than {ALLOWED_RATIO} "
-        f"(that of the median turn {number(run['p99_ratio_of_turns'][way])} times)"
-        for way, longer in run["p99_ratio"].items() if longer and longer > ALLOWED_RATIO]
+    found = [f"{name}: {slower}" for slower in too_high(run["p99_ratio"], "without")]
     for condition, side in ("without", shown.alone), ("with", shown.booking):
         found += side.disturbances(f"{name}: {condition} them")
     return [*found, shown.said] if sum(run["faults"].values()) else found

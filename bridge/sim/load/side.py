@@ -1,17 +1,33 @@
 """One of two conditions that are measured by turns, in the same calls through the same server."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import log, sqrt
+from statistics import stdev
 from time import perf_counter, process_time
-from typing import Any
+from typing import Any, NamedTuple
 
-from bridge.sim.load.report import CROWDED, LATE_MS, percentile, spread
+from bridge.sim.load.report import CROWDED, LATE_MS, number, percentile, spread
 from bridge.sim.load.server import Server
 from bridge.sim.load.tally import Tally
 
 #: How many times longer audio may take beside what is measured, 99th percentile.
 ALLOWED_RATIO = 1.2
+
+
+class Ratio(NamedTuple):
+    """In JSON a list of both. `value` is None where nothing was heard, `error` (standard) where there was one turn."""
+
+    value: float | None
+    error: float | None
+
+    def __str__(self) -> str:
+        return number(self.value) + (f"±{self.error:.2f}" if self.error is not None else "")
+
+    @property
+    def too_high(self) -> bool:
+        return self.value is not None and self.value > ALLOWED_RATIO
 
 
 @dataclass
@@ -62,16 +78,26 @@ class Side:
             yield f"{name} the load itself was late (p99 {late * 1000:.1f} ms)"
 
 
-def p99_ratios(one: Side, other: Side) -> dict[str, float | None]:
+def p99_ratios(one: Side, other: Side) -> dict[str, Ratio]:
     """How many times as long audio took with the one as with the other, 99th percentile, both ways."""
-    return {
-        "to_model": ratio(percentile(one.to_model, .99), percentile(other.to_model, .99)),
-        "to_phone": ratio(percentile(one.to_phone, .99), percentile(other.to_phone, .99)),
-    }
+    return {"to_model": _ratio(one.to_model, other.to_model, one.turns["to_model"], other.turns["to_model"]),
+            "to_phone": _ratio(one.to_phone, other.to_phone, one.turns["to_phone"], other.turns["to_phone"])}
 
 
-def ratio(one: float | None, other: float | None) -> float | None:
-    return one / other if one is not None and other else None
+def too_high(ratios: Mapping[str, Ratio], other: str) -> list[str]:
+    """A sentence for each ratio that is; `other`: what audio is compared with."""
+    return [f"p99 {way.replace('_', ' ')} is {ratio} times what it is {other}, more than {ALLOWED_RATIO}"
+            for way, ratio in ratios.items() if ratio.too_high]
+
+
+def _ratio(one: list[float], other: list[float], ones: list[float], others: list[float]) -> Ratio:
+    """Of all delays; its error is that of the mean of the turns' own ratios, each of which compares neighbours."""
+    above, below = percentile(one, .99), percentile(other, .99)
+    if not above or not below:
+        return Ratio(None, None)
+    logs = [log(each / its) for each, its in zip(ones, others) if each and its]
+    error = above / below * stdev(logs) / sqrt(len(logs)) if len(logs) > 1 else None
+    return Ratio(above / below, error)
 
 
 def _clocks(server: Server) -> tuple[float, float, float, float]:

@@ -13,10 +13,10 @@ from bridge.sim.load.exchange import SETTINGS, Exchange, Line
 from bridge.sim.load.faults import KINDS, Kind
 from bridge.sim.load.inject import Injector
 from bridge.sim.load.journal import Journal, read
-from bridge.sim.load.report import number, times
+from bridge.sim.load.report import times
 from bridge.sim.load.run import CALL_EVERY_S, WARM_UP_S
 from bridge.sim.load.server import Server, environment, free_port, running
-from bridge.sim.load.side import ALLOWED_RATIO, Side, p99_ratios
+from bridge.sim.load.side import Side, p99_ratios, too_high
 
 #: How long a turn is measured, s: as long as a stalled peer is borne with.
 TURN_S = 5.0
@@ -111,7 +111,7 @@ class _Show:
 
     def figures(self, journal: Journal) -> dict[str, Any]:
         ratios = p99_ratios(self.stalled, self.healthy)
-        slow = any(ratio and ratio > ALLOWED_RATIO for ratio in ratios.values())
+        slow = any(ratio.too_high for ratio in ratios.values())
         disturbed = [*self.healthy.disturbances(""), *self.stalled.disturbances("")]
         reasons = [journal.reasons.get(one.call_sid, "") for one in self.injector.outcomes]
         return {
@@ -127,19 +127,16 @@ class _Show:
 
 def _row(run: Mapping[str, Any]) -> str:
     ways = [cell for way in ("to_model", "to_phone") for cell in (
-        times(run["beside_healthy"][way]), times(run["beside_stalled"][way]), number(run["p99_ratio"][way]))]
+        times(run["beside_healthy"][way]), times(run["beside_stalled"][way]), run["p99_ratio"][way])]
     cells = (run["stalled"], run["calls"], *ways, sum(run["faults"].values()))
-    return "  ".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS))
+    return "  ".join(f"{cell!s:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS))
 
 
 def _remarks(run: Mapping[str, Any], show: _Show) -> list[str]:
     name = f"one stalled {run['stalled']}"
     wrong = [f"{count} {fault.replace('_', ' ')}" for fault, count in run["faults"].items() if count]
     found = [f"FAULTS beside {name}: {', '.join(wrong)}"] if wrong else []
-    ratios = run["p99_ratio"].items()
-    slower = {way.replace("_", " "): ratio for way, ratio in ratios if ratio and ratio > ALLOWED_RATIO}
-    found += [f"{name}: p99 {way} is {ratio:.2f} times what it is beside a healthy one, more than {ALLOWED_RATIO}"
-              for way, ratio in slower.items()]
+    found += [f"{name}: {slower}" for slower in too_high(run["p99_ratio"], "beside a healthy one")]
     found += show.healthy.disturbances(f"{name}: before it")
     found += show.stalled.disturbances(f"{name}: beside it")
     return [*found, *run["log"][:20]]

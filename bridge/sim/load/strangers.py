@@ -15,10 +15,10 @@ from bridge.sim.load.census import Census
 from bridge.sim.load.crowd import standing
 from bridge.sim.load.exchange import SETTINGS
 from bridge.sim.load.journal import Journal, read
-from bridge.sim.load.report import number, times
+from bridge.sim.load.report import times
 from bridge.sim.load.run import WARM_UP_S, Play
 from bridge.sim.load.server import Server, environment, free_port, running
-from bridge.sim.load.side import ALLOWED_RATIO, Side, p99_ratios
+from bridge.sim.load.side import Side, p99_ratios, too_high
 from bridge.sim.load.soak import LET_GO_S
 
 #: How long a turn is measured, s.
@@ -95,7 +95,7 @@ class _Show:
 
     def figures(self, lost: Mapping[str, int], journal: Journal, idle: Census, after: Census) -> dict[str, Any]:
         ratios = p99_ratios(self.beside, self.alone)
-        slow = any(ratio and ratio > ALLOWED_RATIO for ratio in ratios.values())
+        slow = any(ratio.too_high for ratio in ratios.values())
         disturbed = [*self.alone.disturbances(""), *self.beside.disturbances("")]
         crowd = together(self._crowds)
         return {
@@ -141,11 +141,11 @@ def _lines(run: Mapping[str, Any], show: _Show) -> list[str]:
     """The table; what the server held; what a reader must know of the figures."""
     crowd, held, memory = run["crowd"], run["descriptors"], run["memory_kib"]
     ways = [cell for way in ("to_model", "to_phone") for cell in (
-        times(run["alone"][way]), times(run["beside"][way]), number(run["p99_ratio"][way]))]
+        times(run["alone"][way]), times(run["beside"][way]), run["p99_ratio"][way])]
     cells = (run["connections"], f"{sum(crowd['came'].values()) / crowd['seconds']:.0f}", crowd["most"], run["calls"],
              *ways, sum(run["faults"].values()))
     lines = ["  ".join(f"{name:>{width}}" for name, width in _COLUMNS),
-             "  ".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS))]
+             "  ".join(f"{cell!s:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS))]
     for kind, count in crowd["came"].items():
         answers = ", ".join(f"{each} got {status}" for status, each in crowd["answers"].get(kind, {}).items())
         longest = crowd["longest_s"].get(kind, 0.0)
@@ -154,8 +154,7 @@ def _lines(run: Mapping[str, Any], show: _Show) -> list[str]:
                  + ", ".join(f"{kib / 1024:.1f} MiB {name}" for name, kib in memory.items()))
     wrong = [f"{count} {fault.replace('_', ' ')}" for fault, count in run["faults"].items() if count]
     lines += [f"FAULTS beside strangers: {', '.join(wrong)}"] if wrong else []
-    lines += [f"p99 {way.replace('_', ' ')} is {ratio:.2f} times what it is without strangers, more than "
-              f"{ALLOWED_RATIO}" for way, ratio in run["p99_ratio"].items() if ratio and ratio > ALLOWED_RATIO]
+    lines += too_high(run["p99_ratio"], "without strangers")
     lines += show.alone.disturbances("without strangers")
     lines += show.beside.disturbances("beside strangers")
     return [*lines, *run["log"][:5]]
