@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,9 @@ def _share_cores() -> int | None:
         print("warning: load and server share the only core")
         return None
     os.sched_setaffinity(0, {own})
+    # What waits for our own core would count as the server's delay. The servers that we start do not inherit this.
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     return others[-1]
 
 
