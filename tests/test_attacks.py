@@ -4,10 +4,14 @@ The server stands as `python -m bridge` runs it. Each row of the tables is one a
 """
 
 import asyncio
+import ctypes
 import logging
+import os
+import shutil
 import socket
+import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +40,10 @@ WEBHOOK, STREAM = f"https://{HOST}/incoming-call", f"wss://{HOST}/media-stream/1
 FORM = {"From": "+15551234567", "To": "+15557654321", "CallSid": "CA" + "1" * 32, "AccountSid": ACCOUNT,
         "CallStatus": "ringing"}
 PARAMETERS = twiml.stream_parameters(twiml.Call("", Caller(FORM["From"]), FORM["To"], FORM["CallSid"]))
+#: Public ones.
+TWILIO, STRANGER = "3.80.0.1", "1.2.3.4"
+#: Linux's <sched.h>.
+CLONE_NEWNET = 0x40000000
 #: A bound for what takes milliseconds; no test depends on it.
 PATIENCE_S = 20.0
 
@@ -392,6 +400,37 @@ async def test_who_holds_many_connections_keeps_nobody_out(world: World, monkeyp
     await call.close()
     for _, writer in strangers:
         writer.close()
+
+
+@pytest.fixture
+def public_addresses() -> Iterator[None]:
+    """This thread is in a network of its own, whose loopback has public addresses besides 127.0.0.1."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net") as home:
+        if libc.unshare(CLONE_NEWNET):
+            pytest.skip(f"a network of its own takes root on Linux: {os.strerror(ctypes.get_errno())}")
+        try:
+            for command in "link set lo up", *(f"address add {each}/32 dev lo" for each in (TWILIO, STRANGER)):
+                subprocess.run(["ip", *command.split()], check=True)
+            yield
+        finally:
+            assert libc.setns(home.fileno(), CLONE_NEWNET) == 0
+
+
+@pytest.mark.skipif(shutil.which("ip") is None, reason="iproute2 is not installed: its ip must be on PATH")
+async def test_who_holds_many_connections_from_one_address_closes_only_its_own(
+    public_addresses: None, world: World,
+) -> None:
+    async def come(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", world.port, local_addr=(address, 0))
+    reader, writer = await come(TWILIO)
+    strangers = [await come(STRANGER) for _ in range(door.MOST_OF_ADDRESS + 10)]
+    assert [await until_closed(reader) for reader, _ in strangers[:10]] == [b""] * 10
+    assert len(world.app[keys.DOOR]) == 1 + door.MOST_OF_ADDRESS
+    writer.write(ASKED)
+    assert b" 200 OK" in await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE_S)
+    for _, each in [*strangers, (reader, writer)]:
+        each.close()
 
 
 async def test_a_connection_that_was_answered_may_be_used_again(impatient: None, world: World) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bridge.sim.load.audio import CALLER, REPLY, Ear, Voice
 from bridge.sim.load.ledger import BookingFaults, Ledger
+from bridge.sim.load.side import Side, p99_ratios
 from bridge.sim.load.tally import Faults, Tally
 from bridge.sim.load.wire import TEXT, frame, unmask
 
@@ -151,6 +152,25 @@ def test_what_the_ledger_is_there_to_notice():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("beside, said, too_high", [
+    ([0.0012, 0.0012], "1.20±0.00", False),
+    ([0.0013, 0.0013], "1.30±0.00", True),
+    ([0.0010, 0.0016], "1.60±0.37", True),
+    ([0.0008, 0.0013], "1.30±0.32", False),          # more than is allowed, but not by more than the turns differ
+    ([0.0013], "1.30", True),
+    ([], "-", False),
+])
+def test_how_many_times_as_long_audio_takes_is_known_with_its_error(beside: list[float], said: str, too_high: bool):
+    alone, other = side_of([0.001] * len(beside)), side_of(beside)
+    found = p99_ratios(other, alone)["to_phone"]
+    assert (str(found), found.too_high) == (said, too_high)
+
+
+def side_of(turns: list[float]) -> Side:
+    """One of so many turns, in each of which every delay is the same."""
+    return Side(to_phone=turns * 100, turns={"to_model": [], "to_phone": turns})
+
+
 def test_bookings_beside_two_calls_lose_nothing(tmp_path):
     figures = tmp_path / "figures.json"
     done = subprocess.run(

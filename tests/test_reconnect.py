@@ -225,6 +225,18 @@ async def test_a_session_is_not_renewed_while_somebody_speaks() -> None:
         await world.session.until(lambda: world.session.closed)
 
 
+async def test_a_session_that_waits_to_take_over_is_closed_when_the_one_before_it_is_lost() -> None:
+    async with office(LONG, faults=Faults(expire_after_ms=12_000)) as world:
+        await amid_an_answer(world)
+        waiting = await world.model.until_session(2)
+        world.model.faults = Faults()
+        world.session.close(1011)
+        third = await world.model.until_session(3)
+        await third.until_received("response.create")
+        await waiting.until(lambda: waiting.closed)
+        assert not waiting.errors and not told(waiting)
+
+
 async def test_responses_that_are_limited_are_asked_for_again_and_then_given_up() -> None:
     async with office(LONG, faults=Faults(limit_responses=2)) as world:
         world.errors_expected = ["rate_limit_exceeded"]

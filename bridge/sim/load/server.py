@@ -90,6 +90,10 @@ async def running(module: str, port: int, environment: Mapping[str, str], core: 
                 os.sched_setaffinity(process.pid, {core})
             await _accepting(process, server)
             yield server
+        except OSError as lost:
+            if process.poll() is None:
+                raise
+            raise NoServer(f"it ended in mid-run with status {process.returncode}:\n{server.said()}") from lost
         finally:
             process.terminate()
             await _ended(process)

@@ -27,7 +27,8 @@ class Ratio(NamedTuple):
 
     @property
     def too_high(self) -> bool:
-        return self.value is not None and self.value > ALLOWED_RATIO
+        """Whether it is above ALLOWED_RATIO, and by more than its error."""
+        return self.value is not None and self.value - (self.error or 0.0) > ALLOWED_RATIO
 
 
 @dataclass
