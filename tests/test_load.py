@@ -151,11 +151,10 @@ def test_what_the_ledger_is_there_to_notice():
     assert ledger.faults(seen).total == 7
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("beside, said, too_high", [
     ([0.0012, 0.0012], "1.20±0.00", False),
     ([0.0013, 0.0013], "1.30±0.00", True),
-    ([0.0010, 0.0016], "1.60±0.37", True),
+    ([0.0010, 0.0016], "1.60±0.38", True),
     ([0.0008, 0.0013], "1.30±0.32", False),          # more than is allowed, but not by more than the turns differ
     ([0.0013], "1.30", True),
     ([], "-", False),
@@ -171,6 +170,7 @@ def side_of(turns: list[float]) -> Side:
     return Side(to_phone=turns * 100, turns={"to_model": [], "to_phone": turns})
 
 
+@pytest.mark.slow
 def test_bookings_beside_two_calls_lose_nothing(tmp_path):
     figures = tmp_path / "figures.json"
     done = subprocess.run(
