@@ -16,7 +16,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 import aiohttp
@@ -345,31 +344,6 @@ async def test_what_takes_too_long_or_is_too_large_is_turned_away(impatient: Non
     assert dict(zip(RAW, answers)) == {name: status for name, (_, _, status) in RAW.items()}
     await world.until_nothing_is_left()
     assert world.model.connections == 0
-
-
-async def test_a_body_that_comes_drop_by_drop_is_looked_at_once_when_it_is_whole(
-    world: World, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    looked: list[int] = []
-    read = web.Request.read
-
-    async def noting(request: web.Request) -> bytes:
-        looked.append(request.content.total_bytes)
-        return await read(request)
-    monkeypatch.setattr(web.Request, "read", noting)
-    body = urlencode(FORM).encode()
-    headers = "".join(f"{name}: {value}\r\n" for name, value in {
-        **signed(WEBHOOK, FORM), "Content-Length": str(len(body)), "Connection": "close",
-        "Content-Type": "application/x-www-form-urlencoded", "Expect": "100-continue"}.items())
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-    writer.write(HEAD + headers.encode() + b"\r\n")
-    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-    for byte in body:
-        writer.write(bytes([byte]))
-        await asyncio.sleep(0)
-    assert b" 200 OK" in await until_closed(reader)
-    assert looked == [len(body)]
-    writer.close()
 
 
 async def test_who_breaks_off_in_mid_body_leaves_no_fault_in_the_log(

@@ -305,4 +305,4 @@ def test_a_stalled_call_is_ended_and_its_neighbours_lose_nothing(tmp_path):
     assert phone["reasons"] == ["phone stalled"]
     for each in phone, model:
         assert all(each[beside]["to_model"]["count"] > 200 for beside in ("beside_healthy", "beside_stalled"))
-        assert each["p99_ratio"]["to_phone"].value > 0
+        assert each["p99_ratio"]["to_phone"][0] > 0

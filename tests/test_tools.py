@@ -1,6 +1,7 @@
 """The functions the model may call, on a real database and with a real receiver: what is booked, and told."""
 
 import asyncio
+import gc
 import json
 import logging
 import sqlite3
@@ -543,6 +544,7 @@ async def become_read_only(ours: Disk, world: World) -> None:
     async with asyncio.timeout(10):
         while True:
             await world.opened._engine.dispose()
+            gc.collect()                             # a connection that was out stays with the pool that is gone
             try:
                 return ours.remount("ro")
             except subprocess.CalledProcessError:

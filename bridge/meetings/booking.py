@@ -106,10 +106,7 @@ class Booking:
         self, words: str, call: OnBehalfOf, *, name: str, email: str, description: str, caller_zone: str,
         replaces: Meeting | None = None,
     ) -> tuple[Meeting, Meeting | None]:
-        """The meeting that the words ask for, not booked yet; and the caller's own at that moment. Raises Refused.
-
-        Without confirmation it is booked at once, and that finds what is in the books by itself (`Meetings.book`).
-        """
+        """The meeting that the words ask for, not booked yet; and the caller's own at that moment. Raises Refused."""
         rules, now = self._diary.rules, self._diary.now()
         await yield_loop()
         start = resolve(words, rules, now, caller_zone)
@@ -119,8 +116,7 @@ class Booking:
             description=description, phone_number=call.phone_number, start=start, minutes=rules.minutes,
             zone=rules.zone, read_back=read_back(start, zone, now=now))
         await yield_loop()
-        look = self._diary.confirm or replaces
-        taken, upcoming = await self._diary.meetings.around(meeting, now) if look else ([], [])
+        taken, upcoming = await self._diary.meetings.around(meeting, now)
         own = next((each for each in upcoming if each.same_start(meeting)), None)
         if own is None:
             await self._require_free(meeting, [each for each in taken if replaces is None or each.id != replaces.id])

@@ -68,8 +68,6 @@ async def form(request: web.Request) -> MultiDict[str]:
         raise web.HTTPBadRequest(text="The body is not a form of Twilio's.\n")
     try:
         async with asyncio.timeout(BODY_S):
-            if request.content_length:               # woken once, not by every byte of a stranger's who drips them
-                await request.content.wait_eof()
             fields = await request.post()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="The body did not come.\n") from None

@@ -50,8 +50,8 @@ def _options() -> argparse.Namespace:
         help="at once, for example 1,50,200, the default; with --soak 100, with --malformed 5, else 50")
     parser.add_argument(
         "--seconds", type=_duration,
-        help="how long each run is measured; with --strangers 60, with --bookings 30, else 10: a ratio of p99s needs "
-             "many samples")
+        help="how long each run is measured; with --strangers 60, with --bookings and --stalled 30, else 10: a ratio "
+             "of p99s needs many samples")
     parser.add_argument("--only", choices=sorted(MODULES), help="one server alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where all figures go")
     bookings = parser.add_argument_group("with bookings")
@@ -76,7 +76,8 @@ def _options() -> argparse.Namespace:
     hostile.add_argument("--malformed", action="store_true", help="calls whose phone sends what no phone sends")
     hostile.add_argument("--frames", type=_frames, default=1_000_000, help="that are malformed; --seed chooses them")
     options = parser.parse_args()
-    options.seconds = options.seconds or (60.0 if options.strangers else 30.0 if options.bookings else 10.0)
+    long = 60.0 if options.strangers else 30.0 if options.bookings or options.stalled else 10.0
+    options.seconds = options.seconds or long
     return options
 
 
