@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import exp, log, sqrt
+from math import log, sqrt
 from statistics import stdev
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
@@ -27,8 +27,7 @@ class Ratio(NamedTuple):
 
     @property
     def too_high(self) -> bool:
-        """Whether it is above ALLOWED_RATIO, and by more than its error, which is one of factors."""
-        return self.value is not None and self.value * exp(-(self.error or 0.0) / self.value) > ALLOWED_RATIO
+        return self.value is not None and self.value > ALLOWED_RATIO
 
 
 @dataclass
