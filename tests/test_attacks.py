@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -309,10 +309,11 @@ RAW: dict[str, tuple[bytes, bytes, int]] = {
 
 async def until_closed(reader: asyncio.StreamReader) -> bytes:
     """What comes until the server closes the connection, in whatever way."""
-    try:
-        return await asyncio.wait_for(reader.read(), PATIENCE_S)
-    except ConnectionResetError:
-        return b""
+    answer = b""
+    with suppress(ConnectionResetError):             # what came before it was an answer all the same
+        while came := await asyncio.wait_for(reader.read(4096), PATIENCE_S):
+            answer += came
+    return answer
 
 
 async def raw(world: World, sent: bytes, drops: bytes) -> int:
@@ -334,8 +335,8 @@ async def raw(world: World, sent: bytes, drops: bytes) -> int:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name, seconds in [(door, "FIRST_S", 0.6), (app_module, "DOOR_S", 0.05), (signature, "BODY_S", 0.9),
-                                  (server, "LINGER_S", 0.05)]:
+    for module, name, seconds in [(door, "FIRST_S", 1.5), (app_module, "DOOR_S", 0.05), (signature, "BODY_S", 2.0),
+                                  (server, "LINGER_S", 0.5)]:
         monkeypatch.setattr(module, name, seconds)
 
 
