@@ -335,7 +335,7 @@ async def raw(world: World, sent: bytes, drops: bytes) -> int:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name, seconds in [(door, "FIRST_S", 1.5), (app_module, "DOOR_S", 0.05), (signature, "BODY_S", 2.0),
+    for module, name, seconds in [(door, "FIRST_S", 0.9), (app_module, "DOOR_S", 0.05), (signature, "BODY_S", 1.3),
                                   (server, "LINGER_S", 0.5)]:
         monkeypatch.setattr(module, name, seconds)
 
