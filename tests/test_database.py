@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, event, insert, inspect, text
+from sqlalchemy import Connection, delete, event, insert, inspect, text, update
 
 from bridge.records import database as database_module
 from bridge.records import engines, schema
@@ -123,7 +123,7 @@ async def test_a_database_of_the_first_version_is_brought_up_to_date_and_keeps_w
         connection.execute(text(
             f"INSERT INTO deliveries (id, {', '.join(promised)}) VALUES ('msg_1', :{', :'.join(promised)})"), promised)
     engine = engines.create_engine(url)
-    await engine.run(fill, writing=True)
+    await engine.run(fill, "transaction")
     await engine.dispose()
     async with open_database(url) as database:
         assert await Meetings(database).find(meeting.id) == meeting
@@ -174,13 +174,13 @@ async def test_an_upgrade_is_done_wholly_or_not_at_all(empty_url: str) -> None:
     url = parse_url(empty_url)
     engine = engines.create_engine(url)
     await engine.run(                                                                # in the way of the last table
-        lambda connection: connection.execute(text("CREATE TABLE deliveries (id INTEGER)")), writing=True)
+        lambda connection: connection.execute(text("CREATE TABLE deliveries (id INTEGER)")), "transaction")
     await engine.dispose()
     with pytest.raises(DatabaseUnavailable, match='deliveries"? already exists'):
         async with open_database(url):
             pass
     engine = engines.create_engine(url)
-    assert await engine.run(lambda each: inspect(each).get_table_names(), writing=False) == ["deliveries"]
+    assert await engine.run(lambda each: inspect(each).get_table_names(), "reading") == ["deliveries"]
     await engine.dispose()
 
 
@@ -435,6 +435,35 @@ async def test_a_booking_whose_answer_was_lost_is_found_again(cluster: Cluster, 
         event.listen(database._engine.sync_engine, "commit", commit)
         assert await Meetings(database).book(meeting, news) == (meeting, [])
         await check(database)
+
+
+async def test_one_statement_is_committed_and_tells_how_many_rows_it_changed(database: Database) -> None:
+    meeting, _ = await Meetings(database).book(make_meeting(), news)
+    theirs = update(slots).where(slots.c.meeting_id == meeting.id)
+    with pytest.raises(StoreFailed):
+        await database.execute(theirs.values(meeting_id="m"))    # there is no such meeting
+    await check(database)
+    assert await database.execute(theirs.values(minute=slots.c.minute + 1_000_000)) == meeting.minutes
+    assert await database.execute(delete(slots)) == meeting.minutes
+    assert await database.execute(delete(slots)) == 0 == len(await rows(database, "slots"))
+
+
+async def test_what_reads_or_is_one_statement_costs_postgresql_no_more_than_one_answer(
+    cluster: Cluster, postgresql_url: str,
+) -> None:
+    """No BEGIN and no COMMIT: each would be one more way to the server and back."""
+    async with open_database(parse_url(postgresql_url)) as database:
+        seen = []
+        event.listen(database._engine.sync_engine, "before_cursor_execute", lambda *told: seen.append(told[2]))
+        await database.read(lambda connection: connection.execute(text("SELECT 1")).all())
+        await database.execute(delete(slots))
+
+        def state(connection: Connection) -> Any:
+            connection.execute(text("SELECT 1"))
+            return connection.connection.dbapi_connection.info.transaction_status.name  # type: ignore[union-attr]
+        assert [statement.split()[0] for statement in seen] == ["SELECT", "DELETE"]
+        assert await database.read(state) == "IDLE"
+        assert await database.write(state) == "INTRANS"
 
 
 async def works_a_little(database: Database) -> None:

@@ -116,8 +116,8 @@ class Booking:
             description=description, phone_number=call.phone_number, start=start, minutes=rules.minutes,
             zone=rules.zone, read_back=read_back(start, zone, now=now))
         await yield_loop()
-        taken, upcoming = await self._diary.meetings.around(meeting, now)
-        own = next((each for each in upcoming if each.same_start(meeting)), None)
+        taken = await self._diary.meetings.within(meeting.start, meeting.end)
+        own = meeting.repeated(taken)
         if own is None:
             await self._require_free(meeting, [each for each in taken if replaces is None or each.id != replaces.id])
         return meeting, own

@@ -1,5 +1,6 @@
 """A meeting: what was agreed with a caller; and the news of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -30,9 +31,13 @@ class Meeting:
     status: Status = "booked"
     sequence: int = 0
 
-    def same_start(self, other: "Meeting") -> bool:
-        """Whether both begin at one instant; `==` of two times compares what clocks show, twice a year in vain."""
-        return self.start.timestamp() == other.start.timestamp()
+    def repeated(self, booked: Iterable["Meeting"]) -> "Meeting | None":
+        """The one of these that this one would be again: the same caller's, at the same instant.
+
+        `==` of two times compares what clocks show, twice a year in vain.
+        """
+        return next((each for each in booked if each.caller == self.caller
+                     and each.start.timestamp() == self.start.timestamp()), None)
 
     @property
     def end(self) -> datetime:

@@ -123,8 +123,7 @@ class Calls:
 
     async def keep_history(self, call_sid: str, text: str) -> None:
         """What is to be remembered if the caller comes back; until it is taken, or the call ends."""
-        await self._database.write(lambda connection: connection.execute(
-            update(calls).where(calls.c.call_sid == call_sid).values(history=text)))
+        await self._database.execute(update(calls).where(calls.c.call_sid == call_sid).values(history=text))
 
     async def take_history(self, call_sid: str) -> str:
         """What was kept, once; else ""."""

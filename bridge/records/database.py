@@ -1,6 +1,7 @@
 """The one store: a SQLite file, or PostgreSQL.
 
-1. Who reads or writes hands over a function of a connection. It runs in one transaction: all of it is kept, or nothing.
+1. Who writes hands over a function of a connection. It runs in one transaction: all of it is kept, or nothing. One
+   statement that says everything is enough by itself. Who reads sees with each statement what is committed by then.
 2. It may run twice, when the connection was lost under it; the first run may have been kept. So it looks before it
    writes.
 3. On SQLite there is one writer at a time: in this process by turns, among processes by SQLite's own lock. What is
@@ -11,16 +12,16 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import sqlalchemy.exc
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Connection, Delete, Update, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bridge.records import engines, schema
-from bridge.records.engines import Engine, T, Work
+from bridge.records.engines import Engine, Kind, T, Work
 
 #: What a transaction may take, waiting included, seconds.
 TRANSACTION_S = 10.0
@@ -79,7 +80,13 @@ class Database:
 
     async def read(self, work: Work[T]) -> T:
         """What `work` returns, which only reads. Raises StoreFailed."""
-        return await self._run(work, TRANSACTION_S, writing=False)
+        return await self._run(work, TRANSACTION_S, "reading")
+
+    async def execute(self, statement: Update | Delete, values: Mapping[str, Any] | None = None) -> int:
+        """How many rows one statement has changed, once that is committed. Raises StoreFailed, as write does."""
+        def work(connection: Connection) -> int:
+            return connection.execute(statement, values).rowcount
+        return await self._run(work, TRANSACTION_S, "statement")
 
     async def write(self, work: Work[T]) -> T:
         """What `work` returns, once what it wrote is committed; what it raises, and nothing is written.
@@ -87,23 +94,23 @@ class Database:
         Raises StoreFailed: then nothing was written, as far as can be known; a commit whose answer was lost twice
         may still have been kept.
         """
-        return await self._run(work, TRANSACTION_S, writing=True)
+        return await self._run(work, TRANSACTION_S, "transaction")
 
     async def upgrade(self) -> None:
         """Brings the tables up to date. Raises StoreFailed, schema.FromTheFuture."""
-        await self._run(schema.upgrade, UPGRADE_S, writing=True)
+        await self._run(schema.upgrade, UPGRADE_S, "transaction")
 
     async def finish(self) -> None:
         """Until nothing is under way any more, whether or not somebody waits for it."""
         if self._running:
             await asyncio.wait(self._running)
 
-    async def _run(self, work: Work[T], seconds: float, *, writing: bool) -> T:
+    async def _run(self, work: Work[T], seconds: float, kind: Kind) -> T:
         """As a task of its own: who waits for it may leave, and it leaves no driver in the middle of a statement.
 
         To tell a server that does not answer to stop may take seconds more, which nobody waits for.
         """
-        task = asyncio.create_task(_bounded(self._engine, work, seconds, writing=writing))
+        task = asyncio.create_task(_bounded(self._engine, work, seconds, kind))
         self._running.add(task)
         task.add_done_callback(self._done)
         done, _ = await asyncio.wait({task}, timeout=seconds)
@@ -117,11 +124,11 @@ class Database:
             task.exception()                         # whoever waited has it; if nobody did, nobody misses it
 
 
-async def _bounded(engine: Engine, work: Work[T], seconds: float, *, writing: bool) -> T:
+async def _bounded(engine: Engine, work: Work[T], seconds: float, kind: Kind) -> T:
     """Raises StoreFailed for what the database raises, and when it took too long."""
     try:
         async with asyncio.timeout(seconds):
-            return await _transaction(engine, work, writing=writing)
+            return await _transaction(engine, work, kind)
     except TimeoutError:
         raise StoreFailed(_late(seconds)) from None
     except (SQLAlchemyError, OSError, UnicodeError) as error:
@@ -132,14 +139,14 @@ def _late(seconds: float) -> str:
     return f"it did not answer within {seconds:g} s"
 
 
-async def _transaction(engine: Engine, work: Work[T], *, writing: bool) -> T:
+async def _transaction(engine: Engine, work: Work[T], kind: Kind) -> T:
     try:
-        return await engine.run(work, writing=writing)
+        return await engine.run(work, kind)
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
     # The server was restarted, or closed a connection that was idle: a new one may do.
-    return await engine.run(work, writing=writing)
+    return await engine.run(work, kind)
 
 
 def _reason(error: Exception) -> str:

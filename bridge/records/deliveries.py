@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sqlalchemy import (
-    ColumnElement, Connection, Row, Select, Update, bindparam, case, func, insert, literal, or_, select, update,
+    ColumnElement, Connection, Row, Select, bindparam, case, func, insert, literal, or_, select, update,
 )
 
 from bridge.meetings.meeting import NewDelivery
@@ -150,7 +150,7 @@ class DeliveryQueue:
     async def revive(self, subject_id: str, now: float, *, all: bool = False) -> int:
         """Makes the dead letters of a meeting or a message due now; with `all`, what was delivered too. How many."""
         settled = ("dead", "delivered") if all else ("dead",)
-        return await self._update(update(deliveries).where(
+        return await self._database.execute(update(deliveries).where(
             _about(subject_id), deliveries.c.state.in_(settled),
         ).values(state="pending", next_at=now, since=now))
 
@@ -195,12 +195,8 @@ class DeliveryQueue:
         return await self._database.read(work)
 
     async def _after(self, delivery_id: str, attempts: int, **values: Any) -> bool:
-        return await self._update(_BECAME, {"delivery": delivery_id, "attempt": attempts, **values}) == 1
-
-    async def _update(self, statement: Update, values: Mapping[str, Any] | None = None) -> int:
-        def work(connection: Connection) -> int:
-            return connection.execute(statement, values).rowcount
-        return await self._database.write(work)
+        return await self._database.execute(
+            _BECAME, {"delivery": delivery_id, "attempt": attempts, **values}) == 1
 
 
 def _about(subject_id: str) -> ColumnElement[bool]:

@@ -3,6 +3,9 @@ a transaction while the event loop goes on with the audio.
 
 A transaction is a plain function of a connection, and runs in a thread, handed over once as a whole. A driver that
 hands over each statement, or runs in the event loop itself, costs the loop several times as much, and calls hear it.
+
+Both drivers are set to autocommit, and a transaction begins where it is told to. What only reads, or is one statement,
+needs none: to begin and to commit would be two more ways to the server and back.
 """
 
 import asyncio
@@ -15,7 +18,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, closing, nullcontext, suppress
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, event
@@ -32,11 +35,14 @@ CONNECTIONS = 5
 #: audio, and with much less the two do nothing but change places.
 SWITCH_S = 0.0001
 
-#: The execution option that holds the statement a transaction begins with (SQLite only).
-BEGIN = "begin"
+#: The execution option that holds the statement a transaction begins with; without it each statement is one.
+_BEGIN = "begin"
 
 #: When a transaction may give way: it has a connection, has made a statement, has run it, is to commit, has ended.
 _BETWEEN_STEPS = ("checkout", "before_cursor_execute", "after_cursor_execute", "commit", "checkin")
+
+#: What is done: something is read; one statement writes, which is a transaction by itself; or a whole transaction.
+Kind = Literal["reading", "statement", "transaction"]
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -47,17 +53,19 @@ class Engine:
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self.sync_engine = engine
-        self._writer = engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
+        # On SQLite it has the lock from its beginning: one that first reads could not get it any more (SQLITE_BUSY).
+        self._whole = engine.execution_options(
+            **{_BEGIN: "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"})
         # SQLite has one writer at a time: here they wait in order of arrival.
         self._turn: AbstractAsyncContextManager[object] = (
             asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext())
         self._threads = ThreadPoolExecutor(CONNECTIONS, "database")
         sys.setswitchinterval(SWITCH_S)
 
-    async def run(self, work: Work[T], *, writing: bool) -> T:
-        """What `work` returns, in a transaction of its own; one that is cancelled ends soon, and keeps nothing."""
-        transaction = _Transaction(self._writer if writing else self.sync_engine, work)
-        async with self._turn if writing else nullcontext():
+    async def run(self, work: Work[T], kind: Kind) -> T:
+        """What `work` returns; a transaction that is cancelled ends soon, and keeps nothing."""
+        transaction = _Transaction(self._whole if kind == "transaction" else self.sync_engine, work)
+        async with nullcontext() if kind == "reading" else self._turn:
             running = asyncio.get_running_loop().run_in_executor(self._threads, transaction.run)
             try:
                 return await asyncio.shield(running)
@@ -117,6 +125,11 @@ def _engine(url: URL, connect_args: dict[str, Any]) -> sqlalchemy.Engine:
         hide_parameters=True)
     for moment in _BETWEEN_STEPS:
         event.listen(engine, moment, lambda *_: yield_core())
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if statement := connection.get_execution_options().get(_BEGIN):
+            connection.exec_driver_sql(statement)
     return engine
 
 
@@ -156,17 +169,13 @@ class _Connection(sqlite3.Connection):
 
 
 def _sqlite(url: URL) -> sqlalchemy.Engine:
-    # Left alone, the driver begins transactions when it sees fit; with isolation_level None it is told.
+    # isolation_level None is this driver's autocommit.
     engine = _engine(url, {
         "isolation_level": None, "timeout": WAIT_S, "factory": _Connection, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _: object) -> None:
         _execute(connection, "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
     return engine
 
 
@@ -203,6 +212,7 @@ def _postgresql(url: URL) -> sqlalchemy.Engine:
         "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000,
     }
     engine = _engine(url, {
+        "autocommit": True,
         # Poolers that share connections between clients lose prepared statements.
         "prepare_threshold": None,
         **{name: value for name, value in defaults.items() if name not in url.query},
@@ -214,7 +224,6 @@ def _postgresql(url: URL) -> sqlalchemy.Engine:
         # whose machine died in the middle of a transaction.
         _execute(connection, f"SET lock_timeout = '{WAIT_S}s'", f"SET statement_timeout = '{2 * WAIT_S}s'",
                  f"SET idle_in_transaction_session_timeout = '{2 * WAIT_S}s'")
-        connection.commit()
     return engine
 
 

@@ -30,5 +30,4 @@ class StreamTokens:
 
     async def sweep(self, now: float) -> None:
         """Forgets those that expired."""
-        await self._database.write(lambda connection: connection.execute(
-            delete(stream_tokens).where(stream_tokens.c.expires_at < now - KEPT_S)))
+        await self._database.execute(delete(stream_tokens).where(stream_tokens.c.expires_at < now - KEPT_S))
