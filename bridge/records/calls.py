@@ -76,14 +76,13 @@ class Calls:
         waiting = {"process": "", "lease_until": now + PENDING_S, "ended_at": None, "reason": ""}
 
         def work(connection: Connection) -> str | None:
-            _one_at_a_time(connection)
             admitted, *others = (connection.execute(_counts(call_sid, caller, now))).one()
             if not admitted and (refusal := limits.refusal(caller, *others)):
                 return refusal
             carried = _live(now) & (calls.c.process != "")
             _put(connection, [_new(call_sid, caller, now) | waiting], waiting, where=~carried)
             return None
-        return await self._database.write(work)
+        return await self._database.write(work, ADMISSION_LOCK)
 
     async def opened(self, call_sid: str, caller: str, now: float) -> None:
         """The call's stream began at `now` and is carried here, whether or not the call was admitted."""
@@ -148,12 +147,6 @@ class Calls:
         self, rows: list[dict[str, Any]], values: dict[str, Any], *, where: ColumnElement[bool],
     ) -> None:
         await self._database.write(lambda connection: _put(connection, rows, values, where=where))
-
-
-def _one_at_a_time(connection: Connection) -> None:
-    """Until this transaction ends no other one admits a call; on SQLite there is only one writer anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
 
 
 def _put(

@@ -88,13 +88,14 @@ class Database:
             return connection.execute(statement, values).rowcount
         return await self._run(work, TRANSACTION_S, "statement")
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], lock: int = 0) -> T:
         """What `work` returns, once what it wrote is committed; what it raises, and nothing is written.
 
+        `lock`: a number of one's own, of which one transaction is carried out at a time, in all processes together.
         Raises StoreFailed: then nothing was written, as far as can be known; a commit whose answer was lost twice
         may still have been kept.
         """
-        return await self._run(work, TRANSACTION_S, "transaction")
+        return await self._run(work, TRANSACTION_S, "transaction", lock)
 
     async def upgrade(self) -> None:
         """Brings the tables up to date. Raises StoreFailed, schema.FromTheFuture."""
@@ -105,12 +106,12 @@ class Database:
         if self._running:
             await asyncio.wait(self._running)
 
-    async def _run(self, work: Work[T], seconds: float, kind: Kind) -> T:
+    async def _run(self, work: Work[T], seconds: float, kind: Kind, lock: int = 0) -> T:
         """As a task of its own: who waits for it may leave, and it leaves no driver in the middle of a statement.
 
         To tell a server that does not answer to stop may take seconds more, which nobody waits for.
         """
-        task = asyncio.create_task(_bounded(self._engine, work, seconds, kind))
+        task = asyncio.create_task(_bounded(self._engine, work, seconds, kind, lock))
         self._running.add(task)
         task.add_done_callback(self._done)
         done, _ = await asyncio.wait({task}, timeout=seconds)
@@ -124,11 +125,11 @@ class Database:
             task.exception()                         # whoever waited has it; if nobody did, nobody misses it
 
 
-async def _bounded(engine: Engine, work: Work[T], seconds: float, kind: Kind) -> T:
+async def _bounded(engine: Engine, work: Work[T], seconds: float, kind: Kind, lock: int) -> T:
     """Raises StoreFailed for what the database raises, and when it took too long."""
     try:
         async with asyncio.timeout(seconds):
-            return await _transaction(engine, work, kind)
+            return await _transaction(engine, work, kind, lock)
     except TimeoutError:
         raise StoreFailed(_late(seconds)) from None
     except (SQLAlchemyError, OSError, UnicodeError) as error:
@@ -139,14 +140,14 @@ def _late(seconds: float) -> str:
     return f"it did not answer within {seconds:g} s"
 
 
-async def _transaction(engine: Engine, work: Work[T], kind: Kind) -> T:
+async def _transaction(engine: Engine, work: Work[T], kind: Kind, lock: int) -> T:
     try:
-        return await engine.run(work, kind)
+        return await engine.run(work, kind, lock)
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
     # The server was restarted, or closed a connection that was idle: a new one may do.
-    return await engine.run(work, kind)
+    return await engine.run(work, kind, lock)
 
 
 def _reason(error: Exception) -> str:

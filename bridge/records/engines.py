@@ -35,9 +35,6 @@ CONNECTIONS = 5
 #: audio, and with much less the two do nothing but change places.
 SWITCH_S = 0.0001
 
-#: The execution option that holds the statement a transaction begins with; without it each statement is one.
-_BEGIN = "begin"
-
 #: When a transaction may give way: it has a connection, has made a statement, has run it, is to commit, has ended.
 _BETWEEN_STEPS = ("checkout", "before_cursor_execute", "after_cursor_execute", "commit", "checkin")
 
@@ -53,18 +50,19 @@ class Engine:
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self.sync_engine = engine
-        # On SQLite it has the lock from its beginning: one that first reads could not get it any more (SQLITE_BUSY).
-        self._whole = engine.execution_options(
-            **{_BEGIN: "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"})
+        self._sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer at a time: here they wait in order of arrival.
         self._turn: AbstractAsyncContextManager[object] = (
-            asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext())
+            asyncio.Lock() if self._sqlite else nullcontext())
         self._threads = ThreadPoolExecutor(CONNECTIONS, "database")
         sys.setswitchinterval(SWITCH_S)
 
-    async def run(self, work: Work[T], kind: Kind) -> T:
-        """What `work` returns; a transaction that is cancelled ends soon, and keeps nothing."""
-        transaction = _Transaction(self._whole if kind == "transaction" else self.sync_engine, work)
+    async def run(self, work: Work[T], kind: Kind, lock: int = 0) -> T:
+        """What `work` returns; a transaction that is cancelled ends soon, and keeps nothing.
+
+        `lock`: of transactions with the same number one is carried out at a time.
+        """
+        transaction = _Transaction(self.sync_engine, self._begin(lock) if kind == "transaction" else "", work)
         async with nullcontext() if kind == "reading" else self._turn:
             running = asyncio.get_running_loop().run_in_executor(self._threads, transaction.run)
             try:
@@ -75,6 +73,11 @@ class Engine:
                 running.exception()
                 raise
 
+    def _begin(self, lock: int) -> str:
+        if self._sqlite:                             # which has one lock, and from the beginning: one that first reads
+            return "BEGIN IMMEDIATE"                 # could not get it any more (SQLITE_BUSY)
+        return f"BEGIN; SELECT pg_advisory_xact_lock({lock:d})" if lock else "BEGIN"
+
     async def dispose(self) -> None:
         """Closes all connections; new ones are opened when they are needed."""
         # SQLite's last one writes the log back into the file, which takes its time.
@@ -84,8 +87,8 @@ class Engine:
 class _Transaction:
     """What runs in a thread, and may be interrupted from outside it."""
 
-    def __init__(self, engine: sqlalchemy.Engine, work: Work[Any]) -> None:
-        self._engine, self._work = engine, work
+    def __init__(self, engine: sqlalchemy.Engine, begin: str, work: Work[Any]) -> None:
+        self._engine, self._begin, self._work = engine, begin, work
         self._lock = threading.Lock()
         self._connection: Any = None
 
@@ -93,7 +96,9 @@ class _Transaction:
         with self._engine.connect() as connection:
             self._connection = connection.connection.dbapi_connection
             try:
-                with connection.begin():
+                with connection.begin():             # says nothing to an autocommitting driver
+                    if self._begin:
+                        connection.exec_driver_sql(self._begin)
                     return self._work(connection)
             finally:
                 with self._lock:                     # from here on it may be another's
@@ -125,11 +130,6 @@ def _engine(url: URL, connect_args: dict[str, Any]) -> sqlalchemy.Engine:
         hide_parameters=True)
     for moment in _BETWEEN_STEPS:
         event.listen(engine, moment, lambda *_: yield_core())
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        if statement := connection.get_execution_options().get(_BEGIN):
-            connection.exec_driver_sql(statement)
     return engine
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
-    BigInteger, Connection, Double, Row, Select, Text, bindparam, delete, func, insert, select, text, tuple_, update,
+    BigInteger, Connection, Double, Row, Select, Text, bindparam, delete, exists, insert, select, text, tuple_, update,
 )
 
 from bridge.meetings.meeting import Meeting, NewDelivery
@@ -54,16 +54,14 @@ class Meetings:
         new = replace(meeting, start=meeting.start.astimezone(meeting.zone), status="booked", sequence=0)
 
         def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
-            _one_at_a_time(connection)
-            taken = _all(connection, _WITHIN, **_within(new.start, new.end))
-            if stored := new.repeated(taken):
+            if not connection.execute(_ADD_IF_FREE, _columns(new) | _among(new)).rowcount:
+                stored = new.repeated(_all(connection, _WITHIN, **_within(new.start, new.end)))
+                if stored is None:
+                    raise SlotTaken(new.start.isoformat())
                 return stored, []
-            if taken:
-                raise SlotTaken(new.start.isoformat())
-            connection.execute(_ADD, _columns(new))
             _take(connection, new)
             return new, self._announce(connection, new, deliveries)
-        return await self._database.write(work)
+        return await self._database.write(work, BOOKING_LOCK)
 
     async def change(
         self, meeting: Meeting, deliveries: Deliveries, *, undoing: Delivery | None = None,
@@ -74,7 +72,6 @@ class Meetings:
         SlotTaken, and the meeting stays as it was; NotYours.
         """
         def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
-            _one_at_a_time(connection)
             stored = _of(connection, meeting.id, meeting.caller)
             changed = replace(meeting, start=meeting.start.astimezone(meeting.zone), call_sid=stored.call_sid,
                               status="booked", sequence=stored.sequence)
@@ -90,7 +87,7 @@ class Meetings:
             if undoing:
                 undo(connection, undoing)
             return changed, self._announce(connection, changed, deliveries)
-        return await self._database.write(work)
+        return await self._database.write(work, BOOKING_LOCK)
 
     async def cancel(
         self, meeting_id: str, caller: str, deliveries: Deliveries, *, undoing: Delivery | None = None,
@@ -100,7 +97,6 @@ class Meetings:
         `undoing`: a dead letter, the news of which is true no more then. Raises NotYours.
         """
         def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
-            _one_at_a_time(connection)
             stored = _of(connection, meeting_id, caller)
             if stored.status == "cancelled":
                 return stored, []
@@ -110,7 +106,7 @@ class Meetings:
             if undoing:
                 undo(connection, undoing)
             return cancelled, self._announce(connection, cancelled, deliveries)
-        return await self._database.write(work)
+        return await self._database.write(work, BOOKING_LOCK)
 
     async def of_caller(self, caller: str, after: datetime) -> list[Meeting]:
         """What the caller has booked that begins after a moment, the next one first."""
@@ -146,7 +142,9 @@ _UPCOMING = _BOOKED.where(
 _AMONG = slots.c.minute.between(bindparam("first"), bindparam("last"))
 #: By the minutes, which have an order: which meetings began before a moment and end after it has none.
 _WITHIN = select(meetings).where(meetings.c.id.in_(select(slots.c.meeting_id).where(_AMONG))).order_by(*_IN_ORDER)
-_ADD = insert(meetings)
+_ADD_IF_FREE = insert(meetings).from_select(
+    meetings.c.keys(), select(*(bindparam(each.name, type_=each.type) for each in meetings.c))
+    .where(~exists().where(_AMONG))).execution_options(preserve_rowcount=True)
 _FIRST = select(bindparam("first", type_=BigInteger).label("minute")).cte("minutes", recursive=True)
 _MINUTES = _FIRST.union_all(select(_FIRST.c.minute + 1).where(_FIRST.c.minute < bindparam("last")))
 #: In one statement: thirty rows, each of which is sent by itself, take as long as all the rest of a booking.
@@ -169,12 +167,6 @@ def _among(meeting: Meeting) -> dict[str, Any]:
 
 
 # ---- within a transaction
-
-def _one_at_a_time(connection: Connection) -> None:
-    """Until this transaction ends no other one books; on SQLite there is only one writer anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(BOOKING_LOCK)))
-
 
 def _all(connection: Connection, query: Select[Any], **values: Any) -> list[Meeting]:
     return [_meeting(row) for row in connection.execute(query, values)]
