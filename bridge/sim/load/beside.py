@@ -6,6 +6,7 @@ when each call's frames come, is the same for both.
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import cycle
@@ -90,7 +91,8 @@ class _Show:
         start = perf_counter()
         for number in range(round(self._rate * seconds)):
             due = start + (number + self._random.random()) / self._rate
-            await asyncio.sleep(max(0.0, due - perf_counter()))
+            # Not by a timer of the event loop's, which would go off together with those of the frames.
+            await asyncio.to_thread(time.sleep, max(0.0, due - perf_counter()))
             model = await self._next_model()
             model.call(FUNCTION, *self.ledger.ask())
         await asyncio.sleep(max(0.0, start + seconds - perf_counter()))

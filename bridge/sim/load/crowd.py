@@ -8,8 +8,10 @@ A stranger whose connection is closed comes back AGAIN seconds later.
 import asyncio
 import json
 import os
+import random
 import resource
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -125,6 +127,7 @@ class Crowd:
         await asyncio.sleep(self._again_s * number / self._count)          # not all at once, then or later
         first = True
         while True:
+            _between_beats()
             held = await self._come(kind, address)
             if first:
                 first = False
@@ -150,9 +153,19 @@ class Crowd:
             while not held.closed.done():
                 await asyncio.wait([held.closed], timeout=DRIP_S if drip else None)
                 if drip and not held.closed.done():
+                    _between_beats()
                     held.transport.write(drip)
         finally:
             held.transport.abort()
+
+
+def _between_beats() -> None:
+    """Waits for a moment within this millisecond.
+
+    Timers of uvloop's go off at whole milliseconds of the machine's clock, and so do those that send the phones' audio:
+    strangers would come just before it again and again, and to two or three calls of each beat they would seem many.
+    """
+    time.sleep(random.random() / 1000)
 
 
 class Away:
