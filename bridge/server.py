@@ -25,7 +25,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bridge import __version__, keys, log
+from bridge import __version__, keys, log, open_files
 from bridge.app import create_app
 from bridge.door import Door
 from bridge.records.database import DatabaseUnavailable
@@ -61,6 +61,7 @@ def serve(settings: Settings) -> int:
         print(f"bridge cannot listen on HOST={settings.HOST} PORT={settings.PORT}: {problem}. "
               "Set PORT to one that no other program uses, and HOST to an address of this machine.", file=sys.stderr)
         return 1
+    open_files.raise_limit(settings.MAX_CALLS)
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
             runner.run(run(settings, listening))

@@ -22,11 +22,12 @@ KEY, TOKEN = "sk-very-secret", "token-very-secret"
 PATIENCE_S = 30.0
 
 
-async def launch(where: Path, *arguments: str, **environ: str) -> asyncio.subprocess.Process:
-    """The program in a folder of its own, with these settings and nobody else's."""
+async def launch(where: Path, *arguments: str, first: str = ":", **environ: str) -> asyncio.subprocess.Process:
+    """The program in a folder of its own, with these settings and no others; `first`: what the shell does before."""
     measuring = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bridge", *arguments, cwd=where, env={"PYTHONPATH": str(ROOT)} | measuring | environ,
+        "/bin/sh", "-c", f'{first}; exec "$@"', "sh", sys.executable, "-m", "bridge", *arguments,
+        cwd=where, env={"PYTHONPATH": str(ROOT)} | measuring | environ,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
 
 
@@ -59,10 +60,10 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(where: Path, **environ: str) -> AsyncIterator[Server]:
+async def serving(where: Path, first: str = ":", **environ: str) -> AsyncIterator[Server]:
     """A server on a free port of this machine; killed if the test does not stop it."""
     environ = {"HOST": "127.0.0.1", "PORT": "0", "OPENAI_API_KEY": KEY, "ALLOW_UNSIGNED": "1"} | environ
-    server = Server(await launch(where, **environ))
+    server = Server(await launch(where, first=first, **environ))
     try:
         await asyncio.wait_for(server.until_it_listens(), PATIENCE_S)
         yield server
@@ -103,6 +104,19 @@ async def test_a_port_that_is_taken_is_said_and_exits_with_1(tmp_path: Path) -> 
     assert out == ""
     [line] = error.splitlines()
     assert line.startswith(f"bridge cannot listen on HOST=127.0.0.1 PORT={port}: Address already in use.")
+
+
+@pytest.mark.parametrize(("most", "warned"), [(4096, False), (1300, True)])
+async def test_as_many_files_may_be_open_as_the_system_allows(tmp_path: Path, most: int, warned: bool) -> None:
+    async with serving(tmp_path, first=f"ulimit -Sn 256; ulimit -Hn {most}") as server:
+        if sys.platform == "linux":
+            limits = Path(f"/proc/{server.process.pid}/limits").read_text()
+            assert re.findall(r"Max open files +(\d+) +(\d+)", limits) == [(str(most), str(most))]
+        assert await server.stop(signal.SIGTERM) == 0
+    found = re.search(r"(\d+) files may be open at once, and (\d+) .* for each of MAX_CALLS=100,", server.said)
+    assert bool(found) == warned
+    if found:
+        assert int(found[1]) == most < int(found[2])
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "0.0.0..0"])

@@ -24,7 +24,7 @@ from bridge.sim.load.soak import LET_GO_S
 #: How long a turn is measured, s.
 TURN_S = 5.0
 #: So many connections of strangers the server bears, as README.md says; for a moment some more are being closed.
-DOOR, CLOSING = 500, 100
+DOOR, CLOSING = 1000, 100
 _LOOK_S = 1.0
 #: After a crowd has come, or gone, s.
 _CALM_S = 1.0
