@@ -6,7 +6,7 @@ let in. Who takes longer is a monitor, a browser, or somebody who wants to keep 
 1. Nobody is refused for the number of others, or strangers could lock Twilio out. In favour of a new connection the
    one that came first is closed: the connection that is about to be let in is always among the last.
 2. An address may hold MOST_OF_ADDRESS. A private address is a proxy's, before which everybody stands.
-   To let one stand costs 6 kB; to close it, so that it comes back, a millisecond of computing.
+   To let one stand who says little costs some kB; to close it, so that it comes back, a millisecond of computing.
 3. A first request has FIRST_S to be answered. After an answer a connection may rest as long as the server lets it.
 """
 

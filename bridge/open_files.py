@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 
 from bridge import door
 
@@ -19,14 +20,17 @@ def raise_limit(most_calls: int) -> None:
     if sys.platform == "win32":
         return
     import resource                                  # Windows has none, and no such limit
-    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = 2 * most_calls + door.MOST + OTHERS
-    most = max(limit, needed) if hard == resource.RLIM_INFINITY else hard     # for macOS, which refuses infinity
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        limit = most
-    except (OSError, ValueError):
-        pass                                         # as the warning says, if it matters
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return
+    # macOS refuses more than the kernel has, infinity included.
+    for wanted in (most, needed):
+        if wanted > limit:
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+                break
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit < needed:
         log.warning(
             "%(limit)d files may be open at once, and %(needed)d may be needed: two for each of MAX_CALLS=%(calls)d, "

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
@@ -464,6 +465,32 @@ async def test_what_reads_or_is_one_statement_costs_postgresql_no_more_than_one_
         assert [statement.split()[0] for statement in seen] == ["SELECT", "DELETE"]
         assert await database.read(state) == "IDLE"
         assert await database.write(state) == "INTRANS"
+
+
+async def test_a_connection_that_was_cut_off_is_nobody_else_s(postgresql_url: str) -> None:
+    """One that has just answered shows no sign of it."""
+    async with open_database(parse_url(postgresql_url)) as database:
+        answered, given_up = threading.Event(), threading.Event()
+
+        def slow(connection: Connection) -> None:
+            connection.execute(text("SELECT 1")).all()
+            answered.set()
+            given_up.wait()
+        reading = asyncio.create_task(database._engine.run(slow, "reading"))
+        await asyncio.to_thread(answered.wait)
+        reading.cancel()
+        await asyncio.sleep(0)
+        given_up.set()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        runs = 0
+
+        def read(connection: Connection) -> None:
+            nonlocal runs
+            runs += 1
+            connection.execute(text("SELECT 1")).all()
+        await database.read(read)
+        assert runs == 1
 
 
 async def works_a_little(database: Database) -> None:

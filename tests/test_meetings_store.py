@@ -75,6 +75,17 @@ async def test_the_same_caller_and_start_is_the_same_meeting(meetings: Meetings,
     await check(database)
 
 
+async def test_what_clocks_show_twice_in_the_night_of_a_change_is_not_the_same_start(meetings: Meetings) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    early = make_meeting(start=datetime(2030, 10, 27, 2, 30, tzinfo=berlin), zone=berlin, minutes=90)
+    late = make_meeting(start=datetime(2030, 10, 27, 2, 30, tzinfo=berlin, fold=1), zone=berlin, minutes=90)
+    stored, _ = await meetings.book(early, news)
+    assert early.start == late.start and late.repeated([stored]) is None
+    with pytest.raises(SlotTaken):
+        await meetings.book(late, news)
+    assert make_meeting(caller=BOB).repeated([make_meeting()]) is None
+
+
 async def test_a_minute_is_promised_once(meetings: Meetings, database: Database) -> None:
     await meetings.book(make_meeting(), news)
     for after, caller in [(-29, ALICE), (-29, BOB), (-1, ALICE), (0, BOB), (1, ALICE), (29, ALICE), (29, BOB)]:

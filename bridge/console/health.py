@@ -51,7 +51,7 @@ async def _asked(check: keys.Check) -> str:
 
 async def database_answers(database: Database) -> str:
     try:
-        await database.read(lambda connection: connection.execute(select(1)))
+        await database.read(lambda connection: connection.scalar(select(1)))
     except StoreFailed as failure:
         return str(failure)
     return ""

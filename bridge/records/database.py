@@ -83,7 +83,11 @@ class Database:
         return await self._run(work, TRANSACTION_S, "reading")
 
     async def execute(self, statement: Update | Delete, values: Mapping[str, Any] | None = None) -> int:
-        """How many rows one statement has changed, once that is committed. Raises StoreFailed, as write does."""
+        """How many rows one statement has changed, once that is committed.
+
+        Raises StoreFailed: then it was not carried out, as far as can be known; where the answer was lost, or came too
+        late, it may have been all the same. A statement that was says 0 when it is carried out once more.
+        """
         def work(connection: Connection) -> int:
             return connection.execute(statement, values).rowcount
         return await self._run(work, TRANSACTION_S, "statement")

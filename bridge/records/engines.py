@@ -58,7 +58,7 @@ class Engine:
         sys.setswitchinterval(SWITCH_S)
 
     async def run(self, work: Work[T], kind: Kind, lock: int = 0) -> T:
-        """What `work` returns; a transaction that is cancelled ends soon, and keeps nothing.
+        """What `work` returns. When it is cancelled it ends soon; a transaction then keeps nothing.
 
         `lock`: of transactions with the same number one is carried out at a time.
         """
@@ -91,6 +91,7 @@ class _Transaction:
         self._engine, self._begin, self._work = engine, begin, work
         self._lock = threading.Lock()
         self._connection: Any = None
+        self._was_cut = False
 
     def run(self) -> Any:
         with self._engine.connect() as connection:
@@ -103,12 +104,15 @@ class _Transaction:
             finally:
                 with self._lock:                     # from here on it may be another's
                     self._connection = None
+                if self._was_cut:
+                    connection.invalidate()
 
     def interrupt(self) -> None:
         with self._lock:
             if isinstance(self._connection, sqlite3.Connection):
                 self._connection.interrupt()
             elif self._connection and not self._connection.closed:
+                self._was_cut = True
                 _cut(self._connection.fileno())
 
 
@@ -222,8 +226,8 @@ def _postgresql(url: URL) -> sqlalchemy.Engine:
     def prepare(connection: DBAPIConnection, _: object) -> None:
         # By SET, not as start-up options, which those poolers refuse. The last one ends what a client left behind
         # whose machine died in the middle of a transaction.
-        _execute(connection, f"SET lock_timeout = '{WAIT_S}s'", f"SET statement_timeout = '{2 * WAIT_S}s'",
-                 f"SET idle_in_transaction_session_timeout = '{2 * WAIT_S}s'")
+        _execute(connection, f"SET lock_timeout = '{WAIT_S}s'; SET statement_timeout = '{2 * WAIT_S}s'; "
+                             f"SET idle_in_transaction_session_timeout = '{2 * WAIT_S}s'")
     return engine
 
 
