@@ -296,19 +296,17 @@ def test_a_turn_is_known_by_the_item_that_it_becomes() -> None:
     })) == realtime.SpeechStopped("item_1", 2880)
 
 
-@pytest.mark.parametrize(("role", "content", "words"), [
-    ("user", [{"type": "input_audio", "transcript": None}], ""),
-    ("user", [{"type": "input_text", "text": "I pressed 5."}], "I pressed 5."),
-    ("assistant", [{"type": "output_audio", "transcript": "Hello."}, {"type": "output_text", "text": "Bye."}],
-     "Hello. Bye."),
-    ("assistant", [], ""),
+@pytest.mark.parametrize(("role", "content"), [
+    ("user", [{"type": "input_audio", "transcript": None}]),
+    ("assistant", [{"type": "output_audio", "transcript": "Hello."}, {"type": "output_text", "text": "Bye."}]),
+    ("assistant", []),
 ])
-def test_an_item_stands_behind_another_and_says_something(role: str, content: list[object], words: str) -> None:
+def test_an_item_stands_behind_another_whatever_it_says(role: str, content: list[object]) -> None:
     event = parse(json.dumps({
         "type": "conversation.item.added", "event_id": "event_1", "previous_item_id": "item_1", "item": {
             "id": "item_2", "type": "message", "status": "completed", "role": role, "content": content}}))
     assert isinstance(event, realtime.ItemAdded)
-    assert (event.previous_item_id, event.item.role, event.item.words) == ("item_1", role, words)
+    assert (event.previous_item_id, event.item.role) == ("item_1", role)
 
 
 @pytest.mark.parametrize("expires_at", [1795608000, None])

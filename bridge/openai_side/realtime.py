@@ -94,14 +94,6 @@ class SpeechStopped(msgspec.Struct, tag="input_audio_buffer.speech_stopped"):
     audio_end_ms: int = 0                # of the audio that was appended, its silence included
 
 
-class Part(msgspec.Struct):
-    """Some content of a message: text has `text`, audio has `transcript` once there is one."""
-
-    type: str = ""
-    text: str | None = None
-    transcript: str | None = None
-
-
 class Item(msgspec.Struct):
     id: str = ""
     type: str = ""
@@ -110,12 +102,6 @@ class Item(msgspec.Struct):
     call_id: str = ""
     arguments: str = ""
     role: str = ""
-    content: list[Part] | None = None
-
-    @property
-    def words(self) -> str:
-        """What a message says, written or spoken, as far as it is known."""
-        return " ".join(filter(None, (part.text or part.transcript for part in self.content or ())))
 
 
 class ItemAdded(msgspec.Struct, tag="conversation.item.added"):

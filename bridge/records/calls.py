@@ -115,11 +115,6 @@ class Calls:
             return reason
         return await self._database.read(work)
 
-    async def ended_in_order(self, call_sid: str) -> bool | None:
-        """Whether nothing more is owed to the caller; None when there is no such call."""
-        reason = await self.ending(call_sid)
-        return None if reason is None else in_order(reason)
-
     async def keep_history(self, call_sid: str, text: str) -> None:
         """What is to be remembered if the caller comes back; until it is taken, or the call ends."""
         await self._database.execute(update(calls).where(calls.c.call_sid == call_sid).values(history=text))
