@@ -5,12 +5,14 @@ from typing import Any
 
 from bridge.call.dialogue import Dialogue
 from bridge.call.history import History
-from bridge.call.steps import Measured, Plan, Step, ToCaller, ToModel
+from bridge.call.steps import Clip, Measured, Plan, Step, ToCaller, ToModel
 from bridge.openai_side import realtime
 from bridge.twilio_side import media_streams
 
 STREAM = "MZ" + "0" * 32
 DELTA_250_MS = "/" * 2664 + "=="        # stands for 1998 bytes
+CLIPS = {"moment": Clip("bW9tZW50", 4000), "still_here": Clip("c3RpbGw=", 4000), "goodbye": Clip("Ynll", 8000)}
+PEOPLE = ("sales", "support")
 
 
 class Talk:
@@ -98,3 +100,63 @@ class Talk:
 
     def heard(self, kind: str) -> list[dict[str, Any]]:
         return [message for message in self.to_caller if message["event"] == kind]
+
+
+# ---- what often happens
+
+def greeted(**plan: Any) -> Talk:
+    """The greeting was heard; the caller may speak."""
+    talk = Talk(**plan).open()
+    says(talk, "greeting", "hello", "Hello there.", request="greeting_1")
+    return talk
+
+
+def begins(talk: Talk, response: str, item: str, text: str, request: str | None = None) -> None:
+    talk.begins(response, request)
+    talk.model(type="conversation.item.added", item={"id": item, "type": "message", "role": "assistant"})
+    talk.model(type="response.output_audio_transcript.delta", response_id=response, item_id=item, delta=text)
+    talk.speaks(response, item)
+
+
+def says(talk: Talk, response: str, item: str, text: str, request: str | None = None) -> None:
+    """A whole answer, heard to its end."""
+    begins(talk, response, item, text, request)
+    ends(talk, response, item)
+
+
+def ends(talk: Talk, response: str, item: str) -> None:
+    talk.model(type="response.output_item.done", response_id=response, item={
+        "id": item, "type": "message", "role": "assistant", "status": "completed"})
+    talk.done(response)
+    talk.marks_return()
+
+
+def asks(talk: Talk, item: str, text: str) -> None:
+    """The caller's turn."""
+    talk.caller_speaks()
+    talk.caller_stops()
+    talk.model(type="conversation.item.added", item={"id": item, "type": "message", "role": "user"})
+    talk.model(type="conversation.item.input_audio_transcription.completed", item_id=item, transcript=text)
+
+
+def press(talk: Talk, keys: str) -> None:
+    for key in keys:
+        talk.take(talk.dialogue.from_caller(media_streams.Dtmf(media_streams.DtmfBody(key)), talk.now))
+
+
+def retold(talk: Talk) -> list[str]:
+    """The texts that the newest session was told, its notes last."""
+    items = [message["item"] for message in talk.sent("conversation.item.create")]
+    return [item["content"][0]["text"] for item in items if item["type"] == "message"]
+
+
+def clips(talk: Talk) -> list[str]:
+    payloads = [message["media"]["payload"] for message in talk.heard("media")]
+    return [name for payload in payloads for name, clip in CLIPS.items() if clip.payload == payload]
+
+
+def until(talk: Talk, ms: float) -> None:
+    """Lets everything happen that is due by then."""
+    while talk.dialogue.deadline is not None and talk.dialogue.deadline <= ms:
+        talk.time_passes()
+    talk.now = ms
