@@ -184,7 +184,7 @@ def outputs(session: RealtimeSession) -> list[dict[str, Any]]:
 
 
 async def test_a_session_is_renewed_before_its_time_is_up_and_no_frame_is_lost() -> None:
-    async with office(faults=Faults(expire_after_ms=12_000)) as world:
+    async with office(faults=Faults(expire_after_ms=40_000)) as world:
         call = await world.greeted()
         second = await world.model.until_session(2)
         world.model.faults = Faults()
@@ -203,7 +203,7 @@ async def test_a_renewal_that_fails_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(model_line, "RENEW_AGAIN_S", 0.05)
-    async with office(faults=Faults(expire_after_ms=12_000)) as world:
+    async with office(faults=Faults(expire_after_ms=40_000)) as world:
         call = await world.greeted()
         world.model.refuse(1)
         await world.model.until_session(2)
