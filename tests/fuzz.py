@@ -232,20 +232,21 @@ PROGRAM = """
 import sys, atheris
 with atheris.instrument_imports(include=["bridge", "tests.fuzz"]):
     from tests import fuzz
-name, seconds, corpus = sys.argv[1:]
-atheris.Setup(["fuzz", f"-max_total_time={seconds}", "-max_len=2048", "-timeout=20", "-verbosity=0", corpus],
+name, seconds, corpus, found = sys.argv[1:]
+atheris.Setup(["fuzz", f"-max_total_time={seconds}", "-max_len=2048", "-timeout=20", "-verbosity=0",
+               f"-artifact_prefix={found}/", corpus],
               fuzz.TARGETS[name])
 atheris.Fuzz()
 """
 
 
 def fuzz(name: str, seconds: int) -> str:
-    """"" or what went wrong."""
-    with TemporaryDirectory() as corpus:
+    """"" or what went wrong, with the input that did it in base64: the fuzzer's own files are not kept."""
+    with TemporaryDirectory() as corpus, TemporaryDirectory() as found:
         for number, seed in enumerate(SEEDS.get(name, [])):
             (Path(corpus) / str(number)).write_bytes(seed)
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, name, str(seconds), corpus], capture_output=True, text=True,
+            [sys.executable, "-c", PROGRAM, name, str(seconds), corpus, found], capture_output=True, text=True,
             errors="replace", cwd=Path(__file__).parent.parent)
     return f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}" if done.returncode else ""
 
