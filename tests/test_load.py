@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bridge.sim.load.audio import CALLER, REPLY, Ear, Voice
-from bridge.sim.load.ledger import BookingFaults, Ledger
-from bridge.sim.load.side import Side, p99_ratios
-from bridge.sim.load.tally import Faults, Tally
-from bridge.sim.load.wire import TEXT, frame, unmask
+from tests.load.audio import CALLER, REPLY, Ear, Voice
+from tests.load.ledger import BookingFaults, Ledger
+from tests.load.side import Side, p99_ratios
+from tests.load.tally import Faults, Tally
+from tests.load.wire import TEXT, frame, unmask
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
 
@@ -102,7 +102,7 @@ def test_the_pieces_have_the_lengths_of_the_vendors():
 def test_two_calls_lose_nothing_and_every_figure_is_taken(tmp_path):
     figures = tmp_path / "figures.json"
     done = subprocess.run(
-        [sys.executable, "-m", "bridge.sim.load", "--calls", "2", "--seconds", "1", "--json", str(figures)],
+        [sys.executable, "-m", "tests.load", "--calls", "2", "--seconds", "1", "--json", str(figures)],
         cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     relay, bridge = json.loads(figures.read_text())["runs"]
@@ -174,7 +174,7 @@ def side_of(turns: list[float]) -> Side:
 def test_bookings_beside_two_calls_lose_nothing(tmp_path):
     figures = tmp_path / "figures.json"
     done = subprocess.run(
-        [sys.executable, "-m", "bridge.sim.load", "--bookings", "--calls", "2", "--seconds", "1", "--callers", "4",
+        [sys.executable, "-m", "tests.load", "--bookings", "--calls", "2", "--seconds", "1", "--callers", "4",
          "--database", "", "--json", str(figures)],
         cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

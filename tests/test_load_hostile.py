@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from twilio.request_validator import RequestValidator
 
-from bridge.sim.load.crowd import KINDS as STRANGERS, Crowd, Seen
-from bridge.sim.load.garbage import CLOSES, KINDS, frames
-from bridge.sim.load.malformed import MOST_GROWTH_KIB, Flood, growth
-from bridge.sim.load.signing import sign
-from bridge.sim.load.strangers import let_in, together
-from bridge.sim.load.trend import trend
+from tests.load.crowd import KINDS as STRANGERS, Crowd, Seen
+from tests.load.garbage import CLOSES, KINDS, frames
+from tests.load.malformed import MOST_GROWTH_KIB, Flood, growth
+from tests.load.signing import sign
+from tests.load.strangers import let_in, together
+from tests.load.trend import trend
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
 
@@ -110,7 +110,7 @@ async def test_strangers_come_back_from_many_addresses(door: tuple[Door, int]):
 
 
 async def test_slow_strangers_never_come_to_an_end(door: tuple[Door, int], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("bridge.sim.load.crowd.DRIP_S", 0.001)
+    monkeypatch.setattr("tests.load.crowd.DRIP_S", 0.001)
     server, port = door
     server.patience_s, server.until = 5.0, b"a" * 20
     crowd = Crowd(port, 4, 0.1)
@@ -186,7 +186,7 @@ def test_memory_that_grows_with_the_frames_is_noticed_and_the_warm_up_is_not():
 def run(tmp_path: Path, *options: str) -> Any:
     figures = tmp_path / "figures.json"
     done = subprocess.run(
-        [sys.executable, "-m", "bridge.sim.load", *options, "--json", str(figures)],
+        [sys.executable, "-m", "tests.load", *options, "--json", str(figures)],
         cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=240)
     assert figures.exists(), done.stdout + done.stderr
     [found] = json.loads(figures.read_text())["runs"]

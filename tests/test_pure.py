@@ -52,7 +52,7 @@ def test_it_needs_no_event_loop_and_no_network(module: str) -> None:
 
 def test_the_simulators_share_no_code_with_what_they_test() -> None:
     names = [module.name for module in pkgutil.walk_packages([str(SIM)], "bridge.sim.")]
-    with_server = ("bridge.sim.demo", "bridge.sim.rehearsal", "bridge.sim.load")
+    with_server = ("bridge.sim.demo", "bridge.sim.rehearsal")
     theirs = [name for name in names if not name.startswith(with_server)]
     assert {"bridge.sim.phone", "bridge.sim.realtime"} <= set(theirs)
     ours = {name for name in loaded_by(*theirs) if name.startswith("bridge.") and not name.startswith("bridge.sim")}

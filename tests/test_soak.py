@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from bridge.sim.load.audio import REPLY, Ear, Voice
-from bridge.sim.load.census import connections, descriptors
-from bridge.sim.load.faults import KINDS, Outcome, by_kind, plan
-from bridge.sim.load.faulty import Call, Hush, Switchboard
-from bridge.sim.load.inject import DO
-from bridge.sim.load.journal import read
-from bridge.sim.load.stage import Stage
-from bridge.sim.load.tally import Faults, Tally
-from bridge.sim.load.trend import trend
-from bridge.sim.load.wire import Dialled
+from tests.load.audio import REPLY, Ear, Voice
+from tests.load.census import connections, descriptors
+from tests.load.faults import KINDS, Outcome, by_kind, plan
+from tests.load.faulty import Call, Hush, Switchboard
+from tests.load.inject import DO
+from tests.load.journal import read
+from tests.load.stage import Stage
+from tests.load.tally import Faults, Tally
+from tests.load.trend import trend
+from tests.load.wire import Dialled
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
 
@@ -267,7 +267,7 @@ def test_an_open_connection_is_seen_in_proc():
 def run(tmp_path: Path, *options: str) -> Any:
     figures = tmp_path / "figures.json"
     done = subprocess.run(
-        [sys.executable, "-m", "bridge.sim.load", *options, "--json", str(figures)],
+        [sys.executable, "-m", "tests.load", *options, "--json", str(figures)],
         cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     runs = json.loads(figures.read_text())["runs"]

@@ -1,4 +1,4 @@
-"""`python -m bridge.sim.load`: measure the bridge beside the relay, print a table, fail when anything was lost.
+"""`python -m tests.load`: measure the bridge beside the relay, print a table, fail when anything was lost.
 
 With --bookings: how many meetings a second it books, and what that does to the calls beside them. With --soak,
 --recovery or --stalled: what becomes of calls in which something breaks, and of those beside them. With --strangers or
@@ -16,11 +16,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bridge.sim.load import malformed, recovery, report, soak, stalled, strangers
-from bridge.sim.load.faults import KINDS, Kind
-from bridge.sim.load.run import measure
-from bridge.sim.load.server import MODULES, NoServer
-from bridge.sim.relay import new_event_loop
+from tests.load import malformed, recovery, report, soak, stalled, strangers
+from tests.load.faults import KINDS, Kind
+from tests.load.run import measure
+from tests.load.server import MODULES, NoServer
+from tests.load.relay import new_event_loop
 
 
 def main() -> int:
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bridge.sim.load", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__)
     parser.add_argument(
         "--calls", type=_counts,
         help="at once, for example 1,50,200, the default; with --soak 100, with --malformed 5, else 50")
@@ -193,7 +193,7 @@ async def _hostile(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 async def _bookings(options: argparse.Namespace) -> list[dict[str, Any]]:
     # Imported here: the other runs share no code with the server.
-    from bridge.sim.load import bookings
+    from tests.load import bookings
     _end_in_order()
     server = options.database if options.database.startswith(bookings.POSTGRES) else None
     return await bookings.run(

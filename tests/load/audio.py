@@ -10,7 +10,7 @@ import random
 from array import array
 from collections.abc import Sequence
 
-from bridge.sim.load.tally import Tally
+from tests.load.tally import Tally
 
 _TAILS = 61            # a prime, so that neighbours in time and in number all differ
 

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 from itertools import cycle
 from time import perf_counter
 
-from bridge.sim.load import databases
-from bridge.sim.load.ledger import FUNCTION, Ledger
-from bridge.sim.load.model import Model
-from bridge.sim.load.receiver import Away, receiving
-from bridge.sim.load.run import WARM_UP_S, Play
-from bridge.sim.load.server import Server, free_port, serving
-from bridge.sim.load.side import Side
+from tests.load import databases
+from tests.load.ledger import FUNCTION, Ledger
+from tests.load.model import Model
+from tests.load.receiver import Away, receiving
+from tests.load.run import WARM_UP_S, Play
+from tests.load.server import Server, free_port, serving
+from tests.load.side import Side
 
 #: How long a turn is measured, about, and how long the last booking is waited for, s.
 TURN_S = 1.0

@@ -1,4 +1,4 @@
-"""`python -m bridge.sim.load --bookings`: what bookings cost, and what they do to the calls beside them.
+"""`python -m tests.load --bookings`: what bookings cost, and what they do to the calls beside them.
 
 First the bookings per second that one process sustains, then the audio of many calls, without bookings and with some;
 each on a SQLite file, and on PostgreSQL where there is an address of one.
@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from bridge.sim.load import beside, sustained
-from bridge.sim.load.beside import Beside
-from bridge.sim.load.databases import POSTGRES, empty_database
-from bridge.sim.load.ledger import Ledger
-from bridge.sim.load.report import number, spread, times
-from bridge.sim.load.side import p99_ratios, too_high
-from bridge.sim.load.sustained import Sustained
+from tests.load import beside, sustained
+from tests.load.beside import Beside
+from tests.load.databases import POSTGRES, empty_database
+from tests.load.ledger import Ledger
+from tests.load.report import number, spread, times
+from tests.load.side import p99_ratios, too_high
+from tests.load.sustained import Sustained
 
 __all__ = ["POSTGRES", "run"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bridge.sim.load.server import Server
-from bridge.sim.load.watched import CENSUS
+from tests.load.server import Server
+from tests.load.watched import CENSUS
 
 _ANSWER_S = 10.0
 #: The states in /proc/net/tcp that matter here; all others count as "other".

@@ -1,6 +1,6 @@
 """Strangers who hold connections to a server that does not know them, and say as little as they can.
 
-`python -m bridge.sim.load.crowd` is a crowd in a process of its own: COUNT strangers before the server at HOST and
+`python -m tests.load.crowd` is a crowd in a process of its own: COUNT strangers before the server at HOST and
 PORT. It says on a line of its own when each of them has come once, and what it has seen when its standard input ends.
 A stranger whose connection is closed comes back AGAIN seconds later.
 """
@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, NamedTuple, cast
 
-from bridge.sim.load.server import HOST, NoServer, own_environment
-from bridge.sim.load.signing import HEADER
-from bridge.sim.relay import new_event_loop
+from tests.load.server import HOST, NoServer, own_environment
+from tests.load.signing import HEADER
+from tests.load.relay import new_event_loop
 
 #: Between two bytes of a stranger's, s.
 DRIP_S = 0.5

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import make_url
 
-from bridge.sim.load.server import NoServer
+from tests.load.server import NoServer
 
 POSTGRES = ("postgres://", "postgresql://")
 

@@ -11,10 +11,10 @@ from xml.etree.ElementTree import ParseError
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
-from bridge.sim.load.faulty import Call, FaultyPhone, Switchboard
-from bridge.sim.load.server import HOST, Server
-from bridge.sim.load.stage import Stage
-from bridge.sim.load.webhook import Answer, caller_number, ring
+from tests.load.faulty import Call, FaultyPhone, Switchboard
+from tests.load.server import HOST, Server
+from tests.load.stage import Stage
+from tests.load.webhook import Answer, caller_number, ring
 
 #: Until a caller hears the greeting, s; until the next try, s; for how long it is tried again, s.
 ANSWER_S = 15.0

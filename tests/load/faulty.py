@@ -14,12 +14,12 @@ from itertools import cycle
 from time import perf_counter
 from typing import Any, Literal
 
-from bridge.sim.load.audio import REPLY, TOO_LATE, Voice
-from bridge.sim.load.model import Model
-from bridge.sim.load.phone import BYTES_PER_S, Phone
-from bridge.sim.load.stage import Stage
-from bridge.sim.load.tally import Faults, Tally
-from bridge.sim.load.wire import Wire
+from tests.load.audio import REPLY, TOO_LATE, Voice
+from tests.load.model import Model
+from tests.load.phone import BYTES_PER_S, Phone
+from tests.load.stage import Stage
+from tests.load.tally import Faults, Tally
+from tests.load.wire import Wire
 
 #: From the set-up of a connection in mid-call to the end of a turn of the caller, who speaks without a pause, s.
 TURN_S = 0.75

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from bridge.sim.load.wire import CLOSE, PING, PONG, TEXT
+from tests.load.wire import CLOSE, PING, PONG, TEXT
 
 BINARY = 0x82
 #: First bytes of a text in pieces: it begins, it goes on.

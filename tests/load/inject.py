@@ -5,10 +5,10 @@ import random
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
-from bridge.sim.load.exchange import Exchange, Line
-from bridge.sim.load.faults import Ending, Kind, Outcome
-from bridge.sim.load.faulty import Call, FaultyModel, FaultyPhone
-from bridge.sim.load.tally import Faults
+from tests.load.exchange import Exchange, Line
+from tests.load.faults import Ending, Kind, Outcome
+from tests.load.faulty import Call, FaultyModel, FaultyPhone
+from tests.load.tally import Faults
 
 #: How long a call must go on before it counts as recovered for good, s.
 SETTLE_S = 1.0

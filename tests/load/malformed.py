@@ -1,4 +1,4 @@
-"""`python -m bridge.sim.load --malformed`: what a phone that sends no end of garbage (garbage.py) does to a server.
+"""`python -m tests.load --malformed`: what a phone that sends no end of garbage (garbage.py) does to a server.
 
 First without a limit to the messages: as many frames as asked for, as fast as the server takes them, into calls under
 way, which must go on. Then what no stream can go on after, in calls of their own. Then, with the limit that there is by
@@ -13,19 +13,19 @@ from itertools import islice
 from time import perf_counter
 from typing import Any
 
-from bridge.sim.load import census
-from bridge.sim.load.census import Census
-from bridge.sim.load.exchange import SETTINGS, Exchange, Line
-from bridge.sim.load.faulty import Call
-from bridge.sim.load.garbage import CLOSES, Fatal, Frame, frames as garbage
-from bridge.sim.load.journal import Journal, read
-from bridge.sim.load.report import CROWDED, LATE_MS, number, spread, times
-from bridge.sim.load.run import WARM_UP_S
-from bridge.sim.load.server import Server, environment, free_port, running
-from bridge.sim.load.soak import LET_GO_S
-from bridge.sim.load.tally import Faults
-from bridge.sim.load.trend import Trend, trend
-from bridge.sim.load.wire import frame
+from tests.load import census
+from tests.load.census import Census
+from tests.load.exchange import SETTINGS, Exchange, Line
+from tests.load.faulty import Call
+from tests.load.garbage import CLOSES, Fatal, Frame, frames as garbage
+from tests.load.journal import Journal, read
+from tests.load.report import CROWDED, LATE_MS, number, spread, times
+from tests.load.run import WARM_UP_S
+from tests.load.server import Server, environment, free_port, running
+from tests.load.soak import LET_GO_S
+from tests.load.tally import Faults
+from tests.load.trend import Trend, trend
+from tests.load.wire import frame
 
 #: How a flood is closed that is faster than a phone can be, and how soon, s.
 TOO_FAST, TOO_FAST_S = "phone too fast", 20.0
@@ -75,7 +75,7 @@ async def run(*, calls: int, frames: int, seed: int, core: int | None) -> dict[s
 async def _without_limit(flooded: int, frames: int, seed: int, core: int | None) -> dict[str, Any]:
     model_port, port = free_port(), free_port()
     settings = {**environment(port, model_port), **SETTINGS, "MAX_MESSAGES_PER_S": "0"}
-    async with running("bridge.sim.load.watched", port, settings, core) as server:
+    async with running("tests.load.watched", port, settings, core) as server:
         async with Exchange(server, model_port) as exchange:
             rehearsal = await exchange.open_line()
             assert rehearsal.call

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from time import perf_counter
 
-from bridge.sim.load.tally import Tally
+from tests.load.tally import Tally
 
 _SLOT_S = 0.001
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
-from bridge.sim.load.audio import CALLER, TOO_LATE, Ear, Voice
-from bridge.sim.load.stage import Stage
-from bridge.sim.load.wire import Answered
+from tests.load.audio import CALLER, TOO_LATE, Ear, Voice
+from tests.load.stage import Stage
+from tests.load.wire import Answered
 
 #: A response's length in beats of 250 ms. It is one delta ahead of the phone, as the real one is by many.
 WHOLE_BEATS = 10

@@ -8,10 +8,10 @@ from collections import deque
 from time import perf_counter
 from typing import Any
 
-from bridge.sim.load import signing
-from bridge.sim.load.audio import REPLY, TOO_LATE, Ear, Voice
-from bridge.sim.load.stage import FRAME_MS, Stage
-from bridge.sim.load.wire import Dialled
+from tests.load import signing
+from tests.load.audio import REPLY, TOO_LATE, Ear, Voice
+from tests.load.stage import FRAME_MS, Stage
+from tests.load.wire import Dialled
 
 BYTES_PER_S = 8000
 _TOO_LATE = TOO_LATE.mark.decode()

@@ -1,6 +1,6 @@
 """Who is told of the meetings: a receiver that takes everything at once, and remembers which messages came.
 
-`python -m bridge.sim.load.receiver` is one in a process of its own, at HOST and PORT.
+`python -m tests.load.receiver` is one in a process of its own, at HOST and PORT.
 """
 
 import json
@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import ClientSession, web
 
-from bridge.sim.load.server import HOST, free_port, own_environment, running
-from bridge.sim.relay import new_event_loop
+from tests.load.server import HOST, free_port, own_environment, running
+from tests.load.relay import new_event_loop
 
 
 class Receiver:

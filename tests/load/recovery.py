@@ -1,4 +1,4 @@
-"""`python -m bridge.sim.load --recovery`: what the caller hears when the connection to the model breaks in mid-speech.
+"""`python -m tests.load --recovery`: what the caller hears when the connection to the model breaks in mid-speech.
 
 The model is back at once. The silence begins where what was sent before the break has been played, and lasts to the
 first sound of any kind, and to the assistant's next words. These come when the server asks for them, else when the
@@ -11,14 +11,14 @@ from itertools import cycle
 from time import perf_counter
 from typing import Any
 
-from bridge.sim.load.exchange import SETTINGS, Exchange, Line
-from bridge.sim.load.faults import ENDINGS, KINDS, Kind, by_kind
-from bridge.sim.load.faulty import Hush
-from bridge.sim.load.inject import Injector
-from bridge.sim.load.journal import Journal, read
-from bridge.sim.load.report import spread, times
-from bridge.sim.load.run import CALL_EVERY_S, WARM_UP_S
-from bridge.sim.load.server import environment, free_port, running
+from tests.load.exchange import SETTINGS, Exchange, Line
+from tests.load.faults import ENDINGS, KINDS, Kind, by_kind
+from tests.load.faulty import Hush
+from tests.load.inject import Injector
+from tests.load.journal import Journal, read
+from tests.load.report import spread, times
+from tests.load.run import CALL_EVERY_S, WARM_UP_S
+from tests.load.server import environment, free_port, running
 
 #: What is aimed at for the silence, 99th percentile, s.
 AIM_S = 1.5

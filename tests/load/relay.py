@@ -1,19 +1,18 @@
-"""The floor of the benchmark: a relay that passes websocket messages both ways and looks at none of them.
+"""The floor of the benchmark: a relay of raw bytes between two sockets that parses nothing.
 
-What it costs is what aiohttp costs; what the bridge costs above it is the bridge's own. It reads two variables
-of the bridge, PORT and OPENAI_REALTIME_URL, so that both are started the same way.
+The phone's handshake and its frames go to the model as they are, and the model's go back. What this costs is what the
+kernel and the event loop cost; whatever the bridge costs above it is the bridge's own. It reads two variables of the
+bridge, PORT and OPENAI_REALTIME_URL, so that both are started the same way.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from typing import cast
+from urllib.parse import urlsplit
 
-from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType, web
-
-MODEL_URL = web.AppKey("MODEL_URL", str)
-HTTP = web.AppKey("HTTP", ClientSession)
-
-Socket = web.WebSocketResponse[bool] | ClientWebSocketResponse[bool]
+HOST = "127.0.0.1"
+#: How many calls may come at once.
+BACKLOG = 2048
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -25,40 +24,71 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def pump(source: Socket, sink: Socket) -> None:
-    """Pass on text messages until either side is gone, then close the other."""
-    try:
-        async for message in source:
-            await sink.send_frame(message.data, WSMsgType.TEXT)
-    except ConnectionError:
-        pass
-    finally:
-        await sink.close()
+class Half(asyncio.Protocol):
+    """One of the two sockets of a call; what it reads is written to the other."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport
+        self._other: Half | None = None
+        self._early = b""                            # what was read before there was another
+
+    def join(self, other: "Half") -> None:
+        self._other = other
+        if self._early:
+            other.transport.write(self._early)
+            self._early = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)     # as uvloop's is, without saying so
+
+    def data_received(self, data: bytes) -> None:
+        if self._other:
+            self._other.transport.write(data)
+        else:
+            self._early += data
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._other:
+            self._other.transport.close()
 
 
-async def relay(request: web.Request) -> web.StreamResponse:
-    phone = web.WebSocketResponse(compress=False, decode_text=False)
-    await phone.prepare(request)
-    async with request.app[HTTP].ws_connect(request.app[MODEL_URL], decode_text=False) as model:
-        await asyncio.gather(pump(phone, model), pump(model, phone))
-    return phone
+class Phone(Half):
+    """The half that was called; it dials the model."""
+
+    def __init__(self, model_port: int) -> None:
+        super().__init__()
+        self._model_port = model_port
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._dialling = asyncio.get_running_loop().create_task(self._dial())
+
+    async def _dial(self) -> None:
+        try:
+            _, model = await asyncio.get_running_loop().create_connection(Half, HOST, self._model_port)
+        except OSError:
+            self.transport.close()
+            return
+        model.join(self)
+        self.join(model)
+        if self.transport.is_closing():
+            model.transport.close()
 
 
-def create_app(model_url: str) -> web.Application:
-    app = web.Application()
-    app[MODEL_URL] = model_url
+async def serve(port: int, model_port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(lambda: Phone(model_port), HOST, port, backlog=BACKLOG)
+    await server.serve_forever()
 
-    async def open_http(app: web.Application) -> AsyncIterator[None]:
-        async with ClientSession(connector=TCPConnector(limit=0)) as app[HTTP]:
-            yield
 
-    app.cleanup_ctx.append(open_http)
-    app.add_routes([web.get("/media-stream/{number}", relay)])
-    return app
+def main() -> None:
+    model_port = urlsplit(os.environ["OPENAI_REALTIME_URL"]).port
+    assert model_port
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        try:
+            runner.run(serve(int(os.environ["PORT"]), model_port))
+        except KeyboardInterrupt:
+            pass
 
 
 if __name__ == "__main__":
-    web.run_app(
-        create_app(os.environ["OPENAI_REALTIME_URL"]), host="127.0.0.1", port=int(os.environ["PORT"]),
-        access_log=None, print=None, loop=new_event_loop(),
-    )
+    main()

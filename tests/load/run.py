@@ -6,13 +6,13 @@ from time import perf_counter, process_time
 
 from aiohttp import ClientSession, ClientTimeout, TCPConnector
 
-from bridge.sim.load.audio import Voice
-from bridge.sim.load.model import Model
-from bridge.sim.load.phone import Phone
-from bridge.sim.load.server import HOST, Server, free_port, serving
-from bridge.sim.load.stage import Stage
-from bridge.sim.load.tally import Tally
-from bridge.sim.load.webhook import caller_number, ring
+from tests.load.audio import Voice
+from tests.load.model import Model
+from tests.load.phone import Phone
+from tests.load.server import HOST, Server, free_port, serving
+from tests.load.stage import Stage
+from tests.load.tally import Tally
+from tests.load.webhook import caller_number, ring
 
 #: Between two calls' beginnings, s: prime to both 20 and 250 ms, so that calls spread evenly over both.
 CALL_EVERY_S = 0.023

@@ -14,7 +14,7 @@ from pathlib import Path
 import bridge
 
 HOST = "127.0.0.1"
-MODULES = {"bridge": "bridge", "relay": "bridge.sim.relay"}
+MODULES = {"bridge": "bridge", "relay": "tests.load.relay"}
 
 _START_S = 20.0
 _STOP_S = 15.0

@@ -8,9 +8,9 @@ from statistics import stdev
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
-from bridge.sim.load.report import CROWDED, LATE_MS, number, percentile, spread
-from bridge.sim.load.server import Server
-from bridge.sim.load.tally import Tally
+from tests.load.report import CROWDED, LATE_MS, number, percentile, spread
+from tests.load.server import Server
+from tests.load.tally import Tally
 
 #: How many times longer audio may take beside what is measured, 99th percentile.
 ALLOWED_RATIO = 1.2

@@ -1,4 +1,4 @@
-"""`python -m bridge.sim.load --soak`: many calls for many minutes, while something goes wrong in some of them.
+"""`python -m tests.load --soak`: many calls for many minutes, while something goes wrong in some of them.
 
 The server must survive it: no exception that nobody handled, nothing left behind, no growth; each fault ends in a
 documented way, and the calls beside it lose nothing. With the same seed the same faults come at the same moments.
@@ -11,16 +11,16 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
-from bridge.sim.load import census
-from bridge.sim.load.census import Census
-from bridge.sim.load.exchange import SETTINGS, Exchange, Line
-from bridge.sim.load.faults import ENDINGS, UNEXPLAINED, Kind, Planned, by_kind, plan
-from bridge.sim.load.inject import Injector
-from bridge.sim.load.journal import Journal, read
-from bridge.sim.load.report import CROWDED, LATE_MS, number, percentile, times
-from bridge.sim.load.run import CALL_EVERY_S, WARM_UP_S
-from bridge.sim.load.server import Server, environment, free_port, running
-from bridge.sim.load.trend import Trend, trend
+from tests.load import census
+from tests.load.census import Census
+from tests.load.exchange import SETTINGS, Exchange, Line
+from tests.load.faults import ENDINGS, UNEXPLAINED, Kind, Planned, by_kind, plan
+from tests.load.inject import Injector
+from tests.load.journal import Journal, read
+from tests.load.report import CROWDED, LATE_MS, number, percentile, times
+from tests.load.run import CALL_EVERY_S, WARM_UP_S
+from tests.load.server import Server, environment, free_port, running
+from tests.load.trend import Trend, trend
 
 #: Before the idle server is looked at it has had so many calls at once, at most: what is made once is made.
 _REHEARSAL = 20
@@ -39,7 +39,7 @@ async def run(
     """All figures, printed as they come. Raises NoServer, TimeoutError where nobody answers at first, OSError."""
     model_port, port = free_port(), free_port()
     settings = {**environment(port, model_port), **SETTINGS, "MAX_MESSAGES_PER_S": "0"}     # see _HURRY
-    async with running("bridge.sim.load.watched", port, settings, core) as server:
+    async with running("tests.load.watched", port, settings, core) as server:
         async with Exchange(server, model_port) as exchange:
             await _rehearse(exchange, min(calls, _REHEARSAL))
         idle = await census.take(server)

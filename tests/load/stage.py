@@ -6,9 +6,9 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from bridge.sim.load.audio import CALLER, REPLY, Voice
-from bridge.sim.load.metronome import Metronome
-from bridge.sim.load.tally import Tally
+from tests.load.audio import CALLER, REPLY, Voice
+from tests.load.metronome import Metronome
+from tests.load.tally import Tally
 
 FRAME_MS = 20
 DELTA_MS = 250

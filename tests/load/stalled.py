@@ -1,4 +1,4 @@
-"""`python -m bridge.sim.load --stalled`: what one call whose phone, or whose model, stops reading does to the others.
+"""`python -m tests.load --stalled`: what one call whose phone, or whose model, stops reading does to the others.
 
 By turns in one run: the calls beside one more that is as healthy as they are, then beside the same one stalled. What
 lies between the server and the stalled peer is filled first; from then on the server has to hold what it cannot send.
@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from bridge.sim.load.exchange import SETTINGS, Exchange, Line
-from bridge.sim.load.faults import KINDS, Kind
-from bridge.sim.load.inject import Injector
-from bridge.sim.load.journal import Journal, read
-from bridge.sim.load.report import times
-from bridge.sim.load.run import CALL_EVERY_S, WARM_UP_S
-from bridge.sim.load.server import Server, environment, free_port, running
-from bridge.sim.load.side import Side, p99_ratios, too_high
+from tests.load.exchange import SETTINGS, Exchange, Line
+from tests.load.faults import KINDS, Kind
+from tests.load.inject import Injector
+from tests.load.journal import Journal, read
+from tests.load.report import times
+from tests.load.run import CALL_EVERY_S, WARM_UP_S
+from tests.load.server import Server, environment, free_port, running
+from tests.load.side import Side, p99_ratios, too_high
 
 #: How long a turn is measured, s: as long as a stalled peer is borne with.
 TURN_S = 5.0

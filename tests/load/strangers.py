@@ -1,4 +1,4 @@
-"""`python -m bridge.sim.load --strangers`: what slow connections of nobody knows whom do to the calls.
+"""`python -m tests.load --strangers`: what slow connections of nobody knows whom do to the calls.
 
 By turns in one run: the calls alone, then while a crowd (crowd.py) stands at the door. The server requires Twilio's
 signature, and has the limits of its door; the crowd comes from the loopback's many addresses, which are private, so
@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from bridge.sim.load import census
-from bridge.sim.load.census import Census
-from bridge.sim.load.crowd import standing
-from bridge.sim.load.exchange import SETTINGS
-from bridge.sim.load.journal import Journal, read
-from bridge.sim.load.report import times
-from bridge.sim.load.run import WARM_UP_S, Play
-from bridge.sim.load.server import Server, environment, free_port, running
-from bridge.sim.load.side import Side, p99_ratios, too_high
-from bridge.sim.load.soak import LET_GO_S
+from tests.load import census
+from tests.load.census import Census
+from tests.load.crowd import standing
+from tests.load.exchange import SETTINGS
+from tests.load.journal import Journal, read
+from tests.load.report import times
+from tests.load.run import WARM_UP_S, Play
+from tests.load.server import Server, environment, free_port, running
+from tests.load.side import Side, p99_ratios, too_high
+from tests.load.soak import LET_GO_S
 
 #: How long a turn is measured, s.
 TURN_S = 5.0
@@ -45,7 +45,7 @@ async def run(*, calls: int, connections: int, again: float, seconds: float, cor
     """
     model_port, port = free_port(), free_port()
     settings = {**environment(port, model_port), **SETTINGS, "ALLOW_UNSIGNED": "0", "TWILIO_AUTH_TOKEN": _TOKEN}
-    async with running("bridge.sim.load.watched", port, settings, core) as server:
+    async with running("tests.load.watched", port, settings, core) as server:
         async with Play(server, model_port, plain=False, token=_TOKEN) as play:
             await play.ring(min(calls, _REHEARSAL))
             async with standing(port, connections, again):

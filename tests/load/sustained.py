@@ -17,9 +17,9 @@ from bridge.app import create_app
 from bridge.meetings.booking import OnBehalfOf
 from bridge.meetings.tools import Tools
 from bridge.settings import load
-from bridge.sim.load import databases
-from bridge.sim.load.ledger import FUNCTION, BookingFaults, Ledger
-from bridge.sim.load.receiver import Away, receiving
+from tests.load import databases
+from tests.load.ledger import FUNCTION, BookingFaults, Ledger
+from tests.load.receiver import Away, receiving
 
 WARM_UP_S = 1.0
 _DRAIN_S = 15.0

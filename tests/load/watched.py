@@ -1,4 +1,4 @@
-"""`python -m bridge.sim.load.watched`: the server as it is; asked by SIGUSR1, it says what it holds.
+"""`python -m tests.load.watched`: the server as it is; asked by SIGUSR1, it says what it holds.
 
 The answer is a file, CENSUS where the server was started, which is there as soon as it is whole.
 """

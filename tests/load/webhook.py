@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 from aiohttp import ClientSession
 
-from bridge.sim.load import signing
-from bridge.sim.load.phone import ACCOUNT_SID
-from bridge.sim.load.server import HOST
+from tests.load import signing
+from tests.load.phone import ACCOUNT_SID
+from tests.load.server import HOST
 
 
 @dataclass(frozen=True)
