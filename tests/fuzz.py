@@ -17,6 +17,8 @@ from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
+from twilio.request_validator import HMAC_SHA1, HMAC_SHA256
+
 from bridge import log
 from bridge.call.dialogue import _target
 from bridge.console import access, passwords
@@ -86,7 +88,7 @@ def signed(data: bytes) -> None:
     """Nobody but Twilio signs, whatever stands in the path, the form and the header."""
     claimed, path, name, value = several(data, 4)
     addresses = signature._upgrade_addresses("https://bridge.example.com:443", "/" + path)
-    for algorithm in (signature.HMAC_SHA1, signature.HMAC_SHA256):
+    for algorithm in (HMAC_SHA1, HMAC_SHA256):
         keys = [signature.Key("secret", algorithm), signature.Key("old", algorithm)]
         assert not signature._is_signed(claimed, keys, addresses, {_wired(name): _wired(value)})
 

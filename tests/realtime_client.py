@@ -55,7 +55,7 @@ class Client:
             await self.send("input_audio_buffer.append", audio=base64.b64encode(audio[at:at + 1600]).decode())
 
     async def next(self) -> Event:
-        event = await self.socket.receive_json(timeout=20)
+        event: Event = await self.socket.receive_json(timeout=20)
         validate(event)
         self.events.append(event)
         return event
@@ -70,7 +70,7 @@ class Client:
     async def refused(self, kind: str, **fields: Any) -> Event:
         """The error that answers an event; it names it."""
         await self.send(kind, event_id="mine", **fields)
-        error = (await self.until("error"))["error"]
+        error: Event = (await self.until("error"))["error"]
         assert error["event_id"] in ("mine", None) and error["type"] == "invalid_request_error"
         return error
 

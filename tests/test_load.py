@@ -31,48 +31,48 @@ class Heard:
         return self.tally.faults
 
 
-def test_all_audio_in_order_is_no_fault_and_its_delay_is_known():
+def test_all_audio_in_order_is_no_fault_and_its_delay_is_known() -> None:
     heard = Heard(3)
     assert heard.hear(0, 1, 2).total == 0
     assert heard.ear.outstanding == 0
     assert heard.tally.to_phone == [5.0, 4.0, 3.0]
 
 
-def test_a_missing_piece_is_lost():
+def test_a_missing_piece_is_lost() -> None:
     heard = Heard(4)
     heard.hear(0, 2)
     assert heard.ear.outstanding == 2
 
 
-def test_pieces_that_changed_places_are_reordered_not_lost():
+def test_pieces_that_changed_places_are_reordered_not_lost() -> None:
     heard = Heard(3)
     assert heard.hear(0, 2, 1) == Faults(reordered=1)
     assert heard.ear.outstanding == 0
 
 
-def test_a_piece_that_comes_twice_is_duplicated():
+def test_a_piece_that_comes_twice_is_duplicated() -> None:
     assert Heard(2).hear(0, 1, 1) == Faults(duplicated=1)
 
 
-def test_one_changed_character_is_corrupt():
+def test_one_changed_character_is_corrupt() -> None:
     heard = Heard(1)
     heard.pieces[0] = heard.pieces[0][:-10] + b"A" + heard.pieces[0][-9:]
     assert heard.hear(0) == Faults(corrupt=1)
 
 
-def test_audio_cut_short_is_corrupt():
+def test_audio_cut_short_is_corrupt() -> None:
     heard = Heard(1)
     heard.pieces[0] = heard.pieces[0][:-6] + b'"}'
     assert heard.hear(0) == Faults(corrupt=1)
 
 
-def test_audio_of_another_call_is_corrupt():
+def test_audio_of_another_call_is_corrupt() -> None:
     heard = Heard(2)
     heard.pieces[1] = b'"%s' % REPLY.text(1, 1)
     assert heard.hear(0, 1) == Faults(corrupt=1)
 
 
-def test_audio_from_before_an_interruption_is_stale_after_the_clear():
+def test_audio_from_before_an_interruption_is_stale_after_the_clear() -> None:
     heard = Heard(4)
     heard.hear(0)
     heard.ear.cleared(before=3)
@@ -80,26 +80,26 @@ def test_audio_from_before_an_interruption_is_stale_after_the_clear():
     assert heard.ear.outstanding == 0
 
 
-def test_a_speaker_who_was_never_heard_is_a_loss():
+def test_a_speaker_who_was_never_heard_is_a_loss() -> None:
     assert Heard(0).ear.outstanding == 1
 
 
-def test_a_message_without_audio_is_left_to_others():
+def test_a_message_without_audio_is_left_to_others() -> None:
     assert not Heard(1).ear.hear(b'{"event":"mark","mark":{"name":"1"}}', 5.0)
 
 
-def test_the_load_frames_are_valid_websocket_frames():
+def test_the_load_frames_are_valid_websocket_frames() -> None:
     assert frame(TEXT, b"x" * 200, masked=False)[:4] == b"\x81\x7e\x00\xc8"
     assert frame(TEXT, b"Hello", masked=True) == b"\x81\x85\x00\x00\x00\x00Hello"
     assert unmask(b"\x37\xfa\x21\x3d", b"\x7f\x9f\x4d\x51\x58") == b"Hello"      # RFC 6455, 5.7
 
 
-def test_the_pieces_have_the_lengths_of_the_vendors():
+def test_the_pieces_have_the_lengths_of_the_vendors() -> None:
     assert len(CALLER.text(0, 0)) == 216 + 1                                      # and the closing quote
     assert len(REPLY.text(0, 0)) == 2668 + 1
 
 
-def test_two_calls_lose_nothing_and_every_figure_is_taken(tmp_path):
+def test_two_calls_lose_nothing_and_every_figure_is_taken(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     done = subprocess.run(
         [sys.executable, "-m", "tests.load", "--calls", "2", "--seconds", "1", "--json", str(figures)],
@@ -124,20 +124,20 @@ def booked(ledger: Ledger, meeting: str, status: str = "confirmed") -> str:
     return call_id
 
 
-def test_each_meeting_promised_and_delivered_once_is_no_fault():
+def test_each_meeting_promised_and_delivered_once_is_no_fault() -> None:
     ledger = Ledger()
     booked(ledger, "one")
     booked(ledger, "two", "recorded")
     assert ledger.faults({"one": ["msg_1"], "two": ["msg_2"]}).total == 0
 
 
-def test_no_two_function_calls_ask_for_the_same_minute():
+def test_no_two_function_calls_ask_for_the_same_minute() -> None:
     ledger = Ledger()
     wanted = [json.loads(ledger.ask()[1])["datetime"] for _ in range(3000)]
     assert len({*wanted}) == 3000
 
 
-def test_what_the_ledger_is_there_to_notice():
+def test_what_the_ledger_is_there_to_notice() -> None:
     ledger = Ledger()
     ledger.ask()
     again = booked(ledger, "one")
@@ -159,7 +159,8 @@ def test_what_the_ledger_is_there_to_notice():
     ([0.0013], "1.30", True),
     ([], "-", False),
 ])
-def test_how_many_times_as_long_audio_takes_is_known_with_its_error(beside: list[float], said: str, too_high: bool):
+def test_how_many_times_as_long_audio_takes_is_known_with_its_error(
+        beside: list[float], said: str, too_high: bool) -> None:
     alone, other = side_of([0.001] * len(beside)), side_of(beside)
     found = p99_ratios(other, alone)["to_phone"]
     assert (str(found), found.too_high) == (said, too_high)
@@ -171,7 +172,7 @@ def side_of(turns: list[float]) -> Side:
 
 
 @pytest.mark.slow
-def test_bookings_beside_two_calls_lose_nothing(tmp_path):
+def test_bookings_beside_two_calls_lose_nothing(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     done = subprocess.run(
         [sys.executable, "-m", "tests.load", "--bookings", "--calls", "2", "--seconds", "1", "--callers", "4",

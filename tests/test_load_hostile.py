@@ -28,14 +28,14 @@ CONNECTS, HEADERS, BODY, STREAM = STRANGERS
 
 # ---- the strangers, and the calls beside them
 
-def test_the_calls_are_signed_as_twilio_signs_them():
+def test_the_calls_are_signed_as_twilio_signs_them() -> None:
     form = {"CallSid": "CA1", "From": "+15550000001", "Caller": "Zoë"}
     ours = sign("token", "http://127.0.0.1:5000/incoming-call", form)
     assert ours == RequestValidator("token").compute_signature("http://127.0.0.1:5000/incoming-call", form)
     assert sign("token", "ws://x/y") == RequestValidator("token").compute_signature("ws://x/y", {})
 
 
-def test_connections_are_counted_while_they_last():
+def test_connections_are_counted_while_they_last() -> None:
     seen = Seen()
     for kind in (CONNECTS, CONNECTS, STREAM):
         seen.connected(kind)
@@ -47,7 +47,7 @@ def test_connections_are_counted_while_they_last():
     assert seen.longest_s == {"only connects": 2.5, "opens a stream": 0.25}
 
 
-def test_whoever_is_not_turned_away_is_noticed():
+def test_whoever_is_not_turned_away_is_noticed() -> None:
     seen = Seen()
     seen.answered(STREAM, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n")
     seen.answered(BODY, b"HTTP/1.1 408 Request Timeout\r\n")
@@ -58,7 +58,7 @@ def test_whoever_is_not_turned_away_is_noticed():
     assert let_in(seen.answers) == 3
 
 
-def test_the_crowds_of_all_turns_are_one():
+def test_the_crowds_of_all_turns_are_one() -> None:
     first = {"came": {"a": 2}, "answers": {"a": {"403": 2}}, "longest_s": {"a": 3.0}, "unreached": 0, "most": 7,
              "seconds": 6.0}
     second = {"came": {"a": 1, "b": 1}, "answers": {"a": {"403": 1}, "b": {"408": 1}}, "longest_s": {"a": 2.0},
@@ -96,7 +96,7 @@ async def door() -> AsyncIterator[tuple[Door, int]]:
     await server.wait_closed()
 
 
-async def test_strangers_come_back_from_many_addresses(door: tuple[Door, int]):
+async def test_strangers_come_back_from_many_addresses(door: tuple[Door, int]) -> None:
     server, port = door
     crowd = Crowd(port, 8, 0.01)
     crowd.begin()
@@ -109,7 +109,7 @@ async def test_strangers_come_back_from_many_addresses(door: tuple[Door, int]):
     assert crowd.seen.unreached == 0
 
 
-async def test_slow_strangers_never_come_to_an_end(door: tuple[Door, int], monkeypatch: pytest.MonkeyPatch):
+async def test_slow_strangers_never_come_to_an_end(door: tuple[Door, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.load.crowd.DRIP_S", 0.001)
     server, port = door
     server.patience_s, server.until = 5.0, b"a" * 20
@@ -124,7 +124,7 @@ async def test_slow_strangers_never_come_to_an_end(door: tuple[Door, int], monke
     assert body == BODY.first + b"a" * 20
 
 
-async def test_who_finds_nobody_is_counted_and_tries_again():
+async def test_who_finds_nobody_is_counted_and_tries_again() -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         crowd = Crowd(deaf.getsockname()[1], 4, 0.01)
@@ -139,19 +139,19 @@ async def test_who_finds_nobody_is_counted_and_tries_again():
 
 # ---- the garbage
 
-def test_the_same_seed_throws_the_same_garbage_and_another_seed_other():
+def test_the_same_seed_throws_the_same_garbage_and_another_seed_other() -> None:
     first, again, other = ([*islice(frames(seed), 500)] for seed in (1, 1, 2))
     assert first == again and first != other
 
 
-def test_every_kind_is_thrown_and_fits_into_a_message():
+def test_every_kind_is_thrown_and_fits_into_a_message() -> None:
     thrown = [*islice(frames(1), 3000)]
     assert {name for name, _ in thrown} == KINDS.keys()
     assert max(len(payload) for _, (_, payload) in thrown) <= 64 * 1024
     assert len({frame for _, frame in thrown}) > 2000
 
 
-def test_no_garbage_is_a_message_that_ends_a_call_or_presses_a_key():
+def test_no_garbage_is_a_message_that_ends_a_call_or_presses_a_key() -> None:
     for name, (first_byte, payload) in islice(frames(3), 5000):
         try:
             message = json.loads(payload)
@@ -164,16 +164,16 @@ def test_no_garbage_is_a_message_that_ends_a_call_or_presses_a_key():
         assert not (isinstance(key, str) and len(key) == 1 and key in "0123456789*#ABCD"), name
 
 
-def test_what_must_close_a_stream_has_a_code_for_it():
+def test_what_must_close_a_stream_has_a_code_for_it() -> None:
     assert {fatal.code for fatal in CLOSES.values()} == {1000, 1002, 1009}
 
 
-def test_frames_a_second_are_of_all_kinds():
+def test_frames_a_second_are_of_all_kinds() -> None:
     flood = Flood(Counter({"empty": 30, "binary": 20}), 2.0)
     assert flood.per_s == 25 and Flood().per_s == 0
 
 
-def test_memory_that_grows_with_the_frames_is_noticed_and_the_warm_up_is_not():
+def test_memory_that_grows_with_the_frames_is_noticed_and_the_warm_up_is_not() -> None:
     flat = [(float(second), 60_000.0 + min(second, 10) * 1000) for second in range(41)]
     leaking = [(float(second), 60_000.0 + second * 200) for second in range(41)]
     assert growth(trend(flat, 10), 40) == 0
@@ -195,7 +195,7 @@ def run(tmp_path: Path, *options: str) -> Any:
 
 
 @pytest.mark.slow
-def test_calls_beside_strangers_lose_nothing_and_the_strangers_get_nothing(tmp_path):
+def test_calls_beside_strangers_lose_nothing_and_the_strangers_get_nothing(tmp_path: Path) -> None:
     found = run(tmp_path, "--strangers", "--calls", "3", "--connections", "700", "--seconds", "5")
     crowd, held = found["crowd"], found["descriptors"]
     assert crowd["came"].keys() == {kind.name for kind in STRANGERS}
@@ -208,7 +208,7 @@ def test_calls_beside_strangers_lose_nothing_and_the_strangers_get_nothing(tmp_p
 
 
 @pytest.mark.slow
-def test_flooded_calls_go_on_and_a_flood_beyond_the_limit_is_closed(tmp_path):
+def test_flooded_calls_go_on_and_a_flood_beyond_the_limit_is_closed(tmp_path: Path) -> None:
     found = run(tmp_path, "--malformed", "--calls", "3", "--frames", "20000", "--seed", "5")
     assert sum(found["sent"].values()) == 20_000 and found["sent"].keys() == KINDS.keys()
     assert (found["flooded"], found["survived"]) == (2, 2)

@@ -100,8 +100,9 @@ def signature(request: dict[str, Any]) -> str:
     """Twilio's, for the request as it goes over the line."""
     sent = requests.Request(**{name: request.get(name) for name in ("method", "url", "params", "data")}).prepare()
     body = sent.body or ""
+    assert isinstance(body, str | bytes)
     form = MultiDict(parse_qsl(body if isinstance(body, str) else body.decode(), keep_blank_values=True))
-    return RequestValidator(TOKEN).compute_signature(sent.url, form)
+    return str(RequestValidator(TOKEN).compute_signature(sent.url, form))
 
 
 BOUNDED = settings(max_examples=4, deadline=None, phases=[Phase.explicit, Phase.generate],

@@ -24,6 +24,7 @@ SECRETS = ["whsec_" + base64.b64encode(key * 24).decode() for key in (b"a", b"b"
 
 
 def block(language: str, containing: str) -> str:
+    found: str
     [found] = [each for each in re.findall(rf"```{language}\n(.*?)```", README, re.S) if containing in each]
     return found
 

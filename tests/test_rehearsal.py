@@ -11,7 +11,7 @@ from bridge.__main__ import main
 from bridge.sim import rehearsal
 from bridge.sim.clock import Clock
 from bridge.sim.faults import ENDINGS, FAULTS
-from bridge.sim.phone import Event, Phone, PhoneCall
+from bridge.sim.phone import Event, Phone, PhoneCall, PhoneError
 from bridge.sim.rehearsal import INJECT, clips, ending, rehearse, silence_ms
 
 SLOW = [name for name in FAULTS if name != "model-refused"]
@@ -57,7 +57,7 @@ async def test_a_fault_can_be_rehearsed(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.slow
 async def test_an_ending_that_is_not_promised_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(rehearsal.FAULTS, "model-refused", FAULTS["model-refused"]._replace(endings=("went on",)))
+    monkeypatch.setitem(FAULTS, "model-refused", FAULTS["model-refused"]._replace(endings=("went on",)))
     out = io.StringIO()
     assert await rehearse("model-refused", tmp_path / "call.wav", fast=True, out=out) == 1
     assert "PROBLEM: the README promises another ending: went on" in out.getvalue()
@@ -82,7 +82,7 @@ def test_what_the_caller_heard_decides_how_the_call_ended(call: PhoneCall) -> No
     assert ending(call, [], None) == "human"
     call._heard += rehearsal.GOODBYE.audio
     assert ending(call, [], None) == "went on"
-    assert ending(call, [], rehearsal.PhoneError("11200")) == "error"
+    assert ending(call, [], PhoneError("11200")) == "error"
 
 
 @pytest.mark.parametrize("events, silence", [

@@ -42,7 +42,7 @@ async def update(rest: TwilioRest, call: PhoneCall, **fields: str) -> str:
     """As twilio's package does it; the call's status afterwards."""
     client = Client(ACCOUNT, TOKEN)
     client.api.base_url = rest.url
-    return (await asyncio.to_thread(client.calls(call.sid).update, **fields)).status
+    return str((await asyncio.to_thread(client.calls(call.sid).update, **fields)).status)
 
 
 async def post(rest: TwilioRest, call: PhoneCall, form: dict[str, str], token: str = TOKEN) -> tuple[int, int]:

@@ -31,22 +31,22 @@ ALL = [*KINDS.values()]
 
 # ---- what is planned
 
-def test_a_tenth_of_the_calls_each_minute():
+def test_a_tenth_of_the_calls_each_minute() -> None:
     planned = plan(1, ALL, calls=100, share=0.1, minutes=10)
     each_minute = [sum(minute * 60 <= fault.at_s < minute * 60 + 60 for fault in planned) for minute in range(10)]
     assert each_minute == [10] * 10
 
 
-def test_the_same_seed_plans_the_same_and_another_seed_something_else():
+def test_the_same_seed_plans_the_same_and_another_seed_something_else() -> None:
     assert plan(7, ALL, 100, 0.1, 10) == plan(7, ALL, 100, 0.1, 10)
     assert plan(7, ALL, 100, 0.1, 10) != plan(8, ALL, 100, 0.1, 10)
 
 
-def test_even_the_shortest_run_has_a_fault():
+def test_even_the_shortest_run_has_a_fault() -> None:
     assert len(plan(1, ALL, calls=1, share=0.1, minutes=0.1)) == 1
 
 
-def test_in_a_long_run_every_kind_happens_and_each_can_be_done():
+def test_in_a_long_run_every_kind_happens_and_each_can_be_done() -> None:
     assert {fault.kind.name for fault in plan(1, ALL, 100, 0.1, 10)} == KINDS.keys() == DO.keys()
 
 
@@ -57,16 +57,16 @@ def test_in_a_long_run_every_kind_happens_and_each_can_be_done():
     ("model reset", "abrupt", False), ("model reset", "silent", False),
     ("phone gap", "ended", False), ("webhook repeated", "ended", False), ("phone lost", "recovered", True),
 ])
-def test_only_what_is_documented_may_become_of_a_fault(kind: str, ending: Any, documented: bool):
+def test_only_what_is_documented_may_become_of_a_fault(kind: str, ending: Any, documented: bool) -> None:
     assert Outcome(KINDS[kind], "CA1", ending, 1.0, 0.5).documented is documented
 
 
-def test_nobody_may_be_left_in_silence_while_the_server_could_speak():
+def test_nobody_may_be_left_in_silence_while_the_server_could_speak() -> None:
     assert not Outcome(KINDS["model reset"], "CA1", "recovered", 5.0, 3.1).documented
     assert Outcome(KINDS["phone stops reading"], "CA1", "ended", 20.0, 15.0).documented
 
 
-def test_outcomes_are_counted_by_kind_with_the_servers_reasons():
+def test_outcomes_are_counted_by_kind_with_the_servers_reasons() -> None:
     outcomes = [
         Outcome(KINDS["model reset"], "CA1", "ended", 7.0, 0.2),
         Outcome(KINDS["model reset"], "CA2", "recovered", 1.0, 4.0),
@@ -81,14 +81,14 @@ def test_outcomes_are_counted_by_kind_with_the_servers_reasons():
 
 # ---- what the caller hears of a break
 
-def test_the_silence_begins_where_the_sound_before_the_break_ends():
+def test_the_silence_begins_where_the_sound_before_the_break_ends() -> None:
     hush = Hush(since=10.0, first_word=5)
     hush.heard(4, 10.1, playing_until=10.3)          # was on its way
     hush.heard(5, 11.0, playing_until=10.55)
     assert (hush.sound_s, hush.words_s) == pytest.approx((0.45, 0.45))
 
 
-def test_a_clip_ends_the_silence_and_the_words_are_still_awaited():
+def test_a_clip_ends_the_silence_and_the_words_are_still_awaited() -> None:
     hush = Hush(since=10.0, first_word=5)
     hush.heard(None, 11.0, playing_until=9.0)
     hush.heard(5, 12.5, playing_until=12.0)
@@ -96,7 +96,7 @@ def test_a_clip_ends_the_silence_and_the_words_are_still_awaited():
     assert (hush.sound_s, hush.words_s, hush.back_s) == pytest.approx((1.0, 2.5, 2.5))
 
 
-def test_words_that_come_in_time_leave_no_silence():
+def test_words_that_come_in_time_leave_no_silence() -> None:
     hush = Hush(since=10.0, first_word=5)
     hush.heard(5, 10.2, playing_until=10.4)
     assert (hush.sound_s, hush.words_s) == (0.0, 0.0)
@@ -104,7 +104,7 @@ def test_words_that_come_in_time_leave_no_silence():
 
 # ---- two accounts of one call
 
-def test_what_a_fault_swallows_is_not_charged_to_the_time_after_it():
+def test_what_a_fault_swallows_is_not_charged_to_the_time_after_it() -> None:
     during, after = Tally(), Tally()
     voice = Voice(REPLY, 0)
     pieces = [b'{"delta":"%s}' % voice.say(float(moment)) for moment in range(8)]
@@ -169,7 +169,7 @@ async def model() -> AsyncIterator[Model]:
     await listener.wait_closed()
 
 
-async def test_a_second_connection_takes_the_replay_and_goes_on_in_the_same_voice(model: Model):
+async def test_a_second_connection_takes_the_replay_and_goes_on_in_the_same_voice(model: Model) -> None:
     first = await model.connect()
     first.tell("response.create", response={"metadata": {"request": "1"}})
     begun = await first.until("response.created")
@@ -189,20 +189,20 @@ async def test_a_second_connection_takes_the_replay_and_goes_on_in_the_same_voic
     second.transport.abort()
 
 
-async def test_a_connection_that_belongs_to_no_call_is_noticed(model: Model):
+async def test_a_connection_that_belongs_to_no_call_is_noticed(model: Model) -> None:
     stranger = await model.connect(instructions="Somebody calls.")
     async with asyncio.timeout(5):
         await stranger.closed
     assert model.board.strangers == 1
 
 
-async def test_an_upgrade_is_refused_during_an_outage(model: Model):
+async def test_an_upgrade_is_refused_during_an_outage(model: Model) -> None:
     model.board.refusing_until = float("inf")
     with pytest.raises(ConnectionError, match="503"):
         await model.connect()
 
 
-async def test_a_failed_response_is_followed_by_nothing_until_another_is_asked_for(model: Model):
+async def test_a_failed_response_is_followed_by_nothing_until_another_is_asked_for(model: Model) -> None:
     server = await model.connect()
     server.tell("response.create", response={"metadata": {"request": "1"}})
     await server.until("response.created")
@@ -228,20 +228,20 @@ async def _has(what: Any) -> None:
 
 # ---- what the server leaves
 
-def test_growth_is_a_slope_after_the_warm_up():
+def test_growth_is_a_slope_after_the_warm_up() -> None:
     samples = [(float(second), 1000.0 + (500 if second < 60 else second)) for second in range(0, 300, 5)]
     found = trend(samples, after_s=60)
     assert found is not None
     assert found.per_minute == pytest.approx(60) and found.fit == pytest.approx(1.0) and found.samples == 48
 
 
-def test_what_never_changes_does_not_grow_and_two_samples_are_no_trend():
+def test_what_never_changes_does_not_grow_and_two_samples_are_no_trend() -> None:
     flat = trend([(0.0, 7.0), (60.0, 7.0), (120.0, 7.0)], after_s=0)
     assert flat is not None and flat.per_minute == 0
     assert trend([(0.0, 7.0), (60.0, 9.0)], after_s=0) is None
 
 
-def test_the_log_tells_how_calls_ended_and_whether_something_was_not_handled():
+def test_the_log_tells_how_calls_ended_and_whether_something_was_not_handled() -> None:
     closed = {"level": "INFO", "logger": "bridge.call.session", "message": "call CA1 closed after 2.0 s: model lost",
               "call": "CA1", "reason": "model lost"}
     error = {"level": "ERROR", "logger": "bridge.call.session", "message": "the model closed the connection"}
@@ -254,7 +254,7 @@ def test_the_log_tells_how_calls_ended_and_whether_something_was_not_handled():
     assert journal.unhandled == [json.dumps(never), json.dumps(raised), "Exception ignored in: <Socket>"]
 
 
-def test_an_open_connection_is_seen_in_proc():
+def test_an_open_connection_is_seen_in_proc() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         link = f"socket:[{os.fstat(listening.fileno()).st_ino}]"
         assert link in descriptors(os.getpid())
@@ -278,7 +278,7 @@ def run(tmp_path: Path, *options: str) -> Any:
 
 
 @pytest.mark.slow
-def test_a_short_soak_ends_as_documented_and_leaves_nothing_behind(tmp_path):
+def test_a_short_soak_ends_as_documented_and_leaves_nothing_behind(tmp_path: Path) -> None:
     kinds = "model reset,model closes 1011,response failed,phone lost,phone gap,caller hangs up,webhook repeated"
     [soak] = run(tmp_path, "--soak", "--calls", "4", "--minutes", "0.34", "--share", "6", "--seed", "3",
                  "--kinds", kinds)
@@ -291,7 +291,7 @@ def test_a_short_soak_ends_as_documented_and_leaves_nothing_behind(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_silence_after_a_break_is_taken_in_each_call(tmp_path):
+def test_the_silence_after_a_break_is_taken_in_each_call(tmp_path: Path) -> None:
     [recovery] = run(tmp_path, "--recovery", "--calls", "2")
     assert recovery["breaks"] == 8
     assert recovery["recovered"] + recovery["ended"] == 8
@@ -299,7 +299,7 @@ def test_the_silence_after_a_break_is_taken_in_each_call(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_stalled_call_is_ended_and_its_neighbours_lose_nothing(tmp_path):
+def test_a_stalled_call_is_ended_and_its_neighbours_lose_nothing(tmp_path: Path) -> None:
     phone, model = run(tmp_path, "--stalled", "--calls", "3", "--seconds", "5")
     assert (phone["stalled"], model["stalled"]) == ("phone", "model")
     assert phone["reasons"] == ["phone stalled"]
