@@ -80,7 +80,7 @@ def test_what_the_caller_heard_decides_how_the_call_ended(call: PhoneCall) -> No
     assert ending(call, [], None) == "message"
     call.dialled.append("+15550002222")
     assert ending(call, [], None) == "human"
-    call._heard += rehearsal.GOODBYE.audio
+    call._tape.heard += rehearsal.GOODBYE.audio
     assert ending(call, [], None) == "went on"
     assert ending(call, [], PhoneError("11200")) == "error"
 

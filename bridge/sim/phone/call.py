@@ -33,21 +33,21 @@ class PhoneCall(Verbs):
         What is said while something is still being said comes after it.
         """
         line = self._recorder or self._open_stream()
-        self._note("say", bytes=len(ulaw))
+        self.note("say", bytes=len(ulaw))
         if isinstance(line, Recorder):
             await line.say(ulaw)
         else:
             end = line.speak(ulaw)
             while line.frames_spoken < end and not line.ended:
                 await self._changed.wait()
-        self._note("said", bytes=len(ulaw))
+        self.note("said", bytes=len(ulaw))
 
     async def press(self, digits: str) -> None:
         """Press keys, 0-9 * # A-D, one every 100 ms."""
         if not re.fullmatch(r"[0-9*#A-D]+", digits):
             raise ValueError(f"A telephone has no keys for {digits!r}.")
         line = self._recorder or self._open_stream()
-        self._note("press", digits)
+        self.note("press", digits)
         for digit in digits:
             if isinstance(line, Recorder):
                 line.press(digit)
@@ -62,17 +62,17 @@ class PhoneCall(Verbs):
     def drop(self) -> None:
         """Break the stream's connection: neither `stop` nor a close frame; the next verb runs."""
         stream = self._open_stream()
-        self._note("drop")
+        self.note("drop")
         stream.abort()
 
     def lose_frames(self, ms: float) -> None:
         """From now on, for so long, the caller's frames are lost; timestamps go on, so there is a gap in them."""
-        self._note("lose_frames")
+        self.note("lose_frames")
         self._open_stream().lose_frames(ms)
 
     def hold_frames(self, ms: float) -> None:
         """From now on, for so long, no frame comes; then they go on as if no time had passed."""
-        self._note("hold_frames")
+        self.note("hold_frames")
         self._open_stream().hold_frames(ms)
 
     def stop_reading(self) -> None:
@@ -80,12 +80,12 @@ class PhoneCall(Verbs):
 
         With `lose_frames(math.inf)` the line is dead, and only a missing pong shows it.
         """
-        self._note("stop_reading")
+        self.note("stop_reading")
         self._open_stream().stop_reading()
 
     def resume_reading(self) -> None:
         """Take again what the server sends, beginning with what has been waiting."""
-        self._note("resume_reading")
+        self.note("resume_reading")
         self._open_stream().resume_reading()
 
     async def send_text(self, text: str) -> None:
@@ -98,7 +98,7 @@ class PhoneCall(Verbs):
         """The human whom <Dial> reached hangs up; the caller is still there."""
         if self._human_left is None:
             raise PhoneError(f"No dialled human is on the line ({self}).")
-        self._note("human_hangs_up")
+        self.note("human_hangs_up")
         self._human_left.set()
 
     # What REST does
@@ -115,7 +115,7 @@ class PhoneCall(Verbs):
         if self.over:
             raise PhoneError("The call is over: it cannot be updated (Twilio's 21220).")
         document = parsed("REST", twiml)
-        self._note("update")
+        self.note("update")
         self.twiml = twiml
         self._interrupt(document)
 
@@ -128,10 +128,10 @@ class PhoneCall(Verbs):
         """
         if after_ms is None:
             playing = self._stream is not None and self._stream.playing
-            after_ms = self._talk_starts[-1] if playing else self.clock.ms()
-        await self._until(lambda: self._talk_start(after_ms) is not None,
+            after_ms = self._tape.talk_starts[-1] if playing else self.clock.ms()
+        await self._until(lambda: self._tape.talk_start(after_ms) is not None,
                           f"audio after {after_ms:.0f} ms", timeout)
-        start = self._talk_start(after_ms)
+        start = self._tape.talk_start(after_ms)
         assert start is not None
         return start
 
@@ -153,7 +153,7 @@ class PhoneCall(Verbs):
     @property
     def heard_ms(self) -> float:
         """Assistant audio played so far, in ms."""
-        return len(self._heard) / BYTES_PER_MS
+        return self._tape.heard_ms
 
     @property
     def queued_ms(self) -> float:
@@ -163,20 +163,19 @@ class PhoneCall(Verbs):
     @property
     def played(self) -> bytes:
         """All assistant audio really played, mu-law, without the gaps."""
-        return bytes(self._heard)
+        return bytes(self._tape.heard)
 
     def recording(self) -> tuple[bytes, bytes]:
         """The caller's and the assistant's side, mu-law, of equal length, silence where nothing was.
 
         Both begin with the first stream; a further stream follows without a gap.
         """
-        caller, assistant = self._recording
-        return bytes(caller), bytes(assistant)
+        return self._tape.recording()
 
     # Notes
 
-    def _note(self, kind: str, name: str = "", bytes: int = 0) -> None:
-        super()._note(kind, name, bytes)
+    def note(self, kind: str, name: str = "", bytes: int = 0) -> None:
+        super().note(kind, name, bytes)
         if self.phone.listener:
             self.phone.listener(self, self.log[-1])
 
@@ -184,9 +183,6 @@ class PhoneCall(Verbs):
 
     async def _end(self, kind: str) -> None:
         if not self.over:
-            self._note(kind)
+            self.note(kind)
             self._interrupt(None)
         await self.until_over()
-
-    def _talk_start(self, after_ms: float) -> float | None:
-        return next((start for start in self._talk_starts if start >= after_ms), None)

@@ -14,6 +14,8 @@ class CallLog:
         self.clock = clock
         self.log: list[Event] = []
         self.over = False
+        self.warnings: list[str] = []
+        """Twilio's debugger. Unlike Twilio, which warns once a stream, this keeps every one."""
         self._failure: PhoneError | None = None
         self._changed = asyncio.Event()
 
@@ -30,11 +32,11 @@ class CallLog:
         if self._failure:
             raise self._failure
 
-    def _note(self, kind: str, name: str = "", bytes: int = 0) -> None:
+    def note(self, kind: str, name: str = "", bytes: int = 0) -> None:
         self.log.append(Event(self.clock.ms(), kind, name, bytes))
-        self._notify()
+        self.notify()
 
-    def _notify(self) -> None:
+    def notify(self) -> None:
         # Everyone who waits looks again; who waits from now on waits for the next time.
         self._changed.set()
         self._changed = asyncio.Event()

@@ -9,16 +9,16 @@ import struct
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import aiohttp
 
+from bridge.sim.phone.habits import Habits
+from bridge.sim.phone.log import CallLog
 from bridge.sim.phone.messages import Unusable, server_message
 from bridge.sim.phone.playback import Playback
+from bridge.sim.phone.tape import Tape
 from bridge.sim.speech import BYTES_PER_MS, SILENCE
-
-if TYPE_CHECKING:
-    from bridge.sim.phone.verbs import Verbs
 
 FRAME_MS = 20
 FRAME_BYTES = FRAME_MS * BYTES_PER_MS
@@ -26,22 +26,31 @@ ABNORMAL_CLOSURE = 1006
 NO_STATUS = 1005
 
 
-class Stream:
-    """One websocket of Media Streams: paced frames out, strictly read messages in, a queue being played."""
+@dataclass(frozen=True)
+class StreamIds:
+    """What a stream says of itself in `start`."""
 
-    def __init__(self, call: "Verbs", session: aiohttp.ClientSession,
-                 ws: aiohttp.ClientWebSocketResponse) -> None:
+    call_sid: str
+    stream_sid: str
+    custom_parameters: dict[str, str]
+
+
+class Stream:
+    """One websocket of Media Streams: paced frames out, strictly read messages in, a queue being played.
+
+    What happens goes to `log` and `tape`; `ready` is set once the server has been told `start`, or never will be.
+    """
+
+    def __init__(self, log: CallLog, tape: Tape, habits: Habits, ids: StreamIds, ready: asyncio.Event,
+                 session: aiohttp.ClientSession, ws: aiohttp.ClientWebSocketResponse) -> None:
         self.frames_spoken = 0
         """The caller's frames so far, lost ones too."""
         self.ended = False
         self.playing = False
         """Audio has begun to play and has not run out yet."""
-        self._call = call
-        self._phone = call.phone
-        self._clock = call.clock
-        self._session = session
-        self._ws = ws
-        self._sid = call.stream_sid
+        self._log, self._tape, self._habits, self._ids, self._ready = log, tape, habits, ids, ready
+        self._clock = habits.clock
+        self._session, self._ws = session, ws
         self._sequence = itertools.count(1)
         self._chunks = 0
         self._voice: deque[bytes] = deque()
@@ -111,7 +120,7 @@ class Stream:
     # Out
 
     async def send(self, event: str, detail: Mapping[str, object]) -> None:
-        message = {"event": event, "sequenceNumber": str(next(self._sequence)), "streamSid": self._sid}
+        message = {"event": event, "sequenceNumber": str(next(self._sequence)), "streamSid": self._ids.stream_sid}
         await self.send_text(json.dumps(message | {event: detail}))
 
     async def send_text(self, text: str) -> None:
@@ -120,22 +129,23 @@ class Stream:
             await self._ws.send_str(text)
 
     async def _send_start(self) -> None:
-        tracks = ["inbound", "outbound"] if self._phone.both_tracks else ["inbound"]
+        tracks = ["inbound", "outbound"] if self._habits.both_tracks else ["inbound"]
         await self.send("start", {
-            "accountSid": self._phone.account_sid, "streamSid": self._sid, "callSid": self._call.sid,
+            "accountSid": self._habits.account_sid, "streamSid": self._ids.stream_sid, "callSid": self._ids.call_sid,
             "tracks": tracks,
             "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
-            "customParameters": self._call.custom_parameters})
+            "customParameters": self._ids.custom_parameters})
 
     async def _keep_time(self) -> None:
         """`start`, then a frame out and a frame's time of playing every 20 ms, however late it gets."""
-        if not self._phone.send_start:
-            self._call._ready.set()
+        if not self._habits.send_start:
+            self._ready.set()
             return
-        if self._phone.wait_before_start_ms:
-            await self._clock.sleep(self._phone.wait_before_start_ms)
+        if self._habits.wait_before_start_ms:
+            await self._clock.sleep(self._habits.wait_before_start_ms)
         await self._send_start()
-        self._call._started()
+        self._log.note("start", self._ids.stream_sid)
+        self._ready.set()
         started = self._clock.ms()
         for number in itertools.count(1):
             await self._clock.until(started + number * FRAME_MS)
@@ -151,14 +161,13 @@ class Stream:
             self._chunks += 1
             await self._send_frame("inbound", said)
         heard = self._play().ljust(FRAME_BYTES, SILENCE)
-        for side, frame in zip(self._call._recording, (said, heard)):
-            side.extend(frame)
-        if self._phone.both_tracks and not held and not lost:
+        self._tape.frame(said, heard)
+        if self._habits.both_tracks and not held and not lost:
             await self._send_frame("outbound", heard)
         if not held:
             self.frames_spoken += 1
         await self._echo_marks()
-        self._call._notify()
+        self._log.notify()
 
     async def _send_frame(self, track: str, frame: bytes) -> None:
         await self.send("media", {
@@ -171,10 +180,10 @@ class Stream:
         heard, marks = self._playback.play(FRAME_BYTES)
         if heard and not self.playing:
             self.playing = True
-            self._call._talk_starts.append(self._clock.ms())
-            self._call._note("speaking")
+            self._tape.talk_starts.append(self._clock.ms())
+            self._log.note("speaking")
         self._talk_bytes += len(heard)
-        self._call._heard.extend(heard)
+        self._tape.heard.extend(heard)
         if not self._playback.queued:
             self._stop_playing()
         self._return_marks(marks)
@@ -182,18 +191,18 @@ class Stream:
 
     def _stop_playing(self) -> None:
         if self.playing:
-            self._call._note("played", bytes=self._talk_bytes)
+            self._log.note("played", bytes=self._talk_bytes)
         self.playing = False
         self._talk_bytes = 0
 
     def _return_marks(self, names: list[str]) -> None:
-        due = self._clock.ms() + self._phone.late_marks_ms
+        due = self._clock.ms() + self._habits.late_marks_ms
         self._marks_due.extend((due, name) for name in names)
 
     async def _echo_marks(self) -> None:
         while self._marks_due and self._marks_due[0][0] <= self._clock.ms():
             _, name = self._marks_due.popleft()
-            self._call._note("mark_back", name)
+            self._log.note("mark_back", name)
             await self.send("mark", {"name": name})
 
     # In
@@ -212,31 +221,31 @@ class Stream:
                 case aiohttp.WSMsgType.TEXT:
                     await self._obey(message.data)
                 case aiohttp.WSMsgType.BINARY:
-                    self._call.warnings.append(f"31950 a binary frame of {len(message.data)} bytes")
+                    self._log.warnings.append(f"31950 a binary frame of {len(message.data)} bytes")
                 case aiohttp.WSMsgType.CLOSE:
                     return int(message.data or NO_STATUS)
                 case aiohttp.WSMsgType.ERROR:
-                    self._call.warnings.append(f"31924 websocket protocol violation: {message.data}")
+                    self._log.warnings.append(f"31924 websocket protocol violation: {message.data}")
                     return self._ws.close_code or ABNORMAL_CLOSURE
                 case _:
                     return ABNORMAL_CLOSURE
 
     async def _obey(self, text: str) -> None:
         try:
-            event, value = server_message(text, self._sid)
+            event, value = server_message(text, self._ids.stream_sid)
         except Unusable as reason:
-            self._call.warnings.append(f"31951 {reason}: {text[:200]}")
+            self._log.warnings.append(f"31951 {reason}: {text[:200]}")
             return
         match event:
             case "media":
                 audio = base64.b64decode(value)
-                self._call._note("media", bytes=len(audio))
+                self._log.note("media", bytes=len(audio))
                 self._playback.add(audio)
             case "mark":
-                self._call._note("mark", value)
+                self._log.note("mark", value)
                 self._return_marks(self._playback.mark(value))
             case "clear":
-                self._call._note("clear", bytes=self._playback.queued)
+                self._log.note("clear", bytes=self._playback.queued)
                 self._return_marks(self._playback.clear())
                 self._stop_playing()
         await self._echo_marks()
@@ -251,5 +260,5 @@ class Stream:
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             await self._session.close()
         else:
-            await self.send("stop", {"accountSid": self._phone.account_sid, "callSid": self._call.sid})
+            await self.send("stop", {"accountSid": self._habits.account_sid, "callSid": self._ids.call_sid})
             await self._ws.close()

@@ -5,21 +5,19 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 from xml.etree.ElementTree import Element
 
 import aiohttp
 
 from bridge.sim.phone.event import PhoneError, sid
+from bridge.sim.phone.habits import Habits
 from bridge.sim.phone.log import CallLog
 from bridge.sim.phone.recorder import Recorder, Recording
-from bridge.sim.phone.stream import Stream
+from bridge.sim.phone.stream import Stream, StreamIds
+from bridge.sim.phone.tape import Tape
 from bridge.sim.phone.twiml import ANSWERING, custom_parameters, dialled, parsed, stream_url
 from bridge.sim.phone.wire import Wire
-
-if TYPE_CHECKING:
-    from bridge.sim.phone.phone import Phone
 
 MOST_DOCUMENTS = 20
 """TwiML documents in one call, lest two redirect to each other for ever."""
@@ -31,7 +29,7 @@ _GEOGRAPHY = {"City": "SAN FRANCISCO", "State": "CA", "Zip": "94105", "Country":
 class Verbs(CallLog):
     """The part of a call that the server's documents decide."""
 
-    def __init__(self, phone: "Phone", wire: Wire, from_: str, parameters: Mapping[str, str]) -> None:
+    def __init__(self, phone: Habits, wire: Wire, from_: str, parameters: Mapping[str, str]) -> None:
         super().__init__(phone.clock)
         self.phone = phone
         self.sid = sid("CA")
@@ -50,14 +48,10 @@ class Verbs(CallLog):
         """The status that refused the last stream's upgrade; 0 when nobody answered at all."""
         self.close_code: int | None = None
         """How the last stream was closed; 1006 when there was no close frame."""
-        self.warnings: list[str] = []
-        """Twilio's debugger. Unlike Twilio, which warns once a stream, this keeps every one."""
         self._wire = wire
         self._document_url = wire.webhook
         self._parameters = call_parameters(phone, self.sid, from_) | dict(parameters)
-        self._heard = bytearray()
-        self._recording = bytearray(), bytearray()
-        self._talk_starts: list[float] = []
+        self._tape = Tape()
         self._stream: Stream | None = None
         self._recorder: Recorder | None = None
         self._human_left: asyncio.Event | None = None      # while a dialled human is on the line
@@ -92,7 +86,7 @@ class Verbs(CallLog):
         finally:
             self.over = True
             self._ready.set()
-            self._notify()
+            self.notify()
 
     async def _run_documents(self, document: Element | None) -> None:
         documents = 0
@@ -116,7 +110,7 @@ class Verbs(CallLog):
 
     async def _run_verb(self, verb: Element) -> Element | None:
         """Run one verb; the document that takes over after it, or None to go on with the next verb."""
-        self._note(verb.tag, (verb.text or "").strip())
+        self.note(verb.tag, (verb.text or "").strip())
         match verb.tag:
             case "Say":
                 self.spoken.append("".join(verb.itertext()).strip())
@@ -179,7 +173,7 @@ class Verbs(CallLog):
     async def _talk_to_human(self, longest_ms: float) -> None:
         """Until the human hangs up, or the caller does, or the time is over."""
         self._human_left = asyncio.Event()
-        self._note("human")
+        self.note("human")
         await self._first(self._human_left, longest_ms)
         self._human_left = None
 
@@ -187,7 +181,7 @@ class Verbs(CallLog):
         if verb.get("action") is None:
             raise PhoneError("A <Record> without an action is a loop: Twilio requests the same document again.")
         if verb.get("playBeep", "true") == "true":
-            self._note("beep")
+            self.note("beep")
         self._recorder = Recorder(verb, self.clock)
         self._tell_recording(verb, "in-progress")
         await self._recorder.run()
@@ -196,7 +190,7 @@ class Verbs(CallLog):
             self._tell_recording(verb, "absent")
             return None                                  # Twilio goes on with the next verb
         self.recorded.append(recording)
-        self._note("recorded", recording.digits, len(recording.audio))
+        self.note("recorded", recording.digits, len(recording.audio))
         self._tell_recording(verb, "completed", recording)
         if self._replacement is not None:
             return None
@@ -253,11 +247,13 @@ class Verbs(CallLog):
             except (aiohttp.ClientError, TimeoutError):
                 self._refused(noun, 0)
             else:
-                await self._stay_in(Stream(self, session, ws), noun)
+                ids = StreamIds(self.sid, self.stream_sid, self.custom_parameters)
+                stream = Stream(self, self._tape, self.phone, ids, self._ready, session, ws)
+                await self._stay_in(stream, noun)
 
     def _refused(self, noun: Element, status: int) -> None:
         self.stream_error = status
-        self._note("refused", str(status))
+        self.note("refused", str(status))
         self._report(noun, "stream-error", StreamError="31920" if status else "31902")
 
     async def _stay_in(self, stream: Stream, noun: Element) -> None:
@@ -270,7 +266,7 @@ class Verbs(CallLog):
         finally:
             await stream.close()
             self._stream = None
-            self._note("closed", str(self.close_code))
+            self.note("closed", str(self.close_code))
         self._report(noun, "stream-stopped")
 
     def _report(self, noun: Element, event: str, **parameters: str) -> None:
@@ -290,10 +286,6 @@ class Verbs(CallLog):
         if self._stream is None:
             raise PhoneError(f"There is no stream at the moment ({self}).")
         return self._stream
-
-    def _started(self) -> None:
-        self._note("start", self.stream_sid)
-        self._ready.set()
 
     # Endings
 
@@ -324,7 +316,7 @@ class Verbs(CallLog):
                 await self._runner
 
 
-def call_parameters(phone: "Phone", sid: str, from_: str) -> dict[str, str]:
+def call_parameters(phone: Habits, sid: str, from_: str) -> dict[str, str]:
     """What the first request of an incoming call says."""
     parameters = {
         "CallSid": sid, "AccountSid": phone.account_sid, "ApiVersion": "2010-04-01", "Direction": "inbound",
