@@ -2,11 +2,14 @@
 
 import pytest
 
-from bridge.call.dialogue import ANSWER_MS, BEGIN_MS, FILLER_MS, REQUEST_MS, RETRIES, TAIL_MS
+from bridge.call.floor import ANSWER_MS, REQUEST_MS, RETRIES
+from bridge.call.leaving import TAIL_MS
+from bridge.call.opening import BEGIN_MS
+from bridge.call.patience import FILLER_MS
 from bridge.call.steps import HangUp, Reconnect, RunFunction
 from bridge.openai_side import realtime
 from bridge.twilio_side import media_streams
-from tests.talk import DELTA_250_MS, STREAM, Talk
+from tests.talk import DELTA_250_MS, STREAM, Talk, until
 
 
 @pytest.fixture
@@ -440,7 +443,7 @@ def test_no_filler_is_spoken_over_a_caller_who_speaks(greeted: Talk) -> None:
     greeted.calls("r", "schedule_meeting")
     greeted.done("r")
     greeted.caller_speaks()
-    greeted.time_passes()
+    until(greeted, greeted.now + 2 * FILLER_MS)
     assert greeted.requests == ["greeting_1"]
 
 

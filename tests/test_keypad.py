@@ -1,7 +1,7 @@
 """What the caller types."""
 
 from bridge.call import words
-from bridge.call.dialogue import DIGITS_MS, MOST_DIGITS
+from bridge.call.keypad import DIGITS_MS, MOST_DIGITS
 from tests.talk import Talk, begins, ends, greeted, press, retold, until
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.call import words
-from bridge.call.dialogue import MUTE_MS, RETRIES, RETRY_MS
+from bridge.call.floor import MUTE_MS, RETRIES, RETRY_MS
 from bridge.call.steps import HangUp, Reconnect, Step
 from tests.talk import Talk, asks, begins, ends, greeted, press, retold, says, until
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bridge import keys
-from bridge.call import dialogue, ear, model_line
+from bridge.call import dialogue, ear, floor, model_line
 from bridge.call import session as session_module
 from bridge.call.clips import clips
 from bridge.call.words import RESUMED, STILL_THERE, TRANSFER_FAILED, TRANSFER_UNANSWERED, pressed
@@ -251,7 +251,7 @@ async def test_responses_that_are_limited_are_asked_for_again_and_then_given_up(
 async def test_a_turn_that_the_model_does_not_answer_by_itself_is_answered_when_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dialogue, "ANSWER_MS", 200)
+    monkeypatch.setattr(floor, "ANSWER_MS", 200)
     async with office(LONG, faults=Faults(ignore_turns=1)) as world:
         call = await world.greeted()
         await call.say(speech(600))
@@ -260,7 +260,7 @@ async def test_a_turn_that_the_model_does_not_answer_by_itself_is_answered_when_
 
 
 async def test_a_response_that_brings_nothing_is_given_by_another_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialogue, "MUTE_MS", 300)
+    monkeypatch.setattr(floor, "MUTE_MS", 300)
     async with office(LONG) as world:
         call = await world.greeted()
         world.session.faults = Faults(mute_responses=1)

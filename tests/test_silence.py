@@ -3,7 +3,8 @@
 import pytest
 
 from bridge.call import words
-from bridge.call.dialogue import HUSH_AGAIN_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS, TAIL_MS
+from bridge.call.leaving import TAIL_MS
+from bridge.call.patience import HUSH_AGAIN_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS
 from bridge.call.steps import HangUp
 from bridge.twilio_side import media_streams
 from tests.talk import CLIPS, Talk, asks, begins, clips, greeted, press, says, until
@@ -165,7 +166,8 @@ def test_a_caller_who_waits_for_a_function_is_not_silent() -> None:
     talk.calls("r", "check_availability")
     talk.done("r")
     until(talk, talk.now + 900)
-    assert "silence" not in talk.dialogue._bounds
+    assert talk.dialogue.deadline is not None and talk.dialogue.deadline < talk.now + 12_000
+    assert not talk.dialogue.quiet
 
 
 # ---- the measure of an answer
