@@ -29,22 +29,24 @@ _MEETING = "Which meeting, if the caller has several."
 SCHEDULE = _function(
     "schedule_meeting",
     "Books a meeting, in two steps: the first call answers with what to read back and a confirmation_id; when the "
-    "caller has agreed, call it again with that id.",
+    "caller has agreed, call it again with that id. To correct the name, e-mail address or description of a meeting "
+    "that is booked, call it again for the same moment with what is right.",
     ["name", "email", "datetime"],
     name="The caller's full name.", email="The caller's e-mail address, such as ada@example.com.", datetime=_DATETIME,
-    description="What the meeting is about, in a sentence.", time_zone=_TIME_ZONE, confirmation_id=_CONFIRMATION)
+    description="All that the caller said of what the meeting is about, in a sentence or two.", time_zone=_TIME_ZONE,
+    confirmation_id=_CONFIRMATION)
 
 RESCHEDULE = _function(
     "reschedule_meeting", "Moves a meeting of this caller, in the same two steps as schedule_meeting.", ["datetime"],
     datetime=_DATETIME, meeting_id=_MEETING, time_zone=_TIME_ZONE, confirmation_id=_CONFIRMATION)
 
 CANCEL = _function(
-    "cancel_meeting", "Cancels a meeting of this caller. Ask whether the caller is sure first.", [],
-    meeting_id=_MEETING)
+    "cancel_meeting", "Cancels a meeting of this caller, in the same two steps as schedule_meeting.", [],
+    meeting_id=_MEETING, confirmation_id=_CONFIRMATION)
 
 CHECK = _function(
     "check_availability", "Up to three free times, for a caller who does not know when to come.", [],
-    earliest_day="Not before this day: an ISO 8601 date. Leave it out for as soon as possible.")
+    earliest_day="Not before this day: the caller's words, or an ISO 8601 date. Leave it out for as soon as possible.")
 
 END_CALL = _function(
     "end_call", "Ends the call, once your goodbye was heard. Say goodbye first.", ["reason"],
