@@ -21,6 +21,7 @@ MAX_ARGUMENTS = 16_000
 _ARGUMENTS = {
     "name": ("name", 200),
     "email": ("e-mail address", 254),
+    "phone_number": ("phone number", 64),
     "datetime": ("date and time", 200),
     "description": ("description", 2000),
     "time_zone": ("time zone", 64),
