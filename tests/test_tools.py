@@ -223,9 +223,10 @@ async def test_a_receiver_that_is_down_makes_it_recorded(tmp_path: Path, monkeyp
 
 async def test_a_receiver_that_refuses_frees_the_slot(tmp_path: Path) -> None:
     async with office(tmp_path) as world:
-        world.status, world.answer = 409, {"message": "We are on holiday."}
+        world.status, world.answer = 409, {"message_to_caller": "We are on holiday."}
         refused = await schedule(world.functions())
         assert refused["status"] == "refused" and "not booked" in refused["message"]
+        assert refused["message_from_the_business"] == "We are on holiday."
         world.status = 204
         assert (await schedule(world.functions()))["status"] == "confirmed"
         assert len({body["id"] for body in world.bodies}) == 2
@@ -357,7 +358,7 @@ async def test_what_is_written_down_is_never_denied(tmp_path: Path, monkeypatch:
 
 async def test_the_receiver_s_own_words_reach_the_model(tmp_path: Path) -> None:
     async with office(tmp_path) as world:
-        world.status, world.answer = 200, {"message": "Please bring your passport."}
+        world.status, world.answer = 200, {"message_to_caller": "Please bring your passport."}
         assert (await schedule(world.functions()))["message_from_the_business"] == "Please bring your passport."
 
 

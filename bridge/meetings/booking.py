@@ -6,8 +6,8 @@
 4. The caller hears what is true: `confirmed`, the receiver has taken it; `recorded`, it will be told; `refused`.
    With several receivers the first one decides.
 5. What was promised to a caller is not taken back behind its back. A refusal that comes too late for the caller to hear
-   is a dead letter, and the owner's to act on: a 4xx may be a no, or a slip that is mended and sent again. The books
-   keep the meeting until the caller asks again, hears the no, and it is undone.
+   is a dead letter, and the owner's to act on: it may be a slip that is mended and sent again. The books keep the
+   meeting until the caller asks again, hears the no, and it is undone.
 """
 
 import logging
@@ -197,7 +197,7 @@ class Booking:
         """Cancels one of the caller's meetings. Raises StoreFailed."""
         stored, news = await self._diary.meetings.cancel(
             meeting.id, meeting.caller, self._deliveries("meeting.cancelled"))
-        heard = await self._heard_from(stored, news)
+        heard = await self._heard_from(stored, news, acts_on_no=False)
         # It is cancelled here whatever the receiver says; a dead letter is the owner's to see.
         status = "confirmed" if _status(heard) == "confirmed" else "recorded"
         return Booked(stored, status, heard.answer if heard else "")
@@ -220,10 +220,13 @@ class Booking:
                     for each in deliveries_for(meeting, receivers, kind, diary.now(), diary.organizer)]
         return news
 
-    async def _heard_from(self, meeting: Meeting, news: Sequence[Delivery] = ()) -> Delivery | None:
+    async def _heard_from(
+        self, meeting: Meeting, news: Sequence[Delivery] = (), *, acts_on_no: bool = True,
+    ) -> Delivery | None:
         """The newest news of this meeting for the first receiver, as it stands when it was settled, or ANSWER_S later.
 
-        `news`: the newest, where it was just promised. None: the database did not show it in that time.
+        `news`: the newest, where it was just promised. `acts_on_no`: a no is undone then, and the caller told. None:
+        the database did not show it in that time.
         """
         self._diary.outbox.promised(news)
         try:
@@ -232,7 +235,9 @@ class Booking:
             log.error("the delivery of meeting %(meeting)s could not be looked up: %(reason)s",
                       {"meeting": meeting.id, "reason": str(reason)})
             return None
-        return next(iter(await self._diary.outbox.settle([newest.id], ANSWER_S)), None) if newest else None
+        if newest is None:
+            return None
+        return next(iter(await self._diary.outbox.settle([newest.id], ANSWER_S, acts_on_no=acts_on_no)), None)
 
     async def _outcome(self, meeting: Meeting, heard: Delivery | None) -> Booked:
         """What became of a meeting; one that was refused is undone."""
@@ -240,9 +245,14 @@ class Booking:
         if heard and heard.refused:
             try:
                 stays = await self._undo(meeting, heard)
-            except StoreFailed as reason:            # it is undone when the caller asks again
-                log.error("MEETING %(meeting)s WAS REFUSED, but is still in the books: %(reason)s",
-                          {"meeting": meeting.id, "reason": str(reason)})
+                log.info("meeting %(meeting)s: what was refused is undone, and the caller is told",
+                         {"meeting": meeting.id})
+            except StoreFailed as reason:
+                log.error(
+                    "MEETING %(meeting)s WAS REFUSED, but is still in the books: %(reason)s. The caller has heard the "
+                    "no, and the time stays taken until the caller asks again. To have it after all, call the caller, "
+                    "and: python -m bridge meetings resend %(meeting)s",
+                    {"meeting": meeting.id, "reason": str(reason)})
         return Booked(meeting, _status(heard), heard.answer if heard else "", stays)
 
     async def _undo(self, meeting: Meeting, refused: Delivery) -> str:
