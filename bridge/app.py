@@ -262,7 +262,8 @@ def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
             zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
             minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE),
         organizer=settings.ORGANIZER_EMAIL, confirm=settings.CONFIRM_MEETINGS,
-        availability=Availability(http, settings.AVAILABILITY_URL) if settings.AVAILABILITY_URL else None)
+        availability=Availability(http, settings.AVAILABILITY_URL, settings.TIMEZONE)
+        if settings.AVAILABILITY_URL else None)
 
 
 async def hang_up(app: web.Application) -> None:

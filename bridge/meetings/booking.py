@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from bridge.meetings.availability import Availability, Interval, NotAsked
+from bridge.meetings.availability import Availability, NotAsked
+from bridge.meetings.busy import Interval, overlaps, without
 from bridge.meetings.event import Kind, as_told, deliveries_for
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.outbox import Outbox
@@ -99,6 +100,8 @@ class Booking:
     def __init__(self, diary: Diary) -> None:
         self._diary = diary
         self._proposals: dict[str, Proposal] = {}
+        #: The moments, as they are read back, that the owner's calendar could not be asked about.
+        self.unchecked: set[str] = set()
 
     # ---- proposing
 
@@ -119,7 +122,8 @@ class Booking:
         taken = await self._diary.meetings.within(meeting.start, meeting.end)
         own = meeting.repeated(taken)
         if own is None:
-            await self._require_free(meeting, [each for each in taken if replaces is None or each.id != replaces.id])
+            others = [each for each in taken if replaces is None or each.id != replaces.id]
+            await self._require_free(meeting, others, replaces)
         return meeting, own
 
     def propose(self, proposal: Proposal) -> str:
@@ -135,15 +139,25 @@ class Booking:
             raise Refused("There is no such confirmation: call the function again without confirmation_id.")
         return self._proposals[confirmation_id]
 
-    async def _require_free(self, meeting: Meeting, taken: Sequence[Meeting]) -> None:
-        """Raises Refused, with other times, if there are others at that time, here or elsewhere."""
-        try:
-            busy = not taken and await self._elsewhere(meeting.start, meeting.end)
-        except NotAsked:
-            busy = False                             # the owner's own books decide
-        start, end = meeting.start.timestamp(), meeting.end.timestamp()
-        if taken or busy and any(since.timestamp() < end and start < until.timestamp() for since, until in busy):
+    async def _require_free(self, meeting: Meeting, taken: Sequence[Meeting], moving: Meeting | None = None) -> None:
+        """Raises Refused, with other times, if there are others at that time, here or elsewhere.
+
+        `moving`: the meeting as it is, which the owner's calendar shows too.
+        """
+        if taken or await self._is_busy(meeting, moving):
             raise Refused(await self._not_free(meeting.start))
+
+    async def _is_busy(self, meeting: Meeting, moving: Meeting | None) -> bool:
+        """Whether the owner is busy then elsewhere; False if that is not known, and then the books decide."""
+        self.unchecked.discard(meeting.read_back)
+        try:
+            busy = await self._elsewhere(meeting.start, meeting.end)
+        except NotAsked:
+            self.unchecked.add(meeting.read_back)
+            return False
+        if moving:
+            busy = without(busy, (moving.start, moving.end))
+        return overlaps(busy, meeting.start, meeting.end)
 
     async def _not_free(self, start: datetime) -> str:
         offers, _ = await self.free(start)
@@ -165,8 +179,7 @@ class Booking:
             (each.start, each.end) for each in await self._diary.meetings.within(start, until)]
         try:
             taken += await self._elsewhere(start, until)
-        except NotAsked as reason:
-            log.error("the calendar at AVAILABILITY_URL could not be asked: %s", reason)
+        except NotAsked:
             asked = False
         return free_starts(self._diary.rules, now, taken, start, OFFERED, until=until), asked
 

@@ -28,6 +28,12 @@ Output = dict[str, Any]
 #: Is told of a function that has run: its name, what came of it in a word, and how long it took, seconds.
 Observe = Callable[[str, str, float], None]
 
+#: The functions that take a time of the owner's, and what is said where the owner's calendar could not be asked.
+_TAKES_TIME = frozenset({"schedule_meeting", "reschedule_meeting"})
+_NOT_CERTAIN = (
+    "The owner's calendar could not be asked whether this time is free. Tell the caller that it is likely, not "
+    "certain: the business will get in touch if it has to be changed.")
+
 #: All arguments of a function together, characters: no reader should be given more.
 MAX_ARGUMENTS = 16_000
 
@@ -106,6 +112,9 @@ class Functions:
             return {"error": f"There is no function {name[:64]!r}."}
         began = monotonic()
         output = await self._answer(function, name, arguments, call)
+        if name in _TAKES_TIME and output.get("status") != "refused" and (
+                output.get("read_back") in self._booking.unchecked):
+            output["note"] = _NOT_CERTAIN
         self._observe(name, output.get("status", "error" if "error" in output else "ok"), monotonic() - began)
         return output
 
