@@ -7,11 +7,15 @@ import shlex
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from bridge import __main__ as program
+from bridge.app import create_app
 from bridge.meetings import booking
 from bridge.meetings.retries import GIVE_UP_S
 from bridge.records.meetings import Meetings, StoreFailed
+from bridge.sim.demo import serving
+from tests.helpers import make_settings
 from tests.test_tools import WANTED, World, office, refused_late, run, schedule, settled
 
 
@@ -30,11 +34,11 @@ async def types(world: World, arguments: list[str], monkeypatch: pytest.MonkeyPa
     return await asyncio.to_thread(program.main, arguments)
 
 
-async def waits(world: World, monkeypatch: pytest.MonkeyPatch, status: int = 404) -> str:
+async def waits(world: World, monkeypatch: pytest.MonkeyPatch) -> str:
     """A meeting that is recorded, and whose news waits for hours."""
     monkeypatch.setattr("bridge.meetings.retries.FIRST_S", (3600.0,) * 3)
     monkeypatch.setattr(booking, "ANSWER_S", 1.0)
-    world.status = status
+    world.status = 404
     recorded = await schedule(world.functions())
     assert recorded["status"] == "recorded"
     return str(recorded["meeting_id"])
@@ -61,7 +65,8 @@ async def test_what_waits_at_a_wrong_address_is_sent_to_the_right_one(
     async with office(tmp_path) as world:
         meeting = await waits(world, monkeypatch)
         world.takers = {"/mended"}
-        world.diary.receivers[0] = world.diary.receivers[0].replace("receiver-0", "mended")  # type: ignore[index]
+        receivers = world.diary.receivers
+        receivers[0] = receivers[0].replace("receiver-0", "mended")  # type: ignore[index]
         [command] = advised(caplog, f"{meeting} WAITS")
         assert await types(world, command, monkeypatch, tmp_path) == 0
         world.diary.outbox.wake()
@@ -151,3 +156,49 @@ async def test_what_was_given_up_after_days_can_be_sent_again(
         world.diary.outbox.wake()
         await settled(world)
         assert len(world.bodies) == 2
+
+
+async def test_a_server_that_starts_with_another_webhook_says_how_to_bring_what_waits_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("bridge.meetings.outbox.POLL_S", 0.1)
+    came: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        came.append((await request.json())["id"])
+        return web.Response(status=204)
+    mended = web.Application()
+    mended.router.add_post("/mended", take)
+    async with office(tmp_path) as world, serving(mended) as origin:
+        meeting = await waits(world, monkeypatch)
+        world.diary.receivers[:] = [f"{origin}/mended"]  # type: ignore[index]
+        settings = make_settings(DATABASE_URL=f"sqlite:///{world.database}", WEBHOOK_URL=f"{origin}/mended")
+        async with serving(create_app(settings)):
+            [command] = advised(caplog, "deliveries wait for an address that is not in WEBHOOK_URL any more: 1 of them")
+            assert await types(world, command, monkeypatch, tmp_path) == 0
+            await settled(world)
+        assert came == [meeting]
+        caplog.clear()
+        async with serving(create_app(settings)):
+            assert "not in WEBHOOK_URL" not in caplog.text
+
+
+async def test_resend_all_with_nothing_that_waits_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with office(tmp_path) as world:
+        await schedule(world.functions())
+        assert await types(world, ["meetings", "resend", "all"], monkeypatch, tmp_path) == 1
+        assert capsys.readouterr().err == "nothing waits to be sent\n"
+
+
+async def test_the_list_needs_no_webhook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with office(tmp_path) as world:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("DATABASE_URL", f"sqlite:///{world.database}")
+        monkeypatch.setenv("WEBHOOK_URL", "nonsense")
+        assert await asyncio.to_thread(program.main, ["meetings"]) == 0
+        assert await asyncio.to_thread(program.main, ["meetings", "resend", "all"]) == 2
+    assert "WEBHOOK_URL must" in capsys.readouterr().err
