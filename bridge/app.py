@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,7 @@ from bridge.metrics import Metrics
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.probing import probe_while_open
 from bridge.records.calls import Calls, Limits
-from bridge.records.database import open_database
+from bridge.records.database import StoreFailed, open_database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.erasure import Erasure
 from bridge.records.meetings import Meetings
@@ -179,10 +179,19 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     app[keys.TOOLS] = Tools(
         diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER, app[keys.METRICS].tool)
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
+    await warn_of_astray(queue, settings.WEBHOOK_URL)
     delivering = asyncio.create_task(outbox.run())
     yield
     await outbox.stop(app[keys.STOPPING].left(STOP_S))
     await delivering
+
+
+async def warn_of_astray(queue: DeliveryQueue, receivers: Sequence[str]) -> None:
+    """What was promised to an address stays with it when WEBHOOK_URL changes, until its owner says otherwise."""
+    with suppress(StoreFailed):                      # it is only told
+        if receivers and (count := await queue.astray(receivers)):
+            log.warning("deliveries wait for an address that is not in WEBHOOK_URL any more: %(count)d of them. To send "
+                        "them to the one that is: python -m bridge meetings resend all", {"count": count})
 
 
 async def forget_old(app: web.Application) -> AsyncIterator[None]:
@@ -253,7 +262,8 @@ def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
             zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
             minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE),
         organizer=settings.ORGANIZER_EMAIL, confirm=settings.CONFIRM_MEETINGS,
-        availability=Availability(http, settings.AVAILABILITY_URL) if settings.AVAILABILITY_URL else None)
+        availability=Availability(http, settings.AVAILABILITY_URL, settings.TIMEZONE)
+        if settings.AVAILABILITY_URL else None)
 
 
 async def hang_up(app: web.Application) -> None:

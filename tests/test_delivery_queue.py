@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.meetings.meeting import Meeting, NewDelivery
+from bridge.meetings.retries import GIVE_UP_S
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import Delivery, DeliveryQueue, Depth
 from bridge.records.meetings import Meetings
@@ -253,6 +254,58 @@ async def test_what_was_delivered_can_be_sent_again(database: Database, queue: D
     assert await queue.revive(meeting_id, NOW) == 0
     assert await queue.revive(meeting_id, NOW, all=True) == 2
     assert {each.meeting_id for each in await queue.claim(NOW, LEASE, 10)} == {meeting_id}
+
+
+async def test_what_waits_is_sent_again_too_but_not_what_is_under_way(
+    database: Database, queue: DeliveryQueue,
+) -> None:
+    meeting_id = await promise(database)
+    claimed = await one(queue)
+    assert await queue.revive(meeting_id, NOW, lease_s=LEASE) == 0, "it is under way"
+    assert await queue.retry(claimed.id, NOW + 4 * 3600, "answered with status 404", claimed.attempts)
+    assert await queue.revive(meeting_id, NOW + 60, lease_s=LEASE) == 1
+    again = await one(queue, NOW + 60)
+    assert (again.id, again.attempts, again.since) == (claimed.id, 2, NOW + 60)
+
+
+async def test_news_that_later_news_has_overtaken_is_not_sent_again(database: Database, queue: DeliveryQueue) -> None:
+    store = Meetings(database, lambda: NOW)
+    meeting, [booked] = await store.book(make_meeting(), lambda meeting: news(meeting, (ONE,)))
+    [booked] = await queue.claim(NOW, LEASE, 9)
+    assert await queue.dead(booked.id, NOW + 1, "answered with status 410", booked.attempts)
+    later = Meetings(database, lambda: NOW + 60)
+    await later.cancel(meeting.id, meeting.caller, lambda meeting: news(meeting, (ONE,)))
+    [cancelled] = await queue.claim(NOW + 60, LEASE, 9)
+    assert await queue.dead(cancelled.id, NOW + 61, "answered with status 410", cancelled.attempts)
+    assert await queue.revive(meeting.id, NOW + 62) == 2, "nothing of it has arrived"
+    again = await one(queue, NOW + 62)
+    assert again.id == booked.id and await queue.dead(again.id, NOW + 63, "answered with status 410", again.attempts)
+    last = await one(queue, NOW + 63)
+    assert last.id == cancelled.id and await queue.delivered(last.id, NOW + 63, "", last.attempts)
+    assert await queue.revive(meeting.id, NOW + 64) == 0
+
+
+async def test_all_that_waits_is_sent_again_but_not_what_was_refused(database: Database, queue: DeliveryQueue) -> None:
+    await promise(database, 4)
+    waiting, refused, given_up, delivered = await queue.claim(NOW, LEASE, 9)
+    await queue.retry(waiting.id, NOW + GIVE_UP_S + 3600, "answered with status 404", 1)
+    await queue.dead(refused.id, NOW + 1, "answered with status 409", 1)
+    await queue.dead(given_up.id, NOW + GIVE_UP_S, "answered with status 404", 1)
+    await queue.delivered(delivered.id, NOW, "", 1)
+    assert await queue.revive(None, NOW + GIVE_UP_S) == 2
+    assert {each.id for each in await queue.claim(NOW + GIVE_UP_S, LEASE, 9)} == {waiting.id, given_up.id}
+
+
+async def test_what_is_sent_again_goes_to_the_address_of_now(database: Database, queue: DeliveryQueue) -> None:
+    meeting_id = await promise(database, urls=(ONE, TWO))
+    for each in await queue.claim(NOW, LEASE, 9):
+        await queue.retry(each.id, NOW + 3600, "answered with status 404", each.attempts)
+    mended = "https://two.example/mended"
+    assert await queue.astray((ONE, mended)) == 1 and await queue.astray((ONE, TWO)) == 0
+    assert await queue.revive(meeting_id, NOW + 60, receivers=(ONE, mended)) == 2
+    assert {each.url for each in await queue.of_meeting(meeting_id)} == {ONE, mended}
+    assert await queue.revive(meeting_id, NOW + 60, receivers=(mended,)) == 0, "whoever is still named is told already"
+    assert {each.url for each in await queue.of_meeting(meeting_id)} == {ONE, mended}
 
 
 async def test_the_depth_counts_by_state(database: Database, queue: DeliveryQueue) -> None:

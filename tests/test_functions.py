@@ -1,5 +1,6 @@
 """What the model does in a call: bookings, and the end of the call; audio flows meanwhile."""
 
+import asyncio
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -143,13 +144,30 @@ async def test_two_bookings_of_one_response_are_answered_by_one() -> None:
         assert len([event for event in world.session.received if event["type"] == "response.create"]) == 2
 
 
-@pytest.mark.parametrize("status", [400, 404, 410])
-async def test_a_webhook_that_does_not_take_the_meeting_is_told_as_it_is(status: int) -> None:
+@pytest.mark.parametrize("status", [409, 410, 422])
+async def test_a_webhook_that_says_no_is_told_as_it_is(status: int) -> None:
     async with office(BOOK, Turn((line(300),))) as world:
         world.answers.append(status)
         await ask(await world.greeted())
         [output] = await outputs(world)
         assert output["status"] == "refused" and "not booked" in output["message"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 413])
+async def test_a_webhook_that_is_set_up_wrongly_refuses_nobody(
+    status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(booking, "ANSWER_S", 0.5)
+    async with office(BOOK, Turn((line(300),))) as world:
+        world.answers += [status]
+        await ask(await world.greeted())
+        [output] = await outputs(world)
+        assert output["status"] == "recorded" and "still to be confirmed" in output["message"]
+        async with asyncio.timeout(10):
+            while len(world.meetings) < 2:
+                await asyncio.sleep(0.01)
+        assert {meeting["id"] for meeting in world.meetings} == {output["meeting_id"]}, "it came when it could"
+    assert f"WAITS: 127.0.0.1 answered with status {status}: " in caplog.text
 
 
 async def test_a_webhook_that_never_answers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,8 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.meetings.message",
     "bridge.meetings.calendar",
     "bridge.meetings.retries",
+    "bridge.meetings.statuses",
+    "bridge.meetings.busy",
     "bridge.meetings.tidy",
     "bridge.meetings.details",
     "bridge.meetings.proposal",

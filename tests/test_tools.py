@@ -77,6 +77,8 @@ async def office(tmp_path: Path, *, confirm: bool = False, receivers: int = 1, *
 
     async def busy(request: web.Request) -> web.Response:
         world.asked.append(dict(request.query))
+        if world.busy is None:
+            await over.wait()
         if isinstance(world.busy, int):
             return web.Response(status=world.busy)
         return web.json_response(world.busy)
@@ -95,7 +97,7 @@ async def office(tmp_path: Path, *, confirm: bool = False, receivers: int = 1, *
             meetings=Meetings(database), queue=queue, outbox=outbox,
             receivers=[f"{origin}/receiver-{number}" for number in range(receivers)],
             rules=Rules(zone=DHAKA, **rules), confirm=confirm, now=lambda: NOW,
-            availability=Availability(http, f"{origin}/busy"))
+            availability=Availability(http, f"{origin}/busy", DHAKA))
         world = World(diary, database_file, database, Tools(diary))
         running = asyncio.create_task(outbox.run())
         try:
@@ -213,9 +215,10 @@ async def test_a_receiver_that_is_down_makes_it_recorded(tmp_path: Path, monkeyp
 
 async def test_a_receiver_that_refuses_frees_the_slot(tmp_path: Path) -> None:
     async with office(tmp_path) as world:
-        world.status, world.answer = 409, {"message": "We are on holiday."}
+        world.status, world.answer = 409, {"message_to_caller": "We are on holiday."}
         refused = await schedule(world.functions())
         assert refused["status"] == "refused" and "not booked" in refused["message"]
+        assert refused["message_from_the_business"] == "We are on holiday."
         world.status = 204
         assert (await schedule(world.functions()))["status"] == "confirmed"
         assert len({body["id"] for body in world.bodies}) == 2
@@ -347,7 +350,7 @@ async def test_what_is_written_down_is_never_denied(tmp_path: Path, monkeypatch:
 
 async def test_the_receiver_s_own_words_reach_the_model(tmp_path: Path) -> None:
     async with office(tmp_path) as world:
-        world.status, world.answer = 200, {"message": "Please bring your passport."}
+        world.status, world.answer = 200, {"message_to_caller": "Please bring your passport."}
         assert (await schedule(world.functions()))["message_from_the_business"] == "Please bring your passport."
 
 
@@ -578,7 +581,7 @@ async def test_free_times_leave_out_what_is_taken_here_and_elsewhere(tmp_path: P
 
 
 @pytest.mark.parametrize("busy", [
-    500, {"no": "list"}, [{"start": "2026-11-24T04:00:00", "end": "2026-11-24T05:00:00"}],
+    500, 404, {"no": "list"}, [{"from": "2026-11-24T04:00:00Z", "to": "2026-11-24T05:00:00Z"}],
     [{"start": "x" * 100_000, "end": ""}]])
 async def test_a_calendar_that_cannot_be_asked_is_said_so(
     tmp_path: Path, busy: Any, caplog: pytest.LogCaptureFixture,
@@ -587,16 +590,34 @@ async def test_a_calendar_that_cannot_be_asked_is_said_so(
         world.busy = busy
         free = await run(world.functions(), "check_availability")
         assert len(free["free"]) == 3 and "could not be asked" in free["note"]
-        assert (await schedule(world.functions()))["status"] == "confirmed"
-    assert "could not be asked" in caplog.text
+        booked = await schedule(world.functions())
+        assert booked["status"] == "confirmed" and "not certain" in booked["note"]
+    [line] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert "could not be asked" in line, "once for both"
+
+
+async def test_what_could_not_be_asked_is_not_certain_in_either_step(tmp_path: Path) -> None:
+    async with office(tmp_path, confirm=True) as world:
+        functions = world.functions()
+        world.busy = 503
+        proposed = await schedule(functions)
+        assert "not certain" in proposed["note"]
+        world.busy = []
+        booked = await schedule(functions, turn(2), confirmation_id=proposed["confirmation_id"])
+        assert booked["status"] == "confirmed" and "not certain" in booked["note"], "nobody has asked since"
+        sure = await run(functions, "cancel_meeting", turn(3))
+        cancelled = await run(functions, "cancel_meeting", turn(4), confirmation_id=sure["confirmation_id"])
+        assert cancelled["status"] == "confirmed" and "note" not in cancelled
+        asked = await schedule(functions, turn(5))
+        assert "note" not in asked
 
 
 async def test_a_calendar_that_never_answers_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(availability, "TIMEOUT_S", 0.05)
     async with office(tmp_path) as world:
-        async with serving(web.Application()) as nowhere, aiohttp.ClientSession() as http:
-            world.tools = Tools(replace(world.diary, availability=Availability(http, f"{nowhere}/busy")))
-            assert "note" in await run(world.functions(), "check_availability")
+        world.busy = None                            # it does not answer before the end
+        assert "note" in await run(world.functions(), "check_availability")
+        assert "not certain" in (await schedule(world.functions()))["note"]
 
 
 async def test_a_time_that_is_busy_elsewhere_is_not_proposed(tmp_path: Path) -> None:
@@ -604,6 +625,31 @@ async def test_a_time_that_is_busy_elsewhere_is_not_proposed(tmp_path: Path) -> 
         world.busy = [{"start": "2026-11-26T03:45:00Z", "end": "2026-11-26T04:15:00Z"}]
         output = await schedule(world.functions())
         assert output["status"] == "refused" and "not free" in output["message"]
+
+
+@pytest.mark.parametrize("odd", [
+    {"start": "2026-11-30"}, {"start": "2026-11-30T10:00:00", "end": "2026-11-30T11:00:00"},
+    {"start": "2026-11-30T10:00:00Z"}, {"start": 1, "end": 2}, {}, "x", None])
+@pytest.mark.parametrize("busy", [
+    {"start": "2026-11-26T03:45:00Z", "end": "2026-11-26T04:15:00Z"}, {"start": "2026-11-26"},
+    {"start": "2026-11-26", "end": "2026-11-27"}, {"start": "2026-11-26T10:15", "end": "2026-11-26T10:20"}])
+async def test_an_odd_entry_hides_no_other_and_a_whole_day_is_busy(tmp_path: Path, busy: Any, odd: Any) -> None:
+    async with office(tmp_path) as world:
+        world.busy = [odd, busy]
+        output = await schedule(world.functions())
+        assert output["status"] == "refused" and "not free" in output["message"]
+        assert (await schedule(world.functions(), datetime="Friday at ten in the morning"))["status"] == "confirmed"
+
+
+async def test_a_meeting_that_the_owners_calendar_shows_can_be_moved_over_itself(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        await schedule(world.functions())
+        own = {"start": "2026-11-26T10:00:00+06:00", "end": "2026-11-26T10:30:00+06:00"}
+        world.busy = [own, {"start": "2026-11-26T11:00:00+06:00", "end": "2026-11-26T12:00:00+06:00"}]
+        moved = await run(world.functions(), "reschedule_meeting", datetime="Thursday at 10:15 am")
+        assert moved["status"] == "confirmed" and world.bodies[-1]["start"] == "2026-11-26T10:15:00+06:00"
+        other = await run(world.functions(), "reschedule_meeting", datetime="Thursday at 10:45 am")
+        assert other["status"] == "refused", "there is somebody else behind it"
 
 
 @pytest.mark.parametrize("day, reason", [

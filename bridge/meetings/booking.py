@@ -6,8 +6,8 @@
 4. The caller hears what is true: `confirmed`, the receiver has taken it; `recorded`, it will be told; `refused`.
    With several receivers the first one decides.
 5. What was promised to a caller is not taken back behind its back. A refusal that comes too late for the caller to hear
-   is a dead letter, and the owner's to act on: a 4xx may be a no, or a slip that is mended and sent again. The books
-   keep the meeting until the caller asks again, hears the no, and it is undone.
+   is a dead letter, and the owner's to act on: it may be a slip that is mended and sent again. The books keep the
+   meeting until the caller asks again, hears the no, and it is undone.
 """
 
 import logging
@@ -18,7 +18,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bridge.meetings.availability import Availability, Interval, NotAsked
+from bridge.meetings.availability import Availability, NotAsked
+from bridge.meetings.busy import Interval, overlaps, without
 from bridge.meetings.event import Kind, as_told, deliveries_for
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.outbox import Outbox
@@ -93,6 +94,8 @@ class Booking:
     def __init__(self, diary: Diary) -> None:
         self._diary = diary
         self.proposals = Proposals()
+        #: The moments, as they are read back, that the owner's calendar could not be asked about.
+        self.unchecked: set[str] = set()
 
     # ---- proposing
 
@@ -123,7 +126,8 @@ class Booking:
         taken = await self._diary.meetings.within(meeting.start, meeting.end)
         if (own := meeting.repeated(taken)) and (moving is None or own.id == moving.id):
             raise AlreadyBooked(own)
-        await self._require_free(meeting, [each for each in taken if moving is None or each.id != moving.id])
+        others = [each for each in taken if moving is None or each.id != moving.id]
+        await self._require_free(meeting, others, moving)
         return meeting
 
     def _rules(self, moving: Meeting | None) -> Rules:
@@ -139,15 +143,25 @@ class Booking:
             return None
         return next((own for own in await self.upcoming(call) if own.start.timestamp() == start.timestamp()), None)
 
-    async def _require_free(self, meeting: Meeting, taken: Sequence[Meeting]) -> None:
-        """Raises Refused, with other times, if there are others at that time, here or elsewhere."""
-        try:
-            busy = not taken and await self._elsewhere(meeting.start, meeting.end)
-        except NotAsked:
-            busy = False                             # the owner's own books decide
-        start, end = meeting.start.timestamp(), meeting.end.timestamp()
-        if taken or busy and any(since.timestamp() < end and start < until.timestamp() for since, until in busy):
+    async def _require_free(self, meeting: Meeting, taken: Sequence[Meeting], moving: Meeting | None = None) -> None:
+        """Raises Refused, with other times, if there are others at that time, here or elsewhere.
+
+        `moving`: the meeting as it is, which the owner's calendar shows too.
+        """
+        if taken or await self._is_busy(meeting, moving):
             raise Refused(await self._not_free(meeting))
+
+    async def _is_busy(self, meeting: Meeting, moving: Meeting | None) -> bool:
+        """Whether the owner is busy then elsewhere; False if that is not known, and then the books decide."""
+        self.unchecked.discard(meeting.read_back)
+        try:
+            busy = await self._elsewhere(meeting.start, meeting.end)
+        except NotAsked:
+            self.unchecked.add(meeting.read_back)
+            return False
+        if moving:
+            busy = without(busy, (moving.start, moving.end))
+        return overlaps(busy, meeting.start, meeting.end)
 
     async def _not_free(self, meeting: Meeting) -> str:
         return f"That time is not free any more.{await self.instead(meeting)}"
@@ -175,8 +189,7 @@ class Booking:
             (each.start, each.end) for each in await self._diary.meetings.within(start, until)]
         try:
             taken += await self._elsewhere(start, until)
-        except NotAsked as reason:
-            log.error("the calendar at AVAILABILITY_URL could not be asked: %s", reason)
+        except NotAsked:
             asked = False
         rules = replace(rules, minutes=minutes or rules.minutes)
         return free_starts(rules, now, taken, start, OFFERED, until=until), asked
@@ -233,7 +246,7 @@ class Booking:
                           "call again without confirmation_id.")
         stored, news = await self._diary.meetings.cancel(
             meeting.id, meeting.caller, self._deliveries("meeting.cancelled"))
-        heard = await self._heard_from(stored, news)
+        heard = await self._heard_from(stored, news, acts_on_no=False)
         # It is cancelled here whatever the receiver says; a dead letter is the owner's to see.
         status = "confirmed" if _status(heard) == "confirmed" else "recorded"
         return Booked(stored, status, heard.answer if heard else "")
@@ -263,10 +276,13 @@ class Booking:
                     for each in deliveries_for(meeting, receivers, kind, diary.now(), diary.organizer)]
         return news
 
-    async def _heard_from(self, meeting: Meeting, news: Sequence[Delivery] = ()) -> Delivery | None:
+    async def _heard_from(
+        self, meeting: Meeting, news: Sequence[Delivery] = (), *, acts_on_no: bool = True,
+    ) -> Delivery | None:
         """The newest news of this meeting for the first receiver, as it stands when it was settled, or ANSWER_S later.
 
-        `news`: the newest, where it was just promised. None: the database did not show it in that time.
+        `news`: the newest, where it was just promised. `acts_on_no`: a no is undone then, and the caller told. None:
+        the database did not show it in that time.
         """
         self._diary.outbox.promised(news)
         try:
@@ -275,7 +291,9 @@ class Booking:
             log.error("the delivery of meeting %(meeting)s could not be looked up: %(reason)s",
                       {"meeting": meeting.id, "reason": str(reason)})
             return None
-        return next(iter(await self._diary.outbox.settle([newest.id], ANSWER_S)), None) if newest else None
+        if newest is None:
+            return None
+        return next(iter(await self._diary.outbox.settle([newest.id], ANSWER_S, acts_on_no=acts_on_no)), None)
 
     async def _outcome(self, meeting: Meeting, heard: Delivery | None) -> Booked:
         """What became of a meeting; one that was refused is undone."""
@@ -283,9 +301,14 @@ class Booking:
         if heard and heard.refused:
             try:
                 stays = await self._undo(meeting, heard)
-            except StoreFailed as reason:            # it is undone when the caller asks again
-                log.error("MEETING %(meeting)s WAS REFUSED, but is still in the books: %(reason)s",
-                          {"meeting": meeting.id, "reason": str(reason)})
+                log.info("meeting %(meeting)s: what was refused is undone, and the caller is told",
+                         {"meeting": meeting.id})
+            except StoreFailed as reason:
+                log.error(
+                    "MEETING %(meeting)s WAS REFUSED, but is still in the books: %(reason)s. The caller has heard the "
+                    "no, and the time stays taken until the caller asks again. To have it after all, call the caller, "
+                    "and: python -m bridge meetings resend %(meeting)s",
+                    {"meeting": meeting.id, "reason": str(reason)})
         return Booked(meeting, _status(heard), heard.answer if heard else "", stays)
 
     async def _undo(self, meeting: Meeting, refused: Delivery) -> str:

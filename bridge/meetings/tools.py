@@ -29,6 +29,12 @@ log = logging.getLogger(__name__)
 #: Is told of a function that has run: its name, what came of it in a word, and how long it took, seconds.
 Observe = Callable[[str, str, float], None]
 
+#: The functions that take a time of the owner's, and what is said where the owner's calendar could not be asked.
+_TAKES_TIME = frozenset({"schedule_meeting", "reschedule_meeting"})
+_NOT_CERTAIN = (
+    "The owner's calendar could not be asked whether this time is free. Tell the caller that it is likely, not "
+    "certain: the business will get in touch if it has to be changed.")
+
 
 class Tools:
     """What the model may do; `diary` is None where no meetings are taken, `transfer_to` names whom a call can go to."""
@@ -74,6 +80,9 @@ class Functions:
             return {"error": f"There is no function {name[:64]!r}."}
         began = monotonic()
         output = await self._answer(function, name, arguments, call)
+        if name in _TAKES_TIME and output.get("status") != "refused" and (
+                output.get("read_back") in self._booking.unchecked):
+            output["note"] = _NOT_CERTAIN
         self._observe(name, output.get("status", "error" if "error" in output else "ok"), monotonic() - began)
         return output
 

@@ -172,12 +172,30 @@ class DeliveryQueue:
         """It failed for good: a dead letter. `answer`: what the receiver said when it refused."""
         return await self._after(delivery_id, attempts, state="dead", next_at=now, last_error=error, answer=answer)
 
-    async def revive(self, subject_id: str, now: float, *, all: bool = False) -> int:
-        """Makes the dead letters of a meeting or a message due now; with `all`, what was delivered too. How many."""
-        settled = ("dead", "delivered") if all else ("dead",)
-        return await self._database.execute(update(deliveries).where(
-            _about(subject_id), deliveries.c.state.in_(settled),
-        ).values(state="pending", next_at=now, since=now))
+    async def revive(
+        self, subject_id: str | None, now: float, *, all: bool = False, lease_s: float = 0.0,
+        receivers: Sequence[str] = (),
+    ) -> int:
+        """Makes due now what waits of a meeting or a message, and its dead letters; how many that were.
+
+        With `all`, what was delivered too. Without a subject: of everything, but for what was refused. What is due
+        within `lease_s` is under way and left alone; so is what later news that was delivered has overtaken.
+        `receivers`: the addresses as they are set now; what was promised to another one goes to the one of these that
+        has not been told, and to nobody where all have been.
+        """
+        def work(connection: Connection) -> int:
+            revived = 0
+            for each in _to_revive(connection, subject_id, now, lease_s, all):
+                url = _address(connection, each, receivers)
+                due = each.state == "pending" and each.next_at <= now
+                if url is None or due and url == each.url:
+                    continue
+                revived += connection.execute(update(deliveries).where(
+                    deliveries.c.id == each.id, deliveries.c.attempts == each.attempts,
+                    deliveries.c.state == each.state,
+                ).values(state="pending", next_at=now, since=now, url=url)).rowcount
+            return revived
+        return await self._database.write(work)
 
     # ---- looking
 
@@ -203,6 +221,14 @@ class DeliveryQueue:
         moment = await self._database.read(work)
         return None if moment is None else max(moment, now)
 
+    async def astray(self, receivers: Sequence[str]) -> int:
+        """How many wait for an address that is none of these."""
+        query = select(func.count()).where(deliveries.c.state == "pending", deliveries.c.url.not_in(receivers))
+
+        def work(connection: Connection) -> int:
+            return connection.scalar(query) or 0
+        return await self._database.read(work)
+
     async def depth(self) -> Depth:
         query = select(deliveries.c.state, func.count(), func.min(deliveries.c.since)).group_by(deliveries.c.state)
 
@@ -226,6 +252,32 @@ class DeliveryQueue:
 
 def _about(subject_id: str) -> ColumnElement[bool]:
     return or_(deliveries.c.meeting_id == subject_id, deliveries.c.message_id == subject_id)
+
+
+def _to_revive(
+    connection: Connection, subject_id: str | None, now: float, lease_s: float, all: bool,
+) -> list[Delivery]:
+    """What may be due now, in the order in which it was promised."""
+    later = deliveries.alias()
+    overtaken = exists().where(
+        later.c.meeting_id == deliveries.c.meeting_id, later.c.url == deliveries.c.url,
+        later.c.created_at > deliveries.c.created_at, later.c.state == "delivered")
+    waiting = (deliveries.c.state == "pending") & or_(deliveries.c.next_at > now + lease_s, deliveries.c.next_at <= now)
+    settled = deliveries.c.state.in_(("dead", "delivered") if all else ("dead",)) & ~overtaken
+    query = select(deliveries).where(waiting | settled).order_by(deliveries.c.created_at, deliveries.c.id)
+    if subject_id is not None:
+        query = query.where(_about(subject_id))
+    found = [_delivery(row) for row in connection.execute(query)]
+    return [each for each in found if subject_id is not None or not each.refused]
+
+
+def _address(connection: Connection, delivery: Delivery, receivers: Sequence[str]) -> str | None:
+    """Where a delivery goes by the settings of now; None: whoever should be told has been."""
+    if not receivers or delivery.url in receivers:
+        return delivery.url
+    told = {*connection.scalars(select(deliveries.c.url).where(
+        _about(delivery.about[1]), deliveries.c.created_at == delivery.created_at))}
+    return next((each for each in receivers if each not in told), None)
 
 
 def _delivery(row: Row[Any]) -> Delivery:
