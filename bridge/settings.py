@@ -286,6 +286,7 @@ class Settings:
     MINIMUM_NOTICE: timedelta = setting("1h", duration, "2h")
     MAXIMUM_NOTICE: timedelta = setting("365d", duration, "90d")
     CONFIRM_MEETINGS: bool = setting("1", switch, "1")
+    MEETING_EMAIL: str = setting("optional", choice("optional", "required"), "required")
     AVAILABILITY_URL: str = setting("", url("https"), "https://example.com/busy", secret=True)
     ALLOW_PRIVATE_WEBHOOKS: bool = setting("0", switch, "1")
     ORGANIZER_EMAIL: str = setting("", email, "office@example.com")

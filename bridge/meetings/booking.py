@@ -63,6 +63,7 @@ class Diary:
     rules: Rules
     organizer: str = ""
     confirm: bool = True
+    email_required: bool = False
     availability: Availability | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -104,7 +105,7 @@ class Booking:
 
     async def understood(
         self, words: str, call: OnBehalfOf, *, name: str, email: str, description: str, caller_zone: str,
-        replaces: Meeting | None = None,
+        phone_number: str, replaces: Meeting | None = None,
     ) -> tuple[Meeting, Meeting | None]:
         """The meeting that the words ask for, not booked yet; and the caller's own at that moment. Raises Refused."""
         rules, now = self._diary.rules, self._diary.now()
@@ -113,7 +114,7 @@ class Booking:
         zone = ZoneInfo(caller_zone) if caller_zone else None
         meeting = Meeting(
             id=str(uuid.uuid4()), caller=call.caller, call_sid=call.call_sid, name=name, email=email,
-            description=description, phone_number=call.phone_number, start=start, minutes=rules.minutes,
+            description=description, phone_number=phone_number, start=start, minutes=rules.minutes,
             zone=rules.zone, read_back=read_back(start, zone, now=now))
         await yield_loop()
         taken = await self._diary.meetings.within(meeting.start, meeting.end)
@@ -159,7 +160,7 @@ class Booking:
     async def free(self, after: datetime) -> tuple[list[datetime], bool]:
         """Up to OFFERED free beginnings from `after` on, and whether the owner's calendar could be asked."""
         now, asked = self._diary.now(), True
-        start = max(after, now)
+        start = self._diary.rules.first_open(max(after, now))
         until = start + LOOK_AHEAD
         taken: list[Interval] = [
             (each.start, each.end) for each in await self._diary.meetings.within(start, until)]
@@ -205,6 +206,10 @@ class Booking:
     async def known(self, meeting: Meeting) -> Booked:
         """A meeting that was made before, and what the receiver has said to it, which may have been a late no."""
         return await self._outcome(meeting, await self._heard_from(meeting))
+
+    async def standing(self, meeting: Meeting) -> Booked:
+        """The same without a wait: what the receiver has said so far."""
+        return await self._outcome(meeting, self._newest(await self._diary.queue.of_meeting(meeting.id)))
 
     async def upcoming(self, call: OnBehalfOf) -> list[Meeting]:
         """The caller's booked meetings that are still to come."""

@@ -35,8 +35,11 @@ _PROPERTIES: dict[str, dict[str, Any]] = {
     "id": text("The meeting's id: the same over its changes and its cancellation.", minLength=1),
     "status": text("The meeting as it now stands.", enum=[*get_args(Status)]),
     "name": text("The caller's name.", minLength=1),
-    "email": text("The caller's e-mail address.", format="email"),
-    "phone_number": text('The caller\'s number, E.164; "" for a caller who hides it.'),
+    "email": text('The caller\'s e-mail address; "" where there is none.', anyOf=[{"format": "email"}, {"const": ""}]),
+    "phone_number": text(
+        'The caller\'s number, E.164; of a caller who hides it the one that was said instead, "" where none was.'),
+    "number_hidden": {
+        "type": "boolean", "description": "Whether the caller hid the number: phone_number is then not proved."},
     "description": text("What the meeting is about, in the caller's words."),
     "datetime": moment("When it begins, with the offset of time_zone; the same as start."),
     "start": moment("When it begins, with the offset of time_zone."),
@@ -69,6 +72,7 @@ def body(meeting: Meeting, type: Kind, timestamp: datetime, organizer: str = "")
         "name": meeting.name,
         "email": meeting.email,
         "phone_number": meeting.phone_number,
+        "number_hidden": meeting.number_hidden,
         "description": meeting.description,
         "datetime": start.isoformat(),
         "start": start.isoformat(),

@@ -12,12 +12,12 @@ from time import monotonic
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from email_validator import EmailNotValidError, validate_email
 
+from bridge.meetings import briefing, contact
 from bridge.meetings.booking import Booked, Booking, Diary, OnBehalfOf, Proposal
-from bridge.meetings.declarations import CANCEL, CHECK, END_CALL, RESCHEDULE, SCHEDULE, transfer_call
+from bridge.meetings.declarations import END_CALL, Terms, meeting_functions, transfer_call
 from bridge.meetings.meeting import Meeting
-from bridge.meetings.schedule import Refused
+from bridge.meetings.schedule import Refused, Rules
 from bridge.meetings.tidy import one_line, several_lines, without_formula
 from bridge.records.meetings import NotYours, StoreFailed
 from bridge.yielding import yield_loop
@@ -30,9 +30,12 @@ Observe = Callable[[str, str, float], None]
 
 #: All arguments of a function together, characters: no reader should be given more.
 MAX_ARGUMENTS = 16_000
+#: As many meetings of a caller are told at once as somebody could listen to.
+MOST_LISTED = 10
 
 _Name = Annotated[str, msgspec.Meta(pattern=r"\S", max_length=200)]
 _Email = Annotated[str, msgspec.Meta(max_length=254)]
+_Number = Annotated[str, msgspec.Meta(max_length=64)]
 _Words = Annotated[str, msgspec.Meta(max_length=200)]
 _Text = Annotated[str, msgspec.Meta(max_length=2000)]
 _Id = Annotated[str, msgspec.Meta(max_length=64)]
@@ -41,6 +44,7 @@ _Id = Annotated[str, msgspec.Meta(max_length=64)]
 class _Schedule(msgspec.Struct):
     name: _Name | None = None
     email: _Email | None = None
+    phone_number: _Number | None = None
     datetime: _Words | None = None
     description: _Text = ""
     time_zone: _Id = ""
@@ -58,28 +62,42 @@ class _Cancel(msgspec.Struct):
     meeting_id: _Id = ""
 
 
+class _List(msgspec.Struct):
+    pass
+
+
 class _Check(msgspec.Struct):
     earliest_day: _Id = ""
 
 
 class Tools:
-    """What the model may do; `diary` is None where no meetings are taken, `transfer_to` names whom a call can go to."""
+    """What the model may do, and is told about it.
+
+    `diary` is None where no meetings are taken, `transfer_to` names whom a call can go to. `rules` say when the
+    business is open, which callers ask where no meetings are taken, too.
+    """
 
     def __init__(
         self, diary: Diary | None, transfer_to: Collection[str] = (),
-        observe: Observe = lambda name, status, seconds: None,
+        observe: Observe = lambda name, status, seconds: None, rules: Rules | None = None,
     ) -> None:
         self._diary, self._transfer_to, self._observe = diary, transfer_to, observe
+        self._rules = rules or (diary.rules if diary else None)
 
-    @property
-    def takes_meetings(self) -> bool:
-        return self._diary is not None
+    def briefing(self, now: datetime, *, number_hidden: bool = False) -> str:
+        """What the session's instructions say of the business, to a caller whose number is known or is not."""
+        open_when = briefing.opening(self._rules, now) if self._rules else ""
+        how = briefing.booking(self._diary.rules, self._terms(self._diary, number_hidden)) if self._diary else ""
+        return "\n\n".join(filter(None, [open_when, how]))
 
-    @property
-    def declarations(self) -> list[dict[str, Any]]:
-        """The functions as session.update declares them."""
-        meetings = [SCHEDULE, RESCHEDULE, CANCEL, CHECK] if self._diary else []
+    def declarations(self, *, number_hidden: bool = False) -> list[dict[str, Any]]:
+        """The functions as session.update declares them, to a caller whose number is known or is not."""
+        meetings = meeting_functions(self._terms(self._diary, number_hidden)) if self._diary else []
         return [*meetings, *([transfer_call(self._transfer_to)] if self._transfer_to else []), END_CALL]
+
+    @staticmethod
+    def _terms(diary: Diary, number_hidden: bool) -> Terms:
+        return Terms(diary.confirm, diary.email_required, number_hidden)
 
     def for_call(self) -> "Functions":
         """The functions of one call: what was read back in it is known only there."""
@@ -96,7 +114,7 @@ class Functions:
             self._diary, self._booking = diary, Booking(diary)
             self._functions = {
                 "schedule_meeting": self._schedule, "reschedule_meeting": self._reschedule,
-                "cancel_meeting": self._cancel, "check_availability": self._check,
+                "cancel_meeting": self._cancel, "list_meetings": self._list, "check_availability": self._check,
             }
 
     async def run(self, name: str, arguments: str, call: OnBehalfOf) -> Output:
@@ -135,10 +153,14 @@ class Functions:
         if agreed and not agreed.replaces and _same(wanted, agreed):
             return await self._commit(agreed, call)
         await yield_loop()
-        name, email = _given(wanted.name, "name"), _usable(_given(wanted.email, "e-mail address"))
+        name = _given(wanted.name, "name")
+        email, phone_number = contact.reached_by(
+            wanted.email or "", wanted.phone_number or "", known_number=call.phone_number,
+            email_required=self._diary.email_required)
         words = _given(wanted.datetime, "date and time")
         meeting, own = await self._booking.understood(
-            words, call, name=name, email=email, description=wanted.description, caller_zone=wanted.time_zone)
+            words, call, name=name, email=email, phone_number=phone_number, description=wanted.description,
+            caller_zone=wanted.time_zone)
         if own:                                      # asked again, after an interruption or a reconnect
             return _told(await self._booking.known(own))
         return await self._propose(Proposal(meeting, call.turn, words), call, "schedule_meeting")
@@ -150,8 +172,8 @@ class Functions:
             return await self._commit(agreed, call)
         own, words = await self._own(wanted.meeting_id, call), _given(wanted.datetime, "new date and time")
         meeting, _ = await self._booking.understood(
-            words, call, name=own.name, email=own.email, description=own.description, caller_zone=wanted.time_zone,
-            replaces=own)
+            words, call, name=own.name, email=own.email, phone_number=own.phone_number, description=own.description,
+            caller_zone=wanted.time_zone, replaces=own)
         return await self._propose(Proposal(meeting, call.turn, words, replaces=own), call, "reschedule_meeting")
 
     async def _cancel(self, arguments: str, call: OnBehalfOf) -> Output:
@@ -159,6 +181,18 @@ class Functions:
         booked = await self._booking.cancel(own)
         log.info("call %(call)s: meeting %(meeting)s cancelled", {"call": call.call_sid, "meeting": own.id})
         return _told(booked)
+
+    async def _list(self, arguments: str, call: OnBehalfOf) -> Output:
+        _read(arguments, _List)
+        upcoming = await self._booking.upcoming(call)
+        output: Output = {"meetings": [
+            {"name": each.name, **_told(await self._booking.standing(each))} for each in upcoming[:MOST_LISTED]]}
+        if not upcoming:
+            output["message"] = "No meeting of this caller is to come." + (
+                "" if call.phone_number else " The caller hides the number: only meetings of this call can be found.")
+        elif len(upcoming) > MOST_LISTED:
+            output["message"] = f"These are the next {MOST_LISTED} of {len(upcoming)}."
+        return output
 
     async def _check(self, arguments: str, call: OnBehalfOf) -> Output:
         offers, asked = await self._booking.free(self._earliest(_read(arguments, _Check).earliest_day))
@@ -176,7 +210,7 @@ class Functions:
         return {
             "confirmation_id": self._booking.propose(proposal),
             "read_back": proposal.meeting.read_back,
-            "next": "Nothing is booked yet. Read the moment and the e-mail address back to the caller; once the "
+            "next": f"Nothing is booked yet. Read {_to_read_back(proposal.meeting)} back to the caller; once the "
                     f"caller has agreed, call {function} again with this confirmation_id.",
         }
 
@@ -242,18 +276,16 @@ def _same(wanted: _Schedule, agreed: Proposal) -> bool:
     return (
         wanted.datetime in (None, agreed.words, meeting.start.isoformat())
         and wanted.name in (None, meeting.name)
-        and (wanted.email is None or _usable(wanted.email) == meeting.email)
+        and (not wanted.email or contact.email_address(wanted.email) == meeting.email)
+        and (not wanted.phone_number or not meeting.number_hidden
+             or contact.e164(wanted.phone_number) == meeting.phone_number)
     )
 
 
-def _usable(email: str) -> str:
-    """The address, normalised. Raises Refused."""
-    if email != without_formula(email):
-        raise Refused("The e-mail address begins with a sign. Ask the caller to spell it.")
-    try:
-        return validate_email(email.strip(), check_deliverability=False).normalized
-    except EmailNotValidError as error:
-        raise Refused(f"The e-mail address cannot be right: {error} Ask the caller to spell it.") from None
+def _to_read_back(meeting: Meeting) -> str:
+    """What of it the caller should hear again, because it may have been misheard."""
+    return " and ".join(["the moment", *(["the e-mail address"] if meeting.email else []),
+                         *(["the phone number"] if meeting.number_hidden and meeting.phone_number else [])])
 
 
 def _told(booked: Booked) -> Output:

@@ -1,0 +1,91 @@
+"""How a caller can be reached: what is an address, what stands in the place of one, and what is neither."""
+
+import pytest
+
+from bridge.meetings.contact import e164, email_address, reached_by
+from bridge.meetings.schedule import Refused
+
+
+@pytest.mark.parametrize(("said", "address"), [
+    ("ada@example.com", "ada@example.com"), ("Ada@Example.COM", "Ada@example.com"), ("a@b.example", "a@b.example"),
+    (" ada@example.com ", "ada@example.com"), ("mail@ada-lovelace.org", "mail@ada-lovelace.org"),
+    ("no@bond.example", "no@bond.example"), ("na@harvard.edu", "na@harvard.edu"), ("test@gmail.com", "test@gmail.com"),
+    ("me@noname.org", "me@noname.org"), ("ada@mail.com", "ada@mail.com"), ("12345678@qq.com", "12345678@qq.com"),
+    ("nonette@example.com", "nonette@example.com"), ("eunice.none@example.com", "eunice.none@example.com"),
+    ("ädä@müller.example", "ädä@müller.example"),
+])
+def test_an_address_is_taken_normalised(said: str, address: str) -> None:
+    assert email_address(said) == address
+
+
+@pytest.mark.parametrize("said", [
+    "", " ", "-", "...", "none", "None", "NONE.", "n/a", "N.A.", "nil", "null", "unknown", "no", "no email",
+    "No e-mail address", "not provided", "not given", "the caller has none", "The caller has no e-mail.",
+    "caller doesn't have one", "without",
+    "none@none.com", "None@None.com", "none@gmail.com", "none@none", "no@no.com", "na@na.na", "n.a@n-a.com",
+    "noemail@noemail.com", "no-email@provided.com", "no.email@example.com", "ada@noemail.com", "ada@none.com",
+    "not-provided@example.com", "unknown@unknown.com", "null@null.null", "noreply@business.example",
+    "anonymous@anonymous.invalid", "test@test.com", "email@email.com", "user@example.com", "caller@example.com",
+    "name@domain.com", "john.doe@example.com", "xxx@xxx.com", "123@123.com", "example@mail.example.com",
+])
+def test_what_stands_in_the_place_of_an_address_is_none(said: str) -> None:
+    assert email_address(said) == ""
+
+
+@pytest.mark.parametrize("said", [
+    "ada at example", "ada@", "@example.com", "ada@example", "=ada@example.com", "+1@example.com", "a b@example.com",
+    "a@[127.0.0.1]", "ada", "x" * 300 + "@example.com",
+])
+def test_what_was_meant_as_an_address_and_cannot_be_is_refused(said: str) -> None:
+    with pytest.raises(Refused, match="Ask the caller to spell it"):
+        email_address(said)
+
+
+@pytest.mark.parametrize(("said", "number"), [
+    ("+15551234567", "+15551234567"), ("+1 (555) 123-4567", "+15551234567"), ("0044 20 7946 0958", "+442079460958"),
+    ("+44 (0)20 7946 0958", "+442079460958"), ("tel:+15551234567", "+15551234567"), ("+49 30/901820", "+4930901820"),
+    ("＋１５５５１２３４５６７", "+15551234567"), ("+1 555\u2011123\u20114567", "+15551234567"),
+])
+def test_a_number_is_taken_in_e164(said: str, number: str) -> None:
+    assert e164(said) == number
+
+
+@pytest.mark.parametrize("said", ["", "none", "unknown", "anonymous", "-", "+"])
+def test_what_has_no_digit_is_no_number(said: str) -> None:
+    assert e164(said) == ""
+
+
+@pytest.mark.parametrize(("said", "why"), [
+    ("555 123 4567", "country's code"), ("030 901820", "country's code"), ("+1", "cannot be right"),
+    ("+0155512345", "cannot be right"), ("+1555123456789012", "cannot be right"),
+    ("+266696687", "cannot be right"),               # what carriers send for ANONYMOUS
+    ("+1 555 123 4567 extension 3", "cannot be right"), ("+1555CALLNOW1", "cannot be right"),
+])
+def test_a_number_that_nobody_can_dial_is_refused(said: str, why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        e164(said)
+
+
+def test_the_number_of_the_call_is_the_caller_s_whatever_is_said() -> None:
+    said = reached_by("", "+15550000000", known_number="+15551234567", email_required=False)
+    assert said == ("", "+15551234567")
+
+
+@pytest.mark.parametrize(("email", "number", "both"), [
+    ("ada@example.com", "", ("ada@example.com", "")), ("", "+1 555 123 4567", ("", "+15551234567")),
+    ("none@none.com", "+15551234567", ("", "+15551234567")),
+    ("ada@example.com", "+15551234567", ("ada@example.com", "+15551234567")),
+])
+def test_one_who_hides_the_number_is_reached_by_either(email: str, number: str, both: tuple[str, str]) -> None:
+    assert reached_by(email, number, known_number="", email_required=False) == both
+
+
+@pytest.mark.parametrize(("email", "known", "required", "why"), [
+    ("", "", False, "a phone number or an e-mail address"), ("none@none.com", "", False, "one of the two"),
+    ("", "+15551234567", True, "e-mail address is missing"),
+    ("none", "+15551234567", True, "e-mail address is missing"),
+    ("ada at example", "+15551234567", False, "spell it"),
+])
+def test_who_cannot_be_reached_is_asked(email: str, known: str, required: bool, why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        reached_by(email, "", known_number=known, email_required=required)
