@@ -12,6 +12,7 @@ from bridge.meetings.schedule import Refused
     ("no@bond.example", "no@bond.example"), ("na@harvard.edu", "na@harvard.edu"), ("test@gmail.com", "test@gmail.com"),
     ("me@noname.org", "me@noname.org"), ("ada@mail.com", "ada@mail.com"), ("12345678@qq.com", "12345678@qq.com"),
     ("nonette@example.com", "nonette@example.com"), ("eunice.none@example.com", "eunice.none@example.com"),
+    ("ada at example dot com", "ada@example.com"), ("Ada dot Lovelace At firma dot no", "Ada.Lovelace@firma.no"),
     ("ädä@müller.example", "ädä@müller.example"),
 ])
 def test_an_address_is_taken_normalised(said: str, address: str) -> None:
@@ -25,7 +26,8 @@ def test_an_address_is_taken_normalised(said: str, address: str) -> None:
     "none@none.com", "None@None.com", "none@gmail.com", "none@none", "no@no.com", "na@na.na", "n.a@n-a.com",
     "noemail@noemail.com", "no-email@provided.com", "no.email@example.com", "ada@noemail.com", "ada@none.com",
     "not-provided@example.com", "unknown@unknown.com", "null@null.null", "noreply@business.example",
-    "anonymous@anonymous.invalid", "test@test.com", "email@email.com", "user@example.com", "caller@example.com",
+    "anonymous@anonymous.invalid",
+    "none at none dot com", "test@test.com", "email@email.com", "user@example.com", "caller@example.com",
     "name@domain.com", "john.doe@example.com", "xxx@xxx.com", "123@123.com", "example@mail.example.com",
 ])
 def test_what_stands_in_the_place_of_an_address_is_none(said: str) -> None:

@@ -30,6 +30,8 @@ _ANYTHING = _NOTHING | {
 #: Words of a sentence that says that there is none: "the caller has no e-mail".
 _DENIALS = _NOTHING | {"no", "not", "na", "nil", "without", "doesn't", "don't", "isn't", "refused", "refuses"}
 
+_SPOKEN = re.compile(r"\S\s+at\s+\S+(\s+dot\s+\S+)+$", re.IGNORECASE)
+
 #: What people put between digits, and the 0 that is not dialled behind a country's code: +44 (0)20 7946 0000.
 _BETWEEN = re.compile(r"\(0\)|[\s().\-\u2010-\u2015/]")
 
@@ -51,7 +53,7 @@ def reached_by(email: str, phone_number: str, *, known_number: str, email_requir
 
 def email_address(text: str) -> str:
     """The address, normalised; "" where there is none. Raises Refused for what cannot be one."""
-    text = text.strip()
+    text = _written(text.strip())
     if _stands_in(text) if "@" in text else _denies(text):
         return ""
     if text != without_formula(text):
@@ -74,6 +76,13 @@ def e164(text: str) -> str:
     if not Caller(number).number:
         raise Refused("The phone number cannot be right. Ask the caller to say it again, digit by digit.")
     return number
+
+
+def _written(text: str) -> str:
+    """ "ada at example dot com" as it is written; anything else as it is."""
+    if "@" in text or not _SPOKEN.search(text):
+        return text
+    return re.sub(r"\s+dot\s+", ".", re.sub(r"\s+at\s+", "@", text, flags=re.IGNORECASE), flags=re.IGNORECASE)
 
 
 def _stands_in(address: str) -> bool:
