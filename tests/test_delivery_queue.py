@@ -103,6 +103,53 @@ async def test_what_is_claimed_as_it_is_promised_is_due_again_where_nobody_attem
     assert (await one(queue, NOW + LEASE)).attempts == 2, "whoever promised it has died"
 
 
+# ---- one meeting's news, in order
+
+async def two_versions(database: Database, lease_s: float = 0.0) -> tuple[Delivery, Delivery]:
+    """The news of a booking and of a correction, for one receiver, promised while the clock stood still."""
+    def leased(meeting: Meeting) -> list[NewDelivery]:
+        return [replace(each, lease_s=lease_s) for each in news(meeting, (ONE,))]
+    meetings = Meetings(database, lambda: NOW)
+    meeting, [booked] = await meetings.book(make_meeting(), leased)
+    _, [corrected] = await meetings.change(meeting.id, meeting.caller, {"email": "new@b.example"}, leased)
+    return booked, corrected
+
+
+async def test_news_of_a_meeting_waits_for_the_news_before_it(database: Database, queue: DeliveryQueue) -> None:
+    booked, corrected = await two_versions(database)
+    assert corrected.created_at > booked.created_at
+    assert (await one(queue, NOW + 1)).id == booked.id
+    assert await queue.claim(NOW + 1, LEASE, 10, only=[corrected.id]) == []
+    assert await queue.next_due(NOW + 1) == NOW + 1 + LEASE, "what waits is not due, or it would be asked for for ever"
+    assert await queue.delivered(booked.id, NOW + 2, "", 1)
+    assert await queue.next_due(NOW + 2) == NOW + 2
+    assert (await one(queue, NOW + 2)).id == corrected.id
+
+
+async def test_news_of_a_meeting_follows_a_dead_letter(database: Database, queue: DeliveryQueue) -> None:
+    booked, corrected = await two_versions(database)
+    await one(queue)
+    assert await queue.dead(booked.id, NOW, "answered with status 410", 1)
+    assert (await one(queue)).id == corrected.id
+
+
+async def test_what_waits_for_other_news_is_not_attempted_by_who_promises_it(
+    database: Database, queue: DeliveryQueue,
+) -> None:
+    booked, corrected = await two_versions(database, LEASE)
+    assert (booked.attempts, corrected.attempts) == (1, 0)
+    assert await queue.of_meeting(booked.meeting_id or "") == [booked, corrected]
+
+
+async def test_another_receiver_and_another_meeting_do_not_wait(database: Database, queue: DeliveryQueue) -> None:
+    meetings = Meetings(database, lambda: NOW)
+    meeting, _ = await meetings.book(make_meeting(), lambda meeting: news(meeting, (ONE,)))
+    await meetings.change(meeting.id, meeting.caller, {"email": "new@b.example"}, news)
+    await promise(database)
+    claimed = await queue.claim(NOW, LEASE, 10)
+    assert [(each.url, each.meeting_id == meeting.id) for each in claimed] == [(ONE, True), (ONE, False), (TWO, True)]
+
+
 async def test_a_receiver_can_be_left_out(database: Database, queue: DeliveryQueue) -> None:
     await promise(database, 2, at=NOW - 60)
     await promise(database, urls=(TWO,))

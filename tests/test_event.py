@@ -34,8 +34,9 @@ def test_a_booking_says_all_of_it_flat() -> None:
     read = sent()
     assert read.pop("ics").startswith("BEGIN:VCALENDAR\r\n")
     assert read == {
-        "type": "meeting.booked", "timestamp": "2030-11-20T03:08:07.654321Z", "id": MEETING.id, "status": "booked",
-        "name": "Ada", "email": "a@b.example", "phone_number": "+8801711111111", "number_hidden": False,
+        "type": "meeting.booked", "timestamp": "2030-11-20T03:08:07.654321Z", "id": MEETING.id, "sequence": 0,
+        "status": "booked", "name": "Ada", "email": "a@b.example", "phone_number": "+8801711111111",
+        "number_hidden": False,
         "description": "A tooth, and “quotes” 🦷", "datetime": "2030-11-26T10:00:00+06:00",
         "start": "2030-11-26T10:00:00+06:00", "end": "2030-11-26T10:30:00+06:00", "time_zone": "Asia/Dhaka",
         "duration_minutes": 30, "call_sid": "CA1", "read_back": "Tuesday at ten"}
@@ -52,7 +53,8 @@ def test_each_kind_of_news_is_in_the_schema(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(("key", "wrong"), [
-    ("type", "meeting.lost"), ("status", "confirmed"), ("datetime", "2030-11-26T10:00:00"), ("duration_minutes", 0),
+    ("type", "meeting.lost"), ("sequence", -1),
+    ("status", "confirmed"), ("datetime", "2030-11-26T10:00:00"), ("duration_minutes", 0),
     ("duration_minutes", "30"), ("name", ""), ("ics", ""), ("phone_number", None)])
 def test_the_schema_refuses_what_is_wrong(key: str, wrong: Any) -> None:
     with pytest.raises(ValidationError):
@@ -65,6 +67,15 @@ def test_a_cancellation_keeps_the_id() -> None:
     calendar = Calendar.from_ical(read["ics"])
     assert calendar["METHOD"] == "CANCEL"
     assert calendar.subcomponents[0]["UID"] == MEETING.id
+
+
+def test_a_correction_is_the_next_version_of_the_same_invitation() -> None:
+    read = sent(replace(MEETING, email="new@b.example", sequence=1), "meeting.updated", "office@example.com")
+    assert (read["id"], read["sequence"], read["status"]) == (MEETING.id, 1, "booked")
+    calendar = Calendar.from_ical(read["ics"])
+    event = calendar.subcomponents[0]
+    assert (calendar["METHOD"], event["UID"], event["SEQUENCE"]) == ("REQUEST", MEETING.id, 1)
+    assert event["ATTENDEE"] == "mailto:new@b.example"
 
 
 def test_the_invitation_comes_from_the_organizer() -> None:

@@ -13,7 +13,7 @@ from bridge.sim.phone import PhoneCall
 from bridge.sim.realtime import Call, RealtimeSession, Turn
 from bridge.sim.twilio_rest import RestFaults
 from tests.disk import disk
-from tests.office import GREETING, Office, line, office, speech
+from tests.office import GREETING, Office, Scripted, line, office, speech
 
 TOMORROW = (datetime.now(ZoneInfo("Asia/Dhaka")) + timedelta(days=1)).replace(second=0, microsecond=0)
 BOOKING = {
@@ -101,7 +101,7 @@ async def test_the_model_knows_when_the_business_is_open_and_whom_it_may_ask_for
                 config["instructions"])
             assert f": {TOMORROW:%A} {TOMORROW.day} {TOMORROW:%B} {TOMORROW.year}." in config["instructions"]
             assert "forty-five minutes" in config["instructions"] and "at least two hours" in config["instructions"]
-            assert "confirmation_id" not in json.dumps(config), "CONFIRM_MEETINGS=0"
+            assert "two steps" not in json.dumps(config), "CONFIRM_MEETINGS=0"
         assert "one of them is needed" in hidden["instructions"] and "one of them" not in known["instructions"]
         assert "phone_number" in json.dumps(hidden["tools"]) and "phone_number" not in json.dumps(known["tools"])
 
@@ -122,6 +122,38 @@ async def test_the_hours_are_known_where_no_meetings_are_taken() -> None:
         await world.greeted()
         instructions = world.session.config["instructions"]
         assert "Monday to Friday 09:00 to 17:00" in instructions and "schedule_meeting" not in instructions
+
+
+def agreed(function: str, **said: str) -> Scripted:
+    """The second step of a function, with the id that was answered last, and what the caller has said besides."""
+    def turn(session: RealtimeSession) -> Turn:
+        outputs = [item.body["output"] for item in session.items.values() if item.type == "function_call_output"]
+        return Turn((Call(function, {"confirmation_id": json.loads(outputs[-1])["confirmation_id"], **said}),))
+    return turn
+
+
+async def test_what_a_caller_adds_corrects_and_cancels_reaches_the_webhook() -> None:
+    answer = Turn((line(300),))
+    read_back = TOMORROW.replace(tzinfo=None).isoformat(sep=" ")
+    turns = [
+        BOOK, answer, agreed("schedule_meeting", description="Allergic to penicillin", datetime=read_back), answer,
+        Turn((Call("schedule_meeting", {"datetime": BOOKING["datetime"], "email": "ada@example.org"}),)), answer,
+        Turn((Call("cancel_meeting", {}),)), answer, agreed("cancel_meeting"), answer]
+    async with office(*turns, CONFIRM_MEETINGS="1", TIMEZONE="Asia/Dhaka") as world:
+        call = await world.greeted()
+        for _ in range(5):
+            await ask(call)
+            await call.until_speaking(after_ms=world.phone.clock.ms())
+            await call.until_quiet()
+        _, booked, corrected, asked, cancelled = await outputs(world, 5)
+        assert booked["status"] == corrected["status"] == cancelled["status"] == "confirmed"
+        assert "penicillin" in booked["message"] and "ada@example.org" in corrected["message"]
+        assert "Nothing is cancelled yet" in asked["next"]
+        assert {meeting["id"] for meeting in world.meetings} == {booked["meeting_id"]}
+        assert [(meeting["type"], meeting["sequence"], meeting["email"]) for meeting in world.meetings] == [
+            ("meeting.booked", 0, "Ada@example.com"), ("meeting.updated", 1, "ada@example.org"),
+            ("meeting.cancelled", 2, "ada@example.org")]
+        assert {meeting["description"] for meeting in world.meetings} == {"Allergic to penicillin"}
 
 
 async def test_a_caller_hears_a_word_while_a_webhook_takes_its_time() -> None:

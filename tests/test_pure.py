@@ -44,6 +44,8 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.meetings.calendar",
     "bridge.meetings.retries",
     "bridge.meetings.tidy",
+    "bridge.meetings.details",
+    "bridge.meetings.proposal",
     "bridge.redaction",
 ])
 def test_it_needs_no_event_loop_and_no_network(module: str) -> None:

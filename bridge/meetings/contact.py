@@ -36,19 +36,13 @@ _SPOKEN = re.compile(r"\S\s+at\s+\S+(\s+dot\s+\S+)+$", re.IGNORECASE)
 _BETWEEN = re.compile(r"\(0\)|[\s().\-\u2010-\u2015/]")
 
 
-def reached_by(email: str, phone_number: str, *, known_number: str, email_required: bool) -> tuple[str, str]:
-    """E-mail address and phone number of a caller who says these; "" for what there is none of.
-
-    `known_number`: that of the call, which no other replaces; "" for a caller who hides it. What is said then is not
-    proved, and opens nobody's meetings. Raises Refused where the business could not reach the caller.
-    """
-    address, number = email_address(email), known_number or e164(phone_number)
-    if not address and email_required:
+def require(email: str, phone_number: str, *, email_required: bool) -> None:
+    """Raises Refused where the business could not reach the caller; "" is what is not known."""
+    if not email and email_required:
         raise Refused("The caller's e-mail address is missing: ask the caller for it.")
-    if not address and not number:
+    if not email and not phone_number:
         raise Refused("The caller hides the number, so a phone number or an e-mail address is needed: ask the caller "
                       "for one of the two.")
-    return address, number
 
 
 def email_address(text: str) -> str:

@@ -262,9 +262,8 @@ class Outbox:
         untried = True
         while not follower.over.is_set():
             try:
-                if untried:
-                    self._start(await self._queue.claim(self._clock(), LEASE_S, len(ids), only=ids))
-                    untried = False
+                if untried:                          # until it may be: earlier news of its meeting goes first
+                    untried = not self._start(await self._queue.claim(self._clock(), LEASE_S, len(ids), only=ids))
                 for each in follower.undecided:
                     if delivery := await self._queue.get(each):
                         follower.hear(delivery)

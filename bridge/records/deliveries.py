@@ -5,6 +5,8 @@
    What is promised may be claimed in the same transaction, for the attempt that follows at once.
 2. Each claim is an attempt, and attempts are only ever counted up. What became of an attempt is written by its own
    number: one that was overtaken by a later attempt, because its lease had expired, writes nothing.
+3. A receiver is told of one meeting in order: news waits until what was promised before it is delivered or dead. Else
+   it would hear of a change before the booking, and might refuse what it does not know, or end with what was corrected.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +14,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sqlalchemy import (
-    ColumnElement, Connection, Row, Select, bindparam, case, func, insert, literal, or_, select, update,
+    ColumnElement, Connection, Row, Select, bindparam, case, exists, func, insert, literal, or_, select, update,
 )
 
 from bridge.meetings.meeting import NewDelivery
 from bridge.meetings.retries import GIVE_UP_S
 from bridge.records.database import Database
 from bridge.records.tables import deliveries
+
+#: News of one meeting is so much later than the news before it at least, seconds: a clock may stand still or go back.
+TICK_S = 1e-6
 
 State = Literal["pending", "delivered", "dead", "undone"]
 
@@ -68,12 +73,23 @@ class Depth:
     oldest: float | None
 
 
-def promise(connection: Connection, meeting_id: str, news: Sequence[NewDelivery], now: float) -> list[Delivery]:
-    """Writes the news of a meeting down, in the transaction that it is news of; in the same order."""
-    promised = [Delivery(
-        id=each.id, meeting_id=meeting_id, url=each.url, type=each.type, body=each.body, created_at=now, since=now,
-        attempts=1 if each.lease_s else 0, state="pending", next_at=now + each.lease_s, last_error="", answer="",
-    ) for each in news]
+def promise(
+    connection: Connection, meeting_id: str, news: Sequence[NewDelivery], now: float, *, first: bool = False,
+) -> list[Delivery]:
+    """Writes the news of a meeting down, in the transaction that it is news of; in the same order.
+
+    It is later than all news before it, whatever the clock says; and none of it is leased, to be sent at once, whose
+    receiver still waits for what came before. `first`: nothing came before.
+    """
+    earlier = [] if first else connection.execute(_EARLIER, {"meeting": meeting_id}).all()
+    waiting = {url for url, state, _ in earlier if state == "pending"}
+    moment = max([now, *(created_at + TICK_S for _, _, created_at in earlier)])
+    promised = []
+    for each in news:
+        lease_s = 0.0 if each.url in waiting else each.lease_s
+        promised.append(Delivery(
+            id=each.id, meeting_id=meeting_id, url=each.url, type=each.type, body=each.body, created_at=moment,
+            since=now, attempts=1 if lease_s else 0, state="pending", next_at=now + lease_s, last_error="", answer=""))
     if promised:
         connection.execute(_ADD, [asdict(each) for each in promised])
     return promised
@@ -87,6 +103,13 @@ def undo(connection: Connection, refused: Delivery) -> None:
 
 
 _ADD = insert(deliveries)
+_EARLIER = select(deliveries.c.url, deliveries.c.state, deliveries.c.created_at).where(
+    deliveries.c.meeting_id == bindparam("meeting"))
+_BEFORE = deliveries.alias("before")
+#: Pending, and the next that its receiver is to be told of its meeting.
+_NEXT = (deliveries.c.state == "pending") & ~exists().where(
+    _BEFORE.c.meeting_id == deliveries.c.meeting_id, _BEFORE.c.url == deliveries.c.url,
+    _BEFORE.c.state == "pending", _BEFORE.c.created_at < deliveries.c.created_at)
 #: What became of an attempt, unless a later one has overtaken it.
 _BECAME = update(deliveries).where(
     deliveries.c.id == bindparam("delivery"), deliveries.c.attempts == bindparam("attempt"),
@@ -108,7 +131,7 @@ class DeliveryQueue:
         At most `per_url` of each receiver, so that a slow one leaves room for others; fewer by what is `under_way`
         to it. `only`: none but these ids.
         """
-        due = (deliveries.c.state == "pending") & (deliveries.c.next_at <= now)
+        due = _NEXT & (deliveries.c.next_at <= now)
         if only is not None:
             due &= deliveries.c.id.in_(only)
         room = case(
@@ -168,7 +191,7 @@ class DeliveryQueue:
 
         `but`: apart from what goes to these urls.
         """
-        query = select(func.min(deliveries.c.next_at)).where(deliveries.c.state == "pending")
+        query = select(func.min(deliveries.c.next_at)).where(_NEXT)
         if but:
             query = query.where(deliveries.c.url.not_in(but))
 
