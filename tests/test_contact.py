@@ -1,6 +1,8 @@
 """How a caller can be reached: what is an address, what stands in the place of one, and what is neither."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bridge.meetings.contact import e164, email_address, require
 from bridge.meetings.schedule import Refused
@@ -41,6 +43,18 @@ def test_what_stands_in_the_place_of_an_address_is_none(said: str) -> None:
 def test_what_was_meant_as_an_address_and_cannot_be_is_refused(said: str) -> None:
     with pytest.raises(Refused, match="Ask the caller to spell it"):
         email_address(said)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=254) | st.lists(st.sampled_from(
+    "ada none no @ . at dot example com x 1 -".split())).map(" ".join) | st.emails())
+def test_whatever_is_said_is_an_address_that_stays_one_or_none_or_a_sentence(said: str) -> None:
+    try:
+        address = email_address(said)
+    except Refused as refusal:
+        assert str(refusal).endswith("Ask the caller to spell it.")
+        return
+    assert address == "" or email_address(address) == address
 
 
 @pytest.mark.parametrize(("said", "number"), [
