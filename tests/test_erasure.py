@@ -42,11 +42,12 @@ async def keep(database: Database, left: Message) -> None:
 
 async def settle(database: Database, at: float = NOW) -> None:
     queue = DeliveryQueue(database)
-    for number, each in enumerate(await queue.claim(TEN.timestamp() * 2, 60, 1000, per_url=1000)):
-        if number % 2:
-            await queue.dead(each.id, at, "gone", each.attempts)
-        else:
-            await queue.delivered(each.id, at, "noted", each.attempts)
+    while due := await queue.claim(TEN.timestamp() * 2, 60, 1000, per_url=1000):     # a meeting's news in order
+        for number, each in enumerate(due):
+            if number % 2:
+                await queue.dead(each.id, at, "gone", each.attempts)
+            else:
+                await queue.delivered(each.id, at, "noted", each.attempts)
 
 
 async def call(database: Database, sid: str, caller: str, *, over: bool = True) -> None:

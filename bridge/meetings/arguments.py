@@ -53,8 +53,8 @@ def _text(name: str, value: Any) -> str:
     what, most = _ARGUMENTS[name]
     if value is None:
         return ""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if not isinstance(value, str):
         raise Refused(f"The {what} cannot be read: give it as text.")
-    if len(text := str(value)) > most:
+    if len(value) > most:
         raise Refused(f"The {what} is too long: give a shorter one.")
-    return _TIDY.get(name, one_line)(text)
+    return _TIDY.get(name, one_line)(value)

@@ -26,6 +26,7 @@ from bridge.records.tables import deliveries
 TICK_S = 1e-6
 
 State = Literal["pending", "delivered", "dead", "undone"]
+SETTLED: tuple[State, ...] = ("delivered", "dead", "undone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,11 @@ _ADD = insert(deliveries)
 _EARLIER = select(deliveries.c.url, deliveries.c.state, deliveries.c.created_at).where(
     deliveries.c.meeting_id == bindparam("meeting"))
 _BEFORE = deliveries.alias("before")
-#: Pending, and the next that its receiver is to be told of its meeting.
-_NEXT = (deliveries.c.state == "pending") & ~exists().where(
+#: Nothing that its receiver is to be told of the same meeting was promised before it. What was is looked up by its
+#: meeting: were it asked for as "pending", SQLite would look through all that is, for each.
+_NEXT = ~exists().where(
     _BEFORE.c.meeting_id == deliveries.c.meeting_id, _BEFORE.c.url == deliveries.c.url,
-    _BEFORE.c.state == "pending", _BEFORE.c.created_at < deliveries.c.created_at)
+    _BEFORE.c.state.not_in(SETTLED), _BEFORE.c.created_at < deliveries.c.created_at)
 #: What became of an attempt, unless a later one has overtaken it.
 _BECAME = update(deliveries).where(
     deliveries.c.id == bindparam("delivery"), deliveries.c.attempts == bindparam("attempt"),
@@ -131,14 +133,14 @@ class DeliveryQueue:
         At most `per_url` of each receiver, so that a slow one leaves room for others; fewer by what is `under_way`
         to it. `only`: none but these ids.
         """
-        due = _NEXT & (deliveries.c.next_at <= now)
+        due = (deliveries.c.state == "pending") & (deliveries.c.next_at <= now)
         if only is not None:
             due &= deliveries.c.id.in_(only)
         room = case(
             {url: per_url - attempts for url, attempts in under_way.items()}, value=deliveries.c.url, else_=per_url,
         ) if under_way else literal(per_url)
         place = func.row_number().over(partition_by=deliveries.c.url, order_by=deliveries.c.next_at)
-        ranked = select(deliveries.c.id, place.label("place"), room.label("room")).where(due).subquery()
+        ranked = select(deliveries.c.id, place.label("place"), room.label("room")).where(due, _NEXT).subquery()
         fair = select(ranked.c.id).where(ranked.c.place <= ranked.c.room)
         # `due` is asked for once more: under the lock, another process may have claimed it meanwhile. In a common
         # table expression, since PostgreSQL may run a plain subquery more often than once.
@@ -191,7 +193,7 @@ class DeliveryQueue:
 
         `but`: apart from what goes to these urls.
         """
-        query = select(func.min(deliveries.c.next_at)).where(_NEXT)
+        query = select(func.min(deliveries.c.next_at)).where(deliveries.c.state == "pending", _NEXT)
         if but:
             query = query.where(deliveries.c.url.not_in(but))
 
