@@ -177,7 +177,8 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
     outbox = Outbox(queue, app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
     app[keys.TOOLS] = Tools(
-        diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER, app[keys.METRICS].tool)
+        diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER, app[keys.METRICS].tool,
+        rules=rules_of(settings))
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
     await warn_of_astray(queue, settings.WEBHOOK_URL)
     delivering = asyncio.create_task(outbox.run())
@@ -254,13 +255,19 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
+def rules_of(settings: Settings) -> Rules:
+    """When meetings can be."""
+    return Rules(
+        zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
+        minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE,
+        closed=settings.CLOSED_DAYS or None)
+
+
 def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
     settings, http = app[keys.SETTINGS], app[keys.WEBHOOKS_HTTP]
     return Diary(
         meetings=Meetings(app[keys.DATABASE]), queue=queue, outbox=outbox, receivers=settings.WEBHOOK_URL,
-        rules=Rules(
-            zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
-            minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE),
+        rules=rules_of(settings), email_required=settings.MEETING_EMAIL == "required",
         organizer=settings.ORGANIZER_EMAIL, confirm=settings.CONFIRM_MEETINGS,
         availability=Availability(http, settings.AVAILABILITY_URL, settings.TIMEZONE)
         if settings.AVAILABILITY_URL else None)

@@ -95,6 +95,22 @@ async def test_one_who_hid_the_number_is_known_by_the_call(database: Database) -
     assert await everything(database) == {table: [] for table in TABLES}
 
 
+async def test_a_number_that_was_said_in_a_hidden_call_removes_that_call_and_no_other(database: Database) -> None:
+    other = "CA" + "e" * 32
+    await Meetings(database).book(make_meeting(caller=other, phone_number=BOB, call_sid=other), news)
+    await call(database, other, "")
+    others = await everything(database)
+    await Meetings(database).book(make_meeting(60, caller=HIDDEN, phone_number=ALICE, call_sid=HIDDEN), news)
+    # In the same call, for which an e-mail address was enough.
+    await Meetings(database).book(make_meeting(120, caller=HIDDEN, phone_number="", call_sid=HIDDEN), news)
+    await keep(database, message(1, "", HIDDEN))
+    await call(database, HIDDEN, "")
+    found = await Erasure(database).find(ALICE, NOW)
+    assert (found.meetings, found.messages, found.calls) == (2, 1, 1)
+    assert await Erasure(database).erase(ALICE, NOW) == found
+    assert await everything(database) == others
+
+
 async def test_the_time_is_free_again(database: Database) -> None:
     await Meetings(database).book(make_meeting(caller=ALICE), news)
     await Erasure(database).erase(ALICE, NOW)

@@ -71,6 +71,60 @@ async def test_a_meeting_is_booked_after_the_caller_has_agreed_to_what_was_read_
         assert booked["status"] == "confirmed" and len(world.meetings) == 1
 
 
+async def test_a_caller_who_hides_the_number_gives_another_and_hears_of_the_meeting_again() -> None:
+    wanted = {name: value for name, value in BOOKING.items() if name != "email"}
+    turns = [Turn((Call("schedule_meeting", wanted),)), Turn((line(300),)),
+             Turn((Call("schedule_meeting", {**wanted, "phone_number": "+49 30 901820"}),)), Turn((line(300),)),
+             Turn((Call("list_meetings", {}),)), Turn((line(300),))]
+    async with office(*turns) as world:
+        call = await world.greeted(From="anonymous")
+        for _ in range(3):
+            await ask(call)
+            await call.until_speaking(after_ms=world.phone.clock.ms())
+            await call.until_quiet()
+        refused, booked, listed = await outputs(world, 3)
+        assert refused["status"] == "refused" and "one of the two" in refused["message"]
+        assert booked["status"] == "confirmed"
+        assert [each["meeting_id"] for each in listed["meetings"]] == [booked["meeting_id"]]
+        [meeting] = world.meetings
+        assert (meeting["email"], meeting["phone_number"], meeting["number_hidden"]) == ("", "+4930901820", True)
+
+
+async def test_the_model_knows_when_the_business_is_open_and_whom_it_may_ask_for_a_number() -> None:
+    tomorrow = f"{TOMORROW:%Y-%m-%d}"
+    async with office(TIMEZONE="Asia/Dhaka", OPENING_HOURS="Mon-Fri 09:00-17:00", CLOSED_DAYS=tomorrow,
+                      MINIMUM_NOTICE="2h", MEETING_MINUTES="45") as world:
+        await world.greeted()
+        await world.greeted(From="anonymous")
+        known, hidden = (session.config for session in world.model.sessions)
+        for config in (known, hidden):
+            assert "Opening hours: Monday to Friday 09:00 to 17:00; closed on Saturday and Sunday." in (
+                config["instructions"])
+            assert f": {TOMORROW:%A} {TOMORROW.day} {TOMORROW:%B} {TOMORROW.year}." in config["instructions"]
+            assert "forty-five minutes" in config["instructions"] and "at least two hours" in config["instructions"]
+            assert "two steps" not in json.dumps(config), "CONFIRM_MEETINGS=0"
+        assert "one of them is needed" in hidden["instructions"] and "one of them" not in known["instructions"]
+        assert "phone_number" in json.dumps(hidden["tools"]) and "phone_number" not in json.dumps(known["tools"])
+
+
+async def test_where_the_owner_wants_two_steps_and_an_address_the_model_is_told_so() -> None:
+    async with office(CONFIRM_MEETINGS="1", MEETING_EMAIL="required") as world:
+        await world.greeted()
+        config = world.session.config
+        [schedule] = [each for each in config["tools"] if each["name"] == "schedule_meeting"]
+        assert "email" in schedule["parameters"]["required"]
+        assert "confirmation_id" in schedule["parameters"]["properties"]
+        assert "e-mail address, date and time" in config["instructions"]
+        assert "only after the caller agreed" in config["instructions"]
+
+
+async def test_the_hours_are_known_where_no_meetings_are_taken() -> None:
+    async with office(webhook=False, OPENING_HOURS="Mon-Fri 09:00-17:00") as world:
+        await world.greeted()
+        instructions = world.session.config["instructions"]
+        assert "Monday to Friday 09:00 to 17:00" in instructions and "schedule_meeting" not in instructions
+
+
 def agreed(function: str, **said: str) -> Scripted:
     """The second step of a function, with the id that was answered last, and what the caller has said besides."""
     def turn(session: RealtimeSession) -> Turn:
@@ -203,7 +257,7 @@ async def test_on_a_full_disk_the_caller_hears_the_truth_and_the_call_goes_on(
 
 @pytest.mark.parametrize("call, reason", [
     (Call("schedule_meeting", "{broken"), "arguments are wrong"),
-    (Call("schedule_meeting", {"name": "Ada"}), "e-mail"),
+    (Call("schedule_meeting", {"name": "Ada"}), "date and time"),
     (Call("schedule_meeting", {**BOOKING, "email": "ada at example"}), "e-mail"),
     (Call("schedule_meeting", {**BOOKING, "datetime": "2001-01-01T10:00"}), "refused"),
     (Call("schedule_meeting", {**BOOKING, "datetime": "soon"}), "refused"),

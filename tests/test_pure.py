@@ -37,6 +37,8 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.call.playback",
     "bridge.call.dialogue",
     "bridge.meetings.schedule",
+    "bridge.meetings.briefing",
+    "bridge.meetings.closed_days",
     "bridge.meetings.event",
     "bridge.meetings.message",
     "bridge.meetings.calendar",

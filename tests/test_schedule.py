@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from bridge.meetings.closed_days import ClosedDays
 from bridge.meetings.schedule import (
     OpeningHours, Refused, Rules, allowed, duration, free_starts, read_back, resolve,
 )
@@ -430,3 +431,55 @@ def test_without_opening_hours_any_time_is_free_also_while_clocks_change() -> No
 
 def test_nothing_is_free_where_everything_is_taken() -> None:
     assert free_starts(OFFICE, NOW, [(NOW, NOW + timedelta(days=999))], NOW) == []
+
+
+# ---- closed days
+
+CLOSED = Rules(BERLIN, 60, OFFICE.opening, closed=ClosedDays.parse("2026-11-26..2026-11-27,DE"))
+
+
+@pytest.mark.parametrize(("said", "why"), [
+    ("Thursday at ten", "We are closed on Thursday the 26th of November. Which other day would suit?"),
+    ("2026-11-27T10:00", "We are closed on Friday the 27th of November. Which other day would suit?"),
+    ("25 December at ten", "We are closed on Friday the 25th of December, Christmas Day. Which other day would suit?"),
+    ("Sunday at ten", "We are closed on Sundays. Which other time would suit?"),
+])
+def test_on_a_closed_day_there_is_no_meeting_and_the_caller_hears_why(said: str, why: str) -> None:
+    assert refused(said, CLOSED).endswith(why)
+
+
+def test_the_day_before_and_the_day_after_are_open() -> None:
+    assert local("Wednesday at ten", CLOSED) == "2026-11-25T10:00"
+    assert local("Saturday at ten", CLOSED) == "2026-11-28T10:00"
+
+
+def test_a_closed_day_needs_no_opening_hours() -> None:
+    closed = Rules(BERLIN, closed=ClosedDays.parse("2026-11-26"))
+    assert "We are closed on Thursday the 26th" in refused("Thursday at ten", closed), "and not: morning or evening?"
+    assert "in the morning, or in the afternoon" in refused("Friday at ten", closed)
+
+
+def test_a_meeting_does_not_go_on_into_a_closed_day_nor_out_of_one() -> None:
+    night = Rules(BERLIN, 60, closed=ClosedDays.parse("2026-11-26"))
+    assert local("Wednesday at 23:00", night) == "2026-11-25T23:00"
+    assert "We are closed on Thursday the 26th" in refused("Wednesday at 23:30", night)
+    assert "We are closed on Thursday the 26th" in refused("Thursday at 23:30", night)
+    assert local("2026-11-27T00:00", night) == "2026-11-27T00:00"
+
+
+def test_it_is_the_business_s_day_that_is_closed() -> None:
+    rules = Rules(BERLIN, closed=ClosedDays.parse("2026-11-25"))
+    assert local("Wednesday at 23:30", rules, caller_zone="America/New_York") == "2026-11-26T05:30"
+
+
+def test_free_times_leave_closed_days_out() -> None:
+    starts = free_starts(CLOSED, NOW, [], at("2026-11-25T16:00"), 3)
+    assert [f"{start:%a %H:%M}" for start in starts] == ["Wed 16:00", "Sat 10:00", "Sat 11:00"]
+
+
+def test_the_first_open_day_is_found_behind_a_long_holiday() -> None:
+    rules = Rules(BERLIN, closed=ClosedDays.parse("2026-11-23..2027-01-10"))
+    assert rules.first_open(NOW) == at("2027-01-11T00:00")
+    assert rules.first_open(at("2027-01-11T15:00")) == at("2027-01-11T15:00")
+    always = Rules(BERLIN, closed=ClosedDays.parse("*-01-01..*-12-31"))
+    assert always.first_open(NOW) and free_starts(always, NOW, [], NOW) == []

@@ -7,10 +7,10 @@ import logging
 import sqlite3
 import subprocess
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,11 +22,13 @@ from aiohttp import web
 from bridge.meetings import availability, booking
 from bridge.meetings.availability import Availability
 from bridge.meetings.booking import Diary, OnBehalfOf
+from bridge.meetings.closed_days import ClosedDays
+from bridge.meetings.declarations import Terms, meeting_functions
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.outbox import Outbox
 from bridge.meetings.retries import GIVE_UP_S
 from bridge.meetings.schedule import Rules
-from bridge.meetings.tools import Functions, Tools
+from bridge.meetings.tools import MOST_LISTED, Functions, Tools
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.meetings import Meetings, StoreFailed
@@ -191,6 +193,139 @@ async def test_callers_who_hide_their_number_own_the_meetings_of_their_call(tmp_
         refused = await run(world.functions(), "cancel_meeting", stranger, meeting_id=booked["meeting_id"])
         assert refused["status"] == "refused"
         assert (await run(world.functions(), "cancel_meeting", hidden))["status"] == "confirmed"
+
+
+# ---- how the caller can be reached
+
+HIDDEN = replace(CALL, phone_number="")
+
+
+async def test_a_caller_without_an_address_books_by_the_number(tmp_path: Path) -> None:
+    async with office(tmp_path, confirm=True) as world:
+        functions = world.functions()
+        wanted = {name: value for name, value in WANTED.items() if name != "email"}
+        proposed = await run(functions, "schedule_meeting", **wanted)
+        assert "e-mail" not in proposed["next"] and "the moment" in proposed["next"]
+        booked = await run(functions, "schedule_meeting", turn(2), confirmation_id=proposed["confirmation_id"])
+        assert booked["status"] == "confirmed"
+        [body] = world.bodies
+        assert (body["email"], body["phone_number"], body["number_hidden"]) == ("", CALL.phone_number, False)
+
+
+@pytest.mark.parametrize("email", ["", "none@none.com", "n/a", "test@test.com"])
+async def test_what_stands_in_the_place_of_an_address_reaches_nobody(tmp_path: Path, email: str) -> None:
+    async with office(tmp_path) as world:
+        assert (await schedule(world.functions(), email=email))["status"] == "confirmed"
+        hidden = await schedule(world.functions(), HIDDEN, email=email, datetime="Friday at 15:00")
+        assert hidden["status"] == "refused" and "one of the two" in hidden["message"]
+        world.diary = replace(world.diary, email_required=True)
+        required = await schedule(Tools(world.diary).for_call(), email=email, datetime="Friday at 15:00")
+        assert required["status"] == "refused" and "e-mail address is missing" in required["message"]
+        assert [body["email"] for body in world.bodies] == [""]
+
+
+async def test_one_who_hides_the_number_books_with_a_number_that_is_read_back(tmp_path: Path) -> None:
+    async with office(tmp_path, confirm=True) as world:
+        functions = world.functions()
+        wanted = {"email": "", "phone_number": "+49 30 901820"}
+        proposed = await schedule(functions, HIDDEN, **wanted)
+        assert "the phone number" in proposed["next"]
+        again = {"confirmation_id": proposed["confirmation_id"]}
+        booked = await schedule(functions, replace(HIDDEN, turn=2), **wanted, **again)
+        assert booked["status"] == "confirmed"
+        [body] = world.bodies
+        assert (body["email"], body["phone_number"], body["number_hidden"]) == ("", "+4930901820", True)
+
+
+async def test_a_number_that_was_only_said_opens_nobody_s_meetings(tmp_path: Path) -> None:
+    """Neither are the number's own meetings shown to who says it, nor is the hidden one's shown to the number."""
+    async with office(tmp_path) as world:
+        booked = await schedule(world.functions())
+        said = {"email": "", "phone_number": CALL.phone_number}
+        hidden = replace(HIDDEN, call_sid="CA" + "2" * 32)
+        functions = world.functions()
+        theirs = await schedule(functions, hidden, datetime="Friday at 15:00", **said)
+        assert theirs["status"] == "confirmed"
+        assert await listed(functions, hidden) == [theirs["meeting_id"]]
+        assert await listed(world.functions(), CALL) == [booked["meeting_id"]]
+        refused = await run(functions, "cancel_meeting", hidden, meeting_id=booked["meeting_id"])
+        assert refused["status"] == "refused"
+
+
+async def test_a_number_that_was_said_can_be_corrected(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        functions = world.functions()
+        booked = await schedule(functions, HIDDEN, email="", phone_number="+4930901820")
+        corrected = await schedule(functions, HIDDEN, phone_number="+49 30 901821")
+        assert corrected["meeting_id"] == booked["meeting_id"]
+        assert "the phone number is +4930901821" in corrected["message"]
+        assert [(body["type"], body["phone_number"]) for body in world.bodies] == [
+            ("meeting.booked", "+4930901820"), ("meeting.updated", "+4930901821")]
+
+
+async def test_the_number_of_the_call_is_not_replaced_by_what_is_said(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        await schedule(world.functions(), phone_number="+4930901820")
+        assert world.bodies[0]["phone_number"] == CALL.phone_number
+
+
+# ---- the caller's own meetings
+
+async def listed(functions: Functions, call: OnBehalfOf = CALL) -> list[str]:
+    return [each["meeting_id"] for each in (await run(functions, "list_meetings", call))["meetings"]]
+
+
+async def test_the_caller_s_own_meetings_that_are_to_come_are_listed_in_order(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        later = await schedule(world.functions(), datetime="Friday at 15:00")
+        first = await schedule(world.functions())
+        gone = await schedule(world.functions(), datetime="Wednesday at ten in the morning")
+        await run(world.functions(), "cancel_meeting", meeting_id=gone["meeting_id"])
+        await schedule(world.functions(), replace(CALL, phone_number="+15559876543"), datetime="Friday at 16:00")
+        output = await run(world.functions(), "list_meetings")
+        assert [each["meeting_id"] for each in output["meetings"]] == [first["meeting_id"], later["meeting_id"]]
+        [one, _] = output["meetings"]
+        assert one["read_back"] == "Thursday the 26th of November at ten in the morning, Dhaka time"
+        assert (one["name"], one["status"]) == ("Ada Lovelace", "confirmed")
+        assert not {"email", "description"} & one.keys(), "a number can be forged"
+        tomorrow = Tools(replace(world.diary, now=lambda: NOW + timedelta(days=4))).for_call()
+        assert await listed(tomorrow) == [later["meeting_id"]]
+
+
+async def test_a_caller_without_meetings_is_told_so(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        output = await run(world.functions(), "list_meetings")
+        assert output == {"meetings": [], "message": "No meeting of this caller is to come."}
+        hidden = await run(world.functions(), "list_meetings", HIDDEN)
+        assert "only meetings of this call" in hidden["message"]
+
+
+async def test_a_list_that_nobody_could_listen_to_is_cut(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        for hour in range(13, 13 + MOST_LISTED + 1):
+            await schedule(world.functions(), datetime=f"Thursday at {hour}:00")
+        output = await run(world.functions(), "list_meetings")
+        assert len(output["meetings"]) == MOST_LISTED and f"{MOST_LISTED} of {MOST_LISTED + 1}" in output["message"]
+
+
+async def test_a_list_is_true_to_what_the_business_has_said_meanwhile(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        await refused_late(world, "schedule_meeting", **WANTED)
+        [listed] = (await run(world.functions(), "list_meetings"))["meetings"]
+        assert listed["status"] == "refused" and "not booked" in listed["message"]
+        assert (await run(world.functions(), "list_meetings"))["meetings"] == []
+
+
+async def test_a_list_waits_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with office(tmp_path) as world:
+        world.silent = True
+        with monkeypatch.context() as patch:
+            patch.setattr(booking, "ANSWER_S", 0.0)
+            await schedule(world.functions())
+        monkeypatch.setattr(booking, "ANSWER_S", 3600.0)
+        async with asyncio.timeout(10):
+            [listed] = (await run(world.functions(), "list_meetings"))["meetings"]
+        assert listed["status"] == "recorded" and "still to be confirmed" in listed["message"]
 
 
 # ---- what the caller is told
@@ -671,6 +806,16 @@ async def test_the_earliest_day_may_be_said_as_the_caller_says_it(tmp_path: Path
         assert free["free"][0]["datetime"] == "2026-11-26T00:00:00+06:00"
 
 
+async def test_behind_a_long_holiday_there_are_free_times(tmp_path: Path) -> None:
+    closed = ClosedDays.parse("2026-11-23..2026-12-20")
+    async with office(tmp_path, opening=OpeningHours.parse("Mon-Fri 09:00-12:00"), closed=closed) as world:
+        free = await run(world.functions(), "check_availability")
+        assert [offer["datetime"] for offer in free["free"]] == [
+            f"2026-12-21T{clock}:00+06:00" for clock in ("09:00", "09:30", "10:00")]
+        refused = await schedule(world.functions())
+        assert "We are closed on Thursday the 26th of November." in refused["message"]
+
+
 # ---- books that cannot be written
 
 @pytest.mark.parametrize("trouble", [pytest.param("locked", marks=pytest.mark.slow), "full", "gone"])
@@ -739,22 +884,52 @@ class trouble_with:
         self._connection.close()
 
 
-def test_the_declarations_name_what_is_required() -> None:
-    declared: Sequence[dict[str, Any]] = Tools(None).declarations
-    assert [each["name"] for each in declared] == ["end_call"]
+# ---- what is declared
+
+def declared(**terms: bool) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in meeting_functions(Terms(**terms))}
+
+
+def arguments_of(function: dict[str, Any]) -> set[str]:
+    return {*function["parameters"]["properties"]}
+
+
+def test_each_function_for_meetings_is_declared() -> None:
+    assert [*declared()] == [
+        "schedule_meeting", "reschedule_meeting", "cancel_meeting", "list_meetings", "check_availability"]
+
+
+def test_where_one_step_is_enough_nothing_speaks_of_two() -> None:
+    two, one = json.dumps([*declared().values()]), json.dumps([*declared(confirm=False).values()])
+    assert "confirmation_id" in two and "two steps" in two
+    for words in ("two steps", "first call", "again", "read back", "has agreed"):
+        assert words not in one, words
+
+
+def test_an_address_is_required_where_the_owner_says_so() -> None:
+    optional, required = declared()["schedule_meeting"], declared(email_required=True)["schedule_meeting"]
+    assert optional["parameters"]["required"] == ["name", "datetime"]
+    assert required["parameters"]["required"] == ["name", "email", "datetime"]
+    assert "email" in arguments_of(optional)
+
+
+def test_a_phone_number_is_an_argument_only_where_it_is_not_known() -> None:
+    assert "phone_number" not in arguments_of(declared()["schedule_meeting"])
+    hidden = declared(number_hidden=True)["schedule_meeting"]
+    assert "phone_number" in arguments_of(hidden) and "phone_number" not in hidden["parameters"]["required"]
 
 
 # ---- a transfer
 
 def transfer(*names: str) -> dict[str, Any]:
-    [declared] = [each for each in Tools(None, names).declarations if each["name"] == "transfer_call"]
+    [declared] = [each for each in Tools(None, names).declarations() if each["name"] == "transfer_call"]
     return declared
 
 
 def test_a_transfer_is_declared_where_there_is_somebody_to_put_callers_through_to() -> None:
-    assert [each["name"] for each in Tools(None).declarations] == ["end_call"]
+    assert [each["name"] for each in Tools(None).declarations()] == ["end_call"]
     tools = Tools(None, {"human": "+15551234567"})
-    assert [each["name"] for each in tools.declarations] == ["transfer_call", "end_call"]
+    assert [each["name"] for each in tools.declarations()] == ["transfer_call", "end_call"]
 
 
 def test_whom_to_transfer_to_is_asked_only_where_there_is_a_choice() -> None:

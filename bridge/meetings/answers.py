@@ -4,7 +4,7 @@ Pure. A meeting is told in one of three honest ways: the business has confirmed 
 or it is not so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bridge.meetings.booking import Booked
@@ -25,12 +25,19 @@ def proposed(proposal: Proposal, confirmation_id: str) -> Output:
     meeting = proposal.meeting
     ask = (f"Nothing is cancelled yet. Ask the caller whether the meeting on {meeting.read_back} is to be cancelled"
            if proposal.kind == "cancel" else
-           "Nothing is booked yet. Read the moment and the e-mail address back to the caller")
+           f"Nothing is booked yet. Read {_to_read_back(proposal)} back to the caller")
     output = {
         "confirmation_id": confirmation_id, "read_back": meeting.read_back,
         "next": f"{ask}; once the caller has agreed, call {_FUNCTIONS[proposal.kind]} again with this "
                 "confirmation_id."}
     return output if proposal.kind == "book" else {"meeting_id": meeting.id, **output}
+
+
+def _to_read_back(proposal: Proposal) -> str:
+    """What the caller should hear again, because it may have been misheard."""
+    meeting, new = proposal.meeting, proposal.kind == "book"
+    return " and ".join(["the moment", *(["the e-mail address"] if new and meeting.email else []),
+                         *(["the phone number"] if new and meeting.number_hidden and meeting.phone_number else [])])
 
 
 def somebody_else(own: Meeting, name: str, instead: str, confirmation_id: str) -> Output:
@@ -57,6 +64,20 @@ def booked(made: Booked, new: Mapping[str, str] | None = None) -> Output:
     if made.status != "refused" and new:
         sentence += f" Tell the caller what is new: {details(new)}."
     return _output(made, sentence)
+
+
+def listed(made: Sequence[Booked], count: int, *, number_hidden: bool) -> Output:
+    """The caller's meetings that are to come, the first ones of `count`, each as it stands.
+
+    Without e-mail address and description: who forges a number should not learn more than when somebody comes.
+    """
+    output: Output = {"meetings": [{"name": each.meeting.name, **booked(each)} for each in made]}
+    if not made:
+        output["message"] = "No meeting of this caller is to come." + (
+            " The caller hides the number: only meetings of this call can be found." if number_hidden else "")
+    elif count > len(made):
+        output["message"] = f"These are the next {len(made)} of {count}."
+    return output
 
 
 def corrected(made: Booked, new: Mapping[str, str]) -> Output:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from email_validator import EmailNotValidError, validate_email
 
 from bridge.meetings.schedule import Refused
 from bridge.meetings.tidy import one_line, several_lines, without_formula
@@ -59,13 +58,3 @@ def _text(name: str, value: Any) -> str:
     if len(value) > most:
         raise Refused(f"The {what} is too long: give a shorter one.")
     return _TIDY.get(name, one_line)(value)
-
-
-def usable(email: str) -> str:
-    """The address, normalised. Raises Refused."""
-    if email != without_formula(email):
-        raise Refused("The e-mail address begins with a sign. Ask the caller to spell it.")
-    try:
-        return validate_email(email.strip(), check_deliverability=False).normalized
-    except EmailNotValidError as error:
-        raise Refused(f"The e-mail address cannot be right: {error} Ask the caller to spell it.") from None

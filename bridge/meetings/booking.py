@@ -63,6 +63,7 @@ class Diary:
     rules: Rules
     organizer: str = ""
     confirm: bool = True
+    email_required: bool = False
     availability: Availability | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -120,7 +121,8 @@ class Booking:
         fresh = moving or Meeting(
             id=str(uuid.uuid4()), caller=call.caller, call_sid=call.call_sid, name=details.get("name", ""),
             email=details.get("email", ""), description=details.get("description", ""),
-            phone_number=call.phone_number, start=start, minutes=rules.minutes, zone=rules.zone, read_back="")
+            phone_number=call.phone_number or details.get("phone_number", ""), start=start, minutes=rules.minutes,
+            zone=rules.zone, read_back="")
         meeting = replace(fresh, start=start, read_back=read_back(start, zone, now=now))
         await yield_loop()
         taken = await self._diary.meetings.within(meeting.start, meeting.end)
@@ -183,7 +185,7 @@ class Booking:
         `minutes`: how long the meeting is; 0: as long as the business's are.
         """
         rules, now, asked = self._diary.rules, self._diary.now(), True
-        start = max(after, now)
+        start = rules.first_open(max(after, now))
         until = start + LOOK_AHEAD
         taken: list[Interval] = [
             (each.start, each.end) for each in await self._diary.meetings.within(start, until)]
@@ -254,6 +256,10 @@ class Booking:
     async def known(self, meeting: Meeting) -> Booked:
         """A meeting that was made before, and what the receiver has said to it, which may have been a late no."""
         return await self._outcome(meeting, await self._heard_from(meeting))
+
+    async def standing(self, meeting: Meeting) -> Booked:
+        """The same without a wait: what the receiver has said so far."""
+        return await self._outcome(meeting, self._newest(await self._diary.queue.of_meeting(meeting.id)))
 
     async def found(self, meeting_id: str) -> Meeting:
         """A meeting as it is by now. Raises NotYours for one that is forgotten."""

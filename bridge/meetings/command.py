@@ -202,7 +202,9 @@ def summary(deliveries: Sequence[Delivery]) -> str:
 
 
 def masked(email: str) -> str:
-    """Enough of an address to know it again."""
+    """Enough of an address to know it again; "" for none."""
+    if not email:
+        return ""
     name, _, domain = email.rpartition("@")
     return f"{plain(name[:1])}***@{plain(domain)}"
 

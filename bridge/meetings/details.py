@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from bridge.meetings.meeting import Meeting
 
-#: What of a meeting a caller may correct without touching its moment: the arguments' names, and the meeting's.
-DETAILS = ("name", "email", "description")
+#: What of a meeting a caller may correct without touching its moment: the arguments' names, and the meeting's. The
+#: phone number is among them for a caller who hides that of the call.
+DETAILS = ("name", "email", "phone_number", "description")
 #: Punctuation, symbols, separators and controls. A mark is a part of its letter, a vowel in many scripts.
 _BETWEEN_WORDS = ("P", "S", "Z", "C")
 
@@ -33,7 +34,8 @@ def details_of(meeting: Meeting) -> dict[str, str]:
 def with_details(meeting: Meeting, new: Mapping[str, str]) -> Meeting:
     """The meeting with these details, and what they do not name as it is."""
     said = {**details_of(meeting), **new}
-    return replace(meeting, name=said["name"], email=said["email"], description=said["description"])
+    return replace(meeting, name=said["name"], email=said["email"], phone_number=said["phone_number"],
+                   description=said["description"])
 
 
 def differing(meeting: Meeting, given: Mapping[str, str]) -> dict[str, str]:

@@ -29,15 +29,19 @@ def moment(description: str) -> dict[str, Any]:
 
 
 _PROPERTIES: dict[str, dict[str, Any]] = {
-    "type": text("What happened; updated: another name, e-mail address or description.", enum=[*get_args(Kind)]),
+    "type": text(
+        "What happened; updated: another name, e-mail address, phone number or description.", enum=[*get_args(Kind)]),
     "timestamp": moment("When it happened, UTC."),
     "id": text("The meeting's id: the same over its changes and its cancellation.", minLength=1),
     "sequence": {
         "type": "integer", "description": "Which version of the meeting this is: 0 as it was booked.", "minimum": 0},
     "status": text("The meeting as it now stands.", enum=[*get_args(Status)]),
     "name": text("The caller's name.", minLength=1),
-    "email": text("The caller's e-mail address.", format="email"),
-    "phone_number": text('The caller\'s number, E.164; "" for a caller who hides it.'),
+    "email": text('The caller\'s e-mail address; "" where there is none.', anyOf=[{"format": "email"}, {"const": ""}]),
+    "phone_number": text(
+        'The caller\'s number, E.164; of a caller who hides it the one that was said instead, "" where none was.'),
+    "number_hidden": {
+        "type": "boolean", "description": "Whether the caller hid the number: phone_number is then not proved."},
     "description": text("What the meeting is about, in the caller's words."),
     "datetime": moment("When it begins, with the offset of time_zone; the same as start."),
     "start": moment("When it begins, with the offset of time_zone."),
@@ -71,6 +75,7 @@ def body(meeting: Meeting, type: Kind, timestamp: datetime, organizer: str = "")
         "name": meeting.name,
         "email": meeting.email,
         "phone_number": meeting.phone_number,
+        "number_hidden": meeting.number_hidden,
         "description": meeting.description,
         "datetime": start.isoformat(),
         "start": start.isoformat(),
@@ -88,7 +93,7 @@ def as_told(body: str) -> dict[str, Any]:
     news = json.loads(body)
     return {
         "start": datetime.fromisoformat(news["start"]), "minutes": news["duration_minutes"],
-        **{name: news[name] for name in ("read_back", "name", "email", "description")},
+        **{name: news[name] for name in ("read_back", "name", "email", "phone_number", "description")},
     }
 
 

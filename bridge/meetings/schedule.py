@@ -17,11 +17,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from bridge.meetings.closed_days import ClosedDays, Run
 from bridge.meetings.hours import OpeningHours
-from bridge.meetings.spoken import WEEKDAYS, number, opening, place, read_back
+from bridge.meetings.spoken import MONTHS, WEEKDAYS, number, opening, ordinal, place, read_back
 from bridge.meetings.words import LONGEST, NOT_UNDERSTOOD, Refused, Said, plain, understand
 
-__all__ = ["OpeningHours", "Refused", "Rules", "allowed", "duration", "free_starts", "read_back", "resolve"]
+__all__ = ["OpeningHours", "Refused", "Rules", "allowed", "duration", "free_starts", "length", "read_back", "resolve"]
 
 _UNKNOWN_ZONE = "I do not know that time zone. Which large city has the same time?"
 _UTC = ZoneInfo("UTC")
@@ -30,18 +31,40 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When the business takes meetings: its `zone`, how many `minutes` each one takes; at any time if no `opening`."""
+    """When the business takes meetings: its `zone`, how many `minutes` each one takes.
+
+    Without `opening` it is open at any time, but on `closed` days.
+    """
 
     zone: ZoneInfo
     minutes: int = 30
     opening: OpeningHours | None = None
     minimum_notice: timedelta = timedelta(0)
     maximum_notice: timedelta = timedelta(days=365)
+    closed: ClosedDays | None = None
 
     def open_for(self, start: datetime) -> bool:
-        """Whether the whole meeting fits into the opening hours."""
+        """Whether the whole meeting fits into the opening hours, and touches no closed day."""
         start = start.astimezone(self.zone)
-        return self.opening is None or self.opening.contains(start, _later(start, self.minutes))
+        end = _later(start, self.minutes)
+        return (self.opening is None or self.opening.contains(start, end)) and self.closed_day(start) is None
+
+    def closed_day(self, start: datetime) -> Run | None:
+        """The closed day on which a meeting would begin, or into which it would go on."""
+        if self.closed is None:
+            return None
+        start = start.astimezone(self.zone)
+        last = _later(start, self.minutes) - timedelta(microseconds=1)
+        return next(iter(self.closed.ahead(start.date(), last.date())), None)
+
+    def first_open(self, after: datetime) -> datetime:
+        """The moment itself or, if its day is closed, the beginning of the next one that is not, within a year."""
+        if self.closed is None:
+            return after
+        today = after.astimezone(self.zone).date()
+        days = (today + timedelta(days=n) for n in range(367))
+        day = next((each for each in days if self.closed.on(each) is None), today)
+        return after if day == today else datetime.combine(day, time(), self.zone)
 
 
 def duration(text: str) -> timedelta:
@@ -119,7 +142,7 @@ def _start(said: Said, zone: ZoneInfo, rules: Rules, now: datetime) -> datetime:
 def _open_one(times: dict[int, list[datetime]], said: Said, rules: Rules) -> list[datetime]:
     """The starts of the one time of day, of several or none, at which the business is open. Raises Refused."""
     any_start = next((start for starts in times.values() for start in starts), None)
-    if rules.opening and any_start:
+    if (rules.opening or rules.closed) and any_start:
         possible = [starts for starts in times.values() if any(map(rules.open_for, starts))]
         if len(possible) == 1:
             return possible[0]
@@ -198,9 +221,9 @@ def allowed(start: datetime, rules: Rules, now: datetime) -> None:
     if ahead <= timedelta(0):
         problem = "has already passed. Which later time would suit?"
     elif ahead < rules.minimum_notice:
-        problem = f"is too soon: we need notice of {_length(rules.minimum_notice)}. Which later time?"
+        problem = f"is too soon: we need notice of {length(rules.minimum_notice)}. Which later time?"
     elif ahead > rules.maximum_notice:
-        problem = f"is too far away: we book up to {_length(rules.maximum_notice)} ahead. Which earlier day?"
+        problem = f"is too far away: we book up to {length(rules.maximum_notice)} ahead. Which earlier day?"
     elif not rules.open_for(start):
         problem = f"is outside our opening hours. {_hours(start, rules)}"
     else:
@@ -209,15 +232,19 @@ def allowed(start: datetime, rules: Rules, now: datetime) -> None:
 
 
 def _hours(start: datetime, rules: Rules) -> str:
+    if closed := rules.closed_day(start):
+        day, why = closed.first, f", {closed.reason}" if closed.reason else ""
+        return (f"We are closed on {WEEKDAYS[day.weekday()]} the {ordinal(day.day)} of {MONTHS[day.month - 1]}{why}. "
+                "Which other day would suit?")
     weekday = start.astimezone(rules.zone).weekday()
     ranges = rules.opening.on(weekday) if rules.opening else ()
-    takes = f" A meeting takes {_length(timedelta(minutes=rules.minutes))}." if ranges else ""
+    takes = f" A meeting takes {length(timedelta(minutes=rules.minutes))}." if ranges else ""
     return f"{opening(weekday, ranges)}{takes} Which other time would suit?"
 
 
-def _length(length: timedelta) -> str:
+def length(of: timedelta) -> str:
     """ "two hours", "90 minutes" """
-    minutes = int(length.total_seconds() // 60)
+    minutes = int(of.total_seconds() // 60)
     units = ((1440, "day"), (60, "hour"), (1, "minute"))
     size, unit = next((size, unit) for size, unit in units if minutes % size == 0)
     count = minutes // size
@@ -255,6 +282,8 @@ def _grid(rules: Rules, after: datetime) -> Iterator[datetime]:
     """Every start that might be offered, in UTC and in order."""
     first = after.astimezone(rules.zone).date()
     for day in (first + timedelta(days=n) for n in range(367)):
+        if rules.closed and rules.closed.on(day) is not None:
+            continue
         ranges = rules.opening.on(day.weekday()) if rules.opening else ((0, 1440),)
         minutes = [minute for begin, end in ranges for minute in range(begin, end, rules.minutes)]
         starts = {start for minute in minutes for start in _showing(day, minute, rules.zone)}

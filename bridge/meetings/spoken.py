@@ -94,7 +94,8 @@ def place(zone: tzinfo | None) -> str:
 
 def details(said: Mapping[str, str]) -> str:
     """Whom a meeting is for and what it is about, such as "the name is Ada Lovelace, and it is about: a tooth"."""
-    words = {"name": "the name is {}", "email": "the e-mail address is {}", "description": "it is about: {}"}
+    words = {"name": "the name is {}", "email": "the e-mail address is {}",
+             "phone_number": "the phone number is {}", "description": "it is about: {}"}
     parts = [sentence.format(said[name]) for name, sentence in words.items() if said.get(name)]
     return ", and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 

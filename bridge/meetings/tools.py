@@ -11,11 +11,11 @@ from datetime import date, datetime, time, timedelta
 from time import monotonic
 from typing import Any
 
-from bridge.meetings import answers
+from bridge.meetings import answers, briefing, contact
 from bridge.meetings.answers import Output
-from bridge.meetings.arguments import read, usable
+from bridge.meetings.arguments import read
 from bridge.meetings.booking import AlreadyBooked, Booking, Diary, OnBehalfOf
-from bridge.meetings.declarations import CANCEL, CHECK, END_CALL, RESCHEDULE, SCHEDULE, transfer_call
+from bridge.meetings.declarations import END_CALL, Terms, meeting_functions, transfer_call
 from bridge.meetings.details import DETAILS, another_person, details_of, differing, with_details
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.proposal import Kind, Proposal
@@ -35,25 +35,38 @@ _NOT_CERTAIN = (
     "The owner's calendar could not be asked whether this time is free. Tell the caller that it is likely, not "
     "certain: the business will get in touch if it has to be changed.")
 
+#: As many meetings of a caller are told at once as somebody could listen to.
+MOST_LISTED = 10
+
 
 class Tools:
-    """What the model may do; `diary` is None where no meetings are taken, `transfer_to` names whom a call can go to."""
+    """What the model may do, and is told about it.
+
+    `diary` is None where no meetings are taken, `transfer_to` names whom a call can go to. `rules` say when the
+    business is open, which callers ask where no meetings are taken, too.
+    """
 
     def __init__(
         self, diary: Diary | None, transfer_to: Collection[str] = (),
-        observe: Observe = lambda name, status, seconds: None,
+        observe: Observe = lambda name, status, seconds: None, rules: Rules | None = None,
     ) -> None:
         self._diary, self._transfer_to, self._observe = diary, transfer_to, observe
+        self._rules = rules or (diary.rules if diary else None)
 
-    @property
-    def takes_meetings(self) -> bool:
-        return self._diary is not None
+    def briefing(self, now: datetime, *, number_hidden: bool = False) -> str:
+        """What the session's instructions say of the business, to a caller whose number is known or is not."""
+        open_when = briefing.opening(self._rules, now) if self._rules else ""
+        how = briefing.booking(self._diary.rules, self._terms(self._diary, number_hidden)) if self._diary else ""
+        return "\n\n".join(filter(None, [open_when, how]))
 
-    @property
-    def declarations(self) -> list[dict[str, Any]]:
-        """The functions as session.update declares them."""
-        meetings = [SCHEDULE, RESCHEDULE, CANCEL, CHECK] if self._diary else []
+    def declarations(self, *, number_hidden: bool = False) -> list[dict[str, Any]]:
+        """The functions as session.update declares them, to a caller whose number is known or is not."""
+        meetings = meeting_functions(self._terms(self._diary, number_hidden)) if self._diary else []
         return [*meetings, *([transfer_call(self._transfer_to)] if self._transfer_to else []), END_CALL]
+
+    @staticmethod
+    def _terms(diary: Diary, number_hidden: bool) -> Terms:
+        return Terms(diary.confirm, diary.email_required, number_hidden)
 
     def for_call(self) -> "Functions":
         """The functions of one call: what was read back in it is known only there."""
@@ -70,7 +83,7 @@ class Functions:
             self._diary, self._booking = diary, Booking(diary)
             self._functions = {
                 "schedule_meeting": self._schedule, "reschedule_meeting": self._reschedule,
-                "cancel_meeting": self._cancel, "check_availability": self._check,
+                "cancel_meeting": self._cancel, "list_meetings": self._list, "check_availability": self._check,
             }
 
     async def run(self, name: str, arguments: str, call: OnBehalfOf) -> Output:
@@ -110,7 +123,7 @@ class Functions:
         wanted = read(arguments)
         agreed = self._proposed(wanted, "book", "correct")
         await yield_loop()
-        given = _details(wanted)
+        given = _details(wanted, call)
         if agreed is None:
             return await self._ask(wanted, given, call)
         named = self._named(agreed, wanted)
@@ -152,6 +165,13 @@ class Functions:
             return await self._cancelled(agreed.meeting, call)
         return await self._propose(Proposal("cancel", await self._own(wanted, call), call.turn), call)
 
+    async def _list(self, arguments: str, call: OnBehalfOf) -> Output:
+        read(arguments)
+        upcoming = await self._booking.upcoming(call)
+        return answers.listed(
+            [await self._booking.standing(each) for each in upcoming[:MOST_LISTED]], len(upcoming),
+            number_hidden=not call.phone_number)
+
     async def _check(self, arguments: str, call: OnBehalfOf) -> Output:
         offers, asked = await self._booking.free(self._earliest(read(arguments).get("earliest_day", "")))
         output: Output = {"free": [
@@ -166,13 +186,13 @@ class Functions:
         """A moment is asked for: what the caller has at it already, or a new meeting."""
         zone = wanted.get("time_zone", "")
         if "datetime" not in wanted:
-            _require(given)
+            self._require(given, call)
         words = _given(wanted, "datetime", "date and time")
         try:
             meeting = await self._booking.understood(words, call, given, caller_zone=zone)
         except AlreadyBooked as there:
             return await self._again(there.meeting, given, call)
-        _require(given)
+        self._require(given, call)
         return await self._propose(Proposal("book", meeting, call.turn, words, zone), call)
 
     async def _again(self, own: Meeting, given: Mapping[str, str], call: OnBehalfOf) -> Output:
@@ -228,6 +248,12 @@ class Functions:
         log.info("call %(call)s: meeting %(meeting)s cancelled", {"call": call.call_sid, "meeting": own.id})
         return answers.booked(booked)
 
+    def _require(self, given: Mapping[str, str], call: OnBehalfOf) -> None:
+        """Raises Refused where something is missing without which no meeting is booked."""
+        _given(given, "name", "name")
+        contact.require(given.get("email", ""), call.phone_number or given.get("phone_number", ""),
+                        email_required=self._diary.email_required)
+
     def _proposed(self, wanted: Mapping[str, str], *kinds: Kind) -> Proposal | None:
         return self._booking.proposals.find(wanted.get("confirmation_id", ""), *kinds)
 
@@ -272,16 +298,16 @@ def _day(text: str, rules: Rules, now: datetime) -> date:
         raise Refused("I did not understand the earliest day: give an ISO 8601 date, such as 2030-01-31.") from None
 
 
-def _details(wanted: Mapping[str, str]) -> dict[str, str]:
-    """The details that are given. Raises Refused for an e-mail address that cannot be right."""
+def _details(wanted: Mapping[str, str], call: OnBehalfOf) -> dict[str, str]:
+    """The details that are given. Raises Refused for an e-mail address, or a phone number, that cannot be right.
+
+    The number of the call is the caller's, whatever is said. What one who hides it says is not proved, and opens
+    nobody's meetings.
+    """
     given = {name: wanted[name] for name in DETAILS if name in wanted}
-    return given | {"email": usable(given["email"])} if "email" in given else given
-
-
-def _require(given: Mapping[str, str]) -> None:
-    """Raises Refused where something is missing without which no meeting is booked."""
-    _given(given, "name", "name")
-    _given(given, "email", "e-mail address")
+    given["email"] = contact.email_address(given.get("email", ""))
+    given["phone_number"] = "" if call.phone_number else contact.e164(given.get("phone_number", ""))
+    return {name: said for name, said in given.items() if said}
 
 
 def _given(values: Mapping[str, str], name: str, what: str) -> str:
