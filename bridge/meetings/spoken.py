@@ -5,7 +5,7 @@ midnight is meant, and which of the two hours when clocks go back; the year only
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
@@ -26,17 +26,25 @@ _SAME_YEAR = relativedelta(months=11)
 def read_back(start: datetime, caller_zone: ZoneInfo | None = None, *, now: datetime | None = None) -> str:
     """ "Thursday the 26th of November at ten in the morning, Dhaka time"; `start` is aware, in the business's zone.
 
-    With `now` the year is added unless the date comes within 11 months. With a `caller_zone` that is not the
-    business's: ", that is four in the morning, London time", and the weekday there where it is another one.
+    With `now` the year is added unless the date is today's or comes within 11 months. With a `caller_zone` that is not
+    the business's: ", that is four in the morning, London time", and the weekday there where it is another one.
     """
-    year = f" {start.year}" if now is not None and start > now.astimezone(start.tzinfo) + _SAME_YEAR else ""
-    said = (f"{WEEKDAYS[start.weekday()]} the {ordinal(start.day)} of {MONTHS[start.month - 1]}{year} "
-            f"at {clock(start)}{_which(start)}, {place(start.tzinfo)}")
+    year = "" if now is None or _at_hand(start, now.astimezone(start.tzinfo)) else f" {start.year}"
+    said = f"{date_of(start)}{year} at {clock(start)}{_which(start)}, {place(start.tzinfo)}"
     if caller_zone is None or str(caller_zone) == str(start.tzinfo):
         return said
     there = start.astimezone(caller_zone)
     day = "" if there.date() == start.date() else f" on {WEEKDAYS[there.weekday()]}"
     return f"{said}, that is {clock(there)}{day}, {place(caller_zone)}"
+
+
+def _at_hand(start: datetime, here: datetime) -> bool:
+    return here.date() <= start.date() and start <= here + _SAME_YEAR
+
+
+def date_of(day: date) -> str:
+    """ "Thursday the 26th of November" """
+    return f"{WEEKDAYS[day.weekday()]} the {ordinal(day.day)} of {MONTHS[day.month - 1]}"
 
 
 def number(value: int) -> str:
