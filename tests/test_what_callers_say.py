@@ -140,7 +140,7 @@ clock_talk = st.lists(tokens, min_size=1, max_size=6) | st.tuples(
     st.sampled_from(["", "am", "pm", "in the morning", "in the afternoon"])).map(list)
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=300)
 @given(clock_talk)
 @example(["2", "to", "3", "pm"])
 @example(["nine", "to", "ten", "am"])
@@ -163,8 +163,8 @@ HOURS = range(1, 25)
 @pytest.mark.parametrize("spoken", [str, number], ids=["digits", "words"])
 def test_two_hours_are_never_minutes_before_the_hour(at: str, spoken: type[str]) -> None:
     """But for those of a clock's face, where nobody means as many hours as lie between."""
-    for one, other, half in product(HOURS, HOURS, ("am", "pm")):
-        said = " ".join(f"tomorrow {at} {spoken(one)} to {spoken(other)} {half}".split())
+    for one, other in product(HOURS, HOURS):
+        said = " ".join(f"tomorrow {at} {spoken(one)} to {spoken(other)} pm".split())
         try:
             start = resolve(said, UTC_RULES, UTC_NOON)
         except Refused:

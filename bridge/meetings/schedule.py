@@ -23,7 +23,7 @@ from bridge.meetings.said import HOW, Refused, Said
 from bridge.meetings.spoken import WEEKDAYS, date_of, number, opening, read_back
 from bridge.meetings.words import LONGEST, NOT_UNDERSTOOD, understand
 
-__all__ = ["OpeningHours", "Refused", "Rules", "allowed", "duration", "free_starts", "read_back", "resolve"]
+__all__ = ["OpeningHours", "Refused", "Rules", "allowed", "duration", "free_starts", "length", "read_back", "resolve"]
 
 _HALF = ("Pass the time with am or pm, or in 24-hour notation with two digits, such as 09:00 or 21:00. If the caller "
          "has said which, do not ask again.")
@@ -104,7 +104,8 @@ def _in_zone(text: str, business: ZoneInfo, caller: ZoneInfo | None, now: dateti
 def _start(said: Said, zone: ZoneInfo, rules: Rules, now: datetime) -> datetime:
     """The one instant that was said. Raises Refused, and OverflowError beyond the calendar."""
     if said.length not in (None, rules.minutes):
-        raise Refused(f"{_takes(rules)} Is that all right?", _WITHOUT_LENGTH)
+        takes = f"A meeting takes {length(timedelta(minutes=rules.minutes))}."
+        raise Refused(f"{takes} Is that all right?", _WITHOUT_LENGTH)
     if said.moment is not None:
         _check(said, zone, said.moment)
         return said.moment.astimezone(rules.zone)
@@ -185,6 +186,12 @@ def _one(starts: list[datetime], fold: int | None) -> datetime:
     return starts[fold or 0]
 
 
+def _past(today: date) -> str:
+    """How the model passes a day that is still to come."""
+    return (f"Today is {date_of(today)} {today.year}. Pass the day as the caller said it, and a year only if the "
+            "caller said one.")
+
+
 def _check(said: Said, zone: ZoneInfo, start: datetime) -> None:
     """Raises Refused unless all that was said is true of this instant."""
     local = start.astimezone(zone)
@@ -211,9 +218,9 @@ def allowed(start: datetime, rules: Rules, now: datetime) -> None:
     if ahead <= timedelta(0):
         problem, how = "has already passed. Which later time would suit?", _past(now.astimezone(rules.zone))
     elif ahead < rules.minimum_notice:
-        problem = f"is too soon: we need notice of {_length(rules.minimum_notice)}. Which later time?"
+        problem = f"is too soon: we need notice of {length(rules.minimum_notice)}. Which later time?"
     elif ahead > rules.maximum_notice:
-        problem = f"is too far away: we book up to {_length(rules.maximum_notice)} ahead. Which earlier day?"
+        problem = f"is too far away: we book up to {length(rules.maximum_notice)} ahead. Which earlier day?"
     elif not rules.open_for(start):
         problem = f"is outside our opening hours. {_hours(start, rules)}"
     else:
@@ -221,25 +228,16 @@ def allowed(start: datetime, rules: Rules, now: datetime) -> None:
     raise Refused(f"{read_back(start.astimezone(rules.zone), now=now)}, {problem}", how)
 
 
-def _past(today: date) -> str:
-    """How the model passes a day that is still to come."""
-    return (f"Today is {date_of(today)} {today.year}. Pass the day as the caller said it, and a year only if the "
-            "caller said one.")
-
-
 def _hours(start: datetime, rules: Rules) -> str:
     weekday = start.astimezone(rules.zone).weekday()
     ranges = rules.opening.on(weekday) if rules.opening else ()
-    return f"{opening(weekday, ranges)}{f' {_takes(rules)}' if ranges else ''} Which other time would suit?"
+    takes = f" A meeting takes {length(timedelta(minutes=rules.minutes))}." if ranges else ""
+    return f"{opening(weekday, ranges)}{takes} Which other time would suit?"
 
 
-def _takes(rules: Rules) -> str:
-    return f"A meeting takes {_length(timedelta(minutes=rules.minutes))}."
-
-
-def _length(length: timedelta) -> str:
+def length(of: timedelta) -> str:
     """ "two hours", "90 minutes" """
-    minutes = int(length.total_seconds() // 60)
+    minutes = int(of.total_seconds() // 60)
     units = ((1440, "day"), (60, "hour"), (1, "minute"))
     size, unit = next((size, unit) for size, unit in units if minutes % size == 0)
     count = minutes // size

@@ -38,10 +38,6 @@ def read_back(start: datetime, caller_zone: ZoneInfo | None = None, *, now: date
     return f"{said}, that is {clock(there)}{day}, {place(caller_zone)}"
 
 
-def _at_hand(start: datetime, here: datetime) -> bool:
-    return here.date() <= start.date() and start <= here + _SAME_YEAR
-
-
 def date_of(day: date) -> str:
     """ "Thursday the 26th of November" """
     return f"{WEEKDAYS[day.weekday()]} the {ordinal(day.day)} of {MONTHS[day.month - 1]}"
@@ -80,6 +76,10 @@ def _face(hour: str, minute: int, most: int) -> str:
         return f"{hour} {number(minute)}"
     past = {15: "quarter", 30: "half", 1: "one minute"}.get(minute) or f"{number(minute)} minutes"
     return f"{past} past {hour}"
+
+
+def _at_hand(start: datetime, here: datetime) -> bool:
+    return here.date() <= start.date() and start <= here + _SAME_YEAR
 
 
 def _which(start: datetime) -> str:
