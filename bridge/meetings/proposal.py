@@ -12,7 +12,7 @@ from typing import Literal
 from bridge.meetings.hours import DAYS, OpeningHours
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.schedule import Refused, Rules, resolve
-from bridge.meetings.words import plain
+from bridge.meetings.plain import plain
 
 #: Proposals of one call that are remembered.
 MOST = 20

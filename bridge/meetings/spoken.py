@@ -26,10 +26,10 @@ _SAME_YEAR = relativedelta(months=11)
 def read_back(start: datetime, caller_zone: ZoneInfo | None = None, *, now: datetime | None = None) -> str:
     """ "Thursday the 26th of November at ten in the morning, Dhaka time"; `start` is aware, in the business's zone.
 
-    With `now` the year is added unless the date comes within 11 months. With a `caller_zone` that is not the
-    business's: ", that is four in the morning, London time", and the weekday there where it is another one.
+    With `now` the year is added unless the date is today's or comes within 11 months. With a `caller_zone` that is not
+    the business's: ", that is four in the morning, London time", and the weekday there where it is another one.
     """
-    year = f" {start.year}" if now is not None and start > now.astimezone(start.tzinfo) + _SAME_YEAR else ""
+    year = "" if now is None or _at_hand(start, now.astimezone(start.tzinfo)) else f" {start.year}"
     said = f"{date_of(start)}{year} at {clock(start)}{_which(start)}, {place(start.tzinfo)}"
     if caller_zone is None or str(caller_zone) == str(start.tzinfo):
         return said
@@ -76,6 +76,10 @@ def _face(hour: str, minute: int, most: int) -> str:
         return f"{hour} {number(minute)}"
     past = {15: "quarter", 30: "half", 1: "one minute"}.get(minute) or f"{number(minute)} minutes"
     return f"{past} past {hour}"
+
+
+def _at_hand(start: datetime, here: datetime) -> bool:
+    return here.date() <= start.date() and start <= here + _SAME_YEAR
 
 
 def _which(start: datetime) -> str:

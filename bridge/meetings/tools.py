@@ -105,7 +105,8 @@ class Functions:
         try:
             return await function(arguments, call)
         except Refused as refusal:
-            return {"status": "refused", "message": str(refusal)}
+            how = {"next": refusal.how} if refusal.how else {}
+            return {"status": "refused", "message": str(refusal), **how}
         except NotYours:
             return {"status": "refused", "message": "This caller has no such meeting."}
         except StoreFailed as failure:
