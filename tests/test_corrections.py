@@ -113,6 +113,16 @@ async def test_a_correction_is_taken_when_it_is_too_late_to_book(tmp_path: Path)
         assert other["status"] == "refused" and "too soon" in other["message"]
 
 
+async def test_a_correction_is_taken_when_the_business_is_closed_by_now(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        booked = await schedule(world.functions())
+        mornings = replace(world.diary.rules, opening=OpeningHours.parse("Mon-Wed 09:00-12:00"))
+        output = await schedule(with_diary(world, rules=mornings), email="ada@example.org")
+        assert (output["status"], output["meeting_id"]) == ("confirmed", booked["meeting_id"])
+        other = await schedule(with_diary(world, rules=mornings), datetime="Thursday at 11 am")
+        assert other["status"] == "refused" and "opening hours" in other["message"]
+
+
 # ---- another person
 
 async def test_a_second_person_on_the_same_number_needs_another_time(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from bridge.meetings.busy import Interval, overlaps, without
 from bridge.meetings.event import Kind, as_told, deliveries_for
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.outbox import Outbox
-from bridge.meetings.proposal import Proposal, Proposals
+from bridge.meetings.proposal import Proposal, Proposals, names
 from bridge.meetings.schedule import Refused, Rules, free_starts, read_back, resolve
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings, NewDelivery, NotYours, SlotTaken, StoreFailed
@@ -137,13 +137,9 @@ class Booking:
         return replace(self._diary.rules, minutes=moving.minutes) if moving else self._diary.rules
 
     async def _own_at(self, words: str, call: OnBehalfOf, caller_zone: str) -> Meeting | None:
-        """A meeting of the caller's that is too near, or too far away, for being booked now."""
-        at_any_notice = replace(self._diary.rules, minimum_notice=timedelta(0), maximum_notice=timedelta.max)
-        try:
-            start = resolve(words, at_any_notice, self._diary.now(), caller_zone)
-        except Refused:
-            return None
-        return next((own for own in await self.upcoming(call) if own.start.timestamp() == start.timestamp()), None)
+        """The meeting of the caller's at that moment, where the rules of now, notice or hours, allow no new one."""
+        now = self._diary.now()
+        return next((own for own in await self.upcoming(call) if names(own, words, caller_zone, now)), None)
 
     async def _require_free(self, meeting: Meeting, taken: Sequence[Meeting], moving: Meeting | None = None) -> None:
         """Raises Refused, with other times, if there are others at that time, here or elsewhere.

@@ -37,19 +37,24 @@ class Proposal:
     id: str = ""
 
     def names(self, words: str, caller_zone: str, now: datetime) -> bool:
-        """Whether these words name the moment that was read back; what is "" is as it was.
-
-        Where they leave the half of the day open, it is the one that was read back.
-        """
+        """Whether these words name the moment that was read back; what is "" is as it was."""
         words, caller_zone = words or self.words, caller_zone or self.caller_zone
         if (plain(words), caller_zone) == (plain(self.words), self.caller_zone):
             return True                              # "in two hours" is not counted anew
-        start = self.meeting.start.astimezone(self.meeting.zone)
-        try:
-            named = resolve(words, _only(start, self.meeting), now, caller_zone)
-        except Refused:
-            return False
-        return named.timestamp() == start.timestamp()
+        return names(self.meeting, words, caller_zone, now)
+
+
+def names(meeting: Meeting, words: str, caller_zone: str, now: datetime) -> bool:
+    """Whether words name the moment of a meeting that is to come, whether or not it might be booked now.
+
+    Where they leave the half of the day open, it is the meeting's.
+    """
+    start = meeting.start.astimezone(meeting.zone)
+    try:
+        named = resolve(words, _only(start, meeting), now, caller_zone)
+    except Refused:
+        return False
+    return named.timestamp() == start.timestamp()
 
 
 def _only(start: datetime, meeting: Meeting) -> Rules:
