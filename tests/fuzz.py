@@ -24,7 +24,7 @@ from bridge.console import access, passwords
 from bridge.meetings import retries, tidy, webhook
 from bridge.meetings.arguments import read
 from bridge.meetings.calendar import ics
-from bridge.meetings.contact import email_address
+from bridge.meetings.contact import e164, email_address
 from bridge.meetings.details import differing
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.meeting import Meeting
@@ -138,6 +138,7 @@ def arguments(data: bytes) -> None:
         given = read(text)
         assert all(given.values())
         differing(MEETING, given)
+        assert not (number := e164(given.get("phone_number", ""))) or Caller(number).number
         email_address(given.get("email", ""))
     except Refused:
         pass
