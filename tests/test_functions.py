@@ -157,29 +157,6 @@ async def test_what_a_caller_adds_corrects_and_cancels_reaches_the_webhook() -> 
         assert {meeting["description"] for meeting in world.meetings} == {"Allergic to penicillin"}
 
 
-async def test_two_hours_are_asked_about_and_the_model_learns_how_to_pass_the_one() -> None:
-    """ "2 to 3 pm" was booked at 14:58; the caller hears a question, and the answer is booked as it was meant."""
-    said = iter(["tomorrow 2 to 3 pm", "yes, tomorrow at 14h00"])
-
-    def book(session: RealtimeSession) -> Turn:
-        return Turn((Call("schedule_meeting", BOOKING | {"datetime": next(said)}),))
-
-    async with office(book, Turn((line(400),)), book, Turn((line(500),)), TIMEZONE="Asia/Dhaka") as world:
-        call = await world.greeted()
-        await ask(call)
-        [asked] = await outputs(world)
-        assert asked["status"] == "refused" and asked["message"] == "At what time exactly should it begin?"
-        assert "Pass only the time at which it begins" in asked["next"]
-        await call.until_speaking(after_ms=world.phone.clock.ms())
-        await call.until_quiet()
-        assert world.meetings == []
-        await ask(call)
-        _, booked = await outputs(world, 2)
-        assert booked["status"] == "confirmed"
-        assert [meeting["datetime"] for meeting in world.meetings] == [
-            TOMORROW.replace(hour=14, minute=0).isoformat()]
-
-
 async def test_a_caller_hears_a_word_while_a_webhook_takes_its_time() -> None:
     async with office(BOOK, Turn((line(300, seed=5),)), Turn((line(300, seed=6),))) as world:
         world.may_answer.clear()
@@ -207,6 +184,29 @@ async def test_audio_flows_while_the_webhook_takes_its_time() -> None:
         assert not world.meetings
         world.may_answer.set()
         assert (await outputs(world))[0]["status"] == "confirmed"
+
+
+async def test_two_hours_are_asked_about_and_the_model_learns_how_to_pass_the_one() -> None:
+    """ "2 to 3 pm" was booked at 14:58; the caller hears a question, and the answer is booked as it was meant."""
+    said = iter(["tomorrow 2 to 3 pm", "yes, tomorrow at 14h00"])
+
+    def book(session: RealtimeSession) -> Turn:
+        return Turn((Call("schedule_meeting", BOOKING | {"datetime": next(said)}),))
+
+    async with office(book, Turn((line(400),)), book, Turn((line(500),)), TIMEZONE="Asia/Dhaka") as world:
+        call = await world.greeted()
+        await ask(call)
+        [asked] = await outputs(world)
+        assert asked["status"] == "refused" and asked["message"] == "At what time exactly should it begin?"
+        assert "Pass only the time at which it begins" in asked["next"]
+        await call.until_speaking(after_ms=world.phone.clock.ms())
+        await call.until_quiet()
+        assert world.meetings == []
+        await ask(call)
+        _, booked = await outputs(world, 2)
+        assert booked["status"] == "confirmed"
+        assert [meeting["datetime"] for meeting in world.meetings] == [
+            TOMORROW.replace(hour=14, minute=0).isoformat()]
 
 
 async def test_two_bookings_of_one_response_are_answered_by_one() -> None:
