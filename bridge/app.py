@@ -191,8 +191,8 @@ async def warn_of_astray(queue: DeliveryQueue, receivers: Sequence[str]) -> None
     """What was promised to an address stays with it when WEBHOOK_URL changes, until its owner says otherwise."""
     with suppress(StoreFailed):                      # it is only told
         if receivers and (count := await queue.astray(receivers)):
-            log.warning("deliveries wait for an address that is not in WEBHOOK_URL any more: %(count)d of them. To send "
-                        "them to the one that is: python -m bridge meetings resend all", {"count": count})
+            log.warning("deliveries wait for an address that is not in WEBHOOK_URL any more: %(count)d of them. To "
+                        "send them to the one that is: python -m bridge meetings resend all", {"count": count})
 
 
 async def forget_old(app: web.Application) -> AsyncIterator[None]:

@@ -278,10 +278,12 @@ async def test_news_that_later_news_has_overtaken_is_not_sent_again(database: Da
     [cancelled] = await queue.claim(NOW + 60, LEASE, 9)
     assert await queue.dead(cancelled.id, NOW + 61, "answered with status 410", cancelled.attempts)
     assert await queue.revive(meeting.id, NOW + 62) == 2, "nothing of it has arrived"
-    again = await one(queue, NOW + 62)
-    assert again.id == booked.id and await queue.dead(again.id, NOW + 63, "answered with status 410", again.attempts)
-    last = await one(queue, NOW + 63)
-    assert last.id == cancelled.id and await queue.delivered(last.id, NOW + 63, "", last.attempts)
+    while claimed := await queue.claim(NOW + 62, LEASE, 1):
+        [each] = claimed
+        if each.id == cancelled.id:
+            await queue.delivered(each.id, NOW + 63, "", each.attempts)
+        else:
+            await queue.dead(each.id, NOW + 63, "answered with status 410", each.attempts)
     assert await queue.revive(meeting.id, NOW + 64) == 0
 
 
