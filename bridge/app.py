@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,7 @@ from bridge.metrics import Metrics
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.probing import probe_while_open
 from bridge.records.calls import Calls, Limits
-from bridge.records.database import open_database
+from bridge.records.database import StoreFailed, open_database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.erasure import Erasure
 from bridge.records.meetings import Meetings
@@ -177,12 +177,22 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
     outbox = Outbox(queue, app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
     app[keys.TOOLS] = Tools(
-        diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER, app[keys.METRICS].tool)
+        diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER, app[keys.METRICS].tool,
+        rules=rules_of(settings))
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
+    await warn_of_astray(queue, settings.WEBHOOK_URL)
     delivering = asyncio.create_task(outbox.run())
     yield
     await outbox.stop(app[keys.STOPPING].left(STOP_S))
     await delivering
+
+
+async def warn_of_astray(queue: DeliveryQueue, receivers: Sequence[str]) -> None:
+    """What was promised to an address stays with it when WEBHOOK_URL changes, until its owner says otherwise."""
+    with suppress(StoreFailed):                      # it is only told
+        if receivers and (count := await queue.astray(receivers)):
+            log.warning("deliveries wait for an address that is not in WEBHOOK_URL any more: %(count)d of them. To "
+                        "send them to the one that is: python -m bridge meetings resend all", {"count": count})
 
 
 async def forget_old(app: web.Application) -> AsyncIterator[None]:
@@ -245,15 +255,22 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
+def rules_of(settings: Settings) -> Rules:
+    """When meetings can be."""
+    return Rules(
+        zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
+        minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE,
+        closed=settings.CLOSED_DAYS or None)
+
+
 def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
     settings, http = app[keys.SETTINGS], app[keys.WEBHOOKS_HTTP]
     return Diary(
         meetings=Meetings(app[keys.DATABASE]), queue=queue, outbox=outbox, receivers=settings.WEBHOOK_URL,
-        rules=Rules(
-            zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
-            minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE),
+        rules=rules_of(settings), email_required=settings.MEETING_EMAIL == "required",
         organizer=settings.ORGANIZER_EMAIL, confirm=settings.CONFIRM_MEETINGS,
-        availability=Availability(http, settings.AVAILABILITY_URL) if settings.AVAILABILITY_URL else None)
+        availability=Availability(http, settings.AVAILABILITY_URL, settings.TIMEZONE)
+        if settings.AVAILABILITY_URL else None)
 
 
 async def hang_up(app: web.Application) -> None:

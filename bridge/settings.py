@@ -20,6 +20,7 @@ from email_validator import EmailNotValidError, validate_email
 from yarl import URL
 
 from bridge.console.passwords import parse_hash, parse_password
+from bridge.meetings.closed_days import ClosedDays
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.schedule import duration
 from bridge.meetings.webhook import parse_secrets
@@ -281,9 +282,11 @@ class Settings:
     RETENTION_DAYS: int = setting("0", whole(0, 36_500), "90")
     MEETING_MINUTES: int = setting("30", whole(1, 24 * 60), "30")
     OPENING_HOURS: OpeningHours | None = setting("", OpeningHours.parse, "Mon-Fri 09:00-17:00; Sat 10:00-13:00")
+    CLOSED_DAYS: ClosedDays | None = setting("", ClosedDays.parse, "2026-12-24,2027-08-02..2027-08-15,*-12-31")
     MINIMUM_NOTICE: timedelta = setting("1h", duration, "2h")
     MAXIMUM_NOTICE: timedelta = setting("365d", duration, "90d")
     CONFIRM_MEETINGS: bool = setting("1", switch, "1")
+    MEETING_EMAIL: str = setting("optional", choice("optional", "required"), "required")
     AVAILABILITY_URL: str = setting("", url("https"), "https://example.com/busy", secret=True)
     ALLOW_PRIVATE_WEBHOOKS: bool = setting("0", switch, "1")
     ORGANIZER_EMAIL: str = setting("", email, "office@example.com")

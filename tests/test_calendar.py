@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from icalendar import Calendar, Event
 
 from bridge.meetings.calendar import export, ics
-from bridge.meetings.meeting import Meeting
+from bridge.meetings.meeting import Meeting, Status
 
 DHAKA = ZoneInfo("Asia/Dhaka")
 STAMP = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
@@ -60,6 +60,14 @@ def test_an_hour_across_the_end_of_summer_time_is_an_hour() -> None:
     _, event = parsed(ics(late, OWNER, STAMP))
     assert event["DTSTART"].dt == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     assert event["DTEND"].dt == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("status", "stands"), [("booked", "CONFIRMED"), ("cancelled", "CANCELLED")])
+def test_without_an_address_nobody_is_invited_and_it_is_published(status: Status, stands: str) -> None:
+    """An iTIP request or cancellation without an ATTENDEE is invalid; a publication has none."""
+    calendar, event = parsed(ics(replace(MEETING, email="", status=status), OWNER, STAMP))
+    assert (calendar["METHOD"], event["STATUS"], event["ORGANIZER"]) == ("PUBLISH", stands, f"mailto:{OWNER}")
+    assert "ATTENDEE" not in event and event["CONTACT"] == "Ada Lovelace, +15551234567"
 
 
 def test_a_change_is_a_request_of_the_same_meeting_with_a_higher_sequence() -> None:

@@ -43,7 +43,8 @@ async def test_the_session_is_set_up_for_a_phone_as_the_settings_say() -> None:
         assert config["instructions"].startswith("You sell boats.")
         assert "Asia/Dhaka (UTC+06:00)" in config["instructions"]
         assert [tool["name"] for tool in config["tools"]] == [
-            "schedule_meeting", "reschedule_meeting", "cancel_meeting", "check_availability", "end_call"]
+            "schedule_meeting", "reschedule_meeting", "cancel_meeting", "list_meetings", "check_availability",
+            "end_call"]
 
 
 async def test_without_a_webhook_no_meeting_is_offered() -> None:

@@ -42,11 +42,12 @@ async def keep(database: Database, left: Message) -> None:
 
 async def settle(database: Database, at: float = NOW) -> None:
     queue = DeliveryQueue(database)
-    for number, each in enumerate(await queue.claim(TEN.timestamp() * 2, 60, 1000, per_url=1000)):
-        if number % 2:
-            await queue.dead(each.id, at, "gone", each.attempts)
-        else:
-            await queue.delivered(each.id, at, "noted", each.attempts)
+    while due := await queue.claim(TEN.timestamp() * 2, 60, 1000, per_url=1000):     # a meeting's news in order
+        for number, each in enumerate(due):
+            if number % 2:
+                await queue.dead(each.id, at, "gone", each.attempts)
+            else:
+                await queue.delivered(each.id, at, "noted", each.attempts)
 
 
 async def call(database: Database, sid: str, caller: str, *, over: bool = True) -> None:
@@ -92,6 +93,22 @@ async def test_one_who_hid_the_number_is_known_by_the_call(database: Database) -
     found = await Erasure(database).erase(HIDDEN, NOW)
     assert (found.meetings, found.messages, found.calls, found.under_way) == (1, 1, 1, 1)
     assert await everything(database) == {table: [] for table in TABLES}
+
+
+async def test_a_number_that_was_said_in_a_hidden_call_removes_that_call_and_no_other(database: Database) -> None:
+    other = "CA" + "e" * 32
+    await Meetings(database).book(make_meeting(caller=other, phone_number=BOB, call_sid=other), news)
+    await call(database, other, "")
+    others = await everything(database)
+    await Meetings(database).book(make_meeting(60, caller=HIDDEN, phone_number=ALICE, call_sid=HIDDEN), news)
+    # In the same call, for which an e-mail address was enough.
+    await Meetings(database).book(make_meeting(120, caller=HIDDEN, phone_number="", call_sid=HIDDEN), news)
+    await keep(database, message(1, "", HIDDEN))
+    await call(database, HIDDEN, "")
+    found = await Erasure(database).find(ALICE, NOW)
+    assert (found.meetings, found.messages, found.calls) == (2, 1, 1)
+    assert await Erasure(database).erase(ALICE, NOW) == found
+    assert await everything(database) == others
 
 
 async def test_the_time_is_free_again(database: Database) -> None:

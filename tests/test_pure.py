@@ -37,11 +37,17 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.call.playback",
     "bridge.call.dialogue",
     "bridge.meetings.schedule",
+    "bridge.meetings.briefing",
+    "bridge.meetings.closed_days",
     "bridge.meetings.event",
     "bridge.meetings.message",
     "bridge.meetings.calendar",
     "bridge.meetings.retries",
+    "bridge.meetings.statuses",
+    "bridge.meetings.busy",
     "bridge.meetings.tidy",
+    "bridge.meetings.details",
+    "bridge.meetings.proposal",
     "bridge.redaction",
 ])
 def test_it_needs_no_event_loop_and_no_network(module: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from openai.types.realtime import RealtimeServerEvent
 
-from bridge.meetings.declarations import CANCEL, CHECK, END_CALL, RESCHEDULE, SCHEDULE
+from bridge.meetings.declarations import END_CALL, Terms, meeting_functions
 from bridge.openai_side import realtime
 from bridge.openai_side.realtime import AudioDelta, Malformed, parse
 from tests.helpers import make_settings
@@ -20,7 +20,7 @@ VAD = make_settings().TURN_DETECTION
 
 def setup(**changed: Any) -> bytes:
     return realtime.session_setup(**{
-        "instructions": "You sell boats.", "voice": "marin", "tools": [SCHEDULE, RESCHEDULE, CANCEL, CHECK, END_CALL],
+        "instructions": "You sell boats.", "voice": "marin", "tools": [*meeting_functions(Terms()), END_CALL],
         "turn_detection": VAD, "transcription_model": "gpt-transcribe", "noise_reduction": "near_field"} | changed)
 
 

@@ -327,13 +327,13 @@ class CallSession:
 
     def session_setup(self) -> tuple[bytes, bool]:
         settings, tools = self._settings, self._services.tools
+        now, hidden = datetime.now(settings.TIMEZONE), not self._caller.number
         listens = self._dialogue.listens
         return realtime.session_setup(
             instructions=prompt.instructions(
-                settings.SYSTEM_MESSAGE, datetime.now(settings.TIMEZONE), self._caller.number,
-                meetings=tools.takes_meetings),
+                settings.SYSTEM_MESSAGE, now, self._caller.number, tools.briefing(now, number_hidden=hidden)),
             voice=settings.OPENAI_VOICE,
-            tools=tools.declarations,
+            tools=tools.declarations(number_hidden=hidden),
             turn_detection=settings.TURN_DETECTION if listens else None,
             transcription_model=settings.OPENAI_TRANSCRIPTION_MODEL,
             noise_reduction=settings.NOISE_REDUCTION,

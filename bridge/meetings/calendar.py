@@ -1,7 +1,9 @@
 """A meeting as an iCalendar file (RFC 5545), which a mail program takes as an invitation (RFC 5546, iTIP).
 
 Pure. With an organizer it is a message from the organizer to the caller: METHOD:REQUEST for a booking and for a
-change, METHOD:CANCEL for a cancellation; UID says which meeting, SEQUENCE which of its versions.
+change, METHOD:CANCEL for a cancellation; UID says which meeting, SEQUENCE which of its versions. Both need an ATTENDEE
+(3.2.2 and 3.2.5): for a caller without an e-mail address it is METHOD:PUBLISH, which has none (3.2.1), and STATUS says
+whether the meeting is cancelled.
 
 Without one it carries no METHOD and no ATTENDEE: every iTIP method, PUBLISH too, requires an ORGANIZER (RFC 5546,
 3.2), an ATTENDEE makes sense only beside one, and a file without METHOD is by RFC 5545, 3.7.2 what it then is: a
@@ -33,9 +35,10 @@ def ics(meeting: Meeting, organizer: str, stamp: datetime) -> str:
     event = _event(meeting, stamp)
     calendar = _calendar()
     if organizer:
-        calendar.add("method", "CANCEL" if meeting.status == "cancelled" else "REQUEST")
+        calendar.add("method", _method(meeting))
         event.add("organizer", _address(organizer))
-        event.add("attendee", _attendee(meeting))
+        if meeting.email:
+            event.add("attendee", _attendee(meeting))
     calendar.add_component(event)
     return _text(calendar)
 
@@ -80,6 +83,12 @@ def _event(meeting: Meeting, stamp: datetime) -> Event:
         yield_core()
         event.add(name, value)
     return event
+
+
+def _method(meeting: Meeting) -> str:
+    if not meeting.email:
+        return "PUBLISH"
+    return "CANCEL" if meeting.status == "cancelled" else "REQUEST"
 
 
 def _attendee(meeting: Meeting) -> vCalAddress:

@@ -18,9 +18,10 @@ from typing import Any
 from sqlalchemy import URL
 
 from bridge.meetings.calendar import export
+from bridge.meetings.delivery_log import host
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.message import Message
-from bridge.meetings.outbox import host
+from bridge.meetings.outbox import LEASE_S
 from bridge.records.database import Database, DatabaseUnavailable, StoreFailed, open_database
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings
@@ -28,6 +29,8 @@ from bridge.records.messages import Messages
 from bridge.twilio_side.caller import Caller
 
 COLUMNS = ("ID", "WHEN", "NAME", "E-MAIL", "STATUS", "DELIVERY")
+#: What `resend` takes in place of an id.
+EVERYTHING = "all"
 #: Meetings are read in portions of this size.
 PAGE = 500
 
@@ -43,16 +46,19 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     actions.add_parser("list", help="all meetings and messages (the default)")
     show = actions.add_parser("show", help="everything about one of them and its deliveries")
     show.add_argument("id", metavar="ID")
-    resend = actions.add_parser("resend", help="send the dead letters of one of them again")
-    resend.add_argument("id", metavar="ID")
+    resend = actions.add_parser("resend", help="send what waits of one of them, and its dead letters, again and now")
+    resend.add_argument("id", metavar="ID|all", help="all: whatever waits or was given up, and was not refused")
     file = actions.add_parser("export", help="write all booked meetings to a calendar file")
     file.add_argument("file", metavar="FILE.ics", type=Path)
 
 
-def run(options: argparse.Namespace, database_url: URL) -> int:
-    """Does what the command line says; the exit code: 0, or 1 with one line that says what was wrong."""
+def run(options: argparse.Namespace, database_url: URL, receivers: Sequence[str] = ()) -> int:
+    """Does what the command line says; the exit code: 0, or 1 with one line that says what was wrong.
+
+    `receivers`: WEBHOOK_URL as it is now, where what is sent again goes.
+    """
     try:
-        asyncio.run(_run(options, database_url))
+        asyncio.run(_run(options, database_url, receivers))
     except (CannotDo, DatabaseUnavailable) as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -62,13 +68,13 @@ def run(options: argparse.Namespace, database_url: URL) -> int:
     return 0
 
 
-async def _run(options: argparse.Namespace, database_url: URL) -> None:
+async def _run(options: argparse.Namespace, database_url: URL, receivers: Sequence[str]) -> None:
     async with open_database(database_url) as database:
         match options.action:
             case "show":
                 await _show(database, options.id)
             case "resend":
-                await _resend(database, options.id)
+                await _resend(database, options.id, receivers)
             case "export":
                 await _export(database, options.file)
             case _:
@@ -98,16 +104,27 @@ async def _show(database: Database, id: str) -> None:
         print("\n" + _facts(_of_delivery(delivery)))
 
 
-async def _resend(database: Database, id: str) -> None:
-    known = await _known(database, id)
-    what = f"{'meeting' if isinstance(known, Meeting) else 'message'} {known.id}"
+async def _resend(database: Database, id: str, receivers: Sequence[str]) -> None:
     queue = DeliveryQueue(database)
-    revived = await queue.revive(known.id, time.time())
+    known = await _known(database, id) if id != EVERYTHING else None
+    what = f"{'meeting' if isinstance(known, Meeting) else 'message'} {known.id}" if known else "all that is known"
+    revived = await queue.revive(known.id if known else None, time.time(), lease_s=LEASE_S, receivers=receivers)
     if not revived:
-        state = summary(await queue.of_meeting(known.id))
-        raise CannotDo(f"{what} has no dead letters to send again; its deliveries: {state}")
+        raise CannotDo(f"{what} has {await _nothing_to_send(queue, known)}" if known else "nothing waits to be sent")
     print(f"{revived} {'delivery' if revived == 1 else 'deliveries'} of {what} "
           "will be sent again by the running server within seconds.")
+
+
+async def _nothing_to_send(queue: DeliveryQueue, known: Meeting | Message) -> str:
+    """Why nothing of it is sent again, as the end of a sentence."""
+    deliveries = await queue.of_meeting(known.id)
+    states = summary(deliveries)
+    if any(each.state == "undone" for each in deliveries):
+        return (f"nothing to send again: it was refused, and the caller was told so; its deliveries: {states}. "
+                f"To see whom to call: python -m bridge meetings show {known.id}")
+    if any(each.state == "dead" for each in deliveries):
+        return f"nothing to send again: later news of it has been delivered; its deliveries: {states}"
+    return f"no dead letters to send again; its deliveries: {states}"
 
 
 async def _export(database: Database, file: Path) -> None:
@@ -185,7 +202,9 @@ def summary(deliveries: Sequence[Delivery]) -> str:
 
 
 def masked(email: str) -> str:
-    """Enough of an address to know it again."""
+    """Enough of an address to know it again; "" for none."""
+    if not email:
+        return ""
     name, _, domain = email.rpartition("@")
     return f"{plain(name[:1])}***@{plain(domain)}"
 

@@ -60,12 +60,18 @@ class Erasure:
 
 # ---- a caller
 
-def _of(caller: str) -> tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]:
-    """Whose meetings, messages and calls."""
+_Whose = tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]
+
+
+def _of(connection: Connection, caller: str) -> _Whose:
+    """Whose meetings, messages and calls; a number's are those of hidden calls too in which it was said."""
+    hidden = select(meetings.c.call_sid).where(
+        meetings.c.phone_number == caller, meetings.c.caller == meetings.c.call_sid)
+    names = [caller, *connection.scalars(hidden.distinct())]
     return (
-        or_(meetings.c.caller == caller, meetings.c.phone_number == caller, meetings.c.call_sid == caller),
-        or_(messages.c.caller == caller, messages.c.call_sid == caller),
-        or_(calls.c.caller == caller, calls.c.call_sid == caller))
+        or_(meetings.c.caller.in_(names), meetings.c.phone_number == caller, meetings.c.call_sid.in_(names)),
+        or_(messages.c.caller == caller, messages.c.call_sid.in_(names)),
+        or_(calls.c.caller == caller, calls.c.call_sid.in_(names)))
 
 
 def _news(theirs: ColumnElement[bool], left: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -75,7 +81,7 @@ def _news(theirs: ColumnElement[bool], left: ColumnElement[bool]) -> ColumnEleme
 
 
 def _found(connection: Connection, caller: str, now: float) -> Found:
-    theirs, left, called = _of(caller)
+    theirs, left, called = _of(connection, caller)
     news = _news(theirs, left)
 
     def count(table: Table, *conditions: ColumnElement[bool]) -> int:
@@ -91,7 +97,7 @@ def _found(connection: Connection, caller: str, now: float) -> Found:
 def _erase(connection: Connection, caller: str, now: float) -> Found:
     _overwrite(connection)
     found = _found(connection, caller, now)
-    theirs, left, called = _of(caller)
+    theirs, left, called = _of(connection, caller)
     _remove(connection, theirs, left)
     connection.execute(delete(calls).where(called))
     return found
