@@ -8,6 +8,7 @@ Exit codes: 0, it is done or nothing was known; 1, it is not done, for the reaso
 import argparse
 import asyncio
 import re
+import signal
 import sqlite3
 import sys
 import time
@@ -82,10 +83,14 @@ def _require_consent(options: argparse.Namespace, found: Found) -> None:
 
 
 def agreed() -> bool:
-    """What the person at the terminal says; nobody there is a no."""
-    with suppress(EOFError):
+    """What the person at the terminal says; nobody there is a no. Raises KeyboardInterrupt at the first Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)    # asyncio's waits for the event loop
+    try:
         return input("Remove it for good? (yes/no) ").strip().lower() in ("y", "yes")
-    return False
+    except EOFError:
+        return False
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def described(found: Found) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 
 import pytest
 
@@ -162,7 +163,19 @@ async def test_one_line_when_a_call_opens_and_one_when_it_closes(caplog: pytest.
     assert len(lines) == 2
     assert call.sid in lines[0] and "+15*******21" in lines[0]
     assert call.sid in lines[1] and "caller hung up" in lines[1]
+    assert re.search("first audio after [0-9]+ ms$", lines[1])
     assert "5557654321" not in caplog.text and world.model.key not in caplog.text
+
+
+async def test_of_a_call_in_which_nothing_was_said_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with office(greeting=Turn()) as world:
+        call = await world.phone.dial()
+        await world.model.until_session()
+        await call.hang_up()
+        await world.closed()
+    [line] = [record.getMessage() for record in caplog.records if " closed after " in record.getMessage()]
+    assert line.endswith(", no audio")
 
 
 async def test_more_calls_than_allowed_are_busy() -> None:
