@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from bridge import __version__, erase
+from bridge import __version__, backup, erase
 from bridge.console import command as console
 from bridge.meetings import command
 from bridge.server import event_loop, serve
@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_argument("--fault", choices=FAULTS, metavar="NAME", help="rehearse a fault, one of those listed below")
     command.add_parser(commands)
     erase.add_parser(commands)
+    backup.add_parser(commands)
     console.add_parser(commands)
     options = parser.parse_args(arguments)
     try:
@@ -44,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
             return command.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
         if options.command == "erase":
             return erase.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
+        if options.command == "backup":
+            return backup.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
         return serve(load(os.environ, Path(".env")))
     except BadSettings as problems:
         print(f"bridge cannot start:\n{problems}\nThe README lists all settings.", file=sys.stderr)

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace, database_url: URL) -> int:
 
 
 async def _run(options: argparse.Namespace, database_url: URL) -> None:
-    async with open_database(database_url) as database:
+    async with open_database(database_url, create=False) as database:
         erasure = Erasure(database)
         found = await erasure.find(options.caller, time.time())
         if not found.anything:

@@ -18,13 +18,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
+from sqlalchemy import URL
 
 from bridge import __version__, keys, log, log_queue, open_files
 from bridge.app import create_app
@@ -41,6 +42,8 @@ MARGIN_S, KILL_S, FORCE_S = 7.7, 2.5, 0.2
 REQUEST_S = 0.5
 #: How often it is looked whether the calls are over, seconds.
 LOOK_S = 0.02
+#: Platforms whose disk is gone with the process, by the variable that tells of them.
+PASSING_DISKS = {"DYNO": "Heroku", "K_SERVICE": "Cloud Run"}
 #: What a request may look like: Twilio's longest line is the query of a webhook by GET, and proxies add some headers.
 LIMITS: dict[str, Any] = {
     "max_line_size": 8190, "max_field_size": 4096, "max_headers": 64, "auto_decompress": False}
@@ -71,6 +74,7 @@ def _served(settings: Settings) -> str:
         return (f"bridge cannot listen on HOST={settings.HOST} PORT={settings.PORT}: {problem}. "
                 "Set PORT to one that no other program uses, and HOST to an address of this machine.")
     open_files.raise_limit(settings.MAX_CALLS)
+    warn_if_passing(settings.DATABASE_URL, os.environ)
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
             runner.run(run(settings, listening))
@@ -87,6 +91,16 @@ def listen(settings: Settings) -> socket.socket:
     return socket.create_server(
         (settings.HOST, settings.PORT), family=socket.AF_INET6 if ipv6 else socket.AF_INET,
         dualstack_ipv6=ipv6 and socket.has_dualstack_ipv6())
+
+
+def warn_if_passing(database_url: URL, environ: Mapping[str, str]) -> None:
+    """Where the platform forgets the disk, at every deploy and once a day."""
+    platform = next((name for variable, name in PASSING_DISKS.items() if variable in environ), None)
+    if platform and database_url.get_backend_name() == "sqlite":
+        logger.warning(
+            "MEETINGS ARE FORGOTTEN: %(platform)s keeps no file over a restart, and they are in the file %(path)s. "
+            "Set DATABASE_URL to a PostgreSQL database; on Heroku `heroku addons:create heroku-postgresql` does it.",
+            {"platform": platform, "path": database_url.database})
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
