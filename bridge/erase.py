@@ -17,6 +17,7 @@ from contextlib import closing, suppress
 from sqlalchemy import URL
 
 from bridge.meetings.command import CannotDo
+from bridge.records import sqlite_file
 from bridge.records.database import DatabaseUnavailable, StoreFailed, open_database
 from bridge.records.erasure import Erasure, Found
 from bridge.twilio_side.caller import E164
@@ -119,5 +120,5 @@ def _empty_log(database_url: URL) -> None:
     """Writes SQLite's log back into the file and empties it: what was removed would stand there for a while."""
     if database_url.get_backend_name() != "sqlite" or not database_url.database:
         return
-    with suppress(sqlite3.Error), closing(sqlite3.connect(database_url.database, timeout=5)) as connection:
+    with suppress(sqlite3.Error), closing(sqlite_file.connect(database_url.database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

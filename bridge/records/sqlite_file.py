@@ -75,7 +75,8 @@ class Watch:
 
     def check(self, *, opened: bool) -> None:
         """`opened`: there is a connection, and so a log, which nobody else deletes. Raises FileGone."""
-        if self._is_same(self._path) and (not opened or self._is_same(self._log)):
+        with_log = opened or self._log in self._known
+        if self._is_same(self._path) and (not with_log or self._is_same(self._log)):
             self._gone = False
             return
         if not self._gone:                           # once, and not for each who is refused
@@ -130,9 +131,10 @@ class Check:
             async with asyncio.timeout(CHECK_S):
                 await self._over.wait()
         except TimeoutError:
-            self._late = True
-            log.info("the database %(path)s is large: it is looked through for damage while calls are taken",
-                     {"path": self._path})
+            if not self._over.is_set():
+                self._late = True
+                log.info("the database %(path)s is large: it is looked through for damage while calls are taken",
+                         {"path": self._path})
         return self.found
 
     def _run(self) -> None:
