@@ -47,7 +47,7 @@ from bridge.yielding import yield_loop
 
 log = logging.getLogger(__name__)
 
-#: How often a request that was refused is worth a line, seconds.
+#: How often a request that was refused, or could not be read, is worth a line, seconds.
 REFUSAL_S = 60.0
 #: How long a booking that is under way may still take when the server stops, seconds; and what is kept for deliveries
 #: when there is less time than that.
@@ -76,7 +76,7 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.SETTINGS] = settings
     app[keys.CALLS] = set()
     app[keys.DOOR] = Door()
-    app[keys.REFUSALS] = Seldom(REFUSAL_S)
+    app[keys.REFUSALS], app[keys.MALFORMED] = Seldom(REFUSAL_S), Seldom(REFUSAL_S)
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
     app[keys.ACCESS] = Access(settings)

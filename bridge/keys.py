@@ -39,6 +39,8 @@ ACCESS = web.AppKey("ACCESS", Access)
 TURNSTILE = web.AppKey("TURNSTILE", Turnstile)
 #: When a refused request is worth a line.
 REFUSALS = web.AppKey("REFUSALS", Seldom)
+#: The same for what is no HTTP.
+MALFORMED = web.AppKey("MALFORMED", Seldom)
 DOOR = web.AppKey("DOOR", Door[web.RequestHandler])
 METRICS = web.AppKey("METRICS", Metrics)
 STOPPING = web.AppKey("STOPPING", Stopping)

@@ -12,7 +12,7 @@ import time
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
-from bridge import __version__
+from bridge import __version__, log_queue
 from bridge.records.deliveries import Depth
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
@@ -63,6 +63,8 @@ class Metrics:
         self._spent = counter("spent_usd", "What the model has cost, by the price table.")
         self._deliveries = gauge("deliveries", "Deliveries that wait (pending), and dead letters (dead).", "state")
         self._oldest = gauge("deliveries_oldest_seconds", "For how long the oldest delivery that waits has been tried.")
+        self._malformed = counter("malformed_requests", "Requests of strangers that could not be read.")
+        gauge("log_lines_left_out", "Log lines that could not be written.").set_function(log_queue.left_out)
         self._lag = seconds(
             "event_loop_lag", "How much later than it should the event loop does its work.",
             .002, .005, .01, .02, .05, .1, .25, .5, 1, 5)
@@ -117,6 +119,9 @@ class Metrics:
         self._deliveries.labels("pending").set(pending)
         self._deliveries.labels("dead").set(dead)
         self._oldest.set(age)
+
+    def malformed(self) -> None:
+        self._malformed.inc()
 
     async def watch_loop(self) -> None:
         """Looks at the event loop until it is cancelled."""

@@ -27,6 +27,7 @@ from bridge.meetings.webhook import parse_secrets
 from bridge.openai_side import prices
 from bridge.records.database import parse_url
 from bridge.twilio_side.caller import E164
+from bridge.twilio_side.public_url import parse_public_url
 from bridge.twilio_side.twiml import FallbackKind
 
 Parse = Callable[[str], Any]
@@ -109,6 +110,10 @@ def origin(value: str) -> str:
     if address.path not in ("", "/") or address.query_string or address.fragment or address.user:
         raise ValueError("must be an origin: scheme and host, nothing behind it")
     return str(address.origin())
+
+
+def public_url(value: str) -> str:
+    return parse_public_url(url("https")(value))
 
 
 def email(value: str) -> str:
@@ -298,7 +303,7 @@ class Settings:
     TRANSFER_NUMBER: dict[str, str] = setting("", transfer_numbers, "sales=+15551234567,support=+15557654321")
     HOST: str = setting("0.0.0.0", matching(r"[\w.:-]+", "a host name or an address"), "127.0.0.1")
     PORT: int = setting("5050", whole(0, 65535), "5050")
-    PUBLIC_URL: str = setting("", origin, "https://bridge.example.com")
+    PUBLIC_URL: str = setting("", public_url, "https://bridge.example.com")
     TWILIO_ACCOUNT_SID: str = setting("", _ACCOUNT_SID, "AC0123456789abcdef0123456789abcdef")
     TWILIO_AUTH_TOKEN: str = setting("", _AUTH_TOKEN, "the auth token of the Twilio console", secret=True)
     TWILIO_AUTH_TOKEN_OLD: str = setting("", _AUTH_TOKEN, "the auth token before that one", secret=True)

@@ -1,5 +1,6 @@
 """A dialogue without sockets: what happens to it, and what it has sent to each side."""
 
+import base64
 import json
 from typing import Any
 
@@ -47,7 +48,7 @@ class Talk:
         self.take(self.dialogue.model_lost(self.now))
 
     def frame(self, payload: str = "////", at: int = 0, track: str = "inbound") -> None:
-        body = media_streams.MediaBody(payload, track, at)
+        body = media_streams.MediaBody(base64.b64decode(payload), track, at)
         self.take(self.dialogue.from_caller(media_streams.Media(body), self.now))
 
     def marks_return(self) -> None:

@@ -88,7 +88,9 @@ class Owner:
 
 @pytest.fixture
 def owner(sqlite_url: str, capsys: pytest.CaptureFixture[str]) -> Owner:
-    return Owner(parse_url(sqlite_url), capsys)
+    owner = Owner(parse_url(sqlite_url), capsys)
+    owner.book()                                     # a server has been started
+    return owner
 
 
 ADA = make_meeting(name="Ada Lovelace", email="ada@example.com")

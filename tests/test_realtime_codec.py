@@ -25,7 +25,7 @@ def setup(**changed: Any) -> bytes:
 
 
 WRITTEN = {
-    "append": realtime.append("//79"),
+    "append": realtime.append(b"\xff\xfe\xfd"),
     "session_update": realtime.session_update("mine", {"instructions": "You sell boats."}),
     "session_setup": setup(),
     "listen": realtime.listen(VAD),
@@ -68,7 +68,7 @@ def test_everything_that_can_be_sent_is_checked_here() -> None:
 
 def test_the_check_itself_would_notice() -> None:
     with pytest.raises(AssertionError):
-        check_client_event(json.loads(realtime.append("")) | {"rate": 8000})
+        check_client_event(json.loads(realtime.append(b"\xff")) | {"rate": 8000})
     with pytest.raises(AssertionError):
         check_client_event({"type": "session.update", "session": {"type": "realtime", "modalities": ["audio"]}})
     with pytest.raises(Exception, match="validation error"):
@@ -152,8 +152,9 @@ def test_every_control_event_can_be_named_by_an_error() -> None:
 
 
 def test_audio_passes_as_it_is() -> None:
-    payload = "".join(map(chr, range(0x20, 0x7F))) + "\u2028\n"
-    assert json.loads(realtime.append(payload)) == {"type": "input_audio_buffer.append", "audio": payload}
+    audio = bytes(range(256))
+    assert json.loads(realtime.append(audio)) == {
+        "type": "input_audio_buffer.append", "audio": base64.b64encode(audio).decode()}
 
 
 # ---- what the server sends

@@ -342,19 +342,24 @@ def test_turn_detection_says_what_it_cannot_be(text: str, fault: str) -> None:
 @pytest.mark.parametrize(("text", "origin"), [
     ("https://bridge.example.com", "https://bridge.example.com"),
     ("https://bridge.example.com/", "https://bridge.example.com"),
-    ("https://Bridge.Example.com:443", "https://bridge.example.com"),
+    ("https://bridge.example.com:443", "https://bridge.example.com"),
+    ("https://Bridge.Example.com", "https://Bridge.Example.com"),
+    ("https://Bridge.Example.com:443/Calls/", "https://Bridge.Example.com/Calls"),
+    ("https://böse.example/calls", "https://xn--bse-sna.example/calls"),
+    ("https://bridge.example.com/calls/v1", "https://bridge.example.com/calls/v1"),
     ("https://bridge.example.com:8443", "https://bridge.example.com:8443"),
     ("http://localhost:5050", "http://localhost:5050"),
     ("http://127.0.0.1:5050", "http://127.0.0.1:5050"),
     ("http://[::1]:5050/", "http://[::1]:5050"),
 ])
-def test_the_public_url_is_an_origin(text: str, origin: str) -> None:
+def test_the_public_url_is_an_origin_and_perhaps_a_path(text: str, origin: str) -> None:
     assert make_settings(PUBLIC_URL=text).PUBLIC_URL == origin
 
 
 @pytest.mark.parametrize("text", [
     "http://bridge.example.com", "http://localhost.example.com", "wss://bridge.example.com", "bridge.example.com",
     "https://bridge.example.com/incoming-call", "https://bridge.example.com?x=1", "https://bridge.example.com#x",
+    "https://bridge.example.com/calls/incoming-call/", "https://bridge.example.com/calls//", "https://x.example/a b?c",
     "https://user@bridge.example.com", "https://:443", "https://bridge.example.com:99999", "//bridge.example.com",
 ])
 def test_the_public_url_is_nothing_else(text: str) -> None:

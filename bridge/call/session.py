@@ -418,7 +418,7 @@ class CallSession:
         log.info(
             "call %(call)s closed after %(seconds).1f s: %(reason)s, %(turns)d turns, "
             "%(interruptions)d interruptions, %(reconnects)d reconnects, %(usd).4f USD, "
-            "first audio after %(first_audio_ms)s ms",
+            f"{'no audio' if first is None else 'first audio after %(first_audio_ms)d ms'}",
             {"call": self.call_sid, "seconds": round(seconds, 3), "reason": reason, "turns": figures.turns,
              "interruptions": figures.interruptions, "reconnects": figures.reconnects, "usd": figures.usd,
              "first_audio_ms": None if first is None else round(first)})

@@ -54,7 +54,7 @@ async def database_answers(database: Database) -> str:
         await database.read(lambda connection: connection.scalar(select(1)))
     except StoreFailed as failure:
         return str(failure)
-    return ""
+    return "its file is damaged" if database.check and database.check.found else ""
 
 
 async def model_in_reach(breaker: Breaker) -> str:

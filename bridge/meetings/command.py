@@ -69,7 +69,7 @@ def run(options: argparse.Namespace, database_url: URL, receivers: Sequence[str]
 
 
 async def _run(options: argparse.Namespace, database_url: URL, receivers: Sequence[str]) -> None:
-    async with open_database(database_url) as database:
+    async with open_database(database_url, create=False) as database:
         match options.action:
             case "show":
                 await _show(database, options.id)

@@ -288,11 +288,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Append(msgspec.Struct, tag="input_audio_buffer.append", gc=False):
-    audio: str
+    audio: bytes                         # base64 in the message
 
 
-def append(payload: str) -> bytes:
-    """A frame of the caller's audio, base64 mu-law; it is never acknowledged."""
+def append(payload: bytes) -> bytes:
+    """A frame of the caller's audio, mu-law; it is never acknowledged."""
     return _encode(_Append(payload))
 
 

@@ -48,13 +48,15 @@ class Start(msgspec.Struct, tag="start", tag_field="event"):
 
 
 class MediaBody(msgspec.Struct, gc=False):
-    payload: str
+    """`payload` is read from its base64 as the bytes that it stands for: what is no base64 is malformed."""
+
+    payload: Annotated[bytes, msgspec.Meta(min_length=1)]
     track: str = "inbound"
     timestamp: int = 0
 
 
 class Media(msgspec.Struct, tag="media", tag_field="event", gc=False):
-    """20 ms of the caller: 160 bytes as base64, `timestamp` in ms since the stream began."""
+    """20 ms of the caller: 160 bytes, `timestamp` in ms since the stream began."""
 
     media: MediaBody
 

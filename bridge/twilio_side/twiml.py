@@ -46,7 +46,10 @@ ASK_AGAIN = "#rc=5&rp=ct,rt,5xx"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as Twilio tells of it. `origin` is where Twilio reaches us, https://host; `called` is our number."""
+    """A call as Twilio tells of it. `called` is our number.
+
+    `origin` is where Twilio reaches us, https://host, and the path that a proxy takes off.
+    """
 
     origin: str
     caller: Caller

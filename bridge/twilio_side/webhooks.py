@@ -16,6 +16,7 @@ from bridge.records.database import StoreFailed
 from bridge.settings import Settings
 from bridge.twilio_side import recording, signature, twiml
 from bridge.twilio_side.caller import Caller
+from bridge.twilio_side.public_url import public_origin
 from bridge.twilio_side.token import PARAMETER
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ def _fallback(settings: Settings) -> twiml.Fallback:
 
 def _call(request: web.Request, parameters: dict[str, str]) -> twiml.Call:
     return twiml.Call(
-        signature.public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL), Caller(parameters.get("From", "")),
+        public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL), Caller(parameters.get("From", "")),
         parameters.get("To", ""), parameters.get("CallSid", ""), parameters.get("AccountSid", ""))
 
 
@@ -173,7 +174,7 @@ def _refusals_told(request: web.Request) -> Iterator[None]:
             log.warning(
                 "a request for %(origin)s%(path)s was refused: %(reason)s If it was Twilio's, check TWILIO_AUTH_TOKEN, "
                 "and set PUBLIC_URL to the address that Twilio knows (%(left_out)d more since the last such line)",
-                {"origin": signature.public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL),
+                {"origin": public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL),
                  "path": request.path.rpartition("/media-stream/")[1] or request.path,
                  "reason": (refusal.text or "").strip(), "left_out": left_out})
         raise
@@ -213,7 +214,7 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
     with _Following(app) as following:
         call = CallSession(
             phone, Caller.from_path(request.match_info["number"]), app[keys.SERVICES],
-            signature.public_origin(request, settings.PUBLIC_URL), on_start=following.start)
+            public_origin(request, settings.PUBLIC_URL), on_start=following.start)
         app[keys.CALLS].add(call)
         try:
             following.reason = await call.run()
