@@ -44,6 +44,7 @@ class Connection(Changing):
         self.sent: list[Event] = []
         self.errors: list[Event] = []       # those of `sent` that are errors
         self.log: list[tuple[float, str, Event]] = []       # (ms of the clock, kind, detail)
+        self.pings = 0                      # of the client
         self.closed = False
         self.silent = False                 # a half-open connection: the client can tell by a missing pong only
         self.close_code: int | None = None
@@ -51,6 +52,8 @@ class Connection(Changing):
         self._outbox: asyncio.Queue[str | int | None] = asyncio.Queue()     # text, or a close code, or: stop
         self._over = False                  # nothing more is queued
         self._writing = False               # the writer waits for the network
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._transport: asyncio.Transport | None = None
 
     async def send(self, event: Event) -> None:
@@ -106,6 +109,13 @@ class Connection(Changing):
         self._over = self.silent = True
         self.changed()
 
+    def hold_up(self) -> None:
+        """From now on nothing passes either way, until `let_through`: then everything does, and in order."""
+        self._flows.clear()
+
+    def let_through(self) -> None:
+        self._flows.set()
+
     def _abort(self) -> None:
         if self._transport:
             self._transport.abort()
@@ -120,6 +130,8 @@ class Connection(Changing):
         self._write(event)
         if event["type"] == "response.output_audio.delta":
             self._count_delta()
+        if event["type"] == self.faults.drop_after:
+            self.close(ABORT)
 
     def _write(self, event: Event) -> None:
         self.sent.append(event)
@@ -153,6 +165,7 @@ class Connection(Changing):
         """Write the queue to the client until `_stop_sending`."""
         while (entry := await self._outbox.get()) is not None:
             self._writing = True
+            await self._flows.wait()
             try:
                 if isinstance(entry, str):
                     await client.send_str(entry)

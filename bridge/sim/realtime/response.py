@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 #: A response that fails, or of which nothing comes after `response.created`.
 Outage = Literal["failed", "mute"]
-RATE_LIMITED = {
-    "type": "failed", "error": {"type": "requests", "code": "rate_limit_exceeded",
-                                "message": "Rate limit reached for requests per minute."}}
 
 
 class Response:
@@ -91,7 +88,10 @@ class Response:
         due = self.session.clock.ms() + self.session.server.think_ms
         await self.session.clock.until(due)
         if self.turn == "failed":
-            return self._finish("failed", RATE_LIMITED)
+            code, message = self.session.faults.failure
+            kind = "requests" if code == "rate_limit_exceeded" else code
+            return self._finish("failed", {
+                "type": "failed", "error": {"type": kind, "code": code, "message": message}})
         if self.turn == "mute":
             return                      # it stays the active one until the client cancels it
         for index, part in enumerate(self.turn.output):

@@ -53,6 +53,8 @@ class Faults:
     error_after_created: str | None = None
     #: After so many audio deltas the TCP connection breaks.
     drop_after_deltas: int | None = None
+    #: Right after this event was sent, or received, the TCP connection breaks.
+    drop_after: str | None = None
     #: (n, code): after n audio deltas the server closes with that code.
     close_after_deltas: tuple[int, int] | None = None
     #: Unknown kinds of events between the others, and an unknown field in every event.
@@ -63,10 +65,14 @@ class Faults:
     malformed: bool = False
     #: After n audio deltas nothing is sent or answered any more, pings neither; the connection stays open.
     silent_after_deltas: int | None = None
-    #: The first n responses of a session end `failed`, as they do when a rate limit is reached.
+    #: Pings are not answered; everything else goes on.
+    no_pongs: bool = False
+    #: The first n responses of a session end `failed`, as they do when a rate limit is reached: the code and the words.
     fail_responses: int = 0
-    #: The first n `response.create` of a session are answered by the error `rate_limit_exceeded`.
+    failure: tuple[str, str] = ("rate_limit_exceeded", "Rate limit reached for requests per minute.")
+    #: The first n `response.create` of a session are answered by the error `rate_limit_exceeded`, in these words.
     limit_responses: int = 0
+    limit: str = "Rate limit reached for requests per minute."
     #: The first n responses of a session are created, and nothing of them ever comes.
     mute_responses: int = 0
     #: The caller's first n turns in a session are heard, and no response begins.
@@ -75,3 +81,5 @@ class Faults:
     late_deltas: int = 0
     #: The longest a session lasts, ms: `session_expired`, then close 1001.
     expire_after_ms: int = 60 * 60 * 1000
+    #: When it says that it ends, seconds since 1970, whenever it does; None: the truth.
+    says_expires_at: int | None = None
