@@ -62,6 +62,8 @@ FILLER_MS = 1_000
 #: How long a caller waits in silence, ms: while there is a model, at the call's beginning, while there is none, and
 #: after each word said into that silence.
 HUSH_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_AGAIN_MS = 2_200, 2_000, 1_000, 2_000
+#: How many such words a caller hears in a row at most before the model is given up.
+MOST_HUSHES = 10
 #: How long the server may take to confirm what was asked of it, ms: a response, or to listen to the caller.
 REQUEST_MS = 5_000
 #: How long a response may bring nothing, ms.
@@ -969,6 +971,9 @@ class Dialogue:
     def _break_silence(self) -> list[Step]:
         if not self._awaited:
             return []
+        if self._hushes >= MOST_HUSHES and self._model_ready and not self._running and not self._connecting:
+            self._hushes = 0
+            return self._dead("the model leaves the caller waiting")
         name: ClipName = "still_here" if self._hushes % 2 else "moment"
         self._hushes += 1
         return self._play_clip(self._plan.clips.get(name))
