@@ -83,7 +83,8 @@ EVENTS: list[Callable[[Anything], None]] = [
     mark, breaks, lambda talk: press(talk, "1"), lambda talk: press(talk, "#"), lambda talk: press(talk, "0"),
     lambda talk: talk.model(type="session.updated", session={"audio": {"input": {"turn_detection": {}}}}),
     *(error(code, named) for named in (True, False) for code in (
-        "rate_limit_exceeded", "conversation_already_has_active_response", "server_error", "response_cancel_not_active")),
+        "rate_limit_exceeded", "conversation_already_has_active_response", "server_error",
+        "response_cancel_not_active")),
 ]
 for response in RESPONSES:
     EVENTS += [

@@ -1,4 +1,4 @@
-"""Fields of the wrong shape, in every place of every event of both vendors: strict where it steers, lenient elsewhere."""
+"""Fields of the wrong shape, in every place of every event of both vendors: strict where it steers, else lenient."""
 
 import copy
 import json
