@@ -20,7 +20,7 @@ Event = dict[str, Any]
 
 #: Fields that only inform, and what servers were seen to put there in the place of what they should be.
 _ODD: dict[str, Any] = {
-    "output": None, "content": None, "usage": {"total_tokens": "many", "input_tokens": 12.5, "output_tokens": [1]},
+    "content": None, "usage": {"total_tokens": "many", "input_tokens": 12.5, "output_tokens": [1]},
     "previous_item_id": 7, "audio_start_ms": "0", "audio_end_ms": 12.5, "output_index": "first", "content_index": None,
     "expires_at": "soon", "object": 1, "param": ["none"], "conversation_id": {}, "max_output_tokens": "unlimited",
     "event_id": 5, "tools": {}, "voice": None, "languages": None,
@@ -34,6 +34,8 @@ def odd(event: Event) -> Event:
             return _ODD[name]
         if name == "metadata" and isinstance(value, dict):
             return {**value, "shard": 7}
+        if isinstance(value, list):
+            return None
         return {key: changed(key, inner) for key, inner in value.items()} if isinstance(value, dict) else value
     return {name: changed(name, value) for name, value in event.items()}
 
