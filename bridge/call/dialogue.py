@@ -485,7 +485,7 @@ class Dialogue:
         elif self._goodbye:
             self._goodbye.said = self._goodbye.heard = False
             self._bounds["goodbye"] = self._goodbye.until
-        for bound in ("retry", "answer", "hush", "silence"):
+        for bound in ("listen", "retry", "answer", "hush", "silence"):
             self._bounds.pop(bound, None)
         if self._plan.most_turn_ms:
             self._bounds.setdefault("turn", self._now + self._plan.most_turn_ms)
