@@ -105,6 +105,16 @@ def test_a_sound_without_an_end_does_not_forget_the_failures() -> None:
     assert len(talk.requests) == 2
 
 
+def test_a_call_whose_time_is_over_is_not_kept_by_an_answer_without_a_sound() -> None:
+    talk = greeted(most_ms=50_000)
+    until(talk, 49_000)
+    asks(talk, "c", "Hello?")
+    talk.begins("r")
+    until(talk, 50_000)
+    talk.done("r")
+    assert talk.sent("response.create")[-1]["response"]["instructions"] == words.TIME_OVER
+
+
 # ---- half an answer
 
 @pytest.mark.parametrize("status", ["incomplete", "failed"])
@@ -214,9 +224,10 @@ async def test_an_answer_that_breaks_off_goes_on_over_the_line() -> None:
 
 
 async def test_a_call_of_a_function_needs_no_sound() -> None:
-    async with office(Turn((Call("check_availability", {"earliest_day": "tomorrow"}),)), Turn((line(500, seed=4),))) as w:
-        call = await w.greeted()
-        await asked(w)
-        await call.until_speaking(after_ms=w.phone.clock.ms())
+    look = Turn((Call("check_availability", {"earliest_day": "tomorrow"}),))
+    async with office(look, Turn((line(500, seed=4),))) as world:
+        call = await world.greeted()
+        await asked(world)
+        await call.until_speaking(after_ms=world.phone.clock.ms())
         await call.until_quiet()
         assert call.played == GREETING_AUDIO + line(500, seed=4).audio

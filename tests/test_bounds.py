@@ -99,7 +99,7 @@ for response in RESPONSES:
     ]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     protect=st.booleans(), clips=st.booleans(), greeted=st.booleans(),
     events=st.lists(st.integers(0, len(EVENTS) - 1), max_size=25))

@@ -34,6 +34,8 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.openai_side.backoff",
     "bridge.openai_side.breaker",
     "bridge.openai_side.prices",
+    "bridge.reading",
+    "bridge.call.outcome",
     "bridge.call.playback",
     "bridge.call.dialogue",
     "bridge.meetings.schedule",

@@ -569,11 +569,11 @@ class Dialogue:
         if response.status == "completed":
             self._note = words.RESUMED               # what it says has been acted upon
         what = outcome(response, spoke=self._active_spoke, called=self._active_called)
-        if what != "answer" and response.id not in self._dropped and wish.purpose != "farewell":
+        if what != "answer" and response.id not in self._dropped:
             log.warning("the model did not answer to the end: %s", reason(response))
-            if what == "nothing":
+            if what == "nothing" and wish.purpose != "farewell" and not (self._goodbye and self._goodbye.firm):
                 return [Measured("fault", name="response failed"), *self._failed(wish)]
-            if not self._failures and not self._goodbye and wish.purpose in ("greeting", "answer"):
+            if what == "half" and wish.purpose in ("greeting", "answer") and not (self._failures or self._goodbye):
                 return [Measured("fault", name="response broken off"), *self._failed(GO_ON)]
         if self._active_spoke:
             self._failures = 0

@@ -79,7 +79,7 @@ class Faults:
     late_deltas: int = 0
     #: No response tells the metadata of its request, and no error the event that it is about.
     no_metadata: bool = False
-    #: What only informs has the wrong shape in every event: numbers as text, lists in the place of objects, and the like.
+    #: What only informs has the wrong shape in every event: numbers as text, `null` in the place of lists, and so on.
     odd_fields: bool = False
     #: The first n events of a kind are never sent.
     lost: Mapping[str, int] = field(default_factory=dict)
