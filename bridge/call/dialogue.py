@@ -325,22 +325,15 @@ class Dialogue:
 
     def _mark_back(self, name: str) -> list[Step]:
         self._playback.returned(name, self._ear.phone_ms)
-        self._expect_marks()
         steps: list[Step] = []
         if name == self._answer_mark and self._turn_over is not None:
             steps.append(Measured("turn", (self._now - self._turn_over) / 1000))
             self._answer_mark, self._turn_over = "", None
         return steps + self._heard() if self._playback.finished else steps
 
-    def _expect_marks(self) -> None:
-        """What is sent will have been played."""
-        if self._playback.finished:
-            self._bounds.pop("played", None)
-        else:
-            self._bounds["played"] = self._now + self.unheard_ms + UNPLAYED_MS
-
     def _heard(self) -> list[Step]:
         """The caller has heard all that was sent."""
+        self._bounds.pop("played", None)
         if self._protected and self._complete:
             return self._listen()
         if self._goodbye and self._goodbye.said and not self._goodbye.heard:
@@ -450,7 +443,7 @@ class Dialogue:
     def _play(self, item_id: str, payload: str, size: int, *, answers: bool = False) -> list[Step]:
         """Audio for the caller, and the marks that tell when it was heard."""
         before, after = self._playback.sending(item_id, size, self._ear.phone_ms)
-        self._expect_marks()
+        self._bounds["played"] = self._now + self.unheard_ms + UNPLAYED_MS
         if answers and self._turn_over is not None and not self._answer_mark:
             self._answer_mark = before or after
         steps: list[Step] = [
