@@ -141,7 +141,7 @@ class Dialogue:
         self._ear = Ear(KEPT_FRAMES_GREETING if kept_behind_greeting else KEPT_FRAMES)
         self._now = 0.0                              # of the event that is being looked at, ms
         self._protected = False                      # the caller is not listened to before this was heard to its end
-        self._complete = False                       # its response is complete
+        self._protected_said = False                       # its response is complete
         self._names = 0                              # of our own requests and items
         self._requested: str | None = None           # a response.create without its response.created,
         self._wanted = ANSWER                        # ... and what for
@@ -334,7 +334,7 @@ class Dialogue:
     def _heard(self) -> list[Step]:
         """The caller has heard all that was sent."""
         self._bounds.pop("played", None)
-        if self._protected and self._complete:
+        if self._protected and self._protected_said:
             return self._listen()
         if self._goodbye and self._goodbye.said and not self._goodbye.heard:
             self._goodbye.heard = True
@@ -417,7 +417,7 @@ class Dialogue:
             return steps + self._leave(HangUp("line too noisy"), words.NOT_UNDERSTOOD, firm=True)
         self.figures.turns += 1
         self._owed = True
-        self._protected, self._complete = not self._goodbye, False
+        self._protected, self._protected_said = not self._goodbye, False
         self._bounds["protected"] = self._now + BEGIN_MS
         return [*steps, ToModel(realtime.system_text(words.NO_PAUSE)), *self._answer()]
 
@@ -571,7 +571,7 @@ class Dialogue:
         if self._active_spoke:
             self._failures = 0
         if self._protected and not self._active_called:
-            self._complete = True
+            self._protected_said = True
             return self._heard() if self._playback.finished else []
         goodbye = self._goodbye
         if goodbye and not (goodbye.said or self._running) and (goodbye.firm or not self._owed):
