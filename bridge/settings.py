@@ -277,6 +277,7 @@ class Settings:
         "server_vad,threshold=0.5,prefix_padding_ms=300,silence_duration_ms=500", turn_detection,
         "semantic_vad,eagerness=auto")
     SILENCE_PROMPT_S: int = setting("12", whole(0, 3600), "12")
+    MAX_TURN_S: int = setting("30", whole(0, 3600), "30")
     MAX_CALL_S: int = setting("1800", whole(0, 24 * 3600), "1800")
     OPERATOR_KEY: str = setting("", choice("*", "0"), "0")
     NOISE_REDUCTION: str = setting("", choice("", "near_field", "far_field"), "near_field")

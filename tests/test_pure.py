@@ -36,6 +36,8 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.openai_side.errors",
     "bridge.openai_side.pulse",
     "bridge.openai_side.prices",
+    "bridge.reading",
+    "bridge.call.outcome",
     "bridge.call.playback",
     "bridge.call.dialogue",
     "bridge.meetings.schedule",

@@ -29,6 +29,8 @@ WRITTEN = {
     "session_update": realtime.session_update("mine", {"instructions": "You sell boats."}),
     "session_setup": setup(),
     "listen": realtime.listen(VAD),
+    "stop_listening": realtime.stop_listening(),
+    "commit": realtime.commit(),
     "create_response": realtime.create_response("answer_1"),
     "cancel_response": realtime.cancel_response("resp_1"),
     "truncate": realtime.truncate("item_1", 1480),
@@ -220,7 +222,7 @@ def test_a_function_call_is_complete_or_cut_off() -> None:
     event = parse(json.dumps({
         "type": "response.output_item.done", "event_id": "event_1", "response_id": "resp_1", "output_index": 0,
         "item": item}))
-    assert event == realtime.OutputItemDone("resp_1", realtime.Item(
+    assert event == realtime.OutputItemDone(response_id="resp_1", item=realtime.Item(
         "item_1", "function_call", "completed", "schedule_meeting", "call_1", '{"name":"Ada"}'))
 
 

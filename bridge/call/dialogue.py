@@ -8,15 +8,19 @@ The line opens when the model's session is ready and the phone has started. Then
 3. When the caller speaks the server cancels the response under way by itself. Here the phone's queue is
    cleared, each item is cut at what was heard of it, and what still comes of that response is dropped.
 4. A response is asked for only when none is active, none is on its way and no function is still running:
-   one for a batch. One that the server starts by itself and that sees the outputs takes its place. One that fails
-   is asked for again, RETRIES times, and not before the server says; then the call ends, for the caller must not wait
-   in silence. What the server says that every call would meet ends it at once.
+   one for a batch. One that the server starts by itself and that sees the outputs takes its place. One that fails, or
+   brings no sound, is asked for again, RETRIES times, and not before the server says; then the call ends, for the
+   caller must not wait in silence. One that breaks off in mid-sentence is gone on with, once. What the server says
+   that every call would meet ends the call at once.
 5. A session that is lost, or that does not answer, is followed by another one, which is told what was said so far
    (`History`) and goes on where the other stopped. Meanwhile the caller's newest audio is kept.
 6. A caller who waits for us hears a word after a while: the model's own about a slow function, else a recorded one.
 7. A caller who says nothing is asked once, then the call ends; so it does when its time or its money is used up.
-8. The call ends, or is transferred, after a goodbye that was heard; the caller's speech takes that back, and a key
-   takes back an end, unless there is no choice. Where even the goodbye does not come, it ends at a bound.
+8. A caller's turn without an end, as on a noisy line, is ended here and answered. The caller is not listened to until
+   that answer was heard, or the noise would cut it.
+9. What must happen has a bound. Any event may be lost: what waits for it goes on at its bound.
+10. The call ends, or is transferred, after a goodbye that was heard; the caller's speech takes that back, and a key
+    takes back an end, unless there is no choice. Where even the goodbye does not come, it ends at a bound.
 """
 
 import logging
@@ -29,6 +33,7 @@ import msgspec
 from bridge.call import words
 from bridge.call.ear import Ear
 from bridge.call.history import History
+from bridge.call.outcome import outcome, reason
 from bridge.call.playback import Playback
 from bridge.call.steps import (
     Clip, ClipName, Figures, HangUp, Measured, Plan, Reconnect, Refusal, RunFunction, Served, Step, ToCaller, ToModel,
@@ -60,10 +65,16 @@ FILLER_MS = 1_000
 #: How long a caller waits in silence, ms: while there is a model, at the call's beginning, while there is none, and
 #: after each word said into that silence.
 HUSH_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_AGAIN_MS = 2_200, 2_000, 1_000, 2_000
+#: How many such words a caller hears in a row at most before the model is given up.
+MOST_HUSHES = 10
 #: How long the server may take to confirm what was asked of it, ms: a response, or to listen to the caller.
 REQUEST_MS = 5_000
 #: How long a response may bring nothing, ms.
 MUTE_MS = 10_000
+#: How long the phone may take longer than the audio lasts to say that it has played, ms.
+UNPLAYED_MS = 10_000
+#: How many turns without an end are answered, one after the other.
+MOST_ENDLESS = 3
 #: A timer may fire this much early, ms.
 TIMER_MS = 1
 #: How often in a row a failed response is asked for again, and the pause before that, ms, longer each time.
@@ -79,8 +90,8 @@ WARNING_MS = 60_000
 WRAP_UP_PART = 0.8
 
 Bound = Literal[
-    "greeting", "goodbye", "answer", "filler", "request", "retry", "listen", "hush", "mute", "digits", "silence",
-    "warning", "time",
+    "protected", "goodbye", "turn", "answer", "filler", "request", "retry", "listen", "hush", "mute", "played",
+    "digits", "silence", "warning", "time",
 ]
 
 END_CALL, TRANSFER_CALL = "end_call", "transfer_call"
@@ -93,9 +104,11 @@ class Wish(NamedTuple):
 
     purpose: Literal["greeting", "answer", "filler", "notice", "farewell"]
     instructions: str | None = None
+    note: str = ""               # what the model is told before
 
 
 ANSWER = Wish("answer")
+GO_ON = Wish("answer", note=words.GO_ON)
 
 
 @dataclass(slots=True)
@@ -132,16 +145,19 @@ class Dialogue:
         kept_behind_greeting = plan.protect_greeting and not self._opened
         self._ear = Ear(KEPT_FRAMES_GREETING if kept_behind_greeting else KEPT_FRAMES)
         self._now = 0.0                              # of the event that is being looked at, ms
-        self._greeting = False                       # a protected greeting was not heard to its end
-        self._greeted = False                        # its response is complete
+        self._protected = False                      # the caller is not listened to before this was heard to its end
+        self._protected_said = False                 # its response is complete
         self._names = 0                              # of our own requests and items
         self._requested: str | None = None           # a response.create without its response.created,
         self._wanted = ANSWER                        # ... and what for
         self._unwanted = False                       # ... which the caller's speech overtook,
-        self._answered = False                       # ... or a response of the server's own that knows as much
+        self._overtaken = False                      # ... or a response of the server's own,
+        self._answered = False                       # ... which knows as much
+        self._echoes = False                         # the server says which request a response is for
         self._active: str | None = None              # the response under way
         self._active_wish = ANSWER
-        self._active_spoke = False
+        self._active_spoke = self._active_called = False
+        self._ended = ""                             # the one before it
         self._failures = 0                           # in a row
         self._not_before = 0.0                       # the server has said to ask for nothing until then, ms
         self._complete = False                       # an answer of this session's, which the caller may still hear
@@ -151,6 +167,7 @@ class Dialogue:
         self._dropped: list[str] = []                # responses that the caller cut
         self._settled: list[str] = []                # their items, truncated or deleted
         self._speaking = False                       # the caller, as the server hears it
+        self._endless = 0                            # turns without an end, in a row
         self._answering = False                      # the server is about to answer a turn
         self._turn_over: float | None = None         # when the caller's turn ended that was not answered yet
         self._answer_mark = ""                       # comes back when the answer begins to be heard
@@ -235,7 +252,7 @@ class Dialogue:
     @property
     def quiet(self) -> bool:
         """Whether nothing is going on: nobody speaks, and nothing is awaited."""
-        return self._model_ready and self._idle and not self._greeting and not self._goodbye and not self._digits
+        return self._model_ready and self._idle and not self._protected and not self._goodbye and not self._digits
 
     @property
     def carried(self) -> bool:
@@ -253,9 +270,9 @@ class Dialogue:
 
     def _open(self) -> list[Step]:
         self._opened = True
-        self._greeting = self._plan.protect_greeting
+        self._protected = self._plan.protect_greeting
         greet = self._request(Wish("greeting", self._plan.greeting))
-        return [greet] if self._greeting else [greet, *self._release()]
+        return [greet] if self._protected else [greet, *self._release()]
 
     def _resume(self) -> list[Step]:
         """A new session is told what was said, hears what the caller says meanwhile, and answers what is open."""
@@ -276,12 +293,12 @@ class Dialogue:
     def _forget_session(self) -> None:
         """What was true of a session only."""
         self.history.lost()
-        self._greeting = self._complete = False
+        self._protected = self._complete = False
         self._requested = self._active = None
         self._unwanted = self._speaking = self._answering = False
         self._dropped, self._settled = [], []
         self._unseen.clear()
-        for bound in ("greeting", "answer", "filler", "request", "retry", "listen", "mute", "silence"):
+        for bound in ("protected", "turn", "answer", "filler", "request", "retry", "listen", "mute", "silence"):
             self._bounds.pop(bound, None)
 
     def _release(self) -> list[Step]:
@@ -337,7 +354,8 @@ class Dialogue:
 
     def _heard(self) -> list[Step]:
         """The caller has heard all that was sent."""
-        if self._greeting and self._greeted:
+        self._bounds.pop("played", None)
+        if self._protected and self._protected_said:
             return self._listen()
         if self._goodbye and self._goodbye.said and not self._goodbye.heard:
             self._goodbye.heard = True
@@ -349,8 +367,8 @@ class Dialogue:
 
     def _listen(self) -> list[Step]:
         """The protected greeting is over: the caller is heard, first what was said meanwhile."""
-        self._greeting = False
-        self._bounds.pop("greeting", None)
+        self._protected = False
+        self._bounds.pop("protected", None)
         self._listening = True
         self._bounds["listen"] = self._now + REQUEST_MS
         self._expect_caller()
@@ -384,6 +402,7 @@ class Dialogue:
                 return []
             case realtime.Transcribed():
                 self.history.transcribed(event.item_id, event.transcript)
+                self._endless = 0 if event.transcript.strip() else self._endless
                 return self._spent(prices.transcription_cost(event.usage, self._plan.prices)) if event.usage else []
             case realtime.Error(error=error):
                 return self._error(error)
@@ -396,20 +415,37 @@ class Dialogue:
     def _session_updated(self, session: realtime.Session) -> list[Step]:
         if session.listens:
             self._bounds.pop("listen", None)
-        return [] if session.speaks_pcmu() else [HangUp("wrong audio format")]
+        return [HangUp("wrong audio format")] if session.speaks_otherwise() else []
 
     def _caller_stopped(self) -> list[Step]:
         self.figures.turns += 1
-        self._speaking, self._answering = False, True
+        self._speaking, self._answering, self._endless = False, True, 0
+        self._bounds.pop("turn", None)
         self._turn_over = self._now - self._plan.turn_detection.get("silence_duration_ms", 0)
         self._bounds["answer"] = self._now + ANSWER_MS
         self._expect_sound()
         return []
 
+    def _end_turn(self) -> list[Step]:
+        """The server finds no end of the caller's turn: it is ended here, and the caller is not heard for an answer."""
+        log.warning("the caller's turn has no end: what was said so far is answered")
+        self._speaking = self._listening = False
+        self._endless += 1
+        self._ear.hold(KEPT_FRAMES_GREETING)
+        steps: list[Step] = [
+            Measured("fault", name="endless turn"), ToModel(realtime.commit()), ToModel(realtime.stop_listening())]
+        if self._endless > MOST_ENDLESS:
+            return steps + self._leave(HangUp("line too noisy"), words.NOT_UNDERSTOOD, firm=True)
+        self.figures.turns += 1
+        self._owed = True
+        self._protected, self._protected_said = not self._goodbye, False
+        self._bounds["protected"] = self._now + BEGIN_MS
+        return [*steps, ToModel(realtime.system_text(words.NO_PAUSE)), *self._answer()]
+
     def _reply_audio(self, event: realtime.AudioDelta) -> list[Step]:
+        steps = self._begun_unseen(event.response_id) if event.response_id != self._active else []
         if event.response_id in self._dropped:
-            return self._forget(event.item_id)
-        steps: list[Step] = []
+            return steps + self._forget(event.item_id)
         if self.figures.first_audio_ms is None:
             self.figures.first_audio_ms = self._now - self._started_at
             steps.append(Measured("first audio", self.figures.first_audio_ms / 1000))
@@ -419,8 +455,8 @@ class Dialogue:
         steps += self._play(event.item_id, event.delta, event.size, answers=True)
         if self._active:
             self._bounds["mute"] = self._now + self.unheard_ms + MUTE_MS
-        if self._greeting:
-            self._bounds["greeting"] = self._now + self.unheard_ms + OVERRUN_MS
+        if self._protected:
+            self._bounds["protected"] = self._now + self.unheard_ms + OVERRUN_MS
         elif self._goodbye and (not self._goodbye.firm or self._active_wish.purpose == "farewell"):
             self._bounds["goodbye"] = min(self._now + self.unheard_ms + OVERRUN_MS, self._goodbye.until)
         return steps
@@ -428,6 +464,7 @@ class Dialogue:
     def _play(self, item_id: str, payload: str, size: int, *, answers: bool = False) -> list[Step]:
         """Audio for the caller, and the marks that tell when it was heard."""
         before, after = self._playback.sending(item_id, size, self._ear.phone_ms)
+        self._bounds["played"] = self._now + self.unheard_ms + UNPLAYED_MS
         if answers and self._turn_over is not None and not self._answer_mark:
             self._answer_mark = before or after
         steps: list[Step] = [
@@ -462,8 +499,10 @@ class Dialogue:
         elif self._goodbye:
             self._goodbye.said = self._goodbye.heard = False
             self._bounds["goodbye"] = self._goodbye.until
-        for bound in ("retry", "answer", "hush", "silence"):
+        for bound in ("listen", "retry", "answer", "hush", "silence"):
             self._bounds.pop(bound, None)
+        if self._plan.most_turn_ms:
+            self._bounds.setdefault("turn", self._now + self._plan.most_turn_ms)
         return self._cut_off()
 
     def _cut_off(self) -> list[Step]:
@@ -474,6 +513,7 @@ class Dialogue:
             return []
         self.figures.interruptions += 1
         steps: list[Step] = [ToCaller(media_streams.clear(self._stream)), Measured("interruption")]
+        self._bounds.pop("played", None)
         for cut in self._playback.interrupt(self._ear.phone_ms):
             if cut.item_id != CLIP:
                 steps += self._cut(cut.item_id, cut.heard_ms)
@@ -492,43 +532,71 @@ class Dialogue:
     # ---- responses
 
     def _response_created(self, response: realtime.Response) -> list[Step]:
-        self._active, self._active_spoke, self._answering = response.id, False, False
+        request = (response.metadata or {}).get("request")
+        self._echoes = self._echoes or request is not None
+        if self._requested and (request == self._requested if self._echoes else self._unexplained):
+            return self._ours_begins(response.id)
+        self._begins(response.id)
+        self._speaking = False                       # the server answers a turn when it is over
+        self._bounds.pop("turn", None)
+        self._active_wish, self._answered, self._overtaken = ANSWER, not self._unseen, True
+        self._owed = self._owed and not self._answered
+        return []
+
+    @property
+    def _unexplained(self) -> bool:
+        """Whether a new response can only be the one that was asked for: no turn of the caller's waits for one."""
+        return self._requested is not None and not self._answering
+
+    def _begins(self, response_id: str) -> None:
+        self._active, self._active_spoke, self._active_called, self._answering = response_id, False, False, False
         for bound in ("answer", "silence"):
             self._bounds.pop(bound, None)
         self._bounds["mute"] = self._now + MUTE_MS
-        ours = (response.metadata or {}).get("request")
-        if ours is None or ours != self._requested:
-            self._active_wish, self._answered = ANSWER, not self._unseen
-            self._owed = self._owed and not self._answered
-            return []
+
+    def _ours_begins(self, response_id: str) -> list[Step]:
+        self._begins(response_id)
         self._active_wish = self._wanted
         self._settle_request()
         if not self._unwanted:
             return []
         # The caller's speech was under way when this one started, so the server lets it run.
         self._unwanted = False
-        self._drop(response.id)
-        return [ToModel(realtime.cancel_response(response.id))]
+        self._drop(response_id)
+        return [ToModel(realtime.cancel_response(response_id))]
+
+    def _begun_unseen(self, response_id: str) -> list[Step]:
+        """A response that is under way, or over, though its beginning was lost."""
+        if response_id in (self._active, self._ended, *self._dropped):
+            return []
+        if self._unexplained:
+            return self._ours_begins(response_id)
+        return self._response_created(realtime.Response(response_id))
 
     def _response_done(self, response: realtime.Response) -> list[Step]:
         error = response.status_details.error if response.status_details else None
         if error and error.fatal:
             return self._refused(error)
+        if not self._active and (self._requested or self._answering):
+            self._begun_unseen(response.id)
         if response.id != self._active:
             return []
-        self._active, wish = None, self._active_wish
+        self._active, self._ended, wish = None, response.id, self._active_wish
         self._bounds.pop("mute", None)
         if response.status == "completed":
             self._note = words.RESUMED               # what it says has been acted upon
             self._complete = self._active_spoke
-        if response.status == "failed":
-            self._complain("the model failed to answer", error)
-            if response.id not in self._dropped and wish.purpose != "farewell":
+        what = outcome(response, spoke=self._active_spoke, called=self._active_called)
+        if what != "answer" and response.id not in self._dropped:
+            self._complain(f"the model did not answer to the end ({reason(response)})", error)
+            if what == "nothing" and wish.purpose != "farewell" and not (self._goodbye and self._goodbye.firm):
                 return [Measured("fault", name="response failed"), *self._failed(wish, error)]
-        elif self._active_spoke:
+            if what == "half" and wish.purpose in ("greeting", "answer") and not (self._failures or self._goodbye):
+                return [Measured("fault", name="response broken off"), *self._failed(GO_ON, error)]
+        if self._active_spoke:
             self._failures = 0
-        if self._greeting:
-            self._greeted = True
+        if self._protected and not self._active_called:
+            self._protected_said = True
             return self._heard() if self._playback.finished else []
         goodbye = self._goodbye
         if goodbye and not (goodbye.said or self._running) and (goodbye.firm or not self._owed):
@@ -559,11 +627,12 @@ class Dialogue:
         return f"{self._name(kind)}_{self._stream[-8:]}"
 
     def _request(self, wish: Wish) -> ToModel:
-        self._requested, self._wanted, self._unwanted, self._answered = self._name(wish.purpose), wish, False, False
+        self._requested, self._wanted = self._name(wish.purpose), wish
+        self._unwanted = self._overtaken = self._answered = False
         self._bounds["request"] = self._now + REQUEST_MS
         self._bounds.pop("silence", None)
-        if self._greeting:
-            self._bounds["greeting"] = self._now + BEGIN_MS
+        if self._protected:
+            self._bounds["protected"] = self._now + BEGIN_MS
         self._expect_sound()
         return ToModel(realtime.create_response(self._requested, wish.instructions))
 
@@ -618,19 +687,29 @@ class Dialogue:
         if error.event_id is None and self._answering and (error.back_off or already_active):
             self._answering = False                  # it is about the server's own answer to the caller's turn
             self._bounds.pop("answer", None)
-            if error.back_off:
+            if error.back_off or not self._active:
                 return [Measured("fault", name="rate limit"), *self._failed(ANSWER, error)]
             self._owed = True
-        if error.event_id is None or error.event_id != self._requested:
+        if self._requested is None or not self._is_about_request(error):
             return []
-        wish = self._wanted
-        self._settle_request()
-        if not error.benign:
-            return self._failed(wish, error)
-        self._owed = self._owed or wish is ANSWER and not self._answered     # else asked for after the faster one
-        if wish.purpose == "notice" and not self._unwanted:
-            self._wishes.insert(0, wish)
+        if not error.benign or not self._active:
+            self._settle_request()
+            return self._failed(self._wanted, error)
+        self._give_way()
         return []
+
+    def _is_about_request(self, error: realtime.ErrorDetails) -> bool:
+        """Where the server never says what an error is about, nothing else explains one like this."""
+        if error.event_id is not None:
+            return error.event_id == self._requested
+        return not (self._echoes or self._answering) and (error.back_off or error.code == errors.ALREADY_ACTIVE)
+
+    def _give_way(self) -> None:
+        """Another response was faster than the one asked for, which follows it unless that one knows as much."""
+        self._settle_request()
+        self._owed = self._owed or self._wanted.purpose == "answer" and not self._answered
+        if self._wanted.purpose == "notice" and not self._unwanted:
+            self._wishes.insert(0, self._wanted)
 
     def _refused(self, error: realtime.ErrorDetails) -> list[Step]:
         """Every call would meet the same: trying again is of no use."""
@@ -673,10 +752,14 @@ class Dialogue:
     def _item_done(self, response_id: str, item: realtime.Item) -> list[Step]:
         if item.type == "message" and item.status == "completed":
             self.history.completed(item.id)
-        if item.type != "function_call" or item.status != "completed":
+        if item.type != "function_call" or item.status not in ("completed", "") or not item.call_id:
             return []                                # an interrupted call comes as incomplete, with half its JSON
         self.history.called(item)
-        self._bounds.pop("mute", None)
+        self._active_called = True
+        if self._active:
+            self._bounds["mute"] = self._now + self.unheard_ms + MUTE_MS
+        if self._protected:
+            self._bounds["protected"] = self._now + self.unheard_ms + BEGIN_MS
         if item.name == END_CALL:
             return self._end_call(response_id, item.call_id)
         if item.name == TRANSFER_CALL and self._plan.transfer_targets:
@@ -781,7 +864,7 @@ class Dialogue:
             return [] if self._stopping else [HangUp(reason)]
         clip = self._plan.clips.get("goodbye")
         steps = [*self._cut_off(), *self._play_clip(clip)]
-        self._stopping, self._greeting = True, False
+        self._stopping, self._protected = True, False
         self._bounds.clear()
         self._goodbye = _Goodbye(HangUp(reason), "", firm=True, said=True)
         self._bounds["goodbye"] = now + self.unheard_ms + OVERRUN_MS
@@ -842,15 +925,24 @@ class Dialogue:
             return []                                # it has happened, or was put off, just before
         del self._bounds[bound]
         match bound:
-            case "greeting":
-                log.warning("the greeting was not heard to its end in time: the line is opened")
+            case "protected":
+                log.warning("what the assistant says was not heard to its end in time: the caller is listened to")
                 return self._listen()
             case "listen":
                 return self._dead("the model does not say that it listens to the caller")
             case "goodbye":
                 return self._part()
             case "request":
+                if self._overtaken:
+                    self._give_way()
+                    return self._answer()
                 return self._dead("the model did not begin to answer in time")
+            case "played":
+                log.warning("the phone does not say that it has played what it was sent: it is taken for heard")
+                self._playback.assume_heard()
+                return self._heard()
+            case "turn":
+                return self._end_turn()
             case "mute":
                 return self._dead("the model answers with nothing")
             case "retry":
@@ -882,9 +974,10 @@ class Dialogue:
     def _retry(self) -> list[Step]:
         if self._busy:
             return []                                # another response has taken its place
-        if self._again is ANSWER:
+        if self._again.purpose == "answer":
             self._owed = False
-        return [self._request(self._again)]
+        note = [ToModel(realtime.system_text(self._again.note))] if self._again.note else []
+        return [*note, self._request(self._again)]
 
     def _expect_filler(self) -> None:
         """The caller hears nothing, and a function is still running."""
@@ -912,6 +1005,9 @@ class Dialogue:
     def _break_silence(self) -> list[Step]:
         if not self._awaited:
             return []
+        if self._hushes >= MOST_HUSHES and self._model_ready and not self._running and not self._connecting:
+            self._hushes = 0
+            return self._dead("the model leaves the caller waiting")
         name: ClipName = "still_here" if self._hushes % 2 else "moment"
         self._hushes += 1
         return self._play_clip(self._plan.clips.get(name))

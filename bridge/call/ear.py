@@ -34,8 +34,9 @@ class Ear:
 
     def hear(self, frame: MediaBody, now: float) -> Sequence[bytes]:
         """A frame has come: what the model hears now."""
-        gap_ms = frame.timestamp - self.phone_ms - FRAME_MS
-        self.phone_ms, first, self._last = frame.timestamp, self._last is None, now
+        at = self.phone_ms + FRAME_MS if frame.timestamp is None else frame.timestamp
+        gap_ms = at - self.phone_ms - FRAME_MS
+        self.phone_ms, first, self._last = at, self._last is None, now
         if (gap_ms >= LEAST_GAP_MS or self._filled_ms) and not first:
             return self._through([*self._filling(gap_ms), frame.payload])
         if self._kept is None:

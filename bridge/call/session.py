@@ -4,7 +4,7 @@
 
 How a call ends:
 - caller hung up, phone lost: the phone's socket closed, in order or not. The model's is closed.
-- assistant ended, caller silent, time used up, money used up: after a goodbye that was heard.
+- assistant ended, caller silent, line too noisy, time used up, money used up: after a goodbye that was heard.
 - transferred: Twilio's REST API has taken the call to a person. It is not ours any more, and must not be completed.
 - server stopping: after a recorded goodbye. server killed: at once.
 - model unreachable, model refused, model failed, wrong audio format, internal error: the phone's stream is closed, and
@@ -91,8 +91,9 @@ def plan_of(settings: Settings) -> Plan:
     return Plan(
         greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
         protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION, clips=clips(),
-        silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_ms=settings.MAX_CALL_S * 1000,
-        most_usd=settings.MAX_CALL_USD, prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES),
+        silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_turn_ms=settings.MAX_TURN_S * 1000,
+        most_ms=settings.MAX_CALL_S * 1000, most_usd=settings.MAX_CALL_USD,
+        prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES),
         transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY)
 
 

@@ -95,6 +95,7 @@ class Plan:
     turn_detection: dict[str, Any]
     clips: Mapping[ClipName, Clip] = field(default_factory=dict)
     silence_prompt_ms: float = 0.0
+    most_turn_ms: float = 0.0    # of a caller's turn of which the server finds no end
     most_ms: float = 0.0
     most_usd: float = 0.0
     prices: Prices = DEAREST

@@ -1,21 +1,24 @@
 """The events of the Realtime API (GA), both directions, and the session's set-up.
 
-Pure. What the server sends is decoded into the structs below; a kind that is not listed is ignored. Audio stays
-the base64 text it came as. Beta names are not accepted: the beta is switched off.
+Pure. What the server sends is decoded into the structs below; a kind that is not listed is ignored. A field without a
+default steers the call, and an event without it is malformed. A field with a default only informs: one that cannot be
+read is left out (bridge/reading.py). Audio stays the base64 text it came as. Beta names are not accepted: the beta is
+switched off.
 Source: https://developers.openai.com/api/docs/guides/realtime-websocket and the API reference's event tables.
 """
 
-from typing import Any, get_args
+from typing import Annotated, Any
 
 import msgspec
 
+from bridge import reading
 from bridge.openai_side import errors
 
 #: The only audio format a phone understands: mu-law, 8000 Hz, mono, without a `rate` field.
 PCMU = "audio/pcmu"
 
 #: The ids of our updates of the session, as an error about one names it.
-SET_UP, LISTEN = "set_up", "listen"
+SET_UP, LISTEN, STOP_LISTENING = "set_up", "listen", "stop_listening"
 
 #: How the ids of our other control events begin, before the id of what they are about.
 CANCEL, TRUNCATE, DELETE, ITEM = "cancel_", "truncate_", "delete_", "item_"
@@ -24,8 +27,11 @@ CANCEL, TRUNCATE, DELETE, ITEM = "cancel_", "truncate_", "delete_", "item_"
 _BEYOND = (None, "invalid_value")
 
 
-class Malformed(ValueError):
-    """An event that is not what its own `type` promises."""
+#: An event that is not what its own `type` promises.
+Malformed = reading.Malformed
+
+#: How many tokens or seconds: what cannot be a count is no count. Some servers write fractions.
+Count = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
 class Format(msgspec.Struct):
@@ -34,7 +40,7 @@ class Format(msgspec.Struct):
 
 class AudioLeg(msgspec.Struct):
     format: Format | None = None
-    turn_detection: dict[str, Any] | None = None
+    turn_detection: Any = None           # whatever it holds, it is on; None: it is off
 
 
 class Audio(msgspec.Struct):
@@ -44,7 +50,12 @@ class Audio(msgspec.Struct):
 
 class Session(msgspec.Struct):
     audio: Audio | None = None
-    expires_at: float | None = None      # seconds since the epoch
+    expires_at: Count | None = None      # seconds since the epoch
+
+    def speaks_otherwise(self) -> bool:
+        """Whether it names another format for a direction. A server may leave out what has not changed."""
+        legs = (self.audio.input, self.audio.output) if self.audio else ()
+        return any(leg and leg.format and leg.format.type not in ("", PCMU) for leg in legs)
 
     def speaks_pcmu(self) -> bool:
         """Whether both directions are mu-law, as a phone needs; anything else is heard as loud static."""
@@ -100,8 +111,8 @@ class ItemAdded(msgspec.Struct, tag="conversation.item.added"):
 class OutputItemDone(msgspec.Struct, tag="response.output_item.done"):
     """One item of a response is complete (`item.status` completed) or was cut off (incomplete)."""
 
-    response_id: str
     item: Item
+    response_id: str = ""
 
 
 class ErrorDetails(msgspec.Struct):
@@ -144,24 +155,24 @@ class StatusDetails(msgspec.Struct):
 class Tokens(msgspec.Struct):
     """Tokens by kind; a kind that is not named has none, or the server does not say."""
 
-    text_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
+    text_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
 
 
 class InputTokens(Tokens):
     """What was read; the cached ones are among the others."""
 
-    cached_tokens: int | None = None
+    cached_tokens: Count | None = None
     cached_tokens_details: Tokens | None = None
 
 
 class Usage(msgspec.Struct):
     """What a response is billed for."""
 
-    total_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    total_tokens: Count | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
     input_token_details: InputTokens | None = None
     output_token_details: Tokens | None = None
 
@@ -170,7 +181,7 @@ class Usage(msgspec.Struct):
         read = self.input_token_details or InputTokens()
         parts = {"input": read, "cached": read.cached_tokens_details, "output": self.output_token_details}
         return {
-            f"{direction} {kind}": getattr(tokens, f"{kind}_tokens") or 0
+            f"{direction} {kind}": int(getattr(tokens, f"{kind}_tokens") or 0)
             for direction, tokens in parts.items() if tokens for kind in ("text", "audio")}
 
 
@@ -178,10 +189,10 @@ class TranscriptionUsage(msgspec.Struct):
     """What a transcription is billed for: `seconds` of audio (type duration) or tokens (type tokens)."""
 
     type: str = ""
-    seconds: float | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
+    seconds: Count | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    total_tokens: Count | None = None
     input_token_details: Tokens | None = None
 
 
@@ -189,7 +200,7 @@ class Response(msgspec.Struct):
     id: str
     status: str = ""
     status_details: StatusDetails | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, Any] | None = None
     usage: Usage | None = None
 
 
@@ -234,7 +245,7 @@ class Transcribed(msgspec.Struct, tag="conversation.item.input_audio_transcripti
     """What the caller said; it comes late, before, amid or after the answer."""
 
     item_id: str
-    transcript: str
+    transcript: str = ""                 # nothing: it was not understood
     usage: TranscriptionUsage | None = None
 
 
@@ -248,30 +259,8 @@ Event = (
 )
 
 
-class _Kind(msgspec.Struct):
-    type: str
-
-
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-#: msgspec's ways to say that it cannot read something.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_kind_decoder = msgspec.json.Decoder(_Kind)
-_KINDS = {kind.__struct_config__.tag for kind in get_args(Event)}
-
-
-def parse(message: bytes | str) -> Event | None:
-    """The event in one text frame; None for a kind we do not act on. Raises Malformed."""
-    try:
-        return _decoder.decode(message)
-    except _UNREADABLE as error:
-        problem = str(error)
-    try:
-        kind = _kind_decoder.decode(message).type
-    except _UNREADABLE:
-        raise Malformed(problem) from None
-    if kind in _KINDS:
-        raise Malformed(f"{kind}: {problem}")
-    return None
+#: parse(message): the event in one text frame, None for a kind we do not act on. Raises Malformed.
+parse = reading.Reader[Event](Event, "the model").read
 
 
 def base64_size(text: str) -> int:
@@ -318,6 +307,16 @@ def session_setup(
 def listen(turn_detection: dict[str, Any]) -> bytes:
     """Switches turn detection on, and touches nothing else."""
     return session_update(LISTEN, {"audio": {"input": {"turn_detection": turn_detection}}})
+
+
+def stop_listening() -> bytes:
+    """Switches turn detection off: what the caller says is no turn, and stops no response."""
+    return session_update(STOP_LISTENING, {"audio": {"input": {"turn_detection": None}}})
+
+
+def commit() -> bytes:
+    """Ends the caller's turn: all audio that was appended becomes an item. No response is given by itself."""
+    return _encode({"type": "input_audio_buffer.commit", "event_id": "commit"})
 
 
 def create_response(event_id: str, instructions: str | None = None) -> bytes:

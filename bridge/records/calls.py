@@ -30,8 +30,8 @@ COMES_BACK = frozenset({"transferred"})
 #: Endings after which nothing more is owed to the caller; after any other the caller may still be on the line and not
 #: have heard what was to be heard.
 IN_ORDER = frozenset({
-    "caller hung up", "assistant ended", "caller silent", "time used up", "money used up", "transferred",
-    "server stopping",
+    "caller hung up", "assistant ended", "caller silent", "line too noisy", "time used up", "money used up",
+    "transferred", "server stopping",
 })
 
 

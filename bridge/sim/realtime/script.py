@@ -1,7 +1,7 @@
 """What the simulated model says, and what goes wrong on the way: the words a demo or a test writes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -26,10 +26,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Turn:
-    """What one response brings. `caller`: how the utterance that led to it is transcribed."""
+    """What one response brings. `caller`: how the utterance that led to it is transcribed.
+
+    `incomplete`: the response ends so after its output, for this reason: `max_output_tokens` or `content_filter`.
+    """
 
     output: tuple[Line | Call, ...] = ()
     caller: str = ""
+    incomplete: str = ""
 
 
 #: Each response that starts takes the next turn; every session begins at the first. After the last: an empty
@@ -79,6 +83,12 @@ class Faults:
     ignore_turns: int = 0
     #: So many deltas of a cancelled response still come after `speech_started`, before its `response.done`.
     late_deltas: int = 0
+    #: No response tells the metadata of its request, and no error the event that it is about.
+    no_metadata: bool = False
+    #: What only informs has the wrong shape in every event: numbers as text, `null` in the place of lists, and so on.
+    odd_fields: bool = False
+    #: The first n events of a kind are never sent.
+    lost: Mapping[str, int] = field(default_factory=dict)
     #: The longest a session lasts, ms: `session_expired`, then close 1001.
     expire_after_ms: int = 60 * 60 * 1000
     #: When it says that it ends, seconds since 1970, whenever it does; None: the truth.
