@@ -79,7 +79,7 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.REFUSALS] = Seldom(REFUSAL_S)
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
-    app[keys.ACCESS] = Access(settings)
+    app[keys.ACCESS] = Access(settings, count=app[keys.METRICS].operator_refused)
     app[keys.STOPPING] = Stopping()
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)

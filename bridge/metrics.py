@@ -63,6 +63,9 @@ class Metrics:
         self._spent = counter("spent_usd", "What the model has cost, by the price table.")
         self._deliveries = gauge("deliveries", "Deliveries that wait (pending), and dead letters (dead).", "state")
         self._oldest = gauge("deliveries_oldest_seconds", "For how long the oldest delivery that waits has been tried.")
+        self._operator_refused = counter(
+            "operator_refused", "Requests with a wrong operator's password, and those of an address that is locked "
+            "out.", "reason")
         self._lag = seconds(
             "event_loop_lag", "How much later than it should the event loop does its work.",
             .002, .005, .01, .02, .05, .1, .25, .5, 1, 5)
@@ -117,6 +120,9 @@ class Metrics:
         self._deliveries.labels("pending").set(pending)
         self._deliveries.labels("dead").set(dead)
         self._oldest.set(age)
+
+    def operator_refused(self, reason: str) -> None:
+        self._operator_refused.labels(reason).inc()
 
     async def watch_loop(self) -> None:
         """Looks at the event loop until it is cancelled."""
