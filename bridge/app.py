@@ -150,7 +150,8 @@ async def open_admission(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
     app[keys.ADMISSION] = admission = Admission(
         Calls(app[keys.DATABASE], process=secrets.token_hex(8)),
-        Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER),
+        Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER,
+               settings.most_hidden),
         app[keys.BACKGROUND])
     async with running(admission.run()):
         yield

@@ -42,7 +42,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         self._calls = gauge("calls", "Calls under way in this process.")
         self._ended = counter("calls_ended", "Calls that are over, by the reason of their end.", "reason")
-        self._rejected = counter("calls_rejected", "Calls rejected as busy, by the setting that said so.", "reason")
+        self._rejected = counter("calls_rejected", "Calls rejected, by the setting that said so.", "reason")
         self._duration = seconds("call_duration", "How long calls last.", 10, 30, 60, 120, 300, 600, 1200, 1800, 3600)
         self._first_audio = seconds(
             "first_audio", "From a stream's start to the first audio for the caller.",

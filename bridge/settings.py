@@ -25,6 +25,7 @@ from bridge.meetings.schedule import duration
 from bridge.meetings.webhook import parse_secrets
 from bridge.openai_side import prices
 from bridge.records.database import parse_url
+from bridge.twilio_side.blocklist import Blocklist
 from bridge.twilio_side.caller import E164
 from bridge.twilio_side.twiml import FallbackKind
 
@@ -306,6 +307,8 @@ class Settings:
     MAX_CALLS: int = setting("100", whole(1, 100_000), "100")
     MAX_CALLS_PER_CALLER: int = setting("2", whole(0, 100_000), "2")
     CALLS_PER_HOUR_PER_CALLER: int = setting("20", whole(0, 100_000), "20")
+    MAX_CALLS_HIDDEN: int | None = setting("", whole(0, 100_000), "10")
+    BLOCKED_CALLERS: Blocklist | None = setting("", Blocklist.parse, "+15557654321, +1900*, anonymous")
     MAX_MESSAGES_PER_S: int = setting("200", whole(0, 100_000), "200")
     DRAIN_S: int = setting("20", whole(0, 3600), "20")
     ADMIN_PASSWORD: str = setting("", parse_password, "a password of 12 characters or more", secret=True)
@@ -314,6 +317,15 @@ class Settings:
         secret=True)
     LOG_LEVEL: str = setting("INFO", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
     LOG_FORMAT: str = setting("text", choice("text", "json"), "json")
+
+    @property
+    def most_hidden(self) -> int:
+        """How many calls there may be at once of callers who hide their number; 0: any number.
+
+        Half of all unless the owner says otherwise: the lines that are left are those of callers who are told apart.
+        """
+        given = self.MAX_CALLS_HIDDEN
+        return given if isinstance(given, int) else max(self.MAX_CALLS // 2, 1)
 
     @property
     def auth_tokens(self) -> tuple[str, ...]:

@@ -271,6 +271,13 @@ def test_a_transfer_says_what_it_cannot_be(text: str, fault: str) -> None:
     assert fault in problem
 
 
+@pytest.mark.parametrize("wrong", [
+    "5551234567", "+*", "*", "+1900*5", "+1900**", "1900*", "+15551234567-9", "Bob", "+155512345678901234"])
+def test_a_list_of_callers_says_what_it_cannot_hold(wrong: str) -> None:
+    [problem] = problems(BLOCKED_CALLERS=f"+15551234567, {wrong}")
+    assert problem.startswith("BLOCKED_CALLERS must be phone numbers with + and the country's code")
+
+
 def test_what_is_spoken_is_one_sentence_that_fits() -> None:
     assert make_settings(FALLBACK_MESSAGE=" Wir sind\n gleich\tda. ").FALLBACK_MESSAGE == "Wir sind gleich da."
     for wrong in ("a\x07b", "x" * 1001):

@@ -136,6 +136,13 @@ def busy() -> str:
     return str(response)
 
 
+def not_in_service() -> str:
+    """Does not answer the call: the caller hears that the number is not in service, and nobody pays."""
+    response = VoiceResponse()
+    response.reject(reason="rejected")
+    return str(response)
+
+
 def try_again(call: Call, path: str) -> str:
     """Leaves the call ringing for a moment, then has Twilio ask again: soon another process answers there."""
     response = VoiceResponse()
