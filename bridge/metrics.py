@@ -61,6 +61,8 @@ class Metrics:
         self._tokens = counter(
             "tokens", "Tokens of the model: input, cached or output; text, audio or image.", "direction", "kind")
         self._spent = counter("spent_usd", "What the model has cost, by the price table.")
+        self._day_spent = gauge(
+            "day_spent_usd", "What all processes have spent at the model today, kept where MAX_DAY_USD limits it.")
         self._deliveries = gauge("deliveries", "Deliveries that wait (pending), and dead letters (dead).", "state")
         self._oldest = gauge("deliveries_oldest_seconds", "For how long the oldest delivery that waits has been tried.")
         self._operator_refused = counter(
@@ -108,6 +110,9 @@ class Metrics:
 
     def spent(self, usd: float) -> None:
         self._spent.inc(usd)
+
+    def day_spent(self, usd: float) -> None:
+        self._day_spent.set(usd)
 
     # ---- the server
 

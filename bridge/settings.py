@@ -265,6 +265,7 @@ class Settings:
     OPENAI_PRICES: dict[str, float] = setting(
         "", prices.parse, "audio_in=32,audio_cached=0.4,audio_out=64,text_in=4,text_cached=0.4,text_out=24")
     MAX_CALL_USD: float = setting("0", usd, "2.50")
+    MAX_DAY_USD: float = setting("0", usd, "20")
     SYSTEM_MESSAGE: str = setting(SYSTEM_MESSAGE, text, "You are the receptionist of Bridge Dental.")
     GREETINGS_RESPONSE: str = setting("Hello! How can I help you?", text, "Hello! How can I help you?")
     PROTECT_GREETING: bool = setting("1", switch, "1")

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Self
@@ -134,9 +135,12 @@ async def _ended_in_order(app: web.Application, parameters: dict[str, str]) -> b
 
 def _to_the_assistant(request: web.Request, call: twiml.Call, *, resume: bool = False) -> str:
     settings = request.app[keys.SETTINGS]
-    fallback = _fallback(settings)
-    if request.app[keys.BREAKER].open:
-        log.warning("call %(call)s: the model is unreachable, and the caller gets the fallback", {"call": call.sid})
+    fallback, used_up = _fallback(settings), request.app[keys.BUDGET].used_up
+    if used_up or request.app[keys.BREAKER].open:
+        log.warning("call %(call)s: %(reason)s, and the caller gets the fallback", {
+            "call": call.sid, "reason": "MAX_DAY_USD is used up" if used_up else "the model is unreachable"})
+        if used_up and settings.FALLBACK == "apology" and not settings.FALLBACK_MESSAGE:
+            fallback = replace(fallback, words=twiml.NO_MORE_TODAY)
         request.app[keys.ADMISSION].sent_elsewhere(call.sid)
         request.app[keys.METRICS].fault("sent to the fallback")
         return twiml.in_place_of_the_assistant(fallback, call)
