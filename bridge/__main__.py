@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         return console.run()
     try:
         if options.command == "meetings":
-            return command.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
+            return command.run(options, load_one("DATABASE_URL", os.environ, Path(".env")),
+                               zone=load_one("TIMEZONE", os.environ, Path(".env")))
         if options.command == "erase":
             return erase.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
         return serve(load(os.environ, Path(".env")))
