@@ -5,13 +5,14 @@ import asyncio
 import io
 import os
 import sys
+from datetime import date
 from pathlib import Path
 
 from bridge import __version__, erase
 from bridge.console import command as console
 from bridge.meetings import command
 from bridge.server import event_loop, serve
-from bridge.settings import BadSettings, load, load_one
+from bridge.settings import BadSettings, doubts, load, load_one
 from bridge.sim.faults import FAULTS
 
 
@@ -42,7 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
                                zone=load_one("TIMEZONE", os.environ, Path(".env")))
         if options.command == "erase":
             return erase.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
-        return serve(load(os.environ, Path(".env")))
+        settings = load(os.environ, Path(".env"))
+        return serve(settings, doubts(settings, os.environ, Path(".env"), today=date.today()))
     except BadSettings as problems:
         print(f"bridge cannot start:\n{problems}\nThe README lists all settings.", file=sys.stderr)
         return 2

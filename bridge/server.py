@@ -18,7 +18,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -51,9 +51,11 @@ KEEPALIVE_S = 95
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings) -> int:
-    """Serves until it is told to stop; the process's exit code."""
+def serve(settings: Settings, doubts: Sequence[str] = ()) -> int:
+    """Serves until it is told to stop; the process's exit code. `doubts`: what is to be said first."""
     log.set_up(settings.LOG_LEVEL, settings.LOG_FORMAT, settings.secrets)
+    for doubt in doubts:
+        logger.warning("%s", doubt)
     try:
         listening = listen(settings)
     except OSError as error:

@@ -24,6 +24,7 @@ def loaded_by(*modules: str) -> set[str]:
 
 @pytest.mark.parametrize("module", [
     "bridge.twilio_side.media_streams",
+    "bridge.twilio_side.blocklist",
     "bridge.twilio_side.caller",
     "bridge.twilio_side.recording",
     "bridge.twilio_side.token",
@@ -32,10 +33,12 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.openai_side.realtime",
     "bridge.openai_side.prompt",
     "bridge.openai_side.backoff",
+    "bridge.openai_side.models",
     "bridge.openai_side.breaker",
     "bridge.openai_side.prices",
     "bridge.call.playback",
     "bridge.call.dialogue",
+    "bridge.meetings.listing",
     "bridge.meetings.schedule",
     "bridge.meetings.event",
     "bridge.meetings.message",
