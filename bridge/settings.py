@@ -381,8 +381,15 @@ def doubts(
 
 
 def load_one(name: str, environ: Mapping[str, str], dotenv: Path | None = None) -> Any:
-    """A single setting, for a command that needs no other. Raises BadSettings."""
+    """A single setting, for a command that needs no other. Raises BadSettings.
+
+    Also where it is not set and a name that is nearly its is: the command would go by the default, on other data.
+    """
     parsed, problems = _parsed(environ, dotenv, only=name)
+    given = {*_read(dotenv).values, *environ}
+    if name not in given:
+        problems += [f"{name} is not set, but {each} is, which is no setting: give it its right name"
+                     for each in sorted(given) if env_file.close_to(each, [name], env_file.IN_ENVIRONMENT)]
     if problems:
         raise BadSettings("\n".join(problems))
     return parsed[name]

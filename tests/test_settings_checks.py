@@ -75,6 +75,15 @@ def test_the_environment_is_looked_at_too() -> None:
         "TWILIO_AUTHTOKEN, in the environment, is no setting, and counts for nothing; TWILIO_AUTH_TOKEN is one")
 
 
+def test_a_command_does_not_work_on_other_data_because_of_a_misspelt_name(dotenv: Path) -> None:
+    dotenv.write_text("DATABSE_URL=sqlite:////srv/very-secret/bridge.db\n")
+    with pytest.raises(BadSettings, match="^DATABASE_URL is not set, but DATABSE_URL is, which is no setting"):
+        load_one("DATABASE_URL", {}, dotenv)
+    with pytest.raises(BadSettings, match="^DATABASE_URL is not set, but DATABASE_URI is"):
+        load_one("DATABASE_URL", {"DATABASE_URI": "postgres://very-secret@host/bridge"})
+    assert load_one("DATABASE_URL", {"DATABASE_URL": "sqlite:///bridge.db"}, dotenv)
+
+
 def test_a_name_that_is_set_twice_is_said(dotenv: Path) -> None:
     dotenv.write_text("PORT=6000\nHOST=127.0.0.1\nPORT=7000\n")
     assert said(KEY, dotenv) == [".env line 3: PORT is set once more; line 1 counts for nothing"]
