@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import re
+import resource
 import stat
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -325,6 +326,25 @@ def test_export_writes_over_no_file_that_comes_meanwhile(
     monkeypatch.setattr(command, "export", slow)
     assert owner.types("export", str(file)) == 1
     assert "is there already" in owner.error and file.read_text() == "somebody else's"
+
+
+def test_export_leaves_no_file_that_is_not_whole(
+    owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    owner.book(ADA)
+    file, right, limits = tmp_path / "meetings.ics", command.export, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def with_little_room(meetings: Sequence[Meeting], stamp: datetime) -> str:
+        text = right(meetings, stamp)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        return text
+    monkeypatch.setattr(command, "export", with_little_room)
+    try:
+        code = owner.types("export", str(file))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 1 and owner.error == f"{file} cannot be written: File too large\n"
+    assert not file.exists()
 
 
 def test_export_of_nothing_says_so_and_writes_no_file(owner: Owner, tmp_path: Path) -> None:

@@ -140,7 +140,8 @@ def test_a_line_without_an_equals_sign_stops_the_start_where_it_is_ours(dotenv: 
 
 @pytest.mark.parametrize("key", [
     "sk-...", "sk-your-key", "your-api-key", "<your-key>", "sk-proj-xxxxxxxx", "YOUR_OPENAI_API_KEY", "changeme",
-    "sk-your-openai-api-key-here", "insert-key-here", "sk-abc...xyz", "********", "openai_api_key", "my_key"])
+    "sk-your-openai-api-key-here", "insert-key-here", "sk-abc...xyz", "********", "openai_api_key", "my_key",
+    "put_your_key_here", "replace-me"])
 def test_a_placeholder_is_no_key(key: str) -> None:
     [problem] = refused(KEY | {"OPENAI_API_KEY": key})
     assert problem == ("OPENAI_API_KEY is still the placeholder of an example: fill in your own, from "
@@ -152,7 +153,8 @@ def test_a_placeholder_is_no_key(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", [
-    "sk-proj-Yourx9dkQ2mAn-E_xampleT3BlbkFJx", "sk-svcacct-mYk3y", "sk-simulated", "sk-proj-Thexyz-1", "sk-x-xx-xxx"])
+    "sk-proj-Yourx9dkQ2mAn-E_xampleT3BlbkFJx", "sk-svcacct-mYk3y", "sk-simulated", "sk-proj-The_xyz-1", "sk-x-xx-xxx",
+    "sk-A-1", "sk-proj-My_qdkQ2mAnET3BlbkFJx"])
 def test_a_key_may_look_like_anything(key: str) -> None:
     assert load(KEY | {"OPENAI_API_KEY": key}).OPENAI_API_KEY == key
 

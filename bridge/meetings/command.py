@@ -110,8 +110,8 @@ async def _list(database: Database, which: str, zone: tzinfo) -> None:
               described(states.get(meeting.id, {}))) for meeting in listed.meetings]
     rows += [(message.id, _utc(message.recorded.timestamp()), f"caller {Caller(message.caller)}", "",
               f"message, {message.seconds} s", described(states.get(message.id, {}))) for message in listed.messages]
-    print(table(rows) if len(rows) > 1 else "nothing today" if which == "today" and (meetings or messages)
-          else "no meetings yet")
+    nothing = "nothing today" if which == "today" and (meetings or messages) else "no meetings yet"
+    print(table(rows) if len(rows) > 1 else nothing)
     if listed.left_out:
         print(f"{listed.left_out} more are over: --all shows them")
 
@@ -155,11 +155,17 @@ def _is_there(file: Path) -> CannotDo:
 
 
 def _write_privately(file: Path, content: bytes, mode: Literal["xb", "wb"]) -> None:
-    """Names and numbers are in it: a new file is its owner's alone."""
+    """Names and numbers are in it: a new file is its owner's alone. One that cannot be written wholly is not left."""
     if file.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     with open(file, mode, opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
-        output.write(content)
+        try:
+            output.write(content)
+            output.flush()
+        except OSError:
+            if mode == "xb":
+                file.unlink()
+            raise
 
 
 # ---- reading
