@@ -5,13 +5,14 @@ import asyncio
 import io
 import os
 import sys
+from datetime import date
 from pathlib import Path
 
 from bridge import __version__, backup, erase
 from bridge.console import command as console
 from bridge.meetings import command
 from bridge.server import event_loop, serve
-from bridge.settings import BadSettings, load, load_one
+from bridge.settings import BadSettings, doubts, load, load_one
 from bridge.sim.faults import FAULTS
 
 #: The exit code of a command that Ctrl-C has ended, as shells have it.
@@ -43,12 +44,14 @@ def main(arguments: list[str] | None = None) -> int:
             return console.run()
         if options.command == "meetings":
             names = ["DATABASE_URL", *(["WEBHOOK_URL"] if options.action == "resend" else [])]
-            return command.run(options, *(load_one(name, os.environ, Path(".env")) for name in names))
+            return command.run(options, *(load_one(name, os.environ, Path(".env")) for name in names),
+                               zone=load_one("TIMEZONE", os.environ, Path(".env")))
         if options.command == "erase":
             return erase.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
         if options.command == "backup":
             return backup.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
-        return serve(load(os.environ, Path(".env")))
+        settings = load(os.environ, Path(".env"))
+        return serve(settings, doubts(settings, os.environ, Path(".env"), today=date.today()))
     except BadSettings as problems:
         print(f"bridge cannot start:\n{problems}\nThe README lists all settings.", file=sys.stderr)
         return 2

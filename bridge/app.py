@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 from bridge import __version__, keys, openapi
 from bridge.admission import Admission
 from bridge.background import Background
+from bridge.budget import Budget
 from bridge.call.session import Services, plan_of
 from bridge.console import answers, health
 from bridge.console.access import Access
@@ -36,6 +37,7 @@ from bridge.records.deliveries import DeliveryQueue
 from bridge.records.erasure import Erasure
 from bridge.records.meetings import Meetings
 from bridge.records.messages import Messages
+from bridge.records.spending import Spending
 from bridge.records.stream_tokens import StreamTokens
 from bridge.retention import sweep_hourly
 from bridge.settings import Settings
@@ -53,6 +55,8 @@ REFUSAL_S = 60.0
 #: when there is less time than that.
 FINISH_S, KEPT_S = 9.0, 0.3
 
+#: How long the last of what was spent may take to be written down when the server stops, seconds.
+SPENT_S = 1.0
 #: How often it is looked who takes too long with a first request, seconds: who is closed at once with many others comes
 #: back with them, and all of them are let in at once.
 DOOR_S = 0.1
@@ -79,13 +83,13 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.REFUSALS], app[keys.MALFORMED] = Seldom(REFUSAL_S), Seldom(REFUSAL_S)
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
-    app[keys.ACCESS] = Access(settings)
+    app[keys.ACCESS] = Access(settings, count=app[keys.METRICS].operator_refused)
     app[keys.STOPPING] = Stopping()
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)
     app.cleanup_ctx.extend([
-        open_http, open_records, open_admission, open_turnstile, watch_model, open_meetings, forget_old, watch_loop,
-        watch_door, finish_background])
+        open_http, open_records, open_admission, open_budget, open_turnstile, watch_model, open_meetings, forget_old,
+        watch_loop, watch_door, finish_background])
     app.on_response_prepare.append(answered)
     app.on_startup.append(gather_services)           # when all that was opened above is there
     app.on_shutdown.append(hang_up)
@@ -150,10 +154,30 @@ async def open_admission(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
     app[keys.ADMISSION] = admission = Admission(
         Calls(app[keys.DATABASE], process=secrets.token_hex(8)),
-        Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER),
+        Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER,
+               settings.most_hidden),
         app[keys.BACKGROUND])
     async with running(admission.run()):
         yield
+
+
+async def open_budget(app: web.Application) -> AsyncIterator[None]:
+    """What the model may still cost today, in all processes together."""
+    settings = app[keys.SETTINGS]
+    app[keys.BUDGET] = budget = Budget(Spending(app[keys.DATABASE]), settings.MAX_DAY_USD, settings.TIMEZONE)
+    if not settings.MAX_DAY_USD:
+        yield
+        return
+
+    def end_calls() -> None:
+        for call in app[keys.CALLS]:
+            call.end("money used up")
+    await budget.refresh()
+    async with running(budget.run(end_calls)):
+        yield
+    with suppress(TimeoutError):
+        async with asyncio.timeout(app[keys.STOPPING].left(SPENT_S)):
+            await budget.refresh()
 
 
 async def open_turnstile(app: web.Application) -> AsyncIterator[None]:
@@ -206,7 +230,7 @@ async def gather_services(app: web.Application) -> None:
     app[keys.SERVICES] = Services(
         settings=app[keys.SETTINGS], plan=plan_of(app[keys.SETTINGS]), http=app[keys.HTTP], tools=app[keys.TOOLS],
         background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], metrics=app[keys.METRICS],
-        admission=app[keys.ADMISSION], turnstile=app[keys.TURNSTILE])
+        admission=app[keys.ADMISSION], budget=app[keys.BUDGET], turnstile=app[keys.TURNSTILE])
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:

@@ -70,10 +70,11 @@ async def _run(options: argparse.Namespace, database_url: URL) -> None:
 
 def _require_consent(options: argparse.Namespace, found: Found) -> None:
     """Raises CannotDo."""
-    if found.pending and options.yes and not options.undelivered:
+    if found.untold and options.yes and not options.undelivered:
         raise CannotDo(
-            f"nothing was removed: {counted(found.pending, 'delivery', 'deliveries')} of this caller would be lost. "
-            "Wait until your webhook has taken them, or add --undelivered.")
+            f"nothing was removed: {counted(found.untold, 'delivery', 'deliveries')} of this caller would be lost. "
+            "Wait until your webhook has taken them, send dead letters again with `python -m bridge meetings resend`, "
+            "or add --undelivered.")
     if options.yes:
         return
     print(f"This will be removed: {described(found)}")
@@ -103,8 +104,8 @@ def described(found: Found) -> str:
 def warnings(found: Found) -> list[str]:
     """What the owner should know of it."""
     return [warning for holds, warning in (
-        (found.pending, f"{counted(found.pending, 'delivery', 'deliveries')} did not reach your webhook yet, which "
-                        "will never hear of it."),
+        (found.untold, f"{counted(found.untold, 'delivery', 'deliveries')} did not reach your webhook yet, which "
+                       "will never hear of it."),
         (found.upcoming, f"{counted(found.upcoming, 'meeting')} still to come: your webhook is not told that it is "
                          "gone here."),
         (found.under_way, f"{counted(found.under_way, 'call')} under way: erase again when it is over."),

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from bridge.admission import Admission
 from bridge.background import Background
+from bridge.budget import Budget
 from bridge.call.session import CallSession, Services
 from bridge.console.access import Access
 from bridge.door import Door
@@ -35,6 +36,7 @@ CALLS = web.AppKey("CALLS", set[CallSession])
 SERVICES = web.AppKey("SERVICES", Services)
 MAILBOX = web.AppKey("MAILBOX", Mailbox)
 ADMISSION = web.AppKey("ADMISSION", Admission)
+BUDGET = web.AppKey("BUDGET", Budget)
 ACCESS = web.AppKey("ACCESS", Access)
 TURNSTILE = web.AppKey("TURNSTILE", Turnstile)
 #: When a refused request is worth a line.

@@ -18,7 +18,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -55,9 +55,11 @@ KEEPALIVE_S = 95
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings) -> int:
-    """Serves until it is told to stop; the process's exit code."""
+def serve(settings: Settings, doubts: Sequence[str] = ()) -> int:
+    """Serves until it is told to stop; the process's exit code. `doubts`: what is to be said first."""
     log.set_up(settings.LOG_LEVEL, settings.LOG_FORMAT, settings.secrets)
+    for doubt in doubts:
+        logger.warning("%s", doubt)
     problem = _served(settings)
     log_queue.flush()
     if problem:

@@ -20,7 +20,7 @@ from bridge.records.deliveries import DeliveryQueue
 from bridge.sim.clock import Clock
 from bridge.sim.demo import serving
 from bridge.sim.phone import Phone
-from bridge.sim.realtime import Call, RealtimeServer, Turn
+from bridge.sim.realtime import AFTERWARDS, Call, RealtimeServer, Turn
 from bridge.twilio_side.twiml import APOLOGY
 from tests import test_main
 from tests.crash import COMMITTED, PATIENCE_S, TAKEN, Ask, Servers, Told, servers
@@ -336,7 +336,7 @@ async def test_a_meeting_of_a_call_outlives_the_server_that_took_it(tmp_path: Pa
     turns = iter([GREETING, Turn((Call("schedule_meeting", {
         "name": "Ada", "email": "ada@example.com", "datetime": slot(0), "description": "A tooth"}),))])
     async with (
-        RealtimeServer(lambda session: next(turns, Turn()), clock=clock) as model, receiving() as receiver,
+        RealtimeServer(lambda session: next(turns, AFTERWARDS), clock=clock) as model, receiving() as receiver,
     ):
         environ = settings(sqlite_url, receiver) | {
             "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_ACCOUNT_SID": ACCOUNT}

@@ -101,7 +101,8 @@ async def test_an_empty_database_gets_its_tables(empty_url: str) -> None:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
     async with open_database(parse_url(empty_url)) as database:
         assert await names(database) == {
-            "meetings", "slots", "deliveries", "calls", "messages", "stream_tokens", "alembic_version"}
+            "meetings", "slots", "deliveries", "calls", "messages", "stream_tokens", "spending",
+            "alembic_version"}
         assert await database.read(differences) == []
 
 

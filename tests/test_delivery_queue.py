@@ -318,3 +318,11 @@ async def test_the_depth_counts_by_state(database: Database, queue: DeliveryQueu
     await queue.dead(second.id, NOW, "", 1)
     await queue.retry(third.id, NOW + 99, "", 1)
     assert await queue.depth() == Depth(pending=3, delivered=1, dead=1, oldest=NOW)
+
+
+async def test_the_states_are_counted_for_each_meeting(database: Database, queue: DeliveryQueue) -> None:
+    one_id, two_id = [await promise(database, urls=RECEIVERS) for _ in range(2)]
+    deliveries = await queue.claim(NOW, LEASE, 10)
+    [dead] = [each for each in deliveries if each.meeting_id == one_id and each.url == RECEIVERS[0]]
+    await queue.dead(dead.id, NOW, "", 1)
+    assert await queue.states() == {one_id: {"dead": 1, "pending": 1}, two_id: {"pending": 2}}

@@ -24,6 +24,7 @@ def loaded_by(*modules: str) -> set[str]:
 
 @pytest.mark.parametrize("module", [
     "bridge.twilio_side.media_streams",
+    "bridge.twilio_side.blocklist",
     "bridge.twilio_side.caller",
     "bridge.twilio_side.recording",
     "bridge.twilio_side.token",
@@ -32,6 +33,7 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.openai_side.realtime",
     "bridge.openai_side.prompt",
     "bridge.openai_side.backoff",
+    "bridge.openai_side.models",
     "bridge.openai_side.breaker",
     "bridge.openai_side.errors",
     "bridge.openai_side.pulse",
@@ -40,6 +42,7 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.call.outcome",
     "bridge.call.playback",
     "bridge.call.dialogue",
+    "bridge.meetings.listing",
     "bridge.meetings.schedule",
     "bridge.meetings.briefing",
     "bridge.meetings.closed_days",

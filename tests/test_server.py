@@ -22,7 +22,7 @@ from bridge.records.meetings import Meetings
 from bridge.sim.clock import Clock
 from bridge.sim.demo import serving as serving_app
 from bridge.sim.phone import Phone, PhoneCall
-from bridge.sim.realtime import Call, RealtimeServer, RealtimeSession, Turn
+from bridge.sim.realtime import AFTERWARDS, Call, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.realtime.script import Script
 from tests.helpers import make_settings
 from tests.office import ACCOUNT, GREETING, TOKEN
@@ -135,7 +135,7 @@ async def test_the_calls_of_twenty_callers_end_in_order_and_no_meeting_is_lost(t
     def script(session: RealtimeSession) -> Turn:
         """Each books at once, and a time of its own."""
         if session.id in booked:
-            return Turn()
+            return AFTERWARDS
         booked.append(session.id)
         start = MIDNIGHT + timedelta(hours=len(booked))
         return Turn((*GREETING.output, Call("schedule_meeting", BOOKING | {"datetime": start.isoformat()})))

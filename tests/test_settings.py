@@ -137,7 +137,7 @@ def test_all_problems_are_reported_at_once_each_with_name_fault_and_example() ->
     ("OPENAI_REALTIME_URL", "ws://api.openai.com/v1/realtime", "ws:// on this machine only"),
     ("OPENAI_REALTIME_URL", "api.openai.com", "must begin with wss://"),
     ("PROTECT_GREETING", "yes", "1 (on) or 0 (off)"),
-    ("NOISE_REDUCTION", "loud", "near_field, far_field"),
+    ("NOISE_REDUCTION", "loud", "must be one of near_field, far_field, or empty"),
     ("TIMEZONE", "Berlin", "a time zone of the IANA list"),
     ("TIMEZONE", "../../etc/passwd", "a time zone of the IANA list"),
     ("TIMEZONE", "Europe", "a time zone of the IANA list"),
@@ -171,8 +171,8 @@ def test_what_is_wrong_is_said(name: str, value: str, fault: str) -> None:
 
 def test_every_example_would_be_accepted() -> None:
     examples: dict[str, str] = {each.name: each.metadata["example"] for each in dataclasses.fields(Settings)}
-    # These say where the token stands: one in print would only be copied.
-    tokens = {"TWILIO_AUTH_TOKEN": "token", "TWILIO_AUTH_TOKEN_OLD": "old"}
+    # These say where the key and the token stand: one in print would only be copied.
+    tokens = {"OPENAI_API_KEY": "sk-simulated", "TWILIO_AUTH_TOKEN": "token", "TWILIO_AUTH_TOKEN_OLD": "old"}
     assert make_settings(**examples | tokens | {"ADMIN_PASSWORD_HASH": ""})
     assert make_settings(ADMIN_PASSWORD_HASH=examples["ADMIN_PASSWORD_HASH"])
 
@@ -269,6 +269,13 @@ def test_a_transfer_goes_to_one_number_or_to_several_by_name(text: str, numbers:
 def test_a_transfer_says_what_it_cannot_be(text: str, fault: str) -> None:
     [problem] = problems(TRANSFER_NUMBER=text, **REST)
     assert fault in problem
+
+
+@pytest.mark.parametrize("wrong", [
+    "5551234567", "+*", "*", "+1900*5", "+1900**", "1900*", "+15551234567-9", "Bob", "+155512345678901234"])
+def test_a_list_of_callers_says_what_it_cannot_hold(wrong: str) -> None:
+    [problem] = problems(BLOCKED_CALLERS=f"+15551234567, {wrong}")
+    assert problem.startswith("BLOCKED_CALLERS must be phone numbers with + and the country's code")
 
 
 def test_what_is_spoken_is_one_sentence_that_fits() -> None:

@@ -270,3 +270,12 @@ async def test_a_turn_of_the_caller_may_stay_without_an_answer() -> None:
         await client.until("response.done")
         assert client.kinds().count("input_audio_buffer.committed") == 2
         assert client.kinds().count("response.created") == 1
+
+
+async def test_responses_may_be_empty_once_the_script_is_used_up() -> None:
+    async with connected(Turn((line(),)), faults=Faults(empty_when_used_up=True)) as client:
+        await client.send("response.create")
+        assert (await client.until("response.done"))["response"]["output"]
+        await client.send("response.create")
+        done = (await client.until("response.done"))["response"]
+        assert (done["status"], done["output"]) == ("completed", [])

@@ -747,6 +747,13 @@ class Dialogue:
             steps.append(ToModel(realtime.system_text(words.WRAP_UP)))
         return steps
 
+    def money_used_up(self, now: float) -> list[Step]:
+        """No money is left for this call, whatever it has cost itself: the caller hears so, and goodbye."""
+        self._now = now
+        if not self._stream or self._stopping:
+            return []
+        return self._leave(HangUp("money used up"), words.TIME_OVER, firm=True)
+
     # ---- functions
 
     def _item_done(self, response_id: str, item: realtime.Item) -> list[Step]:

@@ -34,6 +34,7 @@ from aiohttp.web import WebSocketResponse
 
 from bridge.admission import Admission
 from bridge.background import Background
+from bridge.budget import Budget
 from bridge.call import words
 from bridge.call.clips import clips
 from bridge.call.dialogue import Dialogue
@@ -83,6 +84,7 @@ class Services:
     breaker: Breaker
     metrics: Metrics
     admission: Admission
+    budget: Budget
     turnstile: Turnstile
 
 
@@ -136,8 +138,14 @@ class CallSession:
         return reason
 
     def end(self, reason: str) -> None:
-        """Ends the call from outside: "server stopping" says goodbye first, any other reason ends it at once."""
-        self.spawn(self._stop(reason) if reason == "server stopping" else self._hang_up(reason))
+        """Ends the call from outside: "server stopping" and "money used up" say goodbye first."""
+        match reason:
+            case "server stopping":
+                self.spawn(self._stop(reason))
+            case "money used up":
+                self.spawn(self._spend_no_more())
+            case _:
+                self.spawn(self._hang_up(reason))
 
     # ---- the conversation
 
@@ -275,6 +283,7 @@ class CallSession:
                 metrics.interruption()
             case "spent":
                 metrics.spent(step.value)
+                self._services.budget.spent(step.value)
             case "tokens":
                 direction, _, kind = step.name.partition(" ")
                 metrics.tokens(direction, kind, int(step.value))
@@ -324,6 +333,9 @@ class CallSession:
 
     async def _stop(self, reason: str) -> None:
         await self._carry_out(self._dialogue.stopping(reason, self._now()))
+
+    async def _spend_no_more(self) -> None:
+        await self._carry_out(self._dialogue.money_used_up(self._now()))
 
     # ---- the model: what its line (model_line.py) needs of the call
 

@@ -75,4 +75,5 @@ async def show_metrics(request: web.Request) -> web.Response:
     except (TimeoutError, StoreFailed):
         pass                                         # shown as NaN; /readyz says why
     figures.outbox(depth, time.time())
+    figures.day_spent(request.app[keys.BUDGET].today_usd)
     return web.Response(body=figures.render(), headers={"Content-Type": metrics.CONTENT_TYPE})

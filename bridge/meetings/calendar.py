@@ -44,10 +44,15 @@ def ics(meeting: Meeting, organizer: str, stamp: datetime) -> str:
 
 
 def export(meetings: Iterable[Meeting], stamp: datetime) -> str:
-    """One file of many meetings, to be imported into a calendar: nobody is invited by it."""
+    """One file of many meetings, to be imported into a calendar: nobody is invited by it.
+
+    Raises ValueError without any: a file of nothing is none (RFC 5545, 3.6: "one or more components").
+    """
     calendar = _calendar()
     for meeting in meetings:
         calendar.add_component(_event(meeting, stamp))
+    if not calendar.subcomponents:
+        raise ValueError("a calendar file needs a meeting")
     return _text(calendar)
 
 
@@ -60,11 +65,11 @@ def _calendar() -> Calendar:
 
 def _text(calendar: Calendar) -> str:
     """What its to_ical() makes, line by line: all at once it takes as long as to handle ten frames of audio."""
-    text = b""
+    lines: list[bytes] = []
     for name, value in calendar.property_items():
         yield_core()
-        text += calendar.content_line(name, value).to_ical() + b"\r\n"
-    return text.decode()
+        lines.append(calendar.content_line(name, value).to_ical() + b"\r\n")
+    return b"".join(lines).decode()
 
 
 def _event(meeting: Meeting, stamp: datetime) -> Event:

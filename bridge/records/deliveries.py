@@ -206,6 +206,18 @@ class DeliveryQueue:
         """Those of a meeting or a message, in the order in which they were promised."""
         return await self._list(select(deliveries).where(_about(subject_id)))
 
+    async def states(self) -> dict[str, dict[str, int]]:
+        """How many deliveries of each state there are of every meeting and message, by its id."""
+        subject = func.coalesce(deliveries.c.meeting_id, deliveries.c.message_id)
+        query = select(subject, deliveries.c.state, func.count()).group_by(subject, deliveries.c.state)
+
+        def work(connection: Connection) -> dict[str, dict[str, int]]:
+            states: dict[str, dict[str, int]] = {}
+            for id, state, count in connection.execute(query):
+                states.setdefault(id, {})[state] = count
+            return states
+        return await self._database.read(work)
+
     async def next_due(self, now: float, *, but: Sequence[str] = ()) -> float | None:
         """When something can be claimed: `now`, or the moment at which the next one is due or its lease ends.
 

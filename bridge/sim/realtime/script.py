@@ -36,8 +36,12 @@ class Turn:
     incomplete: str = ""
 
 
-#: Each response that starts takes the next turn; every session begins at the first. After the last: an empty
-#: response. A callable is asked each time, and finds the response's parameters in `session.asked`.
+#: What is said once a script is used up, as a real model goes on to say something: 300 ms, a hum of 500 Hz.
+AFTERWARDS = Turn((Line("Mm-hm.", (b"\x30" * 8 + b"\xb0" * 8) * 150),))
+
+#: Each response that starts takes the next turn; every session begins at the first. After the last: AFTERWARDS, or what
+#: Faults says. A callable is asked each time, and finds the response's parameters in `session.asked`. A turn without
+#: output is a response that is completed without a word or a sound.
 Script: TypeAlias = "Sequence[Turn] | Callable[[RealtimeSession], Turn]"
 
 
@@ -79,6 +83,8 @@ class Faults:
     limit: str = "Rate limit reached for requests per minute."
     #: The first n responses of a session are created, and nothing of them ever comes.
     mute_responses: int = 0
+    #: Once the script is used up, responses are completed without a word or a sound.
+    empty_when_used_up: bool = False
     #: The caller's first n turns in a session are heard, and no response begins.
     ignore_turns: int = 0
     #: So many deltas of a cancelled response still come after `speech_started`, before its `response.done`.

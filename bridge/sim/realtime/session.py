@@ -23,7 +23,7 @@ from bridge.sim.realtime.hearing import InputBuffer
 from bridge.sim.realtime.items import Conversation, Item
 from bridge.sim.realtime.response import Outage, Response
 from bridge.sim.realtime.schema import Refused
-from bridge.sim.realtime.script import Faults, Turn
+from bridge.sim.realtime.script import AFTERWARDS, Faults, Turn
 from bridge.sim.realtime.usage import NOTHING, Tokens, shared
 from bridge.sim.realtime.vad import Edge
 
@@ -352,7 +352,9 @@ class RealtimeSession(Connection):
         if self._strikes("mute_responses"):
             return "mute"
         script = self.server.script
-        return script(self) if callable(script) else next(self._turns, Turn())
+        if callable(script):
+            return script(self)
+        return next(self._turns, Turn() if self.faults.empty_when_used_up else AFTERWARDS)
 
     def _strikes(self, fault: str) -> bool:
         """Whether one of the faults that strike the first n times does now."""
