@@ -3,8 +3,8 @@
 import pytest
 
 from bridge.call.dialogue import ANSWER_MS, BEGIN_MS, FILLER_MS, REQUEST_MS, RETRIES, TAIL_MS
-from bridge.call.steps import HangUp, Reconnect, RunFunction
-from bridge.openai_side import realtime
+from bridge.call.steps import HangUp, Reconnect, Refusal, RunFunction
+from bridge.openai_side import errors
 from bridge.twilio_side import media_streams
 from tests.talk import DELTA_250_MS, STREAM, Talk
 
@@ -542,10 +542,11 @@ def test_a_hang_up_ends_the_call(greeted: Talk) -> None:
 @pytest.mark.parametrize("error", [{"code": "insufficient_quota"}, {"type": "invalid_api_key"}])
 def test_an_error_that_cannot_be_mended_ends_the_call(greeted: Talk, error: dict[str, str]) -> None:
     greeted.model(type="error", error=error)
-    assert greeted.steps == [HangUp("model refused")]
+    refusal, ending = greeted.steps
+    assert isinstance(refusal, Refusal) and ending == HangUp("model refused")
 
 
-@pytest.mark.parametrize("code", sorted(realtime.BENIGN))
+@pytest.mark.parametrize("code", sorted(errors.BENIGN))
 def test_events_that_crossed_on_the_way_harm_nothing(
     greeted: Talk, code: str, caplog: pytest.LogCaptureFixture,
 ) -> None:

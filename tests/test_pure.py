@@ -33,6 +33,8 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.openai_side.prompt",
     "bridge.openai_side.backoff",
     "bridge.openai_side.breaker",
+    "bridge.openai_side.errors",
+    "bridge.openai_side.pulse",
     "bridge.openai_side.prices",
     "bridge.call.playback",
     "bridge.call.dialogue",
@@ -42,6 +44,7 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.meetings.calendar",
     "bridge.meetings.retries",
     "bridge.meetings.tidy",
+    "bridge.folding",
     "bridge.redaction",
 ])
 def test_it_needs_no_event_loop_and_no_network(module: str) -> None:

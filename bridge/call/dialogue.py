@@ -9,7 +9,8 @@ The line opens when the model's session is ready and the phone has started. Then
    cleared, each item is cut at what was heard of it, and what still comes of that response is dropped.
 4. A response is asked for only when none is active, none is on its way and no function is still running:
    one for a batch. One that the server starts by itself and that sees the outputs takes its place. One that fails
-   is asked for again, RETRIES times; then the call ends, for the caller must not wait in silence.
+   is asked for again, RETRIES times, and not before the server says; then the call ends, for the caller must not wait
+   in silence. What the server says that every call would meet ends it at once.
 5. A session that is lost, or that does not answer, is followed by another one, which is told what was said so far
    (`History`) and goes on where the other stopped. Meanwhile the caller's newest audio is kept.
 6. A caller who waits for us hears a word after a while: the model's own about a slow function, else a recorded one.
@@ -30,9 +31,11 @@ from bridge.call.ear import Ear
 from bridge.call.history import History
 from bridge.call.playback import Playback
 from bridge.call.steps import (
-    Clip, ClipName, Figures, HangUp, Measured, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer,
+    Clip, ClipName, Figures, HangUp, Measured, Plan, Reconnect, Refusal, RunFunction, Served, Step, ToCaller, ToModel,
+    Transfer,
 )
-from bridge.openai_side import prices, realtime
+from bridge.folding import Folded
+from bridge.openai_side import errors, prices, realtime
 from bridge.twilio_side import media_streams
 
 log = logging.getLogger(__name__)
@@ -66,6 +69,8 @@ TIMER_MS = 1
 #: How often in a row a failed response is asked for again, and the pause before that, ms, longer each time.
 RETRIES = 2
 RETRY_MS = 500
+#: The longest pause that is made because the server says so, ms: what takes longer is no use to a caller.
+LONGEST_WAIT_MS = 10_000
 #: Keys that are pressed within this time belong together, ms; `#` ends them.
 DIGITS_MS = 2_000
 MOST_DIGITS = 64
@@ -138,6 +143,9 @@ class Dialogue:
         self._active_wish = ANSWER
         self._active_spoke = False
         self._failures = 0                           # in a row
+        self._not_before = 0.0                       # the server has said to ask for nothing until then, ms
+        self._complete = False                       # an answer of this session's, which the caller may still hear
+        self._complaints = Folded()                  # of the model
         self._again = ANSWER                         # what is asked for again when "retry" has come
         self._wishes: list[Wish] = []                # what is to be said when the model is free
         self._dropped: list[str] = []                # responses that the caller cut
@@ -230,6 +238,12 @@ class Dialogue:
         return self._model_ready and self._idle and not self._greeting and not self._goodbye and not self._digits
 
     @property
+    def carried(self) -> bool:
+        """Whether the session carries the conversation: its words are heard, it hears the caller's or waits for us."""
+        heard = not self._playback.finished and not self._hushes
+        return self.quiet or self._speaking or heard or bool(self._running)
+
+    @property
     def listens(self) -> bool:
         """Whether a session that begins now listens to the caller from its beginning."""
         return self._opened or not self._plan.protect_greeting
@@ -262,7 +276,7 @@ class Dialogue:
     def _forget_session(self) -> None:
         """What was true of a session only."""
         self.history.lost()
-        self._greeting = False
+        self._greeting = self._complete = False
         self._requested = self._active = None
         self._unwanted = self._speaking = self._answering = False
         self._dropped, self._settled = [], []
@@ -312,7 +326,14 @@ class Dialogue:
         if name == self._answer_mark and self._turn_over is not None:
             steps.append(Measured("turn", (self._now - self._turn_over) / 1000))
             self._answer_mark, self._turn_over = "", None
-        return steps + self._heard() if self._playback.finished else steps
+        return [*steps, *self._heard(), *self._served()] if self._playback.finished else steps
+
+    def _served(self) -> list[Step]:
+        """Whether an answer of the session's was heard to its end, for the first time since it was complete."""
+        if not self._complete or not self._playback.finished:
+            return []
+        self._complete = False
+        return [Served()]
 
     def _heard(self) -> list[Step]:
         """The caller has heard all that was sent."""
@@ -354,7 +375,7 @@ class Dialogue:
             case realtime.ResponseCreated(response=response):
                 return self._response_created(response)
             case realtime.ResponseDone(response=response):
-                return self._used(response.usage) + self._response_done(response)
+                return [*self._used(response.usage), *self._response_done(response), *self._served()]
             case realtime.OutputItemDone(item=item):
                 return self._item_done(event.response_id, item)
             case realtime.ItemAdded(item=item):
@@ -392,7 +413,7 @@ class Dialogue:
         if self.figures.first_audio_ms is None:
             self.figures.first_audio_ms = self._now - self._started_at
             steps.append(Measured("first audio", self.figures.first_audio_ms / 1000))
-        self._active_spoke, self._failures, self._hushes = True, 0, 0
+        self._active_spoke, self._hushes = True, 0
         self._bounds.pop("hush", None)
         self.history.sounded(event.item_id, event.size / media_streams.BYTES_PER_MS)
         steps += self._play(event.item_id, event.delta, event.size, answers=True)
@@ -490,18 +511,22 @@ class Dialogue:
         return [ToModel(realtime.cancel_response(response.id))]
 
     def _response_done(self, response: realtime.Response) -> list[Step]:
+        error = response.status_details.error if response.status_details else None
+        if error and error.fatal:
+            return self._refused(error)
         if response.id != self._active:
             return []
         self._active, wish = None, self._active_wish
         self._bounds.pop("mute", None)
         if response.status == "completed":
             self._note = words.RESUMED               # what it says has been acted upon
+            self._complete = self._active_spoke
         if response.status == "failed":
-            error = response.status_details and response.status_details.error
-            reason = error and (error.code or error.type) or "no reason given"
-            log.warning("the model failed to answer: %s", reason)
+            self._complain("the model failed to answer", error)
             if response.id not in self._dropped and wish.purpose != "farewell":
-                return [Measured("fault", name="response failed"), *self._failed(wish)]
+                return [Measured("fault", name="response failed"), *self._failed(wish, error)]
+        elif self._active_spoke:
+            self._failures = 0
         if self._greeting:
             self._greeted = True
             return self._heard() if self._playback.finished else []
@@ -564,42 +589,58 @@ class Dialogue:
         self._wishes.append(Wish("notice", instructions))
         return self._answer()
 
-    def _failed(self, wish: Wish) -> list[Step]:
+    def _failed(self, wish: Wish, error: realtime.ErrorDetails | None) -> list[Step]:
         """A response was not given: it is asked for again, after a pause, or the call is given up."""
         if wish.purpose in ("filler", "notice") or self._speaking:
             steps = self._answer()                   # the one can be spared, the other makes it out of date
             self._expect_caller()
             return steps
-        self._failures += 1
-        if self._failures > RETRIES:
+        wait_ms = (error and error.wait_s or 0) * 1000
+        if self._now >= self._not_before:            # else the caller has spoken meanwhile, and met the same limit
+            self._failures += 1
+            self._not_before = self._now + wait_ms
+        if self._failures > RETRIES or wait_ms > LONGEST_WAIT_MS:
             return [HangUp("model failed")]
         self._again = wish
-        self._bounds["retry"] = self._now + RETRY_MS * self._failures
+        self._bounds["retry"] = max(self._now + RETRY_MS * self._failures, self._now + wait_ms, self._not_before)
         self._expect_sound()
         return []
 
     def _error(self, error: realtime.ErrorDetails) -> list[Step]:
-        if error.fatal or error.event_id == realtime.LISTEN:
-            log.error("the model refused to go on (%s): %s", error.code or error.type, error.message)
+        if error.fatal:
+            return self._refused(error)
+        if error.event_id == realtime.LISTEN:
+            log.error("the model refused to listen: %s", error)
             return [HangUp("model refused")]
         if not error.benign:
-            log.warning("the model complained (%s): %s", error.code or error.type, error.message)
-        if error.event_id is None and self._answering and (error.back_off or error.code == realtime.ALREADY_ACTIVE):
+            self._complain("the model complained", error)
+        already_active = error.code == errors.ALREADY_ACTIVE
+        if error.event_id is None and self._answering and (error.back_off or already_active):
             self._answering = False                  # it is about the server's own answer to the caller's turn
             self._bounds.pop("answer", None)
             if error.back_off:
-                return [Measured("fault", name="rate limit"), *self._failed(ANSWER)]
+                return [Measured("fault", name="rate limit"), *self._failed(ANSWER, error)]
             self._owed = True
         if error.event_id is None or error.event_id != self._requested:
             return []
         wish = self._wanted
         self._settle_request()
         if not error.benign:
-            return self._failed(wish)
+            return self._failed(wish, error)
         self._owed = self._owed or wish is ANSWER and not self._answered     # else asked for after the faster one
         if wish.purpose == "notice" and not self._unwanted:
             self._wishes.insert(0, wish)
         return []
+
+    def _refused(self, error: realtime.ErrorDetails) -> list[Step]:
+        """Every call would meet the same: trying again is of no use."""
+        return [Measured("fault", name="model refused"), Refusal(str(error)), HangUp("model refused")]
+
+    def _complain(self, what: str, error: realtime.ErrorDetails | None) -> None:
+        """A line for the first of a kind, the tenth, the hundredth: some servers complain of every frame."""
+        if times := self._complaints.worth_a_line(error.code or error.type or "" if error else ""):
+            often = "" if times == 1 else f", for the {times}th time in this call"
+            log.warning("%s%s: %s", what, often, error or "no reason given")
 
     def _dead(self, reason: str) -> list[Step]:
         """The session does not do what every session does: another one may."""

@@ -40,7 +40,9 @@ from bridge.call.dialogue import Dialogue
 from bridge.call.history import History
 from bridge.call.leg import BURST, CallOver, Leg
 from bridge.call.model_line import ModelLine
-from bridge.call.steps import HangUp, Measured, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer
+from bridge.call.steps import (
+    HangUp, Measured, Plan, Reconnect, Refusal, RunFunction, Served, Step, ToCaller, ToModel, Transfer,
+)
 from bridge.meetings.booking import OnBehalfOf
 from bridge.meetings.tools import Tools
 from bridge.metrics import Metrics
@@ -250,7 +252,13 @@ class CallSession:
                 self.spawn(self._transfer(target))
             case Reconnect(reason):
                 self._model.lose(reason)
+            case Served():
+                self._model.served()
+            case Refusal(problem):
+                self._model.refused(problem)
             case HangUp(reason):
+                if reason in ("model failed", "model refused"):
+                    self._model.gave_up("it did not answer")
                 raise CallOver(reason)
             case Measured():
                 self._measure(step)
@@ -342,6 +350,10 @@ class CallSession:
     @property
     def quiet(self) -> bool:
         return self._dialogue.quiet
+
+    @property
+    def carried(self) -> bool:
+        return self._dialogue.carried
 
     async def model_ready(self, listens: bool) -> None:
         await self._carry_out(self._dialogue.model_ready(self._now(), listens=listens))

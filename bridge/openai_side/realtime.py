@@ -9,6 +9,8 @@ from typing import Any, get_args
 
 import msgspec
 
+from bridge.openai_side import errors
+
 #: The only audio format a phone understands: mu-law, 8000 Hz, mono, without a `rate` field.
 PCMU = "audio/pcmu"
 
@@ -18,22 +20,6 @@ SET_UP, LISTEN = "set_up", "listen"
 #: How the ids of our other control events begin, before the id of what they are about.
 CANCEL, TRUNCATE, DELETE, ITEM = "cancel_", "truncate_", "delete_", "item_"
 
-#: Error codes (or types) after which no session can be had, neither this one nor another.
-FATAL = frozenset({
-    "invalid_api_key", "insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached",
-    "account_deactivated", "model_not_found", "invalid_model", "beta_api_shape_disabled",
-})
-#: The session has had its time: another one takes its place.
-EXPIRED = "session_expired"
-#: Error codes (or types) of too much at once: the same can be asked for again after a pause.
-BACK_OFF = frozenset({"rate_limit_exceeded", "inference_rate_limit_exceeded"})
-ALREADY_ACTIVE = "conversation_already_has_active_response"
-#: Errors that two events crossing on the way can cause: nothing is wrong.
-BENIGN = frozenset({
-    "response_cancel_not_active", ALREADY_ACTIVE, "item_truncate_invalid_item_id",
-    "item_delete_invalid_item_id", "item_retrieve_invalid_item_id", "unsupported_content_type",
-    "input_audio_buffer_commit_empty",
-})
 #: What is wrong with a cut that asks for more than the item holds; older servers give no code at all.
 _BEYOND = (None, "invalid_value")
 
@@ -127,18 +113,27 @@ class ErrorDetails(msgspec.Struct):
     @property
     def fatal(self) -> bool:
         """Whether trying again is of no use, on a new connection either."""
-        return self.code in FATAL or self.type in FATAL
+        return errors.is_fatal(self.code, self.type)
 
     @property
     def benign(self) -> bool:
         """Whether nothing is wrong: somebody was faster."""
         ours = self.event_id or ""
-        return self.code in BENIGN or self.code in _BEYOND and ours.startswith((TRUNCATE, DELETE, CANCEL))
+        return self.code in errors.BENIGN or self.code in _BEYOND and ours.startswith((TRUNCATE, DELETE, CANCEL))
 
     @property
     def back_off(self) -> bool:
         """Whether it was too much at once, and may work after a pause."""
-        return self.code in BACK_OFF or self.type in BACK_OFF
+        return self.code in errors.BACK_OFF or self.type in errors.BACK_OFF
+
+    @property
+    def wait_s(self) -> float | None:
+        """How long the server says to wait before the same is asked for again, seconds."""
+        return errors.named_wait_s(self.message)
+
+    def __str__(self) -> str:
+        """A line of the log: the code, the server's words, and what to do."""
+        return errors.told(self.code, self.type, self.message)
 
 
 class StatusDetails(msgspec.Struct):
