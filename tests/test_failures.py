@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.call.dialogue import LONGEST_WAIT_MS, MUTE_MS, RETRIES, RETRY_MS
-from bridge.call.steps import HangUp, Reconnect, Refusal, Served
+from bridge.call.steps import HangUp, Reconnect, Refusal
 from bridge.folding import MOST_KINDS, Folded
 from bridge.openai_side import errors
 from tests.talk import CLIPS, Talk, asks, begins, clips, ends, greeted, press, says, until
@@ -21,7 +21,9 @@ def fails(talk: Talk, response: str, error: dict[str, Any] | None = None) -> Non
 
 
 def served(talk: Talk) -> bool:
-    return any(isinstance(step, Served) for step in talk.steps)
+    """Whether an answer was heard to its end since the last look."""
+    times, talk.served = talk.served, 0
+    return times == 1
 
 
 # ---- an answer that was heard
@@ -47,6 +49,7 @@ def test_an_answer_that_was_heard_to_its_end_is_worth_something_once() -> None:
 @pytest.mark.parametrize("how", ["failed", "cancelled", "incomplete", "lost"])
 def test_one_that_broke_off_is_not(how: str) -> None:
     talk = greeted()
+    assert served(talk)
     asks(talk, "c", "When do you open?")
     begins(talk, "r", "a", "At nine.")
     talk.breaks() if how == "lost" else talk.done("r", how)
@@ -168,6 +171,7 @@ def test_how_long_to_wait_is_read_from_the_words(message: str, seconds: float | 
 @pytest.mark.parametrize("where", ["a response", "a request", "the caller's turn"])
 def test_a_named_wait_is_honoured_and_the_caller_hears_a_word_meanwhile(where: str) -> None:
     talk = greeted(clips=CLIPS)
+    assert served(talk)
     if where == "a request":
         press(talk, "1#")
         talk.model(type="error", error=LIMITED | {"event_id": talk.requests[-1]})
@@ -218,6 +222,7 @@ def test_waits_come_to_an_end() -> None:
 
 def test_a_caller_who_speaks_during_the_wait_does_not_use_up_the_attempts() -> None:
     talk = greeted()
+    assert served(talk)
     asks(talk, "c", "Hello?")
     talk.model(type="error", error=LIMITED)
     over = talk.now + 6_200

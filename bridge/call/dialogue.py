@@ -9,9 +9,9 @@ The line opens when the model's session is ready and the phone has started. Then
    cleared, each item is cut at what was heard of it, and what still comes of that response is dropped.
 4. A response is asked for only when none is active, none is on its way and no function is still running:
    one for a batch. One that the server starts by itself and that sees the outputs takes its place. One that fails, or
-   brings no sound, is asked for again, RETRIES times, and not before the server says; then the call ends, for the
-   caller must not wait in silence. One that breaks off in mid-sentence is gone on with, once. What the server says
-   that every call would meet ends the call at once.
+   brings no sound, is asked for again, RETRIES times, and not before the server says. Then the call ends, for the
+   caller must not wait in silence. What the server says that every call would meet ends it at once. One that breaks
+   off in mid-sentence is gone on with; where that was for a filter or a limit, once.
 5. A session that is lost, or that does not answer, is followed by another one, which is told what was said so far
    (`History`) and goes on where the other stopped. Meanwhile the caller's newest audio is kept.
 6. A caller who waits for us hears a word after a while: the model's own about a slow function, else a recorded one.
@@ -157,6 +157,7 @@ class Dialogue:
         self._active: str | None = None              # the response under way
         self._active_wish = ANSWER
         self._active_spoke = self._active_called = False
+        self._active_whole = False                   # what it has brought so far is complete
         self._ended = ""                             # the one before it
         self._failures = 0                           # in a row
         self._not_before = 0.0                       # the server has said to ask for nothing until then, ms
@@ -449,7 +450,7 @@ class Dialogue:
         if self.figures.first_audio_ms is None:
             self.figures.first_audio_ms = self._now - self._started_at
             steps.append(Measured("first audio", self.figures.first_audio_ms / 1000))
-        self._active_spoke, self._hushes = True, 0
+        self._active_spoke, self._active_whole, self._hushes = True, False, 0
         self._bounds.pop("hush", None)
         self.history.sounded(event.item_id, event.size / media_streams.BYTES_PER_MS)
         steps += self._play(event.item_id, event.delta, event.size, answers=True)
@@ -549,7 +550,8 @@ class Dialogue:
         return self._requested is not None and not self._answering
 
     def _begins(self, response_id: str) -> None:
-        self._active, self._active_spoke, self._active_called, self._answering = response_id, False, False, False
+        self._active, self._answering = response_id, False
+        self._active_spoke = self._active_called = self._active_whole = False
         for bound in ("answer", "silence"):
             self._bounds.pop(bound, None)
         self._bounds["mute"] = self._now + MUTE_MS
@@ -588,10 +590,11 @@ class Dialogue:
             self._complete = self._active_spoke
         what = outcome(response, spoke=self._active_spoke, called=self._active_called)
         if what != "answer" and response.id not in self._dropped:
-            self._complain(f"the model did not answer to the end ({reason(response)})", error)
+            self._complain("the model did not answer to the end", error or reason(response))
             if what == "nothing" and wish.purpose != "farewell" and not (self._goodbye and self._goodbye.firm):
                 return [Measured("fault", name="response failed"), *self._failed(wish, error)]
-            if what == "half" and wish.purpose in ("greeting", "answer") and not (self._failures or self._goodbye):
+            again = response.status == "failed" or not self._failures        # a filter, or a limit, would strike again
+            if what == "half" and again and wish.purpose in ("greeting", "answer") and not self._goodbye:
                 return [Measured("fault", name="response broken off"), *self._failed(GO_ON, error)]
         if self._active_spoke:
             self._failures = 0
@@ -715,17 +718,25 @@ class Dialogue:
         """Every call would meet the same: trying again is of no use."""
         return [Measured("fault", name="model refused"), Refusal(str(error)), HangUp("model refused")]
 
-    def _complain(self, what: str, error: realtime.ErrorDetails | None) -> None:
+    def _complain(self, what: str, about: realtime.ErrorDetails | str) -> None:
         """A line for the first of a kind, the tenth, the hundredth: some servers complain of every frame."""
-        if times := self._complaints.worth_a_line(error.code or error.type or "" if error else ""):
+        kind = about if isinstance(about, str) else about.code or about.type or ""
+        if times := self._complaints.worth_a_line(kind):
             often = "" if times == 1 else f", for the {times}th time in this call"
-            log.warning("%s%s: %s", what, often, error or "no reason given")
+            log.warning("%s%s: %s", what, often, about)
 
     def _dead(self, reason: str) -> list[Step]:
         """The session does not do what every session does: another one may."""
         log.warning("%s", reason)
         self._failures += 1
         return [HangUp("model failed")] if self._failures > RETRIES else [Reconnect(reason)]
+
+    def money_used_up(self, now: float) -> list[Step]:
+        """No money is left for this call, whatever it has cost itself: the caller hears so, and goodbye."""
+        self._now = now
+        if not self._stream or self._stopping:
+            return []
+        return self._leave(HangUp("money used up"), words.TIME_OVER, firm=True)
 
     def _used(self, usage: realtime.Usage | None) -> list[Step]:
         """A response was given: what it has cost."""
@@ -747,22 +758,16 @@ class Dialogue:
             steps.append(ToModel(realtime.system_text(words.WRAP_UP)))
         return steps
 
-    def money_used_up(self, now: float) -> list[Step]:
-        """No money is left for this call, whatever it has cost itself: the caller hears so, and goodbye."""
-        self._now = now
-        if not self._stream or self._stopping:
-            return []
-        return self._leave(HangUp("money used up"), words.TIME_OVER, firm=True)
-
     # ---- functions
 
     def _item_done(self, response_id: str, item: realtime.Item) -> list[Step]:
         if item.type == "message" and item.status == "completed":
             self.history.completed(item.id)
+            self._active_whole = True
         if item.type != "function_call" or item.status not in ("completed", "") or not item.call_id:
             return []                                # an interrupted call comes as incomplete, with half its JSON
         self.history.called(item)
-        self._active_called = True
+        self._active_called = self._active_whole = True
         if self._active:
             self._bounds["mute"] = self._now + self.unheard_ms + MUTE_MS
         if self._protected:
@@ -951,7 +956,7 @@ class Dialogue:
             case "turn":
                 return self._end_turn()
             case "mute":
-                return self._dead("the model answers with nothing")
+                return self._assume_done()
             case "retry":
                 return self._retry()
             case "answer":
@@ -969,6 +974,14 @@ class Dialogue:
                 return self._say(words.ONE_MINUTE)
             case "time":
                 return self._leave(HangUp("time used up"), words.TIME_OVER, firm=True)
+
+    def _assume_done(self) -> list[Step]:
+        """A response brings nothing more: it is over, though its end was lost, or it is stuck."""
+        if not self._active or not self._active_whole:
+            return self._dead("the model answers with nothing")
+        log.warning("the model does not say that its answer is over: it is taken for over")
+        cancel = ToModel(realtime.cancel_response(self._active))
+        return [cancel, *self._response_done(realtime.Response(self._active, "completed"))]
 
     def _part(self) -> list[Step]:
         """The goodbye was heard, or is not waited for any more. A transfer may take a while."""
