@@ -10,7 +10,7 @@ The line opens when the model's session is ready and the phone has started. Then
 4. A response is asked for only when none is active, none is on its way and no function is still running:
    one for a batch. One that the server starts by itself and that sees the outputs takes its place. One that fails, or
    brings no sound, is asked for again, RETRIES times; then the call ends, for the caller must not wait in silence. One
-   that breaks off in mid-sentence is gone on with, once.
+   that breaks off in mid-sentence is gone on with; where that was for a filter or a limit, once.
 5. A session that is lost, or that does not answer, is followed by another one, which is told what was said so far
    (`History`) and goes on where the other stopped. Meanwhile the caller's newest audio is kept.
 6. A caller who waits for us hears a word after a while: the model's own about a slow function, else a recorded one.
@@ -566,7 +566,8 @@ class Dialogue:
             log.warning("the model did not answer to the end: %s", reason(response))
             if what == "nothing" and wish.purpose != "farewell" and not (self._goodbye and self._goodbye.firm):
                 return [Measured("fault", name="response failed"), *self._failed(wish)]
-            if what == "half" and wish.purpose in ("greeting", "answer") and not (self._failures or self._goodbye):
+            again = response.status == "failed" or not self._failures        # a filter, or a limit, would strike again
+            if what == "half" and again and wish.purpose in ("greeting", "answer") and not self._goodbye:
                 return [Measured("fault", name="response broken off"), *self._failed(GO_ON)]
         if self._active_spoke:
             self._failures = 0
@@ -903,7 +904,7 @@ class Dialogue:
             case "turn":
                 return self._end_turn()
             case "mute":
-                return self._dead("the model answers with nothing")
+                return self._assume_done()
             case "retry":
                 return self._retry()
             case "answer":
@@ -921,6 +922,14 @@ class Dialogue:
                 return self._say(words.ONE_MINUTE)
             case "time":
                 return self._leave(HangUp("time used up"), words.TIME_OVER, firm=True)
+
+    def _assume_done(self) -> list[Step]:
+        """A response brings nothing more: it is over, though its end was lost, or never brought anything."""
+        if not self._active or not (self._active_spoke or self._active_called):
+            return self._dead("the model answers with nothing")
+        log.warning("the model does not say that its answer is over: it is taken for over")
+        cancel = ToModel(realtime.cancel_response(self._active))
+        return [cancel, *self._response_done(realtime.Response(self._active, "completed"))]
 
     def _part(self) -> list[Step]:
         """The goodbye was heard, or is not waited for any more. A transfer may take a while."""
