@@ -206,6 +206,8 @@ def test_a_response_whose_end_was_lost_is_taken_for_over(brought: str) -> None:
     talk.begins("r")
     if brought == "an answer":
         talk.speaks("r", "a")
+        talk.model(type="response.output_item.done", response_id="r", item={
+            "id": "a", "type": "message", "role": "assistant", "status": "completed"})
         talk.marks_return()
     else:
         talk.calls("r", "schedule_meeting")

@@ -152,6 +152,7 @@ class Dialogue:
         self._active: str | None = None              # the response under way
         self._active_wish = ANSWER
         self._active_spoke = self._active_called = False
+        self._active_whole = False                   # what it has brought so far is complete
         self._ended = ""                             # the one before it
         self._failures = 0                           # in a row
         self._again = ANSWER                         # what is asked for again when "retry" has come
@@ -428,7 +429,7 @@ class Dialogue:
         if self.figures.first_audio_ms is None:
             self.figures.first_audio_ms = self._now - self._started_at
             steps.append(Measured("first audio", self.figures.first_audio_ms / 1000))
-        self._active_spoke, self._hushes = True, 0
+        self._active_spoke, self._active_whole, self._hushes = True, False, 0
         self._bounds.pop("hush", None)
         self.history.sounded(event.item_id, event.size / media_streams.BYTES_PER_MS)
         steps += self._play(event.item_id, event.delta, event.size, answers=True)
@@ -528,7 +529,8 @@ class Dialogue:
         return self._requested is not None and not self._answering
 
     def _begins(self, response_id: str) -> None:
-        self._active, self._active_spoke, self._active_called, self._answering = response_id, False, False, False
+        self._active, self._answering = response_id, False
+        self._active_spoke = self._active_called = self._active_whole = False
         for bound in ("answer", "silence"):
             self._bounds.pop(bound, None)
         self._bounds["mute"] = self._now + MUTE_MS
@@ -712,10 +714,11 @@ class Dialogue:
     def _item_done(self, response_id: str, item: realtime.Item) -> list[Step]:
         if item.type == "message" and item.status == "completed":
             self.history.completed(item.id)
+            self._active_whole = True
         if item.type != "function_call" or item.status not in ("completed", "") or not item.call_id:
             return []                                # an interrupted call comes as incomplete, with half its JSON
         self.history.called(item)
-        self._active_called = True
+        self._active_called = self._active_whole = True
         if self._active:
             self._bounds["mute"] = self._now + self.unheard_ms + MUTE_MS
         if self._protected:
@@ -924,8 +927,8 @@ class Dialogue:
                 return self._leave(HangUp("time used up"), words.TIME_OVER, firm=True)
 
     def _assume_done(self) -> list[Step]:
-        """A response brings nothing more: it is over, though its end was lost, or never brought anything."""
-        if not self._active or not (self._active_spoke or self._active_called):
+        """A response brings nothing more: it is over, though its end was lost, or it is stuck."""
+        if not self._active or not self._active_whole:
             return self._dead("the model answers with nothing")
         log.warning("the model does not say that its answer is over: it is taken for over")
         cancel = ToModel(realtime.cancel_response(self._active))
