@@ -6,8 +6,8 @@ import pytest
 
 from bridge import keys
 from bridge.call import dialogue
-from bridge.call.dialogue import ANSWER_MS, REQUEST_MS, RETRY_MS
-from bridge.call.steps import HangUp, Reconnect
+from bridge.call.dialogue import ANSWER_MS, MUTE_MS, REQUEST_MS, RETRY_MS
+from bridge.call.steps import Reconnect
 from bridge.sim.realtime import Call, Faults, Turn
 from tests.office import GREETING, Office, line, office, speech
 from tests.talk import Talk, asks, says, until
@@ -137,6 +137,7 @@ async def test_a_greeting_of_which_an_event_is_lost_is_heard_and_the_call_goes_o
     monkeypatch.setattr(dialogue, "REQUEST_MS", 300)
     monkeypatch.setattr(dialogue, "OVERRUN_MS", 300)
     async with office(ANSWER, ANSWER, faults=Faults(lost={kind: 1})) as world:
+        world.errors_expected = ["response_cancel_not_active"]      # it is asked to stop, to be sure
         call = await world.greeted()
         await call.say(speech(600))
         await call.until_heard(600 + 500)
@@ -153,6 +154,7 @@ async def test_a_turn_in_which_an_event_is_lost_is_answered_all_the_same(
     for bound in ("MUTE_MS", "REQUEST_MS", "ANSWER_MS"):
         monkeypatch.setattr(dialogue, bound, 300)
     async with office(first, ANSWER, ANSWER) as world:
+        world.errors_expected = ["response_cancel_not_active"]
         call = await world.greeted()
         world.session._lost[kind] = 1
         await call.say(speech(600))
@@ -197,15 +199,25 @@ def test_an_answer_whose_beginning_and_end_were_lost_is_asked_for() -> None:
     assert talk.requests[-1].startswith("answer")
 
 
-def test_a_response_whose_end_was_lost_after_a_function_call_gives_way_to_another_session() -> None:
+@pytest.mark.parametrize("brought", ["a function call", "an answer"])
+def test_a_response_whose_end_was_lost_is_taken_for_over(brought: str) -> None:
     talk = Talk().open()
     says(talk, "greeting", "hello", "Hello.", request="greeting_1")
     talk.begins("r")
-    talk.calls("r", "schedule_meeting")
-    talk.returns()
-    while not talk.steps or not isinstance(talk.steps[0], Reconnect | HangUp):
-        talk.time_passes()
-    assert talk.steps == [Reconnect("the model answers with nothing")]
+    if brought == "an answer":
+        talk.speaks("r", "a")
+        talk.model(type="response.output_item.done", response_id="r", item={
+            "id": "a", "type": "message", "role": "assistant", "status": "completed"})
+        talk.marks_return()
+    else:
+        talk.calls("r", "schedule_meeting")
+        talk.returns()
+    until(talk, talk.now + MUTE_MS + 250)
+    assert [message["response_id"] for message in talk.sent("response.cancel")] == ["r"]
+    if brought == "an answer":
+        assert talk.dialogue.quiet
+    else:
+        assert talk.requests[-1].startswith("answer")
 
 
 def test_a_session_that_leaves_out_what_has_not_changed_still_speaks_as_before() -> None:

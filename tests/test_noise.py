@@ -115,9 +115,8 @@ def test_after_three_turns_in_a_row_without_a_word_the_call_ends_with_a_goodbye(
     assert bye["response"]["instructions"] == words.NOT_UNDERSTOOD
     assert noisy.sent("session.update")[-1]["session"]["audio"]["input"]["turn_detection"] is None
     says(noisy, "bye", "b", "Goodbye.", request=bye["event_id"])
-    while not noisy.steps:
+    while HangUp("line too noisy") not in noisy.steps:
         noisy.time_passes()
-    assert noisy.steps == [HangUp("line too noisy")]
 
 
 @pytest.mark.parametrize("sign", ["words", "a pause"])
