@@ -91,14 +91,18 @@ class LogQueue(QueueHandler):
 
     def flush(self, seconds: float = FLUSH_S) -> None:
         """Waits until what was logged so far is written, so long at most; not once more where that was in vain."""
-        if self._stuck:
-            return
-        if self.left_out > self._told:
+        until = time.monotonic() + seconds
+        self._stuck = self._stuck or not self._written(until)
+        if not self._stuck and self.left_out > self._told:
             self._tell()
-        written, until = threading.Event(), time.monotonic() + seconds
+            self._stuck = not self._written(until)
+
+    def _written(self, until: float) -> bool:
+        """Whether everything in the queue was written by then."""
+        written = threading.Event()
         with suppress(queue.Full):
-            self._lines.put(written, timeout=seconds)
-        self._stuck = not written.wait(max(until - time.monotonic(), 0))
+            self._lines.put(written, timeout=max(until - time.monotonic(), 0))
+        return written.wait(max(until - time.monotonic(), 0))
 
     def close(self) -> None:
         self.flush()

@@ -92,7 +92,7 @@ def stream_token(data: bytes) -> None:
 def signed(data: bytes) -> None:
     """Nobody but Twilio signs, whatever stands in the path, the form and the header."""
     claimed, path, name, value = several(data, 4)
-    addresses = signature._upgrade_addresses("https://bridge.example.com:443", "/" + path)
+    addresses = signature._upgrade_addresses("https", ["bridge.example.com", "bridge.example.com:443"], "/" + path)
     for algorithm in (signature.HMAC_SHA1, signature.HMAC_SHA256):
         keys = [signature.Key("secret", algorithm), signature.Key("old", algorithm)]
         assert not signature._is_signed(claimed, keys, addresses, {_wired(name): _wired(value)})

@@ -160,7 +160,7 @@ async def test_one_line_when_a_call_opens_and_one_when_it_closes(caplog: pytest.
     async with office() as world:
         call = await world.greeted()
         await call.hang_up()
-    lines = [record.getMessage() for record in caplog.records if record.name.startswith("bridge")]
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("bridge.call")]
     assert len(lines) == 2
     assert call.sid in lines[0] and "+15*******21" in lines[0]
     assert call.sid in lines[1] and "caller hung up" in lines[1]

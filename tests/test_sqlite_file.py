@@ -157,6 +157,8 @@ async def test_a_damaged_file_stops_the_start(tmp_path: Path) -> None:
 async def test_a_large_file_is_looked_through_while_calls_are_taken(
     tmp_path: Path, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
+    url = f"sqlite:///{tmp_path}/bridge.db"
+    await damage(parse_url(url))
     started, found = threading.Event(), sqlite_file.damage
 
     def slowly(connection: sqlite3.Connection) -> str:
@@ -164,8 +166,6 @@ async def test_a_large_file_is_looked_through_while_calls_are_taken(
         return found(connection)
     monkeypatch.setattr(sqlite_file, "CHECK_S", 0)
     monkeypatch.setattr(sqlite_file, "damage", slowly)
-    url = f"sqlite:///{tmp_path}/bridge.db"
-    await damage(parse_url(url))
     caplog.set_level(logging.INFO)
     async with serving_app(create_app(make_settings(ADMIN_PASSWORD=PASSWORD, DATABASE_URL=url))) as origin:
         assert await readiness(http, origin) == (200, [])
