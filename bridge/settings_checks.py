@@ -30,8 +30,8 @@ OWN = ("WEBHOOK_URL", "WEBHOOK_SECRET", "AVAILABILITY_URL", "FALLBACK_NUMBER", "
 #: What people write where a key is to be filled in: sk-your-key, <key>, sk-..., xxxxxxxx. Of a million keys that are
 #: made by chance, one or two begin so.
 _PLACEHOLDER = re.compile(
-    r"(sk-)?(proj-)?[\[({\"'_*-]*((your|my|the|insert|enter|put|paste)[-_].*(key|token|secret|here)|your[a-z]*key|"
-    r"(openai|api|secret|auth|twilio)[-_]?(api[-_]?)?(key|token)|(change|replace)[-_]?me|placeholder|example|x{4,}|"
+    r"(sk-)?(proj-)?[\[({\"'_*-]*((your|my|insert|enter|put|paste)[-_].*(key|token|secret|here)|your[a-z]*key|"
+    r"(openai|api|twilio)[-_]?(api|auth)?[-_]?(key|token)|(change|replace)[-_]?me|placeholder|example|x{4,}|"
     r"\*{3,})|.*(\.\.\.|[<>])", re.IGNORECASE)
 #: Endings of names that only a private network knows.
 _PRIVATE_NAMES = (".local", ".lan", ".internal", ".intranet", ".home", ".home.arpa")
