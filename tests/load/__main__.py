@@ -18,9 +18,9 @@ from typing import Any
 
 from tests.load import malformed, recovery, report, soak, stalled, strangers
 from tests.load.faults import KINDS, Kind
+from tests.load.relay import new_event_loop
 from tests.load.run import measure
 from tests.load.server import MODULES, NoServer
-from tests.load.relay import new_event_loop
 
 
 def main() -> int:

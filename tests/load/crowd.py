@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, NamedTuple, cast
 
+from tests.load.relay import new_event_loop
 from tests.load.server import HOST, NoServer, own_environment
 from tests.load.signing import HEADER
-from tests.load.relay import new_event_loop
 
 #: Between two bytes of a stranger's, s.
 DRIP_S = 0.5

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import ClientSession, web
 
-from tests.load.server import HOST, free_port, own_environment, running
 from tests.load.relay import new_event_loop
+from tests.load.server import HOST, free_port, own_environment, running
 
 
 class Receiver:

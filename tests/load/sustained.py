@@ -14,9 +14,9 @@ from aiohttp import web
 
 from bridge import keys
 from bridge.app import create_app
-from bridge.meetings.booking import OnBehalfOf
-from bridge.meetings.tools import Tools
 from bridge.settings import load
+from bridge.tools.booking import OnBehalfOf
+from bridge.tools.meetings import Tools
 from tests.load import databases
 from tests.load.ledger import FUNCTION, BookingFaults, Ledger
 from tests.load.receiver import Away, receiving
