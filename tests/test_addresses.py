@@ -346,6 +346,18 @@ async def test_a_broken_form_is_the_senders_fault(
         assert answer.status in (400, 403)
 
 
+@pytest.mark.parametrize(("charset", "status"), [
+    ("UTF-8", 200), ("utf8", 200), ('"utf-8"', 200), ("latin-1", 400), ("idna", 400), ("punycode", 400)])
+async def test_a_form_is_utf_8_and_no_charset_that_takes_half_a_second_to_read(
+    open_bridge: Open, charset: str, status: int,
+) -> None:
+    """Python reads punycode in quadratic time, and every call would wait for it."""
+    client = await open_bridge()
+    answer = await client.post(
+        "/incoming-call", data=b"From=-1", headers={"Content-Type": f"{FORM}; charset={charset}"})
+    assert answer.status == status
+
+
 @pytest.mark.parametrize("environ", [{}, {"TWILIO_AUTH_TOKEN": TOKEN}], ids=["open", "guarded"])
 async def test_a_body_larger_than_any_form_is_refused(open_bridge: Open, environ: dict[str, str]) -> None:
     client = await open_bridge(**environ)
