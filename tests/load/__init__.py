@@ -8,5 +8,5 @@ whose mistakes it would otherwise share; nothing leaves 127.0.0.1. Linux only: i
 many one process sustains is the one figure that is taken of the server's parts within the benchmark's own process.
 
 `--soak`, `--recovery` and `--stalled` break things on purpose (soak.py, recovery.py, stalled.py): what can go wrong is
-in faults.py, how it is done in inject.py, to the calls of exchange.py, whose two ends are in faulty.py.
+in faults.py, how it is done in inject.py, to the calls of calls.py, whose two ends are in faulty.py.
 """

@@ -16,9 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.load import malformed, recovery, report, soak, stalled, strangers
+from tests.load import malformed, recovery, table, soak, stalled, strangers
 from tests.load.faults import KINDS, Kind
-from tests.load.run import measure
+from tests.load.benchmark import measure
 from tests.load.server import MODULES, NoServer
 from tests.load.relay import new_event_loop
 
@@ -26,7 +26,7 @@ from tests.load.relay import new_event_loop
 def main() -> int:
     """The exit code: 1 when there was any fault (tally.py), or a server failed; 0 otherwise."""
     options = _options()
-    machine = report.machine()
+    machine = table.machine()
     print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -208,14 +208,14 @@ async def _all(options: argparse.Namespace) -> list[dict[str, Any]]:
     counts, seconds, only = options.calls or [1, 50, 200], options.seconds, options.only
     runs: list[dict[str, Any]] = []
     remarks: list[str] = []
-    print(report.header(), flush=True)
+    print(table.header(), flush=True)
     for calls in counts:
         floor = None
         for server in [only] if only else ["relay", "bridge"]:
             run = await measure(server, calls, seconds, core)
-            figures = report.figures(run)
-            print(report.row(figures, floor), flush=True)
-            remarks += report.remarks(figures)
+            figures = table.figures(run)
+            print(table.row(figures, floor), flush=True)
+            remarks += table.remarks(figures)
             if sum(figures["faults"].values()):
                 remarks.append(run.said)
             runs.append(figures)

@@ -16,7 +16,7 @@ from tests.load import databases
 from tests.load.ledger import FUNCTION, Ledger
 from tests.load.model import Model
 from tests.load.receiver import Away, receiving
-from tests.load.run import WARM_UP_S, Play
+from tests.load.benchmark import WARM_UP_S, Play
 from tests.load.server import Server, free_port, serving
 from tests.load.side import Side
 

@@ -12,7 +12,7 @@ from tests.load import beside, sustained
 from tests.load.beside import Beside
 from tests.load.databases import POSTGRES, empty_database
 from tests.load.ledger import Ledger
-from tests.load.report import number, spread, times
+from tests.load.table import number, spread, times
 from tests.load.side import p99_ratios, too_high
 from tests.load.sustained import Sustained
 

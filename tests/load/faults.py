@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from tests.load.report import spread
+from tests.load.table import spread
 
 #: How a fault can end for the caller.
 #: - recovered: the call went on (or the caller called again and was answered), and is heard both ways.

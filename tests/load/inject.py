@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
-from tests.load.exchange import Exchange, Line
+from tests.load.calls import Exchange, Line
 from tests.load.faults import Ending, Kind, Outcome
 from tests.load.faulty import Call, FaultyModel, FaultyPhone
 from tests.load.tally import Faults

@@ -15,12 +15,12 @@ from typing import Any
 
 from tests.load import census
 from tests.load.census import Census
-from tests.load.exchange import SETTINGS, Exchange, Line
+from tests.load.calls import SETTINGS, Exchange, Line
 from tests.load.faulty import Call
 from tests.load.garbage import CLOSES, Fatal, Frame, frames as garbage
 from tests.load.journal import Journal, read
-from tests.load.report import CROWDED, LATE_MS, number, spread, times
-from tests.load.run import WARM_UP_S
+from tests.load.table import CROWDED, LATE_MS, number, spread, times
+from tests.load.benchmark import WARM_UP_S
 from tests.load.server import Server, environment, free_port, running
 from tests.load.soak import LET_GO_S
 from tests.load.tally import Faults

@@ -11,13 +11,13 @@ from itertools import cycle
 from time import perf_counter
 from typing import Any
 
-from tests.load.exchange import SETTINGS, Exchange, Line
+from tests.load.calls import SETTINGS, Exchange, Line
 from tests.load.faults import ENDINGS, KINDS, Kind, by_kind
 from tests.load.faulty import Hush
 from tests.load.inject import Injector
 from tests.load.journal import Journal, read
-from tests.load.report import spread, times
-from tests.load.run import CALL_EVERY_S, WARM_UP_S
+from tests.load.table import spread, times
+from tests.load.benchmark import CALL_EVERY_S, WARM_UP_S
 from tests.load.server import environment, free_port, running
 
 #: What is aimed at for the silence, 99th percentile, s.

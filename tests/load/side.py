@@ -8,7 +8,7 @@ from statistics import stdev
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
-from tests.load.report import CROWDED, LATE_MS, number, percentile, spread
+from tests.load.table import CROWDED, LATE_MS, number, percentile, spread
 from tests.load.server import Server
 from tests.load.tally import Tally
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from tests.load import census
 from tests.load.census import Census
-from tests.load.exchange import SETTINGS, Exchange, Line
+from tests.load.calls import SETTINGS, Exchange, Line
 from tests.load.faults import ENDINGS, UNEXPLAINED, Kind, Planned, by_kind, plan
 from tests.load.inject import Injector
 from tests.load.journal import Journal, read
-from tests.load.report import CROWDED, LATE_MS, number, percentile, times
-from tests.load.run import CALL_EVERY_S, WARM_UP_S
+from tests.load.table import CROWDED, LATE_MS, number, percentile, times
+from tests.load.benchmark import CALL_EVERY_S, WARM_UP_S
 from tests.load.server import Server, environment, free_port, running
 from tests.load.trend import Trend, trend
 

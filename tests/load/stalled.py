@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tests.load.exchange import SETTINGS, Exchange, Line
+from tests.load.calls import SETTINGS, Exchange, Line
 from tests.load.faults import KINDS, Kind
 from tests.load.inject import Injector
 from tests.load.journal import Journal, read
-from tests.load.report import times
-from tests.load.run import CALL_EVERY_S, WARM_UP_S
+from tests.load.table import times
+from tests.load.benchmark import CALL_EVERY_S, WARM_UP_S
 from tests.load.server import Server, environment, free_port, running
 from tests.load.side import Side, p99_ratios, too_high
 

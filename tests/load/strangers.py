@@ -13,10 +13,10 @@ from typing import Any
 from tests.load import census
 from tests.load.census import Census
 from tests.load.crowd import standing
-from tests.load.exchange import SETTINGS
+from tests.load.calls import SETTINGS
 from tests.load.journal import Journal, read
-from tests.load.report import times
-from tests.load.run import WARM_UP_S, Play
+from tests.load.table import times
+from tests.load.benchmark import WARM_UP_S, Play
 from tests.load.server import Server, environment, free_port, running
 from tests.load.side import Side, p99_ratios, too_high
 from tests.load.soak import LET_GO_S

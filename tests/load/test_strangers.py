@@ -187,7 +187,7 @@ def run(tmp_path: Path, *options: str) -> Any:
     figures = tmp_path / "figures.json"
     done = subprocess.run(
         [sys.executable, "-m", "tests.load", *options, "--json", str(figures)],
-        cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=240)
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=240)
     assert figures.exists(), done.stdout + done.stderr
     [found] = json.loads(figures.read_text())["runs"]
     assert not {name: count for name, count in found["faults"].items() if count and name != "slower"}, done.stdout

@@ -103,7 +103,7 @@ def test_two_calls_lose_nothing_and_every_figure_is_taken(tmp_path: Path) -> Non
     figures = tmp_path / "figures.json"
     done = subprocess.run(
         [sys.executable, "-m", "tests.load", "--calls", "2", "--seconds", "1", "--json", str(figures)],
-        cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=60)
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     relay, bridge = json.loads(figures.read_text())["runs"]
     assert (relay["server"], bridge["server"]) == ("relay", "bridge")
@@ -177,7 +177,7 @@ def test_bookings_beside_two_calls_lose_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.load", "--bookings", "--calls", "2", "--seconds", "1", "--callers", "4",
          "--database", "", "--json", str(figures)],
-        cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120)
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     sustained, beside = json.loads(figures.read_text())["runs"]
     assert (sustained["run"], beside["run"]) == ("sustained", "beside")

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tests.load.run import Run
+from tests.load.benchmark import Run
 
 #: Above these our own lateness (ms), our own use of our core, or others' use of the server's core while it was
 #: ready to run (both as shares of the time) say more than the server does.

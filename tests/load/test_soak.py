@@ -25,7 +25,7 @@ from tests.load.wire import Dialled
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ALL = [*KINDS.values()]
 
 
