@@ -7,10 +7,10 @@ who stops reading would not be noticed for minutes.
 import asyncio
 import socket
 from time import perf_counter
-from xml.etree.ElementTree import ParseError
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
+from bridge.sim.phone import PhoneError
 from tests.load.faulty import Call, FaultyPhone, Switchboard
 from tests.load.server import HOST, Server
 from tests.load.stage import Stage
@@ -109,7 +109,7 @@ class Exchange:
                 return False
             call.afterwards = answer.afterwards
             await self._connect(call, answer)
-        except (ClientError, ConnectionError, ParseError, TimeoutError):
+        except (ClientError, ConnectionError, PhoneError, TimeoutError):
             return False
         assert call.phone
         deadline = perf_counter() + ANSWER_S

@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any, NamedTuple, cast
 
 from tests.load.server import HOST, NoServer, own_environment
-from tests.load.signing import HEADER
+from bridge.sim.phone.signature import HEADER
 from tests.load.relay import new_event_loop
 
 #: Between two bytes of a stranger's, s.

@@ -8,7 +8,7 @@ from collections import deque
 from time import perf_counter
 from typing import Any
 
-from tests.load import signing
+from bridge.sim.phone import signature
 from tests.load.audio import REPLY, TOO_LATE, Ear, Voice
 from tests.load.stage import FRAME_MS, Stage
 from tests.load.wire import Dialled
@@ -38,7 +38,7 @@ class Phone(Dialled):
 
     def _credentials(self, address: str) -> str:
         token = self._stage.token
-        return f"{signing.HEADER}: {signing.sign(token, address)}\r\n" if token else ""
+        return f"{signature.HEADER}: {signature.sign(token, address)}\r\n" if token else ""
 
     # ---- what the phone says
 

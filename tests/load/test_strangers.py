@@ -17,7 +17,7 @@ from twilio.request_validator import RequestValidator
 from tests.load.crowd import KINDS as STRANGERS, Crowd, Seen
 from tests.load.garbage import CLOSES, KINDS, frames
 from tests.load.malformed import MOST_GROWTH_KIB, Flood, growth
-from tests.load.signing import sign
+from bridge.sim.phone.signature import sign
 from tests.load.strangers import let_in, together
 from tests.load.trend import trend
 

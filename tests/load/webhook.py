@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
-from xml.etree import ElementTree
 
 from aiohttp import ClientSession
 
-from tests.load import signing
+from bridge.sim.phone import signature
+from bridge.sim.phone.twiml import custom_parameters, parsed, stream_url
 from tests.load.phone import ACCOUNT_SID
 from tests.load.server import HOST
 
@@ -36,20 +36,19 @@ def caller_number(number: int) -> str:
 async def ring(http: ClientSession, port: int, caller: str, call_sid: str, token: str = "") -> Answer:
     """Ask the webhook of the server at `port`; with a `token` it is signed.
 
-    Raises aiohttp.ClientError, ParseError and TimeoutError.
+    Raises aiohttp.ClientError and TimeoutError, PhoneError where Twilio would not take the answer.
     """
     form = {
         "CallSid": call_sid, "AccountSid": ACCOUNT_SID, "ApiVersion": "2010-04-01", "From": caller, "Caller": caller,
         "To": "+15550009999", "Called": "+15550009999", "CallStatus": "ringing", "Direction": "inbound",
     }
     address = f"http://{HOST}:{port}/incoming-call"
-    headers = {signing.HEADER: signing.sign(token, address, form)} if token else {}
+    headers = {signature.HEADER: signature.sign(token, address, form)} if token else {}
     async with http.post(address, data=form, headers=headers) as response:
         response.raise_for_status()
-        document = ElementTree.fromstring(await response.text())
+        document = parsed(address, await response.text())
     verbs = tuple(verb.tag for verb in document)
     stream = document.find("./Connect/Stream")
     if stream is None:
         return Answer("", {}, verbs)
-    parameters = {each.get("name", ""): each.get("value", "") for each in stream.iterfind("Parameter")}
-    return Answer(urlsplit(stream.get("url", "")).path, parameters, verbs)
+    return Answer(urlsplit(stream_url(stream, stream.get("url", ""))).path, custom_parameters(stream), verbs)
