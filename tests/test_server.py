@@ -22,12 +22,13 @@ from bridge.records.meetings import Meetings
 from bridge.sim.clock import Clock
 from bridge.sim.demo import serving as serving_app
 from bridge.sim.phone import Phone, PhoneCall
+from bridge.sim.process import Server
 from bridge.sim.realtime import Call, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.realtime.script import Script
 from tests.helpers import make_settings
 from tests.office import ACCOUNT, GREETING, TOKEN
 from tests.store import make_meeting, news, rows
-from tests.test_main import PATIENCE_S, Server, serving
+from tests.test_main import PATIENCE_S, serving
 
 PASSWORD = "the operator's password"
 OPEN = {"MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0", "CONFIRM_MEETINGS": "0",
@@ -64,12 +65,11 @@ class Running:
                         return reasons
                 await asyncio.sleep(0.01)
 
-    async def ended(self) -> int | None:
+    async def ended(self) -> int:
         """Its exit code, once it has exited."""
-        _, rest = await asyncio.wait_for(self.server.process.communicate(), PATIENCE_S)
-        self.server.said += rest.decode()
+        code = await self.server.ended(PATIENCE_S)
         assert "Traceback" not in self.server.said
-        return self.server.process.returncode
+        return code
 
     def endings(self) -> list[str]:
         """The reasons of the calls that are over."""

@@ -6,12 +6,12 @@ the log says and what the caller hears. The names are in faults.py; here is how 
 
 import asyncio
 import json
-import re
 import secrets
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
@@ -22,6 +22,7 @@ from bridge.sim.clock import Clock
 from bridge.sim.demo import ASK_HOURS, BOOKING, DETAILS, FAST, PATIENCE_MS, THANKS, ZONE, Narrator, serving
 from bridge.sim.faults import ENDINGS, FAULTS
 from bridge.sim.phone import Event, Phone, PhoneCall, PhoneError
+from bridge.sim.process import Server, running
 from bridge.sim.realtime import Call, Faults, Line, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.realtime.connection import Changing
 from bridge.sim.speech import load_clip, write_stereo_wav
@@ -50,54 +51,14 @@ NOTED = Line("I have written that down, and you will get a confirmation. Is ther
 GOODBYE = Line("Thank you for calling. Goodbye!", load_clip("goodbye"))
 
 
-class Server:
-    """The real server, as a process."""
-
-    def __init__(self, process: asyncio.subprocess.Process, narrator: Narrator) -> None:
-        self.process, self._narrator = process, narrator
-        self.origin = ""
-
-    async def until_it_listens(self) -> None:
-        assert self.process.stderr
-        said = ""
-        while not (found := re.search(r"listens on \S+ port (\d+)", said)):
-            line = (await self.process.stderr.readline()).decode()
-            if not line:
-                raise RuntimeError(f"The server did not start: {said}")
-            said += line
-        self.origin = f"http://127.0.0.1:{found[1]}"
-
-    async def tell_log(self) -> None:
-        """Tell what the log says of troubles and of the end of the call."""
-        assert self.process.stderr
-        async for line in self.process.stderr:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                entry = {"level": "ERROR", "message": line.decode().rstrip()}
-            if entry["level"] != "INFO" or " closed after " in entry["message"]:
-                self._narrator.say("log", f"{entry['level']}: {entry['message']}")
-
-
-@asynccontextmanager
-async def running(environ: Mapping[str, str], folder: str, narrator: Narrator) -> AsyncIterator[Server]:
-    """The server with these settings and nobody else's; it is stopped in the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bridge", cwd=folder, env={"PYTHONPATH": str(PACKAGE.parent), **environ},
-        stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
-    server = Server(process, narrator)
+def tell_log(narrator: Narrator, line: str) -> None:
+    """Tell what the log says of troubles and of the end of the call."""
     try:
-        await server.until_it_listens()
-        log = asyncio.create_task(server.tell_log())
-        yield server
-        if process.returncode is None:
-            process.terminate()
-        async with asyncio.timeout(GIVE_UP_S):
-            await asyncio.gather(process.wait(), log)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        entry = json.loads(line)
+    except ValueError:
+        entry = {"level": "ERROR", "message": line}
+    if entry["level"] != "INFO" or " closed after " in entry["message"]:
+        narrator.say("log", f"{entry['level']}: {entry['message']}")
 
 
 class Owner:
@@ -262,13 +223,15 @@ async def rehearse(name: str, wav: Path, *, fast: bool, out: TextIO | None = Non
         receiver = await stack.enter_async_context(serving(stage.owner.app()))
         folder = stack.enter_context(TemporaryDirectory())
         environ = settings(stage, token, f"{receiver}/meetings", rest.url, folder)
-        stage.server = await stack.enter_async_context(running(environ, folder, narrator))
+        stage.server = await stack.enter_async_context(
+            running(folder, environ, within_s=GIVE_UP_S, heard=partial(tell_log, narrator)))
         phone = await stack.enter_async_context(
             Phone(f"{stage.server.origin}/incoming-call", account_sid=ACCOUNT, auth_token=token, clock=clock))
         phone.listener = stage.phone_noticed
         rest.phones.append(phone)
         failure = await converse(stage, phone, name)
         problems = await aftermath(stage, name)
+        await stage.server.stop(within_s=GIVE_UP_S)
     write_stereo_wav(wav, *stage.call.recording())
     return summary(stage, name, failure, problems, wav)
 
@@ -347,8 +310,7 @@ async def aftermath(stage: Stage, name: str) -> list[str]:
             while not stage.owner.meetings:
                 await asyncio.sleep(0.05)
     if name == "server-stop":
-        async with asyncio.timeout(GIVE_UP_S):
-            code = await stage.server.process.wait()
+        code = await stage.server.ended(GIVE_UP_S)
         stage.narrator.say("server", f"has stopped with exit code {code}")
         problems += [f"the server's exit code is {code}, not 0"] if code else []
     return problems
