@@ -21,6 +21,7 @@ from bridge.records.database import open_database, parse_url
 from bridge.records.meetings import Meetings
 from bridge.sim.clock import Clock
 from bridge.sim.demo import serving as serving_app
+from bridge.sim.owner import Owner
 from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.process import Server
 from bridge.sim.realtime import Call, RealtimeServer, RealtimeSession, Turn
@@ -225,13 +226,7 @@ async def test_what_is_there_for_good_is_left_out_of_garbage_collections(tmp_pat
 
 async def test_what_was_promised_is_delivered_though_no_webhook_is_set_any_more(sqlite_url: str) -> None:
     came = asyncio.Event()
-
-    async def take(request: web.Request) -> web.Response:
-        came.set()
-        return web.Response(status=204)
-    receiver = web.Application()
-    receiver.router.add_post("/meetings", take)
-    async with serving_app(receiver) as origin:
+    async with serving_app(Owner(lambda meeting, status: came.set()).app()) as origin:
         async with open_database(parse_url(sqlite_url)) as database:
             await Meetings(database).book(make_meeting(), lambda meeting: news(meeting, [f"{origin}/meetings"]))
         async with serving_app(create_app(make_settings(DATABASE_URL=sqlite_url))):

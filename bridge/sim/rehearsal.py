@@ -16,11 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
-from aiohttp import web
-
 from bridge.sim.clock import Clock
 from bridge.sim.demo import ASK_HOURS, BOOKING, DETAILS, FAST, PATIENCE_MS, THANKS, ZONE, Narrator, serving
 from bridge.sim.faults import ENDINGS, FAULTS
+from bridge.sim.owner import Owner
 from bridge.sim.phone import Event, Phone, PhoneCall, PhoneError
 from bridge.sim.process import Server, running
 from bridge.sim.realtime import Call, Faults, Line, RealtimeServer, RealtimeSession, Turn
@@ -61,28 +60,6 @@ def tell_log(narrator: Narrator, line: str) -> None:
         narrator.say("log", f"{entry['level']}: {entry['message']}")
 
 
-class Owner:
-    """The owner's webhook."""
-
-    def __init__(self, narrator: Narrator) -> None:
-        self._narrator = narrator
-        self.down = False
-        self.meetings: list[dict[str, str]] = []
-
-    def app(self) -> web.Application:
-        app = web.Application()
-        app.router.add_post("/meetings", self._take)
-        return app
-
-    async def _take(self, request: web.Request) -> web.Response:
-        if self.down:
-            self._narrator.say("webhook", "is down: answers 503")
-            return web.Response(status=503)
-        self.meetings.append(await request.json())
-        self._narrator.say("webhook", f"received the meeting of {self.meetings[-1]['name']}")
-        return web.Response(status=204)
-
-
 class Stage(Changing):
     """Everything around the server, and the call."""
 
@@ -91,7 +68,7 @@ class Stage(Changing):
         self.narrator, self.clock = narrator, clock
         self.model = RealtimeServer(self._answer, clock=clock, speed=DELTA_SPEED)
         self.model.listener = self._model_noticed
-        self.owner = Owner(narrator)
+        self.owner = Owner(self._owner_answered)
         self.server: Server
         self.call: PhoneCall
         self.silent_from_ms = 0.0           # the fault has struck, and the caller has said all
@@ -147,6 +124,10 @@ class Stage(Changing):
         self._answers += kind == "transcript" and detail["role"] == "assistant" and detail["text"] != WRITING.text
         self.changed()
 
+    def _owner_answered(self, meeting: dict[str, Any], status: int) -> None:
+        self.narrator.say("webhook", f"received the meeting of {meeting['name']}" if status < 300 else
+                          f"is down: answers {status}")
+
     def _answer(self, session: RealtimeSession) -> Turn:
         kinds = [session.items[item_id].type for item_id in session.conversation.order]
         if kinds and kinds[-1] == "function_call_output":
@@ -193,7 +174,7 @@ async def _drop_phone(stage: Stage) -> None:
 
 
 async def _webhook_down(stage: Stage) -> None:
-    stage.owner.down = True
+    stage.owner.status = 503
 
 
 async def _stop_server(stage: Stage) -> None:
@@ -304,10 +285,10 @@ async def aftermath(stage: Stage, name: str) -> list[str]:
     """What must come true when the call is over; the problems."""
     problems = []
     if name == "webhook-down":
-        stage.owner.down = False
+        stage.owner.status = 204
         stage.narrator.say("webhook", "is up again")
         async with asyncio.timeout(GIVE_UP_S):
-            while not stage.owner.meetings:
+            while not stage.owner.taken:
                 await asyncio.sleep(0.05)
     if name == "server-stop":
         code = await stage.server.ended(GIVE_UP_S)
