@@ -12,7 +12,7 @@ from bridge.console import command as console
 from bridge.meetings import command
 from bridge.server import event_loop, serve
 from bridge.settings import BadSettings, load, load_one
-from bridge.sim.faults import FAULTS
+from bridge.sim.faults import REHEARSED
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,10 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     demo = commands.add_parser(
         "demo", help="hear a whole call, without any account or network",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="faults:\n" + "\n".join(f"  {name:<22}{fault.what}" for name, fault in FAULTS.items()))
+        epilog="faults:\n" + "\n".join(f"  {name:<22}{fault.what}" for name, fault in REHEARSED.items()))
     demo.add_argument("--fast", action="store_true", help="faster than real time")
     demo.add_argument("--wav", type=Path, default=Path("bridge-demo.wav"), help="where the recording goes")
-    demo.add_argument("--fault", choices=FAULTS, metavar="NAME", help="rehearse a fault, one of those listed below")
+    demo.add_argument("--fault", choices=REHEARSED, metavar="NAME", help="rehearse a fault, one of those listed below")
     command.add_parser(commands)
     erase.add_parser(commands)
     console.add_parser(commands)

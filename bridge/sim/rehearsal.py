@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 from bridge.sim.clock import Clock
 from bridge.sim.demo import ASK_HOURS, BOOKING, DETAILS, FAST, PATIENCE_MS, THANKS, ZONE, Narrator, serving
-from bridge.sim.faults import ENDINGS, FAULTS
+from bridge.sim.faults import ENDINGS, REHEARSED
 from bridge.sim.owner import Owner
 from bridge.sim.phone import Event, Phone, PhoneCall, PhoneError
 from bridge.sim.process import Server, running
@@ -194,7 +194,7 @@ async def rehearse(name: str, wav: Path, *, fast: bool, out: TextIO | None = Non
     """Plays the call and writes the WAV; 0 when it ended in a way that is promised for the fault, else 1."""
     clock = Clock(FAST if fast else 1)
     narrator = Narrator(clock, out or sys.stdout)
-    narrator.say("demo", f"{name}: {FAULTS[name].what}. The server starts as a process of its own")
+    narrator.say("demo", f"{name}: {REHEARSED[name].what}. The server starts as a process of its own")
     stage, token = Stage(narrator, clock), secrets.token_hex(16)
     if name == "session-expiry":
         stage.model.faults = Faults(expire_after_ms=SHORT_SESSION_MS)
@@ -231,8 +231,8 @@ def settings(stage: Stage, token: str, webhook: str, rest: str, folder: str) -> 
 async def converse(stage: Stage, phone: Phone, name: str) -> PhoneError | None:
     """The caller's part, and the fault; what Twilio could not go on with, if anything."""
     async def strike_at(moment: str) -> None:
-        if FAULTS[name].strikes == moment:
-            stage.narrator.say("FAULT", FAULTS[name].what)
+        if REHEARSED[name].strikes == moment:
+            stage.narrator.say("FAULT", REHEARSED[name].what)
             await INJECT[name](stage)
             stage.silent_from_ms = stage.clock.ms()
 
@@ -242,13 +242,13 @@ async def converse(stage: Stage, phone: Phone, name: str) -> PhoneError | None:
     ended = asyncio.create_task(call.until_over(timeout=GIVE_UP_S * 3))
     ended.add_done_callback(lambda _: stage.changed())
     with suppress(PhoneError):              # the call was over before all was said
-        if FAULTS[name].strikes != "start":
+        if REHEARSED[name].strikes != "start":
             await stage.until_answered()            # the greeting
             await strike_at("question")
             await ask(stage, booking=name == "webhook-down")
             stage.silent_from_ms = stage.clock.ms()
             await strike_at("asked")
-            if FAULTS[name].strikes == "answer":
+            if REHEARSED[name].strikes == "answer":
                 await call.until_heard(call.heard_ms + PATIENCE_MS, timeout=GIVE_UP_S)
                 await strike_at("answer")
             await stage.until_answered()
@@ -343,9 +343,9 @@ def summary(stage: Stage, name: str, failure: PhoneError | None, problems: list[
     how = ending(call, names, failure)
     silence = silence_ms(call, stage.silent_from_ms)
     problems = [*problems, *call.warnings, *([str(failure)] if failure else [])]
-    if how not in FAULTS[name].endings:
-        problems.append(f"the README promises another ending: {', '.join(FAULTS[name].endings)}")
-    print(f"\n  {'fault:':<45}{FAULTS[name].what}", file=out)
+    if how not in REHEARSED[name].endings:
+        problems.append(f"the README promises another ending: {', '.join(REHEARSED[name].endings)}")
+    print(f"\n  {'fault:':<45}{REHEARSED[name].what}", file=out)
     print(f"  {'ending:':<45}{ENDINGS[how]}", file=out)
     print(f"  {'silence after the fault:':<45}{'for good' if silence is None else f'{silence / 1000:.1f} s'}", file=out)
     print(f"  {'recordings of the server that were heard:':<45}{', '.join(names) or 'none'}", file=out)
