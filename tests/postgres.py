@@ -67,7 +67,7 @@ def new_database(server: str, template: str = "template1") -> Iterator[str]:
 def run(address: str, statement: str) -> list[Any]:
     """What this statement gives, outside of any transaction."""
     with psycopg.connect(address, autocommit=True) as connection:
-        cursor = connection.execute(statement)           # type: ignore[call-overload]
+        cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
 

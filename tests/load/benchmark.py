@@ -1,146 +1,86 @@
-"""One run: so many calls through one server, started, measured and ended."""
+"""`python -m tests.load`: what calls cost the bridge, and what they cost the relay, which is the floor."""
 
 import asyncio
-from dataclasses import dataclass
-from time import perf_counter, process_time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
-from aiohttp import ClientSession, ClientTimeout, TCPConnector
+from tests.load.calls import REHEARSAL_S, Exchange
+from tests.load.server import free_port, serving
+from tests.load.table import Table, disturbances, number, remarks, spread, times
 
-from tests.load.audio import Voice
-from tests.load.model import Model
-from tests.load.phone import Phone
-from tests.load.server import HOST, Server, free_port, serving
-from tests.load.stage import Stage
-from tests.load.tally import Tally
-from tests.load.webhook import caller_number, ring
-
-#: Between two calls' beginnings, s: prime to both 20 and 250 ms, so that calls spread evenly over both.
-CALL_EVERY_S = 0.023
-#: From the last call's first audio to the measurement, s.
-WARM_UP_S = 2.0
-_REHEARSAL_S = 0.5
-_ANSWER_S = 15.0
-_DRAIN_S = 3.0
-_CLOSE_S = 3.0
+#: Times are p50/p99: added on the way to the model, to the phone; the last two columns are the load's own.
+_TABLE = Table(
+    ("calls", 5), ("server", 6), ("CPU s/call-min", 14), ("ratio", 5), ("to model ms", 13), ("to phone ms", 13),
+    ("barge-in ms", 13), ("set-up ms", 13), ("KiB/call", 8), ("faults", 6), ("load late ms", 12), ("load CPU", 8),
+)
 
 
-@dataclass(frozen=True)
-class Run:
-    """What one run showed; `seconds` is the measured time, `said` what the server wrote to stderr."""
+async def run(
+    *, counts: list[int], seconds: float, only: str | None, core: int | None,
+) -> list[dict[str, Any]]:
+    """Every run's figures, printed as they come: for each count the relay, then the bridge.
 
-    server: str
-    calls: int
-    seconds: float
-    cpu_s: float
-    waited_s: float
-    idle_kib: int
-    busy_kib: int
-    load_cpu_s: float
-    tally: Tally
-    said: str
-
-
-async def measure(kind: str, calls: int, seconds: float, core: int | None) -> Run:
-    """Run `calls` calls through a fresh server on this core and measure it for `seconds`.
-
-    Raises NoServer, TimeoutError where a call was never answered, and OSError.
+    Raises NoServer, TimeoutError where a call was never answered, OSError.
     """
-    model_port = free_port()
+    runs: list[dict[str, Any]] = []
+    said: list[str] = []
+    print(_TABLE.header, flush=True)
+    for calls in counts:
+        floor = None
+        for server in [only] if only else ["relay", "bridge"]:
+            found, log = await measure(server, calls, seconds, core)
+            print(_row(found, floor), flush=True)
+            said += _remarks(found, log)
+            runs.append(found)
+            floor = found
+    for remark in said:
+        print(remark)
+    return runs
+
+
+async def measure(kind: str, calls: int, seconds: float, core: int | None) -> tuple[dict[str, Any], list[str]]:
+    """The figures of so many calls through a fresh server, ready for JSON, and what the server said."""
+    model_port, plain = free_port(), kind == "relay"
     async with serving(kind, model_port, core) as server:
         # What is made once, at the first call, belongs to the idle server.
-        async with Play(server, model_port, kind == "relay") as rehearsal:
-            await rehearsal.ring(1)
-            await asyncio.sleep(_REHEARSAL_S)
+        async with Exchange(server, model_port, plain=plain) as exchange:
+            await exchange.open(1, REHEARSAL_S)
+            await exchange.end()
         idle_kib = server.resident_kib()
-        async with Play(server, model_port, kind == "relay") as play:
-            await play.ring(calls)
-            await asyncio.sleep(WARM_UP_S)
-            async with play.stage.measuring():
-                before = perf_counter(), server.cpu_s(), server.waited_s(), process_time()
+        async with Exchange(server, model_port, plain=plain) as exchange:
+            await exchange.open(calls)
+            async with exchange.measuring():
+                before = server.clocks()
                 await asyncio.sleep(seconds)
-                after = perf_counter(), server.cpu_s(), server.waited_s(), process_time()
+                after = server.clocks()
             busy_kib = server.resident_kib()
-        lasted, cpu, waited, own = (end - start for start, end in zip(before, after))
-        return Run(kind, calls, lasted, cpu, waited, idle_kib, busy_kib, own, play.stage.tally, server.said())
+            await exchange.end()
+    lasted, cpu_s, waited_s, load_cpu_s = (end - start for start, end in zip(before, after))
+    tally = exchange.stage.tally
+    return {
+        "server": kind, "calls": calls, "seconds": lasted,
+        "cpu_s": cpu_s, "cpu_s_per_call_minute": cpu_s / (calls * lasted / 60), "waited_for_core_s": waited_s,
+        "to_model": spread(tally.to_model), "to_phone": spread(tally.to_phone),
+        "barge_in": spread(tally.barge_in), "set_up": spread(tally.set_up),
+        "idle_kib": idle_kib, "kib_per_call": (busy_kib - idle_kib) / calls,
+        "faults": asdict(exchange.faults),
+        "load": {"lateness": spread(tally.lateness), "cpu_share": load_cpu_s / lasted},
+    }, server.said.splitlines()
 
 
-class Play:
-    """Phones and models for one server, over when the block ends: all audio awaited, all calls ended."""
+def _row(run: Mapping[str, Any], floor: Mapping[str, Any] | None) -> str:
+    """One line of the table; the ratio is to the relay's run with as many calls."""
+    cost, load = run["cpu_s_per_call_minute"], run["load"]
+    return _TABLE.row(
+        run["calls"], run["server"], f"{cost:.3f}", f"{cost / floor['cpu_s_per_call_minute']:.2f}" if floor else "",
+        times(run["to_model"]), times(run["to_phone"]), times(run["barge_in"]), times(run["set_up"]),
+        f"{run['kib_per_call']:.0f}", sum(run["faults"].values()),
+        number(load["lateness"]["p99_ms"]), f"{load['cpu_share']:.0%}")
 
-    def __init__(self, server: Server, model_port: int, plain: bool, token: str = "") -> None:
-        self.stage = Stage(plain, token)
-        self._server, self._model_port = server, model_port
-        self._phones: list[Phone] = []
-        self.models: list[Model] = []
 
-    async def __aenter__(self) -> "Play":
-        self._http = ClientSession(connector=TCPConnector(limit=0), timeout=ClientTimeout(total=_ANSWER_S))
-        self._listener = await asyncio.get_running_loop().create_server(self._new_model, HOST, self._model_port)
-        self.stage.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.stage.stop()
-        await self._drain()
-        self._count()
-        for phone in self._phones:
-            phone.hang_up()
-        await self._close()
-        self._listener.close()
-        await self._http.close()
-
-    def _new_model(self) -> Model:
-        self.models.append(Model(self.stage, self.stage.new_model()))
-        return self.models[-1]
-
-    async def ring(self, calls: int) -> None:
-        """Begin `calls` calls, one after the other, until every caller hears the greeting."""
-        async with asyncio.timeout(_ANSWER_S + calls * CALL_EVERY_S):
-            dialling = []
-            for _ in range(calls):
-                dialling.append(asyncio.create_task(self._dial(self.stage.new_caller())))
-                await asyncio.sleep(CALL_EVERY_S)
-            await asyncio.gather(*dialling)
-            while len(self.stage.tally.set_up) < calls:
-                await asyncio.sleep(0.01)
-
-    async def _dial(self, caller: Voice) -> None:
-        rang_at = perf_counter()
-        path, parameters = f"/media-stream/{caller.number}", dict[str, str]()
-        if not self.stage.plain:
-            call_sid = self.stage.call_sid(caller.number)
-            answer = await ring(
-                self._http, self._server.port, caller_number(caller.number), call_sid, self.stage.token)
-            if not answer.connects:
-                raise ConnectionError(f"no stream in the webhook's answer, but {answer.verbs}")
-            path, parameters = answer.path, answer.parameters
-        _, phone = await asyncio.get_running_loop().create_connection(
-            lambda: Phone(self.stage, caller, path, parameters, rang_at), HOST, self._server.port)
-        self._phones.append(phone)
-        await phone.opened
-
-    async def _drain(self) -> None:
-        """Nothing is said any more: wait for what is on its way."""
-        deadline = perf_counter() + _DRAIN_S
-        while perf_counter() < deadline and (
-                any(end.ear.outstanding for end in self._ends) or any(phone.awaits_clear for phone in self._phones)):
-            await asyncio.sleep(0.05)
-
-    @property
-    def _ends(self) -> list[Phone | Model]:
-        return [*self._phones, *self.models]
-
-    def _count(self) -> None:
-        faults = self.stage.tally.faults
-        faults.lost += sum(end.ear.outstanding for end in self._ends)
-        faults.dropped += sum(not end.live for end in self._ends)
-        faults.uncleared += sum(phone.awaits_clear for phone in self._phones)
-
-    async def _close(self) -> None:
-        """The phones have hung up: the server should let go of the models as well."""
-        if not self._ends:
-            return
-        _, open_still = await asyncio.wait([end.closed for end in self._ends], timeout=_CLOSE_S)
-        self.stage.tally.faults.left_open += len(open_still)
-        for end in self._ends:
-            end.transport.abort()
+def _remarks(run: Mapping[str, Any], log: list[str]) -> list[str]:
+    name = f"{run['server']} with {run['calls']} calls"
+    return remarks(name, run, log) + disturbances(
+        name, late_ms=run["load"]["lateness"]["p99_ms"], waited_s=run["waited_for_core_s"], seconds=run["seconds"],
+        busy=run["load"]["cpu_share"])

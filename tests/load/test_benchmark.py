@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.audio import CALLER, REPLY, Ear, Voice
-from tests.load.ledger import BookingFaults, Ledger
-from tests.load.side import Side, p99_ratios
-from tests.load.tally import Faults, Tally
+from tests.load.__main__ import main
+from tests.load.audio import CALLER, REPLY, Ear, Faults, Tally, Voice
+from tests.load.table import Table, remarks
 from tests.load.wire import TEXT, frame, unmask
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
@@ -88,6 +87,36 @@ def test_a_message_without_audio_is_left_to_others() -> None:
     assert not Heard(1).ear.hear(b'{"event":"mark","mark":{"name":"1"}}', 5.0)
 
 
+def test_a_table_puts_each_cell_below_what_it_is() -> None:
+    table = Table(("name", -6), ("ms", 5))
+    assert [table.header, table.row("one", 1.5)] == ["name       ms", "one       1.5"]
+    with pytest.raises(ValueError):
+        table.row("one")
+
+
+def test_only_what_is_not_0_is_said_to_be_wrong() -> None:
+    assert remarks("the run", {"faults": {"lost": 0, "left_open": 2}}, ["a line"]) == [
+        "FAULTS in the run: 2 left open", "a line"]
+    assert remarks("the run", {"faults": {"lost": 0}}, ["a line"]) == []
+
+
+@pytest.mark.parametrize(("options", "wrong"), [
+    (["--calls", "0"], "argument --calls: 0 is not from 1 to 9999 calls"),
+    (["--calls", "many"], "argument --calls: many is not from 1 to 9999 calls"),
+    (["--seconds", "1000"], "argument --seconds: 1000 is not from 0.1 to 600 seconds"),
+    (["--minutes", "long"], "argument --minutes: long is not from 0.1 to 1440 minutes"),
+    (["--kinds", "model-drop,earthquake"], "argument --kinds: earthquake: none of model-drop, "),
+    (["--soak", "--stalled"], "argument --stalled: not allowed with argument --soak"),
+])
+def test_an_argument_that_cannot_be_is_said(
+    options: list[str], wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["load", *options])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert wrong in capsys.readouterr().err
+
+
 def test_the_load_frames_are_valid_websocket_frames() -> None:
     assert frame(TEXT, b"x" * 200, masked=False)[:4] == b"\x81\x7e\x00\xc8"
     assert frame(TEXT, b"Hello", masked=True) == b"\x81\x85\x00\x00\x00\x00Hello"
@@ -115,78 +144,3 @@ def test_two_calls_lose_nothing_and_every_figure_is_taken(tmp_path: Path) -> Non
         assert run["to_model"]["count"] > 50 and run["to_phone"]["count"] > 4
         assert run["load"]["lateness"]["count"] > 0
     assert bridge["barge_in"]["count"] >= 2
-
-
-def booked(ledger: Ledger, meeting: str, status: str = "confirmed") -> str:
-    """One meeting, asked for and answered; the function call's id."""
-    call_id, _ = ledger.ask()
-    ledger.answered(call_id, json.dumps({"status": status, "meeting_id": meeting}))
-    return call_id
-
-
-def test_each_meeting_promised_and_delivered_once_is_no_fault() -> None:
-    ledger = Ledger()
-    booked(ledger, "one")
-    booked(ledger, "two", "recorded")
-    assert ledger.faults({"one": ["msg_1"], "two": ["msg_2"]}).total == 0
-
-
-def test_no_two_function_calls_ask_for_the_same_minute() -> None:
-    ledger = Ledger()
-    wanted = [json.loads(ledger.ask()[1])["datetime"] for _ in range(3000)]
-    assert len({*wanted}) == 3000
-
-
-def test_what_the_ledger_is_there_to_notice() -> None:
-    ledger = Ledger()
-    ledger.ask()
-    again = booked(ledger, "one")
-    ledger.answered(again, '{"status": "confirmed", "meeting_id": "one"}')
-    booked(ledger, "two")
-    booked(ledger, "two")
-    booked(ledger, "three", "refused")
-    seen = {"one": ["msg_1", "msg_1"], "four": ["msg_4"]}
-    assert ledger.faults(seen) == BookingFaults(
-        unanswered=1, answered_again=1, refused=1, shared=1, undelivered=1, repeated=1, unknown=1)
-    assert ledger.faults(seen).total == 7
-
-
-@pytest.mark.parametrize("beside, said, too_high", [
-    ([0.0012, 0.0012], "1.20±0.00", False),
-    ([0.0013, 0.0013], "1.30±0.00", True),
-    ([0.0010, 0.0016], "1.60±0.38", True),
-    ([0.0008, 0.0013], "1.30±0.32", True),
-    ([0.0013], "1.30", True),
-    ([], "-", False),
-])
-def test_how_many_times_as_long_audio_takes_is_known_with_its_error(
-        beside: list[float], said: str, too_high: bool) -> None:
-    alone, other = side_of([0.001] * len(beside)), side_of(beside)
-    found = p99_ratios(other, alone)["to_phone"]
-    assert (str(found), found.too_high) == (said, too_high)
-
-
-def side_of(turns: list[float]) -> Side:
-    """One of so many turns, in each of which every delay is the same."""
-    return Side(to_phone=turns * 100, turns={"to_model": [], "to_phone": turns})
-
-
-@pytest.mark.slow
-def test_bookings_beside_two_calls_lose_nothing(tmp_path: Path) -> None:
-    figures = tmp_path / "figures.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.load", "--bookings", "--calls", "2", "--seconds", "1", "--callers", "4",
-         "--database", "", "--json", str(figures)],
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    sustained, beside = json.loads(figures.read_text())["runs"]
-    assert (sustained["run"], beside["run"]) == ("sustained", "beside")
-    for run in sustained, beside:
-        assert not any(run["faults"].values())
-        assert run["database"] == "SQLite"
-        assert run["answer"]["count"] > 4
-        assert set(run["statuses"]) <= {"confirmed", "recorded"}
-    assert sustained["bookings_per_s"] > 0 and sustained["news_per_s"] > 0
-    for condition in "alone", "booking":
-        assert beside[condition]["to_model"]["count"] > 50 and beside[condition]["to_phone"]["count"] > 4
-    assert beside["p99_ratio"]["to_model"][0] > 0 and beside["p99_ratio"]["to_phone"][0] > 0
