@@ -15,7 +15,7 @@ _TAILS = 61            # a prime, so that neighbours in time and in number all d
 
 
 @dataclass
-class Faults:
+class Losses:
     """Each must be 0."""
 
     lost: int = 0              # pieces of audio that never came
@@ -43,7 +43,7 @@ class Tally:
     barge_in: list[float] = field(default_factory=list)       # from speech_started to `clear` at the phone
     set_up: list[float] = field(default_factory=list)         # from the webhook's request to the first audio
     lateness: list[float] = field(default_factory=list)       # of our own sending
-    faults: Faults = field(default_factory=Faults)
+    faults: Losses = field(default_factory=Losses)
 
 
 class Corrupt(Exception):

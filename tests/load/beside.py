@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from tests.load.audio import Tally
 from tests.load.calls import Exchange, Line
 from tests.load.faults import Injector
-from tests.load.server import LOGGED, Journal, Server, free_port, serving
+from tests.load.server import LOGGED, Journal, Measured, free_port, serving
 from tests.load.table import Table, disturbances, number, percentile, remarks, spread, times
 
 #: How many times longer audio may take beside what is measured, 99th percentile.
@@ -64,7 +64,7 @@ class Side:
     turns: dict[str, list[float]] = field(default_factory=lambda: {"to_model": [], "to_phone": []})
 
     @contextmanager
-    def turn(self, tally: Tally, server: Server) -> Iterator[None]:
+    def turn(self, tally: Tally, server: Measured) -> Iterator[None]:
         """What is noticed and used up within the block is this side's."""
         for delays in tally.to_model, tally.to_phone, tally.lateness:
             delays.clear()
@@ -97,7 +97,7 @@ class Side:
 class Beside:
     """The calls alone, and beside something."""
 
-    def __init__(self, exchange: Exchange, server: Server) -> None:
+    def __init__(self, exchange: Exchange, server: Measured) -> None:
         self.alone, self.beside = Side(), Side()
         self._exchange, self._server = exchange, server
 

@@ -14,10 +14,10 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from bridge.sim.phone import PhoneError, signature
 from bridge.sim.phone.twiml import custom_parameters, parsed, stream_url
 from bridge.sim.process import HOST
-from tests.load.audio import Faults
+from tests.load.audio import Losses
 from tests.load.model import Conversation, Model, Switchboard
 from tests.load.phone import ACCOUNT_SID, Phone
-from tests.load.server import Server
+from tests.load.server import Measured
 from tests.load.stage import Stage
 
 #: Between two calls' beginnings, s: prime to both 20 and 250 ms, so that calls spread evenly over both.
@@ -82,7 +82,7 @@ class Call(Conversation):
     """One call, with an account (`tally`) of what was noticed in it since the account was opened."""
 
     def __init__(self, stage: Stage, caller: str) -> None:
-        super().__init__(stage.new_model(), replace(stage.tally, faults=Faults()))
+        super().__init__(stage.new_model(), replace(stage.tally, faults=Losses()))
         self.caller, self.caller_voice, self._stage = caller, stage.new_caller(), stage
         self.sid = stage.call_sid(self.caller_voice.number)
         self.phone: Phone | None = None
@@ -120,7 +120,7 @@ class Call(Conversation):
         phone, model = self.phone, self.model
         return bool(phone and model and phone.ear.heard_since(moment) and model.ear.heard_since(moment))
 
-    def close_account(self, total: Faults, *, measuring: bool = False) -> None:
+    def close_account(self, total: Losses, *, measuring: bool = False) -> None:
         """Add what was noticed to `total`, and begin anew: with the next piece of audio that comes.
 
         `measuring`: the delays from now on are of interest.
@@ -128,7 +128,7 @@ class Call(Conversation):
         for name, count in vars(self.tally.faults).items():
             setattr(total, name, getattr(total, name) + count)
         total.lost += sum(end.ear.skipped for end in self.ends)
-        self.tally = replace(self._stage.tally, faults=Faults(), measuring=measuring)
+        self.tally = replace(self._stage.tally, faults=Losses(), measuring=measuring)
         for end in self.ends:
             end.account(self.tally)
 
@@ -156,13 +156,13 @@ class Exchange:
     """
 
     def __init__(
-        self, server: Server, model_port: int, *, plain: bool = False, token: str = "", rough: bool = False,
+        self, server: Measured, model_port: int, *, plain: bool = False, token: str = "", rough: bool = False,
     ) -> None:
         self.stage = Stage(plain, token, clips=rough)
         self.switchboard = Switchboard(self.stage)
         self.lines: list[Line] = []
         self.calls: list[Call] = []                  # all that ever had a stream
-        self.faults = Faults()                       # noticed in calls to which nothing was done
+        self.faults = Losses()                       # noticed in calls to which nothing was done
         self._server, self._model_port, self._rough = server, model_port, rough
 
     async def __aenter__(self) -> "Exchange":
@@ -305,7 +305,7 @@ class Exchange:
             self.faults.dropped += not call.live or len(call.models) != line.connections
         await asyncio.gather(*(self.leave(line, self.faults) for line in self.lines))
 
-    async def leave(self, line: Line, account: Faults) -> None:
+    async def leave(self, line: Line, account: Losses) -> None:
         """Nobody is on this line any more; what was noticed in its call is of this account."""
         line.steady, call, line.call = False, line.call, None
         if call:

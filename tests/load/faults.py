@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 from bridge.sim.faults import FALLBACK, FAULTS
-from tests.load.audio import Faults
+from tests.load.audio import Losses
 from tests.load.calls import Call, Exchange, Line
 from tests.load.model import Model
 from tests.load.phone import Hush, Phone
@@ -114,7 +114,7 @@ class Injector:
     """`faulted`: what was noticed in calls while something was done to them."""
 
     def __init__(self, exchange: Exchange, seed: int) -> None:
-        self.faulted = Faults()
+        self.faulted = Losses()
         self.outcomes: list[Outcome] = []
         self._exchange, self._dice = exchange, random.Random(seed)
 

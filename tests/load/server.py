@@ -21,7 +21,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bridge.sim.process import HOST, NoServer, Server as Process, running
+from bridge.sim.process import HOST, NoServer, Server, running
 
 #: What can be measured, and the bridge that can also be asked what it holds.
 MODULES = {"bridge": "bridge", "relay": "tests.load.relay", "watched": "tests.load.server"}
@@ -57,10 +57,10 @@ def stand_back() -> None:
 
 # ---- the process
 
-class Server:
+class Measured:
     """A running server, and what Linux knows about it."""
 
-    def __init__(self, process: Process, place: Path) -> None:
+    def __init__(self, process: Server, place: Path) -> None:
         self.pid, self.port, self.place = process.process.pid, process.port, place
         self._process = process
 
@@ -104,24 +104,19 @@ class Server:
 @asynccontextmanager
 async def serving(
     kind: str, model_port: int, core: int | None, settings: Mapping[str, str] | None = None,
-) -> AsyncIterator[Server]:
-    """A server of MODULES, ready for calls, with more `settings`; stopped in order at the end. Raises NoServer."""
+) -> AsyncIterator[Measured]:
+    """A server of MODULES, ready for calls, with more `settings`; told to stop at the end. Raises NoServer."""
     port = free_port()
     environ = {**environment(port, model_port), **(settings or {})}
-    async with started(MODULES[kind], port, environ) as server:
-        server.move_to(core)
-        yield server
-
-
-@asynccontextmanager
-async def started(module: str, port: int, environ: Mapping[str, str]) -> AsyncIterator[Server]:
-    """`python -m module` in an empty folder, listening at `port`; stopped in order at the end. Raises NoServer."""
-    command = (sys.executable, "-m", module)
     # The bridge reads a .env where it is started, so that is an empty place.
     with tempfile.TemporaryDirectory() as place:
-        async with running(place, environ, command, port=port, within_s=_START_S) as process:
+        async with running(
+            place, environ, (sys.executable, "-m", MODULES[kind]), port=port, within_s=_START_S,
+        ) as process:
+            server = Measured(process, Path(place))
             try:
-                yield Server(process, Path(place))
+                server.move_to(core)
+                yield server
             except OSError as lost:
                 if process.runs:
                     raise
@@ -176,7 +171,7 @@ class Census:
         return {f"leaked_{kind}": count for kind, count in more.items() if count > 0}
 
 
-async def settled(server: Server, idle: Census) -> Census:
+async def settled(server: Measured, idle: Census) -> Census:
     """The census as soon as nothing is held beyond the idle one, else the last one taken within LET_GO_S."""
     deadline = perf_counter() + LET_GO_S
     while True:
@@ -186,7 +181,7 @@ async def settled(server: Server, idle: Census) -> Census:
         await asyncio.sleep(0.5)
 
 
-async def census(server: Server) -> Census:
+async def census(server: Measured) -> Census:
     """Ask a `watched` server and look into /proc. Raises TimeoutError."""
     answer = server.place / CENSUS
     answer.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.load.calls import REHEARSAL_S, WARM_UP_S, Exchange, Line
 from tests.load.faults import ENDINGS, Injector, Planned, by_name, hushes, plan
-from tests.load.server import LOGGED, Census, Journal, Server, census, free_port, serving, settled
+from tests.load.server import LOGGED, Census, Journal, Measured, census, free_port, serving, settled
 from tests.load.table import Table, Trend, disturbances, number, percentile, remarks, times, trend
 
 #: Before the idle server is looked at it has had so many calls at once, at most: what is made once is made.
@@ -61,7 +61,7 @@ async def run(
 
 
 class _Soak:
-    def __init__(self, exchange: Exchange, server: Server, seed: int) -> None:
+    def __init__(self, exchange: Exchange, server: Measured, seed: int) -> None:
         self._exchange, self._server = exchange, server
         self._injector = Injector(exchange, seed)
         self._tasks: set[asyncio.Task[Any]] = set()

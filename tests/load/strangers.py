@@ -28,7 +28,7 @@ from bridge.sim.process import HOST, ROOT, NoServer
 from tests.load.beside import TABLE, Beside
 from tests.load.calls import REHEARSAL_S, Exchange
 from tests.load.relay import new_event_loop
-from tests.load.server import LOGGED, Census, Server, census, free_port, serving, settled, stand_back
+from tests.load.server import LOGGED, Census, Measured, census, free_port, serving, settled, stand_back
 
 #: Between two bytes of a stranger's, s.
 DRIP_S = 0.5
@@ -261,7 +261,7 @@ class Strangers:
 
     turn_s = 5.0
 
-    def __init__(self, server: Server, connections: int, again_s: float) -> None:
+    def __init__(self, server: Measured, connections: int, again_s: float) -> None:
         self.busy = self.most = self.most_kib = 0
         self.crowds: list[dict[str, Any]] = []
         self._server, self._connections, self._again_s = server, connections, again_s

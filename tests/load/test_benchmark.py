@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.load.__main__ import main
-from tests.load.audio import CALLER, REPLY, Ear, Faults, Tally, Voice
+from tests.load.audio import CALLER, REPLY, Ear, Losses, Tally, Voice
 from tests.load.table import Table, remarks
 from tests.load.wire import TEXT, frame, unmask
 
@@ -24,7 +24,7 @@ class Heard:
         self.pieces = [b'{"delta":"%s}' % self.model.say(float(moment)) for moment in range(said)]
         self.ear = Ear(REPLY, [self.model], self.tally, self.tally.to_phone)
 
-    def hear(self, *pieces: int) -> Faults:
+    def hear(self, *pieces: int) -> Losses:
         for piece in pieces:
             assert self.ear.hear(self.pieces[piece], 5.0)
         return self.tally.faults
@@ -45,37 +45,37 @@ def test_a_missing_piece_is_lost() -> None:
 
 def test_pieces_that_changed_places_are_reordered_not_lost() -> None:
     heard = Heard(3)
-    assert heard.hear(0, 2, 1) == Faults(reordered=1)
+    assert heard.hear(0, 2, 1) == Losses(reordered=1)
     assert heard.ear.outstanding == 0
 
 
 def test_a_piece_that_comes_twice_is_duplicated() -> None:
-    assert Heard(2).hear(0, 1, 1) == Faults(duplicated=1)
+    assert Heard(2).hear(0, 1, 1) == Losses(duplicated=1)
 
 
 def test_one_changed_character_is_corrupt() -> None:
     heard = Heard(1)
     heard.pieces[0] = heard.pieces[0][:-10] + b"A" + heard.pieces[0][-9:]
-    assert heard.hear(0) == Faults(corrupt=1)
+    assert heard.hear(0) == Losses(corrupt=1)
 
 
 def test_audio_cut_short_is_corrupt() -> None:
     heard = Heard(1)
     heard.pieces[0] = heard.pieces[0][:-6] + b'"}'
-    assert heard.hear(0) == Faults(corrupt=1)
+    assert heard.hear(0) == Losses(corrupt=1)
 
 
 def test_audio_of_another_call_is_corrupt() -> None:
     heard = Heard(2)
     heard.pieces[1] = b'"%s' % REPLY.text(1, 1)
-    assert heard.hear(0, 1) == Faults(corrupt=1)
+    assert heard.hear(0, 1) == Losses(corrupt=1)
 
 
 def test_audio_from_before_an_interruption_is_stale_after_the_clear() -> None:
     heard = Heard(4)
     heard.hear(0)
     heard.ear.cleared(before=3)
-    assert heard.hear(1, 3) == Faults(stale=1)
+    assert heard.hear(1, 3) == Losses(stale=1)
     assert heard.ear.outstanding == 0
 
 

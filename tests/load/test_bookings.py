@@ -11,7 +11,7 @@ import pytest
 from tests.load.beside import Beside, Side
 from tests.load.bookings import BookingFaults, Ledger
 from tests.load.calls import Exchange
-from tests.load.server import Server
+from tests.load.server import Measured
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
 
@@ -60,7 +60,7 @@ def test_what_the_ledger_is_there_to_notice() -> None:
 ])
 def test_how_many_times_as_long_audio_takes_is_known_with_its_error(
         beside: list[float], said: str, too_high: bool) -> None:
-    measured = Beside(cast(Exchange, None), cast(Server, None))
+    measured = Beside(cast(Exchange, None), cast(Measured, None))
     measured.alone, measured.beside = side_of([0.001] * len(beside)), side_of(beside)
     found = measured.ratios()["to_phone"]
     assert (str(found), found.too_high) == (said, too_high)

@@ -12,11 +12,11 @@ from time import perf_counter
 import pytest
 import pytest_asyncio
 
-from tests.load.audio import Faults
+from tests.load.audio import Losses
 from tests.load.calls import Call, Exchange
 from tests.load.garbage import CLOSES, KINDS, frames
 from tests.load.phone import Phone
-from tests.load.server import LOGGED, Server, free_port, serving
+from tests.load.server import LOGGED, Measured, free_port, serving
 from tests.load.wire import frame
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
@@ -31,7 +31,7 @@ BATCH, WAITING = 100, 256 * 1024
 
 @dataclass
 class World:
-    server: Server
+    server: Measured
     exchange: Exchange
 
     async def call(self) -> tuple[Call, Phone]:
@@ -69,9 +69,9 @@ async def test_10000_frames_that_no_phone_sends_harm_no_call(world: World) -> No
         while phone.live and not flooded.flows_since(moment):
             await asyncio.sleep(0.02)
     assert phone.live and beside.live
-    noticed = Faults()
+    noticed = Losses()
     beside.close_account(noticed)
-    assert noticed == Faults()
+    assert noticed == Losses()
     assert world.server.journal().unhandled == []
 
 

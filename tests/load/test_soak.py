@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bridge.sim.faults import FAULTS
-from tests.load.audio import REPLY, Ear, Faults, Tally, Voice
+from tests.load.audio import REPLY, Ear, Losses, Tally, Voice
 from tests.load.calls import Call
 from tests.load.faults import DO, Outcome, by_name, hushes, plan
 from tests.load.model import Switchboard
@@ -128,12 +128,12 @@ def test_what_a_fault_swallows_is_not_charged_to_the_time_after_it() -> None:
     assert ear.skipped == 0 and ear.outstanding == 1
     assert ear.heard_since(5.5) and not ear.heard_since(6.0)
     ear.hear(pieces[6], 9.0)
-    assert (during.faults, after.faults) == (Faults(), Faults(duplicated=1))
+    assert (during.faults, after.faults) == (Losses(), Losses(duplicated=1))
 
 
 # ---- the second connection of a call
 
-class Server(Dialled):
+class BridgesEnd(Dialled):
     """The server's end of a connection to the model."""
 
     def __init__(self) -> None:
@@ -153,33 +153,33 @@ class Server(Dialled):
             return event
 
 
-class Model:
+class ModelsEnd:
     """The model's end of the load, and one call of +15550000000."""
 
     def __init__(self, port: int, board: Switchboard, call: Call) -> None:
         self._port, self.board, self.call = port, board, call
 
-    async def connect(self, instructions: str = "The caller's number is +15550000000.") -> Server:
-        _, server = await asyncio.get_running_loop().create_connection(Server, "127.0.0.1", self._port)
+    async def connect(self, instructions: str = "The caller's number is +15550000000.") -> BridgesEnd:
+        _, server = await asyncio.get_running_loop().create_connection(BridgesEnd, "127.0.0.1", self._port)
         await server.opened
         server.tell("session.update", session={"instructions": instructions})
         return server
 
 
 @pytest.fixture
-async def model() -> AsyncIterator[Model]:
+async def model() -> AsyncIterator[ModelsEnd]:
     stage = Stage(plain=False)
     board = Switchboard(stage)
     call = board.calls["+15550000000"] = Call(stage, "+15550000000")
     listener = await asyncio.get_running_loop().create_server(board.new_model, "127.0.0.1", 0)
-    yield Model(listener.sockets[0].getsockname()[1], board, call)
+    yield ModelsEnd(listener.sockets[0].getsockname()[1], board, call)
     for each in [*board.models]:
         each.transport.abort()
     listener.close()
     await listener.wait_closed()
 
 
-async def test_a_second_connection_takes_the_replay_and_goes_on_in_the_same_voice(model: Model) -> None:
+async def test_a_second_connection_takes_the_replay_and_goes_on_in_the_same_voice(model: ModelsEnd) -> None:
     first = await model.connect()
     first.tell("response.create", response={"metadata": {"request": "1"}})
     begun = await first.until("response.created")
@@ -199,20 +199,20 @@ async def test_a_second_connection_takes_the_replay_and_goes_on_in_the_same_voic
     second.transport.abort()
 
 
-async def test_a_connection_that_belongs_to_no_call_is_noticed(model: Model) -> None:
+async def test_a_connection_that_belongs_to_no_call_is_noticed(model: ModelsEnd) -> None:
     stranger = await model.connect(instructions="Somebody calls.")
     async with asyncio.timeout(5):
         await stranger.closed
     assert model.board.strangers == 1
 
 
-async def test_an_upgrade_is_refused_during_an_outage(model: Model) -> None:
+async def test_an_upgrade_is_refused_during_an_outage(model: ModelsEnd) -> None:
     model.board.refusing_until = float("inf")
     with pytest.raises(ConnectionError, match="503"):
         await model.connect()
 
 
-async def test_a_failed_response_is_followed_by_nothing_until_another_is_asked_for(model: Model) -> None:
+async def test_a_failed_response_is_followed_by_nothing_until_another_is_asked_for(model: ModelsEnd) -> None:
     server = await model.connect()
     server.tell("response.create", response={"metadata": {"request": "1"}})
     await server.until("response.created")
