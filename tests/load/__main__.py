@@ -39,7 +39,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except (NoServer, OSError) as problem:           # a TimeoutError is an OSError
-        print(f"the benchmark failed: {problem!r}", file=sys.stderr)
+        print(f"the benchmark failed: {str(problem) or repr(problem)}", file=sys.stderr)
         return 1
     if options.json:
         options.json.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1) + "\n")
