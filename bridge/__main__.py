@@ -5,18 +5,22 @@ import asyncio
 import io
 import os
 import sys
+from datetime import date
 from pathlib import Path
 
-from bridge import __version__, erase
+from bridge import __version__, backup, erase
 from bridge.console import command as console
 from bridge.meetings import command
 from bridge.server import event_loop, serve
-from bridge.settings import BadSettings, load, load_one
+from bridge.settings import BadSettings, doubts, load, load_one
 from bridge.sim.faults import REHEARSED
+
+#: The exit code of a command that Ctrl-C has ended, as shells have it.
+INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a command; the process's exit code: 0, 1 when it failed, 2 when it was set up wrongly."""
+    """Runs a command; the process's exit code: 0, 1 when it failed, 2 when it was set up wrongly, INTERRUPTED."""
     parser = argparse.ArgumentParser(prog="python -m bridge", description="An AI that answers phone calls.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command")
@@ -30,21 +34,30 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_argument("--fault", choices=REHEARSED, metavar="NAME", help="rehearse a fault, one of those listed below")
     command.add_parser(commands)
     erase.add_parser(commands)
+    backup.add_parser(commands)
     console.add_parser(commands)
     options = parser.parse_args(arguments)
-    if options.command == "demo":
-        return play(options.wav, fast=options.fast, fault=options.fault)
-    if options.command == "hash-password":
-        return console.run()
     try:
+        if options.command == "demo":
+            return play(options.wav, fast=options.fast, fault=options.fault)
+        if options.command == "hash-password":
+            return console.run()
         if options.command == "meetings":
-            return command.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
+            names = ["DATABASE_URL", *(["WEBHOOK_URL"] if options.action == "resend" else [])]
+            return command.run(options, *(load_one(name, os.environ, Path(".env")) for name in names),
+                               zone=load_one("TIMEZONE", os.environ, Path(".env")))
         if options.command == "erase":
             return erase.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
-        return serve(load(os.environ, Path(".env")))
+        if options.command == "backup":
+            return backup.run(options, load_one("DATABASE_URL", os.environ, Path(".env")))
+        settings = load(os.environ, Path(".env"))
+        return serve(settings, doubts(settings, os.environ, Path(".env"), today=date.today()))
     except BadSettings as problems:
         print(f"bridge cannot start:\n{problems}\nThe README lists all settings.", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:                        # who asked for the end knows why
+        print(file=sys.stderr)
+        return INTERRUPTED
 
 
 def play(wav: Path, *, fast: bool, fault: str | None) -> int:
@@ -62,8 +75,6 @@ def play(wav: Path, *, fast: bool, fault: str | None) -> int:
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
             return runner.run(rehearse(fault, wav, fast=fast) if fault else run(wav, fast=fast))
-    except KeyboardInterrupt:
-        return 130
     finally:
         if not wav.stat().st_size:
             wav.unlink()

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 from bridge import __version__, keys, openapi
 from bridge.admission import Admission
 from bridge.background import Background
+from bridge.budget import Budget
 from bridge.call.session import Services, plan_of
 from bridge.console import answers, health
 from bridge.console.access import Access
@@ -31,11 +32,12 @@ from bridge.metrics import Metrics
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.probing import probe_while_open
 from bridge.records.calls import Calls, Limits
-from bridge.records.database import open_database
+from bridge.records.database import StoreFailed, open_database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.erasure import Erasure
 from bridge.records.meetings import Meetings
 from bridge.records.messages import Messages
+from bridge.records.spending import Spending
 from bridge.records.stream_tokens import StreamTokens
 from bridge.retention import sweep_hourly
 from bridge.settings import Settings
@@ -47,12 +49,14 @@ from bridge.yielding import yield_loop
 
 log = logging.getLogger(__name__)
 
-#: How often a request that was refused is worth a line, seconds.
+#: How often a request that was refused, or could not be read, is worth a line, seconds.
 REFUSAL_S = 60.0
 #: How long a booking that is under way may still take when the server stops, seconds; and what is kept for deliveries
 #: when there is less time than that.
 FINISH_S, KEPT_S = 9.0, 0.3
 
+#: How long the last of what was spent may take to be written down when the server stops, seconds.
+SPENT_S = 1.0
 #: How often it is looked who takes too long with a first request, seconds: who is closed at once with many others comes
 #: back with them, and all of them are let in at once.
 DOOR_S = 0.1
@@ -76,16 +80,16 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.SETTINGS] = settings
     app[keys.CALLS] = set()
     app[keys.DOOR] = Door()
-    app[keys.REFUSALS] = Seldom(REFUSAL_S)
+    app[keys.REFUSALS], app[keys.MALFORMED] = Seldom(REFUSAL_S), Seldom(REFUSAL_S)
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
-    app[keys.ACCESS] = Access(settings)
+    app[keys.ACCESS] = Access(settings, count=app[keys.METRICS].operator_refused)
     app[keys.STOPPING] = Stopping()
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)
     app.cleanup_ctx.extend([
-        open_http, open_records, open_admission, open_turnstile, watch_model, open_meetings, forget_old, watch_loop,
-        watch_door, finish_background])
+        open_http, open_records, open_admission, open_budget, open_turnstile, watch_model, open_meetings, forget_old,
+        watch_loop, watch_door, finish_background])
     app.on_response_prepare.append(answered)
     app.on_startup.append(gather_services)           # when all that was opened above is there
     app.on_shutdown.append(hang_up)
@@ -150,10 +154,30 @@ async def open_admission(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
     app[keys.ADMISSION] = admission = Admission(
         Calls(app[keys.DATABASE], process=secrets.token_hex(8)),
-        Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER),
+        Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER,
+               settings.most_hidden),
         app[keys.BACKGROUND])
     async with running(admission.run()):
         yield
+
+
+async def open_budget(app: web.Application) -> AsyncIterator[None]:
+    """What the model may still cost today, in all processes together."""
+    settings = app[keys.SETTINGS]
+    app[keys.BUDGET] = budget = Budget(Spending(app[keys.DATABASE]), settings.MAX_DAY_USD, settings.TIMEZONE)
+    if not settings.MAX_DAY_USD:
+        yield
+        return
+
+    def end_calls() -> None:
+        for call in app[keys.CALLS]:
+            call.end("money used up")
+    await budget.refresh()
+    async with running(budget.run(end_calls)):
+        yield
+    with suppress(TimeoutError):
+        async with asyncio.timeout(app[keys.STOPPING].left(SPENT_S)):
+            await budget.refresh()
 
 
 async def open_turnstile(app: web.Application) -> AsyncIterator[None]:
@@ -177,12 +201,22 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
     outbox = Outbox(queue, app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
     app[keys.TOOLS] = Tools(
-        diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER, app[keys.METRICS].tool)
+        diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER, app[keys.METRICS].tool,
+        rules=rules_of(settings))
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
+    await warn_of_astray(queue, settings.WEBHOOK_URL)
     delivering = asyncio.create_task(outbox.run())
     yield
     await outbox.stop(app[keys.STOPPING].left(STOP_S))
     await delivering
+
+
+async def warn_of_astray(queue: DeliveryQueue, receivers: Sequence[str]) -> None:
+    """What was promised to an address stays with it when WEBHOOK_URL changes, until its owner says otherwise."""
+    with suppress(StoreFailed):                      # it is only told
+        if receivers and (count := await queue.astray(receivers)):
+            log.warning("deliveries wait for an address that is not in WEBHOOK_URL any more: %(count)d of them. To "
+                        "send them to the one that is: python -m bridge meetings resend all", {"count": count})
 
 
 async def forget_old(app: web.Application) -> AsyncIterator[None]:
@@ -196,7 +230,7 @@ async def gather_services(app: web.Application) -> None:
     app[keys.SERVICES] = Services(
         settings=app[keys.SETTINGS], plan=plan_of(app[keys.SETTINGS]), http=app[keys.HTTP], tools=app[keys.TOOLS],
         background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], metrics=app[keys.METRICS],
-        admission=app[keys.ADMISSION], turnstile=app[keys.TURNSTILE])
+        admission=app[keys.ADMISSION], budget=app[keys.BUDGET], turnstile=app[keys.TURNSTILE])
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:
@@ -245,15 +279,22 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
+def rules_of(settings: Settings) -> Rules:
+    """When meetings can be."""
+    return Rules(
+        zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
+        minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE,
+        closed=settings.CLOSED_DAYS or None)
+
+
 def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
     settings, http = app[keys.SETTINGS], app[keys.WEBHOOKS_HTTP]
     return Diary(
         meetings=Meetings(app[keys.DATABASE]), queue=queue, outbox=outbox, receivers=settings.WEBHOOK_URL,
-        rules=Rules(
-            zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
-            minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE),
+        rules=rules_of(settings), email_required=settings.MEETING_EMAIL == "required",
         organizer=settings.ORGANIZER_EMAIL, confirm=settings.CONFIRM_MEETINGS,
-        availability=Availability(http, settings.AVAILABILITY_URL) if settings.AVAILABILITY_URL else None)
+        availability=Availability(http, settings.AVAILABILITY_URL, settings.TIMEZONE)
+        if settings.AVAILABILITY_URL else None)
 
 
 async def hang_up(app: web.Application) -> None:

@@ -8,6 +8,7 @@ Exit codes: 0, it is done or nothing was known; 1, it is not done, for the reaso
 import argparse
 import asyncio
 import re
+import signal
 import sqlite3
 import sys
 import time
@@ -16,6 +17,7 @@ from contextlib import closing, suppress
 from sqlalchemy import URL
 
 from bridge.meetings.command import CannotDo
+from bridge.records import sqlite_file
 from bridge.records.database import DatabaseUnavailable, StoreFailed, open_database
 from bridge.records.erasure import Erasure, Found
 from bridge.twilio_side.caller import E164
@@ -53,7 +55,7 @@ def run(options: argparse.Namespace, database_url: URL) -> int:
 
 
 async def _run(options: argparse.Namespace, database_url: URL) -> None:
-    async with open_database(database_url) as database:
+    async with open_database(database_url, create=False) as database:
         erasure = Erasure(database)
         found = await erasure.find(options.caller, time.time())
         if not found.anything:
@@ -68,10 +70,11 @@ async def _run(options: argparse.Namespace, database_url: URL) -> None:
 
 def _require_consent(options: argparse.Namespace, found: Found) -> None:
     """Raises CannotDo."""
-    if found.pending and options.yes and not options.undelivered:
+    if found.untold and options.yes and not options.undelivered:
         raise CannotDo(
-            f"nothing was removed: {counted(found.pending, 'delivery', 'deliveries')} of this caller would be lost. "
-            "Wait until your webhook has taken them, or add --undelivered.")
+            f"nothing was removed: {counted(found.untold, 'delivery', 'deliveries')} of this caller would be lost. "
+            "Wait until your webhook has taken them, send dead letters again with `python -m bridge meetings resend`, "
+            "or add --undelivered.")
     if options.yes:
         return
     print(f"This will be removed: {described(found)}")
@@ -82,10 +85,14 @@ def _require_consent(options: argparse.Namespace, found: Found) -> None:
 
 
 def agreed() -> bool:
-    """What the person at the terminal says; nobody there is a no."""
-    with suppress(EOFError):
+    """What the person at the terminal says; nobody there is a no. Raises KeyboardInterrupt at the first Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)    # asyncio's waits for the event loop
+    try:
         return input("Remove it for good? (yes/no) ").strip().lower() in ("y", "yes")
-    return False
+    except EOFError:
+        return False
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def described(found: Found) -> str:
@@ -97,8 +104,8 @@ def described(found: Found) -> str:
 def warnings(found: Found) -> list[str]:
     """What the owner should know of it."""
     return [warning for holds, warning in (
-        (found.pending, f"{counted(found.pending, 'delivery', 'deliveries')} did not reach your webhook yet, which "
-                        "will never hear of it."),
+        (found.untold, f"{counted(found.untold, 'delivery', 'deliveries')} did not reach your webhook yet, which "
+                       "will never hear of it."),
         (found.upcoming, f"{counted(found.upcoming, 'meeting')} still to come: your webhook is not told that it is "
                          "gone here."),
         (found.under_way, f"{counted(found.under_way, 'call')} under way: erase again when it is over."),
@@ -114,5 +121,5 @@ def _empty_log(database_url: URL) -> None:
     """Writes SQLite's log back into the file and empties it: what was removed would stand there for a while."""
     if database_url.get_backend_name() != "sqlite" or not database_url.database:
         return
-    with suppress(sqlite3.Error), closing(sqlite3.connect(database_url.database, timeout=5)) as connection:
+    with suppress(sqlite3.Error), closing(sqlite_file.connect(database_url.database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

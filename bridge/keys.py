@@ -7,6 +7,7 @@ from aiohttp import web
 
 from bridge.admission import Admission
 from bridge.background import Background
+from bridge.budget import Budget
 from bridge.call.session import CallSession, Services
 from bridge.console.access import Access
 from bridge.door import Door
@@ -35,10 +36,13 @@ CALLS = web.AppKey("CALLS", set[CallSession])
 SERVICES = web.AppKey("SERVICES", Services)
 MAILBOX = web.AppKey("MAILBOX", Mailbox)
 ADMISSION = web.AppKey("ADMISSION", Admission)
+BUDGET = web.AppKey("BUDGET", Budget)
 ACCESS = web.AppKey("ACCESS", Access)
 TURNSTILE = web.AppKey("TURNSTILE", Turnstile)
 #: When a refused request is worth a line.
 REFUSALS = web.AppKey("REFUSALS", Seldom)
+#: The same for what is no HTTP.
+MALFORMED = web.AppKey("MALFORMED", Seldom)
 DOOR = web.AppKey("DOOR", Door[web.RequestHandler])
 METRICS = web.AppKey("METRICS", Metrics)
 STOPPING = web.AppKey("STOPPING", Stopping)

@@ -5,20 +5,23 @@ sentence, as JSON they are fields too. Keys, audio, whole numbers and e-mail add
 all the same, in the text of an exception or from a library, it is taken out here (redaction.py).
 
 No text can forge a line or steer a terminal: a record is one line, and a traceback's lines are set in by INDENT.
+Nobody waits for a line to be written (log_queue.py).
 """
 
 import json
 import logging
-import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from bridge.log_queue import LogQueue
 from bridge.redaction import Redaction, escaped
 
 INDENT = "    "
+#: Standard error.
+DESCRIPTOR = 2
 
 
 class Seldom:
@@ -104,6 +107,5 @@ def encodable(text: str) -> str:
 def set_up(level: str, style: str, secrets: Iterable[str] = ()) -> None:
     """Sends every log line of `level` and above to standard error, as "text" or "json", and no secret with it."""
     redact = Redaction(secrets)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter(redact) if style == "json" else TextFormatter(redact))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    formatter = JsonFormatter(redact) if style == "json" else TextFormatter(redact)
+    logging.basicConfig(level=level, handlers=[LogQueue(formatter, DESCRIPTOR)], force=True)

@@ -12,7 +12,7 @@ import time
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
-from bridge import __version__
+from bridge import __version__, log_queue
 from bridge.records.deliveries import Depth
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
@@ -42,7 +42,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         self._calls = gauge("calls", "Calls under way in this process.")
         self._ended = counter("calls_ended", "Calls that are over, by the reason of their end.", "reason")
-        self._rejected = counter("calls_rejected", "Calls rejected as busy, by the setting that said so.", "reason")
+        self._rejected = counter("calls_rejected", "Calls rejected, by the setting that said so.", "reason")
         self._duration = seconds("call_duration", "How long calls last.", 10, 30, 60, 120, 300, 600, 1200, 1800, 3600)
         self._first_audio = seconds(
             "first_audio", "From a stream's start to the first audio for the caller.",
@@ -61,8 +61,15 @@ class Metrics:
         self._tokens = counter(
             "tokens", "Tokens of the model: input, cached or output; text, audio or image.", "direction", "kind")
         self._spent = counter("spent_usd", "What the model has cost, by the price table.")
+        self._day_spent = gauge(
+            "day_spent_usd", "What all processes have spent at the model today, kept where MAX_DAY_USD limits it.")
         self._deliveries = gauge("deliveries", "Deliveries that wait (pending), and dead letters (dead).", "state")
         self._oldest = gauge("deliveries_oldest_seconds", "For how long the oldest delivery that waits has been tried.")
+        self._malformed = counter("malformed_requests", "Requests of strangers that could not be read.")
+        gauge("log_lines_left_out", "Log lines that could not be written.").set_function(log_queue.left_out)
+        self._operator_refused = counter(
+            "operator_refused", "Requests with a wrong operator's password, and those of an address that is locked "
+            "out.", "reason")
         self._lag = seconds(
             "event_loop_lag", "How much later than it should the event loop does its work.",
             .002, .005, .01, .02, .05, .1, .25, .5, 1, 5)
@@ -106,6 +113,9 @@ class Metrics:
     def spent(self, usd: float) -> None:
         self._spent.inc(usd)
 
+    def day_spent(self, usd: float) -> None:
+        self._day_spent.set(usd)
+
     # ---- the server
 
     def outbox(self, depth: Depth | None, now: float) -> None:
@@ -117,6 +127,12 @@ class Metrics:
         self._deliveries.labels("pending").set(pending)
         self._deliveries.labels("dead").set(dead)
         self._oldest.set(age)
+
+    def malformed(self) -> None:
+        self._malformed.inc()
+
+    def operator_refused(self, reason: str) -> None:
+        self._operator_refused.labels(reason).inc()
 
     async def watch_loop(self) -> None:
         """Looks at the event loop until it is cancelled."""

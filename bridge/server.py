@@ -18,16 +18,18 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
+from sqlalchemy import URL
 
-from bridge import __version__, keys, log, open_files
+from bridge import __version__, keys, log, log_queue, open_files
 from bridge.app import create_app
-from bridge.door import Door
+from bridge.console.answers import HEADERS
 from bridge.records.database import DatabaseUnavailable
 from bridge.settings import Settings
 
@@ -40,6 +42,8 @@ MARGIN_S, KILL_S, FORCE_S = 7.7, 2.5, 0.2
 REQUEST_S = 0.5
 #: How often it is looked whether the calls are over, seconds.
 LOOK_S = 0.02
+#: Platforms whose disk is gone with the process, by the variable that tells of them.
+PASSING_DISKS = {"DYNO": "Heroku", "K_SERVICE": "Cloud Run"}
 #: What a request may look like: Twilio's longest line is the query of a webhook by GET, and proxies add some headers.
 LIMITS: dict[str, Any] = {
     "max_line_size": 8190, "max_field_size": 4096, "max_headers": 64, "auto_decompress": False}
@@ -51,26 +55,36 @@ KEEPALIVE_S = 95
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings) -> int:
-    """Serves until it is told to stop; the process's exit code."""
+def serve(settings: Settings, doubts: Sequence[str] = ()) -> int:
+    """Serves until it is told to stop; the process's exit code. `doubts`: what is to be said first."""
     log.set_up(settings.LOG_LEVEL, settings.LOG_FORMAT, settings.secrets)
+    for doubt in doubts:
+        logger.warning("%s", doubt)
+    problem = _served(settings)
+    log_queue.flush()
+    if problem:
+        print(problem, file=sys.stderr)
+    return 1 if problem else 0
+
+
+def _served(settings: Settings) -> str:
+    """Serves; why that cannot be, or "" when it is over."""
     try:
         listening = listen(settings)
     except OSError as error:
         problem = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else str(error)
-        print(f"bridge cannot listen on HOST={settings.HOST} PORT={settings.PORT}: {problem}. "
-              "Set PORT to one that no other program uses, and HOST to an address of this machine.", file=sys.stderr)
-        return 1
+        return (f"bridge cannot listen on HOST={settings.HOST} PORT={settings.PORT}: {problem}. "
+                "Set PORT to one that no other program uses, and HOST to an address of this machine.")
     open_files.raise_limit(settings.MAX_CALLS)
+    warn_if_passing(settings.DATABASE_URL, os.environ)
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
             runner.run(run(settings, listening))
     except DatabaseUnavailable as problem:
-        print(f"bridge cannot start: {problem}", file=sys.stderr)
-        return 1
+        return f"bridge cannot start: {problem}"
     except KeyboardInterrupt:                        # where the event loop knows no signals
         pass
-    return 0
+    return ""
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -79,6 +93,16 @@ def listen(settings: Settings) -> socket.socket:
     return socket.create_server(
         (settings.HOST, settings.PORT), family=socket.AF_INET6 if ipv6 else socket.AF_INET,
         dualstack_ipv6=ipv6 and socket.has_dualstack_ipv6())
+
+
+def warn_if_passing(database_url: URL, environ: Mapping[str, str]) -> None:
+    """Where the platform forgets the disk, at every deploy and once a day."""
+    platform = next((name for variable, name in PASSING_DISKS.items() if variable in environ), None)
+    if platform and database_url.get_backend_name() == "sqlite":
+        logger.warning(
+            "MEETINGS ARE FORGOTTEN: %(platform)s keeps no file over a restart, and they are in the file %(path)s. "
+            "Set DATABASE_URL to a PostgreSQL database; on Heroku `heroku addons:create heroku-postgresql` does it.",
+            {"platform": platform, "path": database_url.database})
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
@@ -109,7 +133,7 @@ async def serving(app: web.Application, listening: socket.socket) -> AsyncIterat
         await runner.setup()
         assert runner.server
         server = await asyncio.get_running_loop().create_server(
-            partial(Connection, runner.server, app[keys.DOOR]), sock=listening)
+            partial(Connection, runner.server, app), sock=listening)
         try:
             yield
         finally:
@@ -121,13 +145,13 @@ async def serving(app: web.Application, listening: socket.socket) -> AsyncIterat
 class Connection(web.RequestHandler):
     """A connection that stands at the door until it has shown whose it is."""
 
-    __slots__ = ("_door",)
+    __slots__ = ("_app", "_door")
 
-    def __init__(self, server: web.Server, door: Door[web.RequestHandler]) -> None:
+    def __init__(self, server: web.Server, app: web.Application) -> None:
         super().__init__(
             server, loop=asyncio.get_running_loop(), access_log=None,  # type: ignore[arg-type]
             keepalive_timeout=KEEPALIVE_S, tcp_keepalive=False, lingering_time=LINGER_S, **LIMITS)
-        self._door = door
+        self._app, self._door = app, app[keys.DOOR]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -140,6 +164,36 @@ class Connection(web.RequestHandler):
     def connection_lost(self, error: BaseException | None) -> None:
         self._door.forget(self)
         super().connection_lost(error)
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is answered without the application: above all what is no HTTP, a stranger's mistake and no fault."""
+        if isinstance(exc, HttpProcessingError) and not request.writer.output_size:
+            self._tell_malformed(exc)
+            response: web.StreamResponse = web.Response(status=status, text="This is no request that can be read.\n")
+            response.force_close()
+        else:
+            response = super().handle_error(request, status, exc, message)
+        response.headers.update(HEADERS)
+        return response
+
+    def _tell_malformed(self, error: HttpProcessingError) -> None:
+        self._app[keys.METRICS].malformed()
+        left_out = self._app[keys.MALFORMED].passes(time.monotonic())
+        if left_out is not None:
+            logger.warning(
+                "a request could not be read, and was answered 400: %(problem)s (%(left_out)d more since the last such "
+                "line)", {"problem": problem_of(error), "left_out": left_out})
+
+
+def problem_of(error: HttpProcessingError) -> str:
+    """What is wrong with a request, without what stands in it."""
+    if isinstance(error, LineTooLong):
+        return "a line or a header is too long"
+    if isinstance(error, InvalidURLError):
+        return "its address is none"
+    return error.message.partition("\n")[0].rstrip(":")[:80]
 
 
 def spare_the_collector() -> None:
@@ -223,9 +277,11 @@ async def wait_while(busy: Callable[[], bool], seconds: float) -> None:
 
 
 def force_exit() -> None:
-    """Ends the process, and says so if that can be said: who does not read our log must not keep us."""
-    saying = threading.Thread(
-        target=logger.error, args=("the server did not end in time, and is cut off",), daemon=True)
+    """Ends the process, and says so if that can be said: who does not read our log, or holds its lock, keeps nobody."""
+    def say() -> None:
+        logger.error("the server did not end in time, and is cut off")
+        log_queue.flush(FORCE_S)
+    saying = threading.Thread(target=say, daemon=True)
     saying.start()
     saying.join(FORCE_S / 2)
     os._exit(0)

@@ -5,27 +5,30 @@ text becomes a value, and an example for who wrote it wrong. An empty variable s
 where a setting can be switched off.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import sqlalchemy
-from dotenv import dotenv_values
 from email_validator import EmailNotValidError, validate_email
 from yarl import URL
 
+from bridge import env_file, settings_checks
 from bridge.console.passwords import parse_hash, parse_password
+from bridge.meetings.closed_days import ClosedDays
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.schedule import duration
 from bridge.meetings.webhook import parse_secrets
 from bridge.openai_side import prices
 from bridge.records.database import parse_url
+from bridge.settings_checks import FOR_ANYBODY
+from bridge.twilio_side.blocklist import Blocklist
 from bridge.twilio_side.caller import E164
+from bridge.twilio_side.public_url import parse_public_url
 from bridge.twilio_side.twiml import FallbackKind
 
 Parse = Callable[[str], Any]
@@ -67,7 +70,7 @@ def usd(value: str) -> float:
 def choice(*allowed: str) -> Parse:
     def parse(value: str) -> str:
         if value not in allowed:
-            raise ValueError("must be one of " + ", ".join(allowed))
+            raise ValueError("must be one of " + ", ".join(filter(None, allowed)) + (", or empty" * ("" in allowed)))
         return value
     return parse
 
@@ -108,6 +111,10 @@ def origin(value: str) -> str:
     if address.path not in ("", "/") or address.query_string or address.fragment or address.user:
         raise ValueError("must be an origin: scheme and host, nothing behind it")
     return str(address.origin())
+
+
+def public_url(value: str) -> str:
+    return parse_public_url(url("https")(value))
 
 
 def email(value: str) -> str:
@@ -244,9 +251,6 @@ SYSTEM_MESSAGE = (
 A_HUMAN = "human"
 FALLBACK_GOODBYE = "Thank you for calling. If you still need us, please call again later. Goodbye."
 
-#: What ALLOW_UNSIGNED must say where others could reach the server: a sentence that nobody writes by mistake.
-FOR_ANYBODY = "anybody-may-call-at-my-expense"
-
 _AUTH_TOKEN = matching(r"[!-~]+", "a token without spaces")
 _ACCOUNT_SID = matching("AC[0-9a-f]{32}", "AC and 32 hexadecimal digits, from the Twilio console")
 
@@ -264,6 +268,7 @@ class Settings:
     OPENAI_PRICES: dict[str, float] = setting(
         "", prices.parse, "audio_in=32,audio_cached=0.4,audio_out=64,text_in=4,text_cached=0.4,text_out=24")
     MAX_CALL_USD: float = setting("0", usd, "2.50")
+    MAX_DAY_USD: float = setting("0", usd, "20")
     SYSTEM_MESSAGE: str = setting(SYSTEM_MESSAGE, text, "You are the receptionist of Bridge Dental.")
     GREETINGS_RESPONSE: str = setting("Hello! How can I help you?", text, "Hello! How can I help you?")
     PROTECT_GREETING: bool = setting("1", switch, "1")
@@ -271,6 +276,7 @@ class Settings:
         "server_vad,threshold=0.5,prefix_padding_ms=300,silence_duration_ms=500", turn_detection,
         "semantic_vad,eagerness=auto")
     SILENCE_PROMPT_S: int = setting("12", whole(0, 3600), "12")
+    MAX_TURN_S: int = setting("30", whole(0, 3600), "30")
     MAX_CALL_S: int = setting("1800", whole(0, 24 * 3600), "1800")
     OPERATOR_KEY: str = setting("", choice("*", "0"), "0")
     NOISE_REDUCTION: str = setting("", choice("", "near_field", "far_field"), "near_field")
@@ -281,9 +287,11 @@ class Settings:
     RETENTION_DAYS: int = setting("0", whole(0, 36_500), "90")
     MEETING_MINUTES: int = setting("30", whole(1, 24 * 60), "30")
     OPENING_HOURS: OpeningHours | None = setting("", OpeningHours.parse, "Mon-Fri 09:00-17:00; Sat 10:00-13:00")
+    CLOSED_DAYS: ClosedDays | None = setting("", ClosedDays.parse, "2026-12-24,2027-08-02..2027-08-15,*-12-31")
     MINIMUM_NOTICE: timedelta = setting("1h", duration, "2h")
     MAXIMUM_NOTICE: timedelta = setting("365d", duration, "90d")
     CONFIRM_MEETINGS: bool = setting("1", switch, "1")
+    MEETING_EMAIL: str = setting("optional", choice("optional", "required"), "required")
     AVAILABILITY_URL: str = setting("", url("https"), "https://example.com/busy", secret=True)
     ALLOW_PRIVATE_WEBHOOKS: bool = setting("0", switch, "1")
     ORGANIZER_EMAIL: str = setting("", email, "office@example.com")
@@ -295,7 +303,7 @@ class Settings:
     TRANSFER_NUMBER: dict[str, str] = setting("", transfer_numbers, "sales=+15551234567,support=+15557654321")
     HOST: str = setting("0.0.0.0", matching(r"[\w.:-]+", "a host name or an address"), "127.0.0.1")
     PORT: int = setting("5050", whole(0, 65535), "5050")
-    PUBLIC_URL: str = setting("", origin, "https://bridge.example.com")
+    PUBLIC_URL: str = setting("", public_url, "https://bridge.example.com")
     TWILIO_ACCOUNT_SID: str = setting("", _ACCOUNT_SID, "AC0123456789abcdef0123456789abcdef")
     TWILIO_AUTH_TOKEN: str = setting("", _AUTH_TOKEN, "the auth token of the Twilio console", secret=True)
     TWILIO_AUTH_TOKEN_OLD: str = setting("", _AUTH_TOKEN, "the auth token before that one", secret=True)
@@ -306,6 +314,8 @@ class Settings:
     MAX_CALLS: int = setting("100", whole(1, 100_000), "100")
     MAX_CALLS_PER_CALLER: int = setting("2", whole(0, 100_000), "2")
     CALLS_PER_HOUR_PER_CALLER: int = setting("20", whole(0, 100_000), "20")
+    MAX_CALLS_HIDDEN: int | None = setting("", whole(0, 100_000), "10")
+    BLOCKED_CALLERS: Blocklist | None = setting("", Blocklist.parse, "+15557654321, +1900*, anonymous")
     MAX_MESSAGES_PER_S: int = setting("200", whole(0, 100_000), "200")
     DRAIN_S: int = setting("20", whole(0, 3600), "20")
     ADMIN_PASSWORD: str = setting("", parse_password, "a password of 12 characters or more", secret=True)
@@ -314,6 +324,15 @@ class Settings:
         secret=True)
     LOG_LEVEL: str = setting("INFO", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
     LOG_FORMAT: str = setting("text", choice("text", "json"), "json")
+
+    @property
+    def most_hidden(self) -> int:
+        """How many calls there may be at once of callers who hide their number; 0: any number.
+
+        Half of all unless the owner says otherwise: the lines that are left are those of callers who are told apart.
+        """
+        given = self.MAX_CALLS_HIDDEN
+        return given if isinstance(given, int) else max(self.MAX_CALLS // 2, 1)
 
     @property
     def auth_tokens(self) -> tuple[str, ...]:
@@ -343,6 +362,11 @@ class Settings:
         return frozenset(filter(None, [*values, *in_addresses, *self.shared_keys.values()]))
 
 
+NAMES = tuple(each.name for each in fields(Settings))
+#: Those in which a ` #` may stand.
+TEXTS = tuple(each.name for each in fields(Settings) if each.metadata["parse"] in (text, spoken)) + ("ADMIN_PASSWORD",)
+
+
 def _secret_parts(address: URL) -> Iterator[str]:
     """What of an address may be a secret: everything but scheme and host."""
     yield address.raw_path_qs.strip("/")
@@ -352,60 +376,29 @@ def _secret_parts(address: URL) -> Iterator[str]:
 def load(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:
     """The settings of `environ`, and of the file `dotenv` for what it does not set. Raises BadSettings."""
     parsed, problems = _parsed(environ, dotenv)
-    problems += [*_missing(parsed), *_open(parsed, on_heroku="DYNO" in environ)]
-    if problems:
-        raise BadSettings("\n".join(problems))
+    problems += settings_checks.problems(parsed, on_heroku="DYNO" in environ)
+    if problems:                                     # what is missing may be there under a name that is not quite its
+        raise BadSettings("\n".join([*problems, *_misspelt(environ), *_read(dotenv).doubtful(NAMES, TEXTS)]))
     return Settings(**parsed)
 
 
-def _missing(parsed: Mapping[str, Any]) -> Iterator[str]:
-    """What one setting asks of another. One that could not be read is absent, and has its own line."""
-    def empty(name: str) -> bool:
-        return parsed.get(name) == ""
-    if empty("TWILIO_AUTH_TOKEN"):
-        for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN_OLD", "TWILIO_SHARED_KEYS"):
-            if parsed.get(name):
-                yield f"TWILIO_AUTH_TOKEN must be set with {name}; it stands in the Twilio console"
-    if parsed.get("FALLBACK") == "human" and empty("FALLBACK_NUMBER"):
-        yield "FALLBACK_NUMBER must be set with FALLBACK=human: whom to dial, for example FALLBACK_NUMBER=+15551234567"
-    if parsed.get("FALLBACK") == "message" and empty("WEBHOOK_URL"):
-        yield "WEBHOOK_URL must be set with FALLBACK=message: it is where messages go"
-    if parsed.get("ADMIN_PASSWORD") and parsed.get("ADMIN_PASSWORD_HASH"):
-        yield "ADMIN_PASSWORD_HASH must be empty with ADMIN_PASSWORD: one of them is enough"
-    if parsed.get("OPERATOR_KEY") and parsed.get("TRANSFER_NUMBER") == "":
-        yield "TRANSFER_NUMBER must be set with OPERATOR_KEY: whom the key puts a caller through to"
-    if parsed.get("TRANSFER_NUMBER") and (empty("TWILIO_ACCOUNT_SID") or empty("TWILIO_AUTH_TOKEN")):
-        yield ("TRANSFER_NUMBER needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN: calls are transferred by Twilio's REST "
-               "API")
-
-
-def _open(parsed: Mapping[str, Any], on_heroku: bool) -> Iterator[str]:
-    """What speaks against a server that answers everybody; and one that nobody asked for."""
-    if parsed.get("TWILIO_AUTH_TOKEN") != "":
-        return
-    allowed, host = parsed.get("ALLOW_UNSIGNED"), parsed.get("HOST")
-    if allowed == "0":
-        # Who wants Twilio's REST API is told already.
-        if not any(parsed.get(name) for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN_OLD", "TWILIO_SHARED_KEYS")):
-            yield ("TWILIO_AUTH_TOKEN is not set: it stands in the Twilio console, and keeps everybody but Twilio out. "
-                   "To try the server on this machine without it, set ALLOW_UNSIGNED=1 and HOST=127.0.0.1")
-    elif allowed == "1" and on_heroku:
-        yield f"ALLOW_UNSIGNED=1 is not for Heroku: set TWILIO_AUTH_TOKEN, or ALLOW_UNSIGNED={FOR_ANYBODY}"
-    elif allowed == "1" and host is not None and not _is_loopback(host):
-        yield (f"ALLOW_UNSIGNED=1 needs HOST=127.0.0.1, so that nobody else reaches the server; where that must be, "
-               f"set ALLOW_UNSIGNED={FOR_ANYBODY}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def doubts(
+    settings: Settings, environ: Mapping[str, str], dotenv: Path | None = None, *, today: date,
+) -> list[str]:
+    """A sentence for each thing that works, and can hardly be meant: to be said when the server starts."""
+    return [*_misspelt(environ), *_read(dotenv).doubtful(NAMES, TEXTS), *settings_checks.doubts(settings, today)]
 
 
 def load_one(name: str, environ: Mapping[str, str], dotenv: Path | None = None) -> Any:
-    """A single setting, for a command that needs no other. Raises BadSettings."""
+    """A single setting, for a command that needs no other. Raises BadSettings.
+
+    Also where it is not set and a name that is nearly its is: the command would go by the default, on other data.
+    """
     parsed, problems = _parsed(environ, dotenv, only=name)
+    given = {*_read(dotenv).values, *environ}
+    if name not in given:
+        problems += [f"{name} is not set, but {each} is, which is no setting: give it its right name"
+                     for each in sorted(given) if env_file.close_to(each, [name], env_file.IN_ENVIRONMENT)]
     if problems:
         raise BadSettings("\n".join(problems))
     return parsed[name]
@@ -415,9 +408,10 @@ def _parsed(
     environ: Mapping[str, str], dotenv: Path | None, only: str | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """The values by name, and a line for each that is wrong."""
-    values = {**_read(dotenv), **environ}
+    file = _read(dotenv)
+    values = {**file.values, **environ}
     parsed: dict[str, Any] = {}
-    problems: list[str] = []
+    problems = [*file.unreadable(NAMES)]
     for each in fields(Settings):
         if only not in (None, each.name):
             continue
@@ -439,11 +433,14 @@ def _value(value: str | None, *, default: str | None, parse: Parse, example: str
     return parse(default) if default else default
 
 
-def _read(dotenv: Path | None) -> dict[str, str]:
-    if dotenv is None or not dotenv.is_file():
-        return {}
+def _read(dotenv: Path | None) -> env_file.EnvFile:
     try:
-        # Without interpolation a `$` in a key or a token stays one.
-        return {name: value for name, value in dotenv_values(dotenv, interpolate=False).items() if value is not None}
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{dotenv} cannot be read: {error}") from None
+        return env_file.read(dotenv)
+    except env_file.Unreadable as problem:
+        raise BadSettings(str(problem)) from None
+
+
+def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(environ):
+        if meant := env_file.close_to(name, NAMES, env_file.IN_ENVIRONMENT):
+            yield f"{name}, in the environment, is no setting, and counts for nothing; {meant} is one"

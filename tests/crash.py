@@ -48,6 +48,7 @@ class Ask:
     start: str
     call_sid: str
     after: float = 0.0
+    email: str = "ada@example.com"
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ async def serve(number: int, settings: Settings, asks: Sequence[Ask]) -> None:
 
 async def call(number: int, app: web.Application, ask: Ask) -> None:
     await asyncio.sleep(ask.after)
-    arguments = {"name": "Ada", "email": "ada@example.com", "datetime": ask.start, "description": "A tooth"}
+    arguments = {"name": "Ada", "email": ask.email, "datetime": ask.start, "description": "A tooth"}
     output = await app[keys.TOOLS].for_call().run(
         "schedule_meeting", json.dumps(arguments), OnBehalfOf(ask.call_sid, ask.caller, turn=1))
     say(number, ask=asdict(ask), status=output.get("status", "error"), meeting_id=output.get("meeting_id", ""),

@@ -11,6 +11,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,8 +23,11 @@ from twilio.request_validator import HMAC_SHA1, HMAC_SHA256
 from bridge import log
 from bridge.call.dialogue import _target
 from bridge.console import access, passwords
-from bridge.meetings import retries, tidy, tools, webhook
+from bridge.meetings import retries, tidy, webhook
+from bridge.meetings.arguments import read
 from bridge.meetings.calendar import ics
+from bridge.meetings.contact import e164, email_address
+from bridge.meetings.details import differing
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.reach import is_public
@@ -38,6 +42,9 @@ from bridge.twilio_side.caller import Caller
 Target = Callable[[bytes], object]
 UTC_ZONE = ZoneInfo("UTC")
 NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
+MEETING = Meeting(
+    id="1", caller="+1", call_sid="CA", name="Ada", email="a@b.example", description="", phone_number="+1",
+    start=NOW.replace(minute=0), minutes=30, zone=UTC_ZONE, read_back="")
 
 
 def words(data: bytes) -> str:
@@ -87,7 +94,7 @@ def stream_token(data: bytes) -> None:
 def signed(data: bytes) -> None:
     """Nobody but Twilio signs, whatever stands in the path, the form and the header."""
     claimed, path, name, value = several(data, 4)
-    addresses = signature._upgrade_addresses("https://bridge.example.com:443", "/" + path)
+    addresses = signature._upgrade_addresses("https", ["bridge.example.com", "bridge.example.com:443"], "/" + path)
     for algorithm in (HMAC_SHA1, HMAC_SHA256):
         keys = [signature.Key("secret", algorithm), signature.Key("old", algorithm)]
         assert not signature._is_signed(claimed, keys, addresses, {_wired(name): _wired(value)})
@@ -129,11 +136,14 @@ def schedule(data: bytes) -> None:
 
 def arguments(data: bytes) -> None:
     text = words(data)
-    for kind in (tools._Schedule, tools._Reschedule, tools._Cancel, tools._Check):
-        try:
-            tools._read(text, kind)
-        except Refused:
-            pass
+    try:
+        given = read(text)
+        assert all(given.values())
+        differing(MEETING, given)
+        assert not (number := e164(given.get("phone_number", ""))) or Caller(number).number
+        email_address(given.get("email", ""))
+    except Refused:
+        pass
     assert _target(text, ("sales", "support")) in (None, "sales", "support")
     tidy.without_formula(tidy.several_lines(text)).encode()
 
@@ -141,9 +151,7 @@ def arguments(data: bytes) -> None:
 def calendar(data: bytes) -> None:
     """One meeting stays one, and each line is one that was meant."""
     name, email, description, phone = several(data, 4)
-    meeting = Meeting(
-        id="1", caller="+1", call_sid="CA", name=name, email=email, description=description, phone_number=phone,
-        start=NOW.replace(minute=0), minutes=30, zone=UTC_ZONE, read_back="")
+    meeting = replace(MEETING, name=name, email=email, description=description, phone_number=phone)
     lines = ics(meeting, "owner@example.com", NOW).split("\r\n")
     assert lines.count("BEGIN:VEVENT") == lines.count("END:VEVENT") == 1
     known = ("BEGIN:", "END:", "VERSION:", "PRODID:", "METHOD:", "UID:", "DTSTAMP:", "DTSTART:", "DTEND:", "SEQUENCE:",

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from bridge.call.history import History
 from bridge.call.steps import (
     Clip, HangUp, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer)
-from bridge.openai_side import realtime
+from bridge.openai_side import errors, realtime
 from bridge.openai_side.prices import DEAREST
 from bridge.twilio_side import media_streams
 
@@ -197,6 +197,7 @@ class ImaginedCall:
             self.event(type="conversation.item.input_audio_transcription.completed", item_id=item, transcript="Yes.")
 
     def key(self) -> None:
+        self.debt = False                            # what is typed takes the place of what was said
         self.do("from_caller", media_streams.Dtmf(media_streams.DtmfBody(self.dice.choice("0123#"))))
 
     # ---- the model
@@ -227,7 +228,7 @@ class ImaginedCall:
     def already_active(self) -> None:
         name = self.requested.popleft()
         self.event(type="error", error={
-            "type": "invalid_request_error", "code": realtime.ALREADY_ACTIVE, "event_id": name, "message": "no"})
+            "type": "invalid_request_error", "code": errors.ALREADY_ACTIVE, "event_id": name, "message": "no"})
 
     def speaks(self) -> None:
         active = self.active
@@ -260,14 +261,13 @@ class ImaginedCall:
         active, self.active = self.active, None
         assert active
         status = "cancelled" if active.cancelled else self.dice.choice(
-            ("completed", "completed", "completed", "failed"))
+            ("completed", "completed", "completed", "completed", "failed", "incomplete"))
         if active.item:
             if active.cancelled and self.dice.random() < 0.5:
                 self.late.append((active.id, active.item))
             self.event(type="response.output_item.done", response_id=active.id, item={
                 "id": active.item, "type": "message", "role": "assistant",
                 "status": "completed" if status == "completed" else "incomplete"})
-        self.debt = self.debt and status != "completed"
         if self.over is None and self.session:
             usage = {"input_token_details": {"audio_tokens": 400}, "output_token_details": {"audio_tokens": 400}}
             self.event(type="response.done", response={"id": active.id, "status": status, "usage": usage})
@@ -304,7 +304,7 @@ class ImaginedCall:
 
     def _frame(self) -> None:
         self.frames += 1
-        body = media_streams.MediaBody("////", "inbound", self.frames * FRAME_MS)
+        body = media_streams.MediaBody(b"\xff" * 160, "inbound", self.frames * FRAME_MS)
         self.do("from_caller", media_streams.Media(body))
         self._play(FRAME_MS * BYTES_PER_MS)
         while self.marks_back and self.over is None:
@@ -390,12 +390,13 @@ class ImaginedCall:
                 self.playing = 0.0
 
     def _model_is_told(self, event: dict[str, Any]) -> None:
-        assert self.session, f"sent to no session: {event}"
+        if not self.session:                         # the line drops it: the next session is told all
+            return
         self.log.append(f"   to model {event['type']} {event.get('event_id')}")
         match event["type"]:
             case "response.create":
                 assert not self.requested, "a second response was asked for before the first one began"
-                assert self.active is None, "a response was asked for while one was active"
+                assert self.active is None or self.active.cancelled, "a response was asked for while one was active"
                 self.requested.append(event["event_id"])
                 self.overtaken = False
             case "response.cancel":
@@ -412,10 +413,13 @@ class ImaginedCall:
                 item = event["item"]
                 self.event(type="conversation.item.added", item={
                     key: value for key, value in item.items() if key in ("id", "type", "role", "call_id")})
+            case "input_audio_buffer.commit":
+                self.speaking, self.debt = False, True
             case "session.update":
-                self.listening = True
+                detection = event["session"]["audio"]["input"]["turn_detection"]
+                self.listening = detection is not None
                 self.event(type="session.updated", session={"audio": {
-                    "input": {**PCMU, "turn_detection": {"type": "server_vad"}}, "output": PCMU}})
+                    "input": {**PCMU, "turn_detection": detection}, "output": PCMU}})
 
     def _settle(self, item: str) -> None:
         assert item not in self.settled, f"{item} was settled twice"
@@ -440,6 +444,7 @@ def plan(dice: random.Random) -> Plan:
     """How a call is to go, at random."""
     return Plan(
         greeting="Say hello.", protect_greeting=dice.random() < 0.5, turn_detection={"type": "server_vad"}, clips=CLIPS,
-        silence_prompt_ms=dice.choice((0, 5_000, 12_000)), most_ms=dice.choice((0, 90_000)),
+        silence_prompt_ms=dice.choice((0, 5_000, 12_000)), most_turn_ms=dice.choice((0, 10_000)),
+        most_ms=dice.choice((0, 90_000)),
         most_usd=dice.choice((0.0, 0.5)), prices=DEAREST,
         transfer_targets=dice.choice(((), ("sales",), ("sales", "support"))), operator_key=dice.choice(("", "0")))

@@ -22,7 +22,7 @@ from bridge.sim.clock import Clock
 from bridge.sim.demo import serving
 from bridge.sim.owner import Owner
 from bridge.sim.phone import Phone, PhoneCall
-from bridge.sim.realtime import Faults, Line, RealtimeServer, RealtimeSession, Turn
+from bridge.sim.realtime import AFTERWARDS, Faults, Line, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.twilio_rest import TwilioRest
 from tests.helpers import UNSIGNED
 from tests.vendor import check_client_event
@@ -134,7 +134,7 @@ def _script(turns: Sequence[Scripted]) -> Callable[[RealtimeSession], Turn]:
     def next_turn(session: RealtimeSession) -> Turn:
         place = places[session.id]
         places[session.id] += 1
-        turn = turns[place] if place < len(turns) else Turn()
+        turn = turns[place] if place < len(turns) else AFTERWARDS
         return turn(session) if callable(turn) else turn
     return next_turn
 

@@ -1,11 +1,12 @@
 """A dialogue without sockets: what happens to it, and what it has sent to each side."""
 
+import base64
 import json
 from typing import Any
 
 from bridge.call.dialogue import Dialogue
 from bridge.call.history import History
-from bridge.call.steps import Clip, Measured, Plan, Step, ToCaller, ToModel
+from bridge.call.steps import Clip, Measured, Plan, Served, Step, ToCaller, ToModel
 from bridge.openai_side import realtime
 from bridge.twilio_side import media_streams
 
@@ -28,9 +29,11 @@ class Talk:
         self.to_caller: list[dict[str, Any]] = []
         self.steps: list[Step] = []
         self.measured: list[Measured] = []
+        self.served = 0                              # how often an answer was heard to its end
 
     def take(self, steps: list[Step]) -> None:
-        self.steps = [step for step in steps if not isinstance(step, Measured)]
+        self.steps = [step for step in steps if not isinstance(step, Measured | Served)]
+        self.served += sum(isinstance(step, Served) for step in steps)
         self.measured += [step for step in steps if isinstance(step, Measured)]
         self.to_model += [json.loads(step.message) for step in steps if isinstance(step, ToModel)]
         self.to_caller += [json.loads(step.message) for step in steps if isinstance(step, ToCaller)]
@@ -47,7 +50,7 @@ class Talk:
         self.take(self.dialogue.model_lost(self.now))
 
     def frame(self, payload: str = "////", at: int = 0, track: str = "inbound") -> None:
-        body = media_streams.MediaBody(payload, track, at)
+        body = media_streams.MediaBody(base64.b64decode(payload), track, at)
         self.take(self.dialogue.from_caller(media_streams.Media(body), self.now))
 
     def marks_return(self) -> None:

@@ -5,6 +5,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -93,6 +94,35 @@ async def test_what_is_rejected_is_logged_and_counted(
         f"call CA{1:032} from +88*********11 was rejected as busy: MAX_CALLS_PER_CALLER=1",
         f"call CA{3:032} from anonymous was rejected as busy: MAX_CALLS=2"]
     assert ALICE not in caplog.text
+
+
+async def test_callers_who_hide_their_number_have_half_of_the_lines_unless_that_is_said(
+    http: aiohttp.ClientSession, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    for said, hidden in (({}, 2), ({"MAX_CALLS_HIDDEN": "1"}, 1), ({"MAX_CALLS_HIDDEN": "0"}, 4)):
+        app = create_app(make_settings(DATABASE_URL=f"sqlite:///{tmp_path}/{hidden}.db", MAX_CALLS="4", **said))
+        async with serving(app) as origin:
+            answers = [await ring(http, origin, number, caller) for number, caller in enumerate(
+                ["", "anonymous", "+266696687", "sip:x@example.com"])]
+            assert [BUSY in answer for answer in answers] == [False] * hidden + [True] * (4 - hidden)
+            assert (BUSY in await ring(http, origin, 5, ALICE)) == (hidden == 4)
+    assert f"call CA{2:032} from anonymous was rejected as busy: MAX_CALLS_HIDDEN=2" in caplog.messages
+
+
+async def test_blocked_callers_are_not_answered(
+    http: aiohttp.ClientSession, sqlite_url: str, caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = make_settings(
+        DATABASE_URL=sqlite_url, BLOCKED_CALLERS=f"{BOB}, +1900*, anonymous", ADMIN_PASSWORD="x" * 12)
+    async with serving(create_app(settings)) as origin:
+        for number, caller in enumerate([BOB, "+19005551234", "", "anonymous"]):
+            assert '<Reject reason="rejected" />' in await ring(http, origin, number, caller)
+        for number, caller in enumerate([ALICE, "+19015551234"], 10):
+            assert "<Stream" in await ring(http, origin, number, caller)
+        async with http.get(f"{origin}/metrics", headers={"Authorization": "Bearer " + "x" * 12}) as answer:
+            assert 'bridge_calls_rejected_total{reason="BLOCKED_CALLERS"} 4.0' in await answer.text()
+    assert f"call CA{0:032} from +88*********22 was rejected: BLOCKED_CALLERS" in caplog.messages
+    assert BOB not in caplog.text
 
 
 async def test_a_line_is_free_again_when_its_call_is_over() -> None:

@@ -98,7 +98,7 @@ async def test_two_interruptions_in_a_row() -> None:
         await call.until_heard(call.heard_ms + 500)
         heard, slack = await interrupt(world, call, seed=1)
         await world.session.until_sent("conversation.item.truncated", count=2)
-        assert_remembered(world, heard, first_slack + slack)
+        assert_remembered(world, heard, first_slack + slack + TWO_FRAMES_MS)          # each cut may lack two frames
 
 
 async def test_late_audio_of_the_cut_response_is_not_heard() -> None:

@@ -37,8 +37,16 @@ async def test_a_caller_shares_its_limits_with_nobody(calls: Calls) -> None:
     assert await admitted(calls, 1, limits, caller=BOB) == [None]
 
 
-async def test_callers_without_a_number_have_no_limit_in_common(calls: Calls) -> None:
+async def test_the_limits_of_one_caller_are_not_those_of_callers_without_a_number(calls: Calls) -> None:
     assert await admitted(calls, 5, Limits(calls=4, per_caller=1, per_hour=1)) == [None] * 4 + ["MAX_CALLS"]
+
+
+async def test_callers_without_a_number_never_hold_every_line(calls: Calls) -> None:
+    limits = Limits(calls=3, hidden=2)
+    assert await admitted(calls, 3, limits) == [None, None, "MAX_CALLS_HIDDEN"]
+    assert await admitted(calls, 2, limits, caller=ALICE) == [None, "MAX_CALLS"]
+    await calls.closed("CA0", "caller hung up", NOW)
+    assert await admitted(calls, 1, limits) == [None], "the line of one who has left"
 
 
 async def test_how_often_somebody_may_call_in_an_hour_counts_calls_that_are_over(calls: Calls) -> None:

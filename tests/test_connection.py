@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
-from bridge.openai_side import connection, realtime
+from bridge.openai_side import realtime
 from bridge.openai_side.connection import ModelSession, ModelUnreachable, open_session
 from bridge.sim.demo import serving
 from bridge.sim.realtime import Faults, RealtimeServer
@@ -270,11 +270,8 @@ async def read_to_the_end(model: ModelSession) -> list[WSMsgType]:
     return [message.type async for message in model.socket if message.type is not WSMsgType.TEXT]
 
 
-@pytest.mark.parametrize("cut", [Network.reset, Network.shut, Network.freeze])
-async def test_whatever_happens_to_the_connection_the_reading_ends(
-    cut: Callable[[Network], None], monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(connection, "HEARTBEAT_S", 0.4)
+@pytest.mark.parametrize("cut", [Network.reset, Network.shut])
+async def test_whatever_happens_to_the_connection_the_reading_ends(cut: Callable[[Network], None]) -> None:
     async with RealtimeServer() as model, aiohttp.ClientSession() as http:
         network = Network(int(model.url.split(":")[2].split("/")[0]))
         async with network.open() as url, asyncio.timeout(5):
@@ -282,11 +279,6 @@ async def test_whatever_happens_to_the_connection_the_reading_ends(
             cut(network)
             await read_to_the_end(session)
             assert session.socket.close_code == 1006
-
-
-def test_a_dead_path_is_noticed_within_eight_seconds() -> None:
-    assert connection.HEARTBEAT_S <= 5               # up to here aiohttp does not round
-    assert connection.HEARTBEAT_S * 1.5 < 8          # a ping, and half as long for its answer
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 1013])
@@ -298,23 +290,44 @@ async def test_a_close_ends_the_reading_with_its_code(code: int) -> None:
         assert session.socket.close_code == code
 
 
-async def test_a_model_that_has_nothing_to_say_but_answers_pings_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEARTBEAT_S", 0.4)
-    pings = asyncio.Queue[None]()
-
+async def test_a_server_that_pings_while_the_session_is_set_up_is_answered() -> None:
     async def talk(peer: web.WebSocketResponse) -> None:
         await peer.send_json({"type": "session.created", "session": {"audio": {}}})
+        await peer.ping(b"there?")
+        kinds = [(await peer.receive()).type, (await peer.receive()).type]
+        assert sorted(kinds) == sorted([WSMsgType.TEXT, WSMsgType.PONG])
         await peer.send_json({"type": "session.updated", "session": {"audio": PCMU}})
-        async for message in peer:
-            if message.type is WSMsgType.PING:
-                await peer.pong(message.data)
-                pings.put_nowait(None)
+        await peer.receive()
 
     async with a_model(talk, autoping=False) as url, aiohttp.ClientSession() as http:
         session = await open_session(http, make_settings(OPENAI_REALTIME_URL=url), SETUP)
-        reading = asyncio.ensure_future(read_to_the_end(session))
-        for _ in range(2):                           # the second comes only when the first one's answer was taken
-            await asyncio.wait_for(pings.get(), 5)
-        assert not session.socket.closed
         await session.socket.close()
-        await reading
+
+
+# ---- a server that says when to come again
+
+@pytest.mark.parametrize(("status", "header", "final", "wait_s"), [
+    (429, "6", False, 6), (429, None, True, 0), (429, "soon", True, 0), (503, "2", False, 2), (503, None, False, 0)])
+async def test_a_status_may_say_how_long_to_wait(status: int, header: str | None, final: bool, wait_s: float) -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Retry-After": header} if header else {})
+    app = web.Application()
+    app.router.add_get("/v1/realtime", refuse)
+    async with serving(app) as origin:
+        failure = await refusal(origin.replace("http", "ws") + "/v1/realtime")
+    assert (failure.final, failure.wait_s) == (final, wait_s)
+
+
+async def test_an_error_may_say_how_long_to_wait() -> None:
+    limited = error("rate_limit_exceeded", "requests")
+    limited["error"]["message"] = "Please try again in 1.5s."
+    async with a_model(says(CREATED, limited)) as url:
+        failure = await refusal(url)
+    assert (failure.final, failure.wait_s) == (False, 1.5)
+
+
+@pytest.mark.parametrize(("code", "fatal"), [
+    ("insufficient_quota", True), ("invalid_api_key", True), ("invalid_value", False), ("rate_limit_exceeded", False)])
+async def test_what_every_call_would_meet_is_told_from_what_this_one_did(code: str, fatal: bool) -> None:
+    async with a_model(says(CREATED, error(code, "invalid_request_error"))) as url:
+        assert (await refusal(url)).fatal is fatal

@@ -56,6 +56,12 @@ class Browser:
             await answer.read()
             return answer
 
+    async def reads(self, *, address: str, authorization: str) -> str:
+        """The text of the operator's figures."""
+        headers = {"X-Forwarded-For": address, "Authorization": authorization}
+        async with self.http.get(self.origin + OPERATORS, headers=headers) as answer:
+            return await answer.text()
+
 
 @asynccontextmanager
 async def console(sqlite_url: str, **environ: str) -> AsyncIterator[tuple[Browser, web.Application]]:
@@ -115,6 +121,29 @@ async def test_guessing_ends_and_nobody_else_is_locked_out(
         assert (await browser.asks(authorization=basic(PASSWORD), address="203.0.113.8")).status == 200
         now += WINDOW_S
         assert (await browser.asks(authorization=basic(PASSWORD))).status == 200
+
+
+async def test_wrong_passwords_are_counted_and_leave_a_line_now_and_then(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with console(sqlite_url, ADMIN_PASSWORD=PASSWORD) as (browser, app):
+        now = 1000.0
+        monkeypatch.setattr(app[keys.ACCESS], "_clock", lambda: now)
+        for number in range(GUESSES + 3):
+            await browser.asks(authorization=basic(f"guess {number}"))
+        now += access.TOLD_S
+        await browser.asks(authorization=basic("one more"))
+        await browser.asks()
+        figures = await browser.reads(address="203.0.113.8", authorization=basic(PASSWORD))
+    assert f'bridge_operator_refused_total{{reason="wrong password"}} {GUESSES}.0' in figures
+    assert 'bridge_operator_refused_total{reason="locked out"} 5.0' in figures
+    lines = [record.getMessage() for record in caplog.records if "operator's password" in record.getMessage()]
+    assert lines == [
+        "a request with the operator's password was refused: wrong password, from 203.0.113.7 (0 more since the "
+        "last such line)",
+        f"a request with the operator's password was refused: locked out, from 203.0.113.7 ({GUESSES + 2} more "
+        "since the last such line)"]
+    assert "guess" not in caplog.text
 
 
 async def test_a_flood_of_guesses_takes_few_threads(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

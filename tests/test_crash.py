@@ -20,7 +20,7 @@ from bridge.records.deliveries import DeliveryQueue
 from bridge.sim.clock import Clock
 from bridge.sim.demo import serving
 from bridge.sim.phone import Phone
-from bridge.sim.realtime import Call, RealtimeServer, Turn
+from bridge.sim.realtime import AFTERWARDS, Call, RealtimeServer, Turn
 from bridge.twilio_side.twiml import APOLOGY
 from tests import test_main
 from tests.crash import COMMITTED, PATIENCE_S, TAKEN, Ask, Servers, Told, servers
@@ -276,6 +276,36 @@ async def test_what_was_promised_survives_fifty_crashes_on_postgresql(postgresql
     await kill_servers(50, postgresql_url, seed=50)
 
 
+async def test_a_correction_outlives_the_server_that_was_killed_before_it_was_sent(database_url: str) -> None:
+    """It is told after the booking, once, and asked for again it is no news."""
+    def ask(number: int, email: str) -> list[Ask]:
+        return [Ask("+15550000001", slot(0), f"CA{number:032}", email=email)]
+
+    async with receiving() as receiver, servers(HASTE, **settings(database_url, receiver)) as running:
+        receiver.working.clear()                     # it takes the booking, and says nothing to it
+        for number, (email, dies) in enumerate([
+            ("ada@example.com", ""), ("ada@example.org", COMMITTED), ("ada@example.org", "")]
+        ):
+            server = await running.start(ask(number, email), dies)
+            running.go(server)
+            if dies:
+                assert await running.end(server) == -signal.SIGKILL
+                receiver.working.set()
+            else:
+                await running.answered(server)
+                if email == "ada@example.org":
+                    await until_all_is_delivered(database_url)
+                await running.end(server, signal.SIGTERM)
+    assert {told.status for told in running.told} <= {"recorded", "confirmed"}
+    assert len({told.meeting_id for told in running.told}) == 1
+    bodies = [json.loads(sent.body) for sent in receiver.requests]
+    versions = [body["sequence"] for body in bodies]
+    assert versions == sorted(versions), "the booking first"
+    assert {(body["sequence"], body["type"], body["email"]) for body in bodies} == {
+        (0, "meeting.booked", "ada@example.com"), (1, "meeting.updated", "ada@example.org")}
+    assert len(receiver.ids) == len(receiver.filed) == 2
+
+
 # ---- servers side by side
 
 async def test_two_servers_on_one_postgresql_book_a_slot_once_and_deliver_a_meeting_once(postgresql_url: str) -> None:
@@ -306,7 +336,7 @@ async def test_a_meeting_of_a_call_outlives_the_server_that_took_it(tmp_path: Pa
     turns = iter([GREETING, Turn((Call("schedule_meeting", {
         "name": "Ada", "email": "ada@example.com", "datetime": slot(0), "description": "A tooth"}),))])
     async with (
-        RealtimeServer(lambda session: next(turns, Turn()), clock=clock) as model, receiving() as receiver,
+        RealtimeServer(lambda session: next(turns, AFTERWARDS), clock=clock) as model, receiving() as receiver,
     ):
         environ = settings(sqlite_url, receiver) | {
             "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_ACCOUNT_SID": ACCOUNT}

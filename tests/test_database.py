@@ -24,7 +24,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, delete, event, insert, inspect, text, update
 
 from bridge.records import database as database_module
-from bridge.records import engines, schema
+from bridge.records import engines, schema, sqlite_file
 from bridge.records.database import Database, DatabaseUnavailable, StoreFailed, open_database, parse_url
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings, _columns
@@ -88,6 +88,7 @@ async def names(database: Database) -> set[str]:
 def empty_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A database without any table."""
     if request.param == "sqlite":
+        (request.getfixturevalue("tmp_path") / "bridge.db").touch(0o600)
         yield request.getfixturevalue("sqlite_url")
         return
     cluster: Cluster = request.getfixturevalue("cluster")
@@ -100,7 +101,8 @@ async def test_an_empty_database_gets_its_tables(empty_url: str) -> None:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
     async with open_database(parse_url(empty_url)) as database:
         assert await names(database) == {
-            "meetings", "slots", "deliveries", "calls", "messages", "stream_tokens", "alembic_version"}
+            "meetings", "slots", "deliveries", "calls", "messages", "stream_tokens", "spending",
+            "alembic_version"}
         assert await database.read(differences) == []
 
 
@@ -241,10 +243,10 @@ async def test_a_file_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("This is no database, but a text that is long enough to be sure of that. " * 20)
     for name, problem in {
         "none/bridge.db": "No such file or directory", ".": "unable to open database file",
-        "text": "file is not a database", "text/bridge.db": "Not a directory",
+        "text": sqlite_file.DAMAGED % "file is not a database", "text/bridge.db": "Not a directory",
     }.items():
         assert await complaint(f"sqlite:///{tmp_path}/{name}") == (
-            f"the database {tmp_path}/{name} cannot be used: {problem}")
+            f"the database {os.path.abspath(tmp_path / name)} cannot be used: {problem}")
 
 
 async def test_a_file_that_may_not_be_written_is_told() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.meetings.meeting import Meeting, NewDelivery
+from bridge.meetings.retries import GIVE_UP_S
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import Delivery, DeliveryQueue, Depth
 from bridge.records.meetings import Meetings
@@ -101,6 +102,53 @@ async def test_what_is_claimed_as_it_is_promised_is_due_again_where_nobody_attem
     await Meetings(database, lambda: NOW).book(
         make_meeting(), lambda meeting: [replace(each, lease_s=LEASE) for each in news(meeting, (ONE,))])
     assert (await one(queue, NOW + LEASE)).attempts == 2, "whoever promised it has died"
+
+
+# ---- one meeting's news, in order
+
+async def two_versions(database: Database, lease_s: float = 0.0) -> tuple[Delivery, Delivery]:
+    """The news of a booking and of a correction, for one receiver, promised while the clock stood still."""
+    def leased(meeting: Meeting) -> list[NewDelivery]:
+        return [replace(each, lease_s=lease_s) for each in news(meeting, (ONE,))]
+    meetings = Meetings(database, lambda: NOW)
+    meeting, [booked] = await meetings.book(make_meeting(), leased)
+    _, [corrected] = await meetings.change(meeting.id, meeting.caller, {"email": "new@b.example"}, leased)
+    return booked, corrected
+
+
+async def test_news_of_a_meeting_waits_for_the_news_before_it(database: Database, queue: DeliveryQueue) -> None:
+    booked, corrected = await two_versions(database)
+    assert corrected.created_at > booked.created_at
+    assert (await one(queue, NOW + 1)).id == booked.id
+    assert await queue.claim(NOW + 1, LEASE, 10, only=[corrected.id]) == []
+    assert await queue.next_due(NOW + 1) == NOW + 1 + LEASE, "what waits is not due, or it would be asked for for ever"
+    assert await queue.delivered(booked.id, NOW + 2, "", 1)
+    assert await queue.next_due(NOW + 2) == NOW + 2
+    assert (await one(queue, NOW + 2)).id == corrected.id
+
+
+async def test_news_of_a_meeting_follows_a_dead_letter(database: Database, queue: DeliveryQueue) -> None:
+    booked, corrected = await two_versions(database)
+    await one(queue)
+    assert await queue.dead(booked.id, NOW, "answered with status 410", 1)
+    assert (await one(queue)).id == corrected.id
+
+
+async def test_what_waits_for_other_news_is_not_attempted_by_who_promises_it(
+    database: Database, queue: DeliveryQueue,
+) -> None:
+    booked, corrected = await two_versions(database, LEASE)
+    assert (booked.attempts, corrected.attempts) == (1, 0)
+    assert await queue.of_meeting(booked.meeting_id or "") == [booked, corrected]
+
+
+async def test_another_receiver_and_another_meeting_do_not_wait(database: Database, queue: DeliveryQueue) -> None:
+    meetings = Meetings(database, lambda: NOW)
+    meeting, _ = await meetings.book(make_meeting(), lambda meeting: news(meeting, (ONE,)))
+    await meetings.change(meeting.id, meeting.caller, {"email": "new@b.example"}, news)
+    await promise(database)
+    claimed = await queue.claim(NOW, LEASE, 10)
+    assert [(each.url, each.meeting_id == meeting.id) for each in claimed] == [(ONE, True), (ONE, False), (TWO, True)]
 
 
 async def test_a_receiver_can_be_left_out(database: Database, queue: DeliveryQueue) -> None:
@@ -208,6 +256,60 @@ async def test_what_was_delivered_can_be_sent_again(database: Database, queue: D
     assert {each.meeting_id for each in await queue.claim(NOW, LEASE, 10)} == {meeting_id}
 
 
+async def test_what_waits_is_sent_again_too_but_not_what_is_under_way(
+    database: Database, queue: DeliveryQueue,
+) -> None:
+    meeting_id = await promise(database)
+    claimed = await one(queue)
+    assert await queue.revive(meeting_id, NOW, lease_s=LEASE) == 0, "it is under way"
+    assert await queue.retry(claimed.id, NOW + 4 * 3600, "answered with status 404", claimed.attempts)
+    assert await queue.revive(meeting_id, NOW + 60, lease_s=LEASE) == 1
+    again = await one(queue, NOW + 60)
+    assert (again.id, again.attempts, again.since) == (claimed.id, 2, NOW + 60)
+
+
+async def test_news_that_later_news_has_overtaken_is_not_sent_again(database: Database, queue: DeliveryQueue) -> None:
+    store = Meetings(database, lambda: NOW)
+    meeting, [booked] = await store.book(make_meeting(), lambda meeting: news(meeting, (ONE,)))
+    [booked] = await queue.claim(NOW, LEASE, 9)
+    assert await queue.dead(booked.id, NOW + 1, "answered with status 410", booked.attempts)
+    later = Meetings(database, lambda: NOW + 60)
+    await later.cancel(meeting.id, meeting.caller, lambda meeting: news(meeting, (ONE,)))
+    [cancelled] = await queue.claim(NOW + 60, LEASE, 9)
+    assert await queue.dead(cancelled.id, NOW + 61, "answered with status 410", cancelled.attempts)
+    assert await queue.revive(meeting.id, NOW + 62) == 2, "nothing of it has arrived"
+    while claimed := await queue.claim(NOW + 62, LEASE, 1):
+        [each] = claimed
+        if each.id == cancelled.id:
+            await queue.delivered(each.id, NOW + 63, "", each.attempts)
+        else:
+            await queue.dead(each.id, NOW + 63, "answered with status 410", each.attempts)
+    assert await queue.revive(meeting.id, NOW + 64) == 0
+
+
+async def test_all_that_waits_is_sent_again_but_not_what_was_refused(database: Database, queue: DeliveryQueue) -> None:
+    await promise(database, 4)
+    waiting, refused, given_up, delivered = await queue.claim(NOW, LEASE, 9)
+    await queue.retry(waiting.id, NOW + GIVE_UP_S + 3600, "answered with status 404", 1)
+    await queue.dead(refused.id, NOW + 1, "answered with status 409", 1)
+    await queue.dead(given_up.id, NOW + GIVE_UP_S, "answered with status 404", 1)
+    await queue.delivered(delivered.id, NOW, "", 1)
+    assert await queue.revive(None, NOW + GIVE_UP_S) == 2
+    assert {each.id for each in await queue.claim(NOW + GIVE_UP_S, LEASE, 9)} == {waiting.id, given_up.id}
+
+
+async def test_what_is_sent_again_goes_to_the_address_of_now(database: Database, queue: DeliveryQueue) -> None:
+    meeting_id = await promise(database, urls=(ONE, TWO))
+    for each in await queue.claim(NOW, LEASE, 9):
+        await queue.retry(each.id, NOW + 3600, "answered with status 404", each.attempts)
+    mended = "https://two.example/mended"
+    assert await queue.astray((ONE, mended)) == 1 and await queue.astray((ONE, TWO)) == 0
+    assert await queue.revive(meeting_id, NOW + 60, receivers=(ONE, mended)) == 2
+    assert {each.url for each in await queue.of_meeting(meeting_id)} == {ONE, mended}
+    assert await queue.revive(meeting_id, NOW + 60, receivers=(mended,)) == 0, "whoever is still named is told already"
+    assert {each.url for each in await queue.of_meeting(meeting_id)} == {ONE, mended}
+
+
 async def test_the_depth_counts_by_state(database: Database, queue: DeliveryQueue) -> None:
     await promise(database, 3)
     await promise(database, 2, at=NOW + 10)
@@ -216,3 +318,11 @@ async def test_the_depth_counts_by_state(database: Database, queue: DeliveryQueu
     await queue.dead(second.id, NOW, "", 1)
     await queue.retry(third.id, NOW + 99, "", 1)
     assert await queue.depth() == Depth(pending=3, delivered=1, dead=1, oldest=NOW)
+
+
+async def test_the_states_are_counted_for_each_meeting(database: Database, queue: DeliveryQueue) -> None:
+    one_id, two_id = [await promise(database, urls=RECEIVERS) for _ in range(2)]
+    deliveries = await queue.claim(NOW, LEASE, 10)
+    [dead] = [each for each in deliveries if each.meeting_id == one_id and each.url == RECEIVERS[0]]
+    await queue.dead(dead.id, NOW, "", 1)
+    assert await queue.states() == {one_id: {"dead": 1, "pending": 1}, two_id: {"pending": 2}}

@@ -4,10 +4,10 @@ import pytest
 
 from bridge.call.floor import ANSWER_MS, REQUEST_MS, RETRIES
 from bridge.call.leaving import TAIL_MS
-from bridge.call.opening import BEGIN_MS
+from bridge.call.listening import BEGIN_MS
 from bridge.call.patience import FILLER_MS
-from bridge.call.steps import HangUp, Reconnect, RunFunction
-from bridge.openai_side import realtime
+from bridge.call.steps import HangUp, Reconnect, Refusal, RunFunction
+from bridge.openai_side import errors
 from bridge.twilio_side import media_streams
 from tests.talk import DELTA_250_MS, STREAM, Talk, until
 
@@ -22,7 +22,10 @@ def greeted() -> Talk:
     """The greeting is over; the caller may speak."""
     talk = Talk().open()
     talk.begins("greeting", "greeting_1")
+    talk.speaks("greeting", "hello")
+    talk.marks_return()
     talk.done("greeting")
+    talk.to_caller.clear()
     return talk
 
 
@@ -297,6 +300,7 @@ def test_an_answer_to_the_caller_that_saw_the_output_takes_the_place_of_the_one_
     greeted.model(type="conversation.item.added", item={"type": "function_call_output", "call_id": "call"})
     greeted.caller_stops()
     greeted.begins("by-itself")
+    greeted.speaks("by-itself")
     greeted.done("by-itself")
     assert greeted.requests == ["greeting_1"]
 
@@ -306,6 +310,7 @@ def test_an_answer_that_began_before_the_output_arrived_does_not(greeted: Talk) 
     greeted.caller_stops()
     greeted.begins("by-itself")
     greeted.model(type="conversation.item.added", item={"type": "function_call_output", "call_id": "call"})
+    greeted.speaks("by-itself")
     greeted.done("by-itself")
     assert len(greeted.requests) == 2
 
@@ -328,6 +333,7 @@ def test_a_request_that_met_another_response_is_made_again_after_it(greeted: Tal
         "type": "invalid_request_error", "code": "conversation_already_has_active_response",
         "event_id": greeted.requests[-1]})
     assert len(greeted.requests) == 2
+    greeted.speaks("faster")
     greeted.done("faster")
     assert len(greeted.requests) == 3
 
@@ -336,6 +342,7 @@ def test_a_turn_the_server_could_not_answer_for_a_response_in_its_way_is_answere
     greeted.begins("r")
     greeted.caller_stops()
     greeted.model(type="error", error={"code": "conversation_already_has_active_response", "event_id": None})
+    greeted.speaks("r")
     greeted.done("r")
     assert len(greeted.requests) == 2
 
@@ -424,7 +431,7 @@ def test_no_filler_is_spoken_over_what_the_caller_still_hears(greeted: Talk) -> 
     greeted.speaks("r")
     greeted.calls("r", "schedule_meeting")
     greeted.done("r")
-    assert greeted.dialogue.deadline is None
+    assert "filler" not in greeted.dialogue._bounds
     greeted.now = 500.0
     greeted.marks_return()
     assert greeted.dialogue.deadline == 500 + FILLER_MS
@@ -468,9 +475,10 @@ def test_the_goodbye_is_heard_before_the_call_ends(greeted: Talk) -> None:
 
 def test_a_goodbye_whose_mark_never_returns_is_bounded(greeted: Talk) -> None:
     says_goodbye_and_ends(greeted)
-    greeted.time_passes()
+    while not greeted.steps:
+        greeted.time_passes()
     assert greeted.steps == [HangUp("assistant ended")]
-    assert greeted.now <= BEGIN_MS + 250
+    assert greeted.now <= BEGIN_MS + 250 + TAIL_MS
 
 
 def test_a_caller_who_speaks_first_goes_on(greeted: Talk) -> None:
@@ -515,6 +523,7 @@ def test_a_call_is_not_ended_while_the_caller_speaks(greeted: Talk) -> None:
     greeted.caller_speaks()
     greeted.calls("r", "end_call")
     assert "cancelled" in greeted.sent("conversation.item.create")[-1]["item"]["output"]
+    greeted.done("r", "cancelled")
     assert greeted.dialogue.deadline is None
 
 
@@ -545,10 +554,11 @@ def test_a_hang_up_ends_the_call(greeted: Talk) -> None:
 @pytest.mark.parametrize("error", [{"code": "insufficient_quota"}, {"type": "invalid_api_key"}])
 def test_an_error_that_cannot_be_mended_ends_the_call(greeted: Talk, error: dict[str, str]) -> None:
     greeted.model(type="error", error=error)
-    assert greeted.steps == [HangUp("model refused")]
+    refusal, ending = greeted.steps
+    assert isinstance(refusal, Refusal) and ending == HangUp("model refused")
 
 
-@pytest.mark.parametrize("code", sorted(realtime.BENIGN))
+@pytest.mark.parametrize("code", sorted(errors.BENIGN))
 def test_events_that_crossed_on_the_way_harm_nothing(
     greeted: Talk, code: str, caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -40,13 +40,15 @@ async def keep(database: Database, left: Message) -> None:
     await Messages(database).keep(left, message_news(left, RECEIVERS, DHAKA), NOW)
 
 
-async def settle(database: Database, at: float = NOW) -> None:
+async def settle(database: Database, at: float = NOW, *, dead: bool = False) -> None:
+    """Everything is delivered; `dead`: every second delivery is a dead letter."""
     queue = DeliveryQueue(database)
-    for number, each in enumerate(await queue.claim(TEN.timestamp() * 2, 60, 1000, per_url=1000)):
-        if number % 2:
-            await queue.dead(each.id, at, "gone", each.attempts)
-        else:
-            await queue.delivered(each.id, at, "noted", each.attempts)
+    while due := await queue.claim(TEN.timestamp() * 2, 60, 1000, per_url=1000):     # a meeting's news in order
+        for number, each in enumerate(due):
+            if dead and number % 2:
+                await queue.dead(each.id, at, "gone", each.attempts)
+            else:
+                await queue.delivered(each.id, at, "noted", each.attempts)
 
 
 async def call(database: Database, sid: str, caller: str, *, over: bool = True) -> None:
@@ -78,7 +80,7 @@ async def test_a_caller_is_removed_everywhere_and_nobody_else_is(database: Datab
     await call(database, "CA" + "a" * 32, ALICE)
 
     found = await Erasure(database).find(ALICE, NOW)
-    assert found == Found(meetings=3, upcoming=2, messages=1, deliveries=10, pending=10, calls=1)
+    assert found == Found(meetings=3, upcoming=2, messages=1, deliveries=10, untold=10, calls=1)
     assert await Erasure(database).erase(ALICE, NOW) == found
     assert await everything(database) == others
     assert ALICE not in str(await everything(database)) and "Alice" not in str(others["meetings"])
@@ -92,6 +94,22 @@ async def test_one_who_hid_the_number_is_known_by_the_call(database: Database) -
     found = await Erasure(database).erase(HIDDEN, NOW)
     assert (found.meetings, found.messages, found.calls, found.under_way) == (1, 1, 1, 1)
     assert await everything(database) == {table: [] for table in TABLES}
+
+
+async def test_a_number_that_was_said_in_a_hidden_call_removes_that_call_and_no_other(database: Database) -> None:
+    other = "CA" + "e" * 32
+    await Meetings(database).book(make_meeting(caller=other, phone_number=BOB, call_sid=other), news)
+    await call(database, other, "")
+    others = await everything(database)
+    await Meetings(database).book(make_meeting(60, caller=HIDDEN, phone_number=ALICE, call_sid=HIDDEN), news)
+    # In the same call, for which an e-mail address was enough.
+    await Meetings(database).book(make_meeting(120, caller=HIDDEN, phone_number="", call_sid=HIDDEN), news)
+    await keep(database, message(1, "", HIDDEN))
+    await call(database, HIDDEN, "")
+    found = await Erasure(database).find(ALICE, NOW)
+    assert (found.meetings, found.messages, found.calls) == (2, 1, 1)
+    assert await Erasure(database).erase(ALICE, NOW) == found
+    assert await everything(database) == others
 
 
 async def test_the_time_is_free_again(database: Database) -> None:
@@ -139,13 +157,13 @@ class Terminal:
         self.out, self.error = self._capture.readouterr()
         return code
 
-    def have(self, *, settled: bool) -> None:
+    def have(self, *, settled: bool, dead: bool = False) -> None:
         async def work() -> None:
             async with open_database(self.url) as database:
                 await Meetings(database).book(make_meeting(caller=ALICE), news)
                 await keep(database, message(1, ALICE))
                 if settled:
-                    await settle(database)
+                    await settle(database, dead=dead)
         asyncio.run(work())
 
     def holds(self) -> int:
@@ -155,6 +173,10 @@ class Terminal:
 
 @pytest.fixture
 def terminal(sqlite_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    async def start_server() -> None:
+        async with open_database(parse_url(sqlite_url)):
+            pass
+    asyncio.run(start_server())
     return Terminal(sqlite_url, capsys, monkeypatch)
 
 
@@ -193,6 +215,16 @@ def test_what_was_not_delivered_is_not_lost_without_a_word(terminal: Terminal) -
     assert "4 deliveries did not reach your webhook yet, which will never hear of it." in terminal.out
     assert terminal.types(ALICE, "--yes", "--undelivered") == 0
     assert "4 deliveries did not reach your webhook yet" in terminal.out and terminal.holds() == 0
+
+
+def test_dead_letters_were_not_delivered_either(terminal: Terminal) -> None:
+    terminal.have(settled=True, dead=True)
+    before = terminal.holds()
+    assert terminal.types(ALICE, "--yes") == 1
+    assert "2 deliveries of this caller would be lost" in terminal.error and "meetings resend" in terminal.error
+    assert terminal.holds() == before
+    assert terminal.types(ALICE, "--yes", "--undelivered") == 0
+    assert terminal.holds() == 0
 
 
 def test_a_caller_who_is_not_known_is_done_already(terminal: Terminal) -> None:
@@ -239,6 +271,22 @@ async def test_nothing_that_was_promised_is_forgotten(database: Database) -> Non
     assert await Erasure(database).sweep(AFTER + 1) == 2
 
 
+async def test_a_dead_letter_is_never_forgotten(database: Database) -> None:
+    meeting, _ = await Meetings(database, now=lambda: NOW).book(make_meeting(), news)
+    await keep(database, message(1))
+    await settle(database, at=NOW, dead=True)
+    before = await everything(database)
+    assert await Erasure(database).sweep(AFTER + 1000 * DAY) == 0
+    assert await everything(database) == before
+    assert await Erasure(database).held(AFTER) == 2
+    assert await Erasure(database).held(TEN.timestamp() - DAY) == 0
+    for each in (meeting.id, message(1).id):
+        await DeliveryQueue(database).revive(each, AFTER)
+    await settle(database, at=AFTER)
+    assert await Erasure(database).held(AFTER + 1) == 0
+    assert await Erasure(database).sweep(AFTER + 1) == 2, "told after all"
+
+
 async def test_no_meeting_that_is_to_come_is_forgotten(database: Database) -> None:
     await Meetings(database, now=lambda: NOW).book(make_meeting(), news)
     await settle(database, at=NOW)
@@ -261,6 +309,30 @@ async def test_much_is_forgotten_in_portions(database: Database, monkeypatch: py
     await settle(database)
     assert await Erasure(database).sweep(AFTER) == 7
     assert await rows(database, "messages") == []
+
+
+async def test_the_owner_is_told_once_what_dead_letters_keep(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(retention, "SWEEP_S", 0.001)
+    sweeps = 0
+
+    async def swept(self: Erasure, before: float) -> int:
+        nonlocal sweeps
+        sweeps += 1
+        return 0
+    async with open_database(parse_url(sqlite_url)) as database:
+        await keep(database, message(1))
+        await settle(database, dead=True)
+        monkeypatch.setattr(Erasure, "sweep", swept)
+        running = asyncio.create_task(retention.sweep_hourly(Erasure(database), 30, lambda: AFTER + 31 * DAY))
+        async with asyncio.timeout(10):
+            while sweeps < 5:
+                await asyncio.sleep(0.001)
+        running.cancel()
+        await asyncio.wait({running})
+    [line] = [record.getMessage() for record in caplog.records if "are kept" in record.getMessage()]
+    assert line.startswith("1 meetings and messages older than RETENTION_DAYS=30 are kept")
 
 
 async def test_the_server_forgets_by_itself(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,9 @@ def test_a_booking_says_all_of_it_flat() -> None:
     read = sent()
     assert read.pop("ics").startswith("BEGIN:VCALENDAR\r\n")
     assert read == {
-        "type": "meeting.booked", "timestamp": "2030-11-20T03:08:07.654321Z", "id": MEETING.id, "status": "booked",
-        "name": "Ada", "email": "a@b.example", "phone_number": "+8801711111111",
+        "type": "meeting.booked", "timestamp": "2030-11-20T03:08:07.654321Z", "id": MEETING.id, "sequence": 0,
+        "status": "booked", "name": "Ada", "email": "a@b.example", "phone_number": "+8801711111111",
+        "number_hidden": False,
         "description": "A tooth, and “quotes” 🦷", "datetime": "2030-11-26T10:00:00+06:00",
         "start": "2030-11-26T10:00:00+06:00", "end": "2030-11-26T10:30:00+06:00", "time_zone": "Asia/Dhaka",
         "duration_minutes": 30, "call_sid": "CA1", "read_back": "Tuesday at ten"}
@@ -52,7 +53,8 @@ def test_each_kind_of_news_is_in_the_schema(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(("key", "wrong"), [
-    ("type", "meeting.lost"), ("status", "confirmed"), ("datetime", "2030-11-26T10:00:00"), ("duration_minutes", 0),
+    ("type", "meeting.lost"), ("sequence", -1),
+    ("status", "confirmed"), ("datetime", "2030-11-26T10:00:00"), ("duration_minutes", 0),
     ("duration_minutes", "30"), ("name", ""), ("ics", ""), ("phone_number", None)])
 def test_the_schema_refuses_what_is_wrong(key: str, wrong: Any) -> None:
     with pytest.raises(ValidationError):
@@ -65,6 +67,15 @@ def test_a_cancellation_keeps_the_id() -> None:
     calendar = Calendar.from_ical(read["ics"])
     assert calendar["METHOD"] == "CANCEL"
     assert calendar.subcomponents[0]["UID"] == MEETING.id
+
+
+def test_a_correction_is_the_next_version_of_the_same_invitation() -> None:
+    read = sent(replace(MEETING, email="new@b.example", sequence=1), "meeting.updated", "office@example.com")
+    assert (read["id"], read["sequence"], read["status"]) == (MEETING.id, 1, "booked")
+    calendar = Calendar.from_ical(read["ics"])
+    event = calendar.subcomponents[0]
+    assert (calendar["METHOD"], event["UID"], event["SEQUENCE"]) == ("REQUEST", MEETING.id, 1)
+    assert event["ATTENDEE"] == "mailto:new@b.example"
 
 
 def test_the_invitation_comes_from_the_organizer() -> None:
@@ -86,6 +97,24 @@ def test_a_meeting_across_the_end_of_summer_time_has_both_offsets() -> None:
 
 def test_a_caller_who_hides_the_number_has_none() -> None:
     assert sent(replace(MEETING, phone_number=""))["phone_number"] == ""
+
+
+def test_a_number_that_was_only_said_is_told_apart() -> None:
+    said = sent(replace(MEETING, caller=MEETING.call_sid, phone_number="+15551234567"))
+    assert (said["phone_number"], said["number_hidden"]) == ("+15551234567", True)
+    assert sent()["number_hidden"] is False
+
+
+@pytest.mark.parametrize(("email", "valid"), [
+    ("ada@example.com", True), ("", True), ("none", False), (" ", False), (None, False)])
+def test_an_address_is_one_or_empty(email: str | None, valid: bool) -> None:
+    checked = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    assert checked.is_valid(sent() | {"email": email}) is valid
+
+
+def test_a_meeting_without_an_address_is_as_the_schema_says() -> None:
+    read = sent(replace(MEETING, email=""), organizer="office@example.com")
+    assert read["email"] == "" and "ATTENDEE" not in read["ics"]
 
 
 def test_whatever_is_said_the_body_is_plain_ascii_json() -> None:

@@ -1,5 +1,6 @@
 """What the model does in a call: bookings, and the end of the call; audio flows meanwhile."""
 
+import asyncio
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from bridge.sim.phone import PhoneCall
 from bridge.sim.realtime import Call, RealtimeSession, Turn
 from bridge.sim.twilio_rest import RestFaults
 from tests.disk import disk
-from tests.office import GREETING, Office, line, office, speech
+from tests.office import GREETING, Office, Scripted, line, office, speech
 
 TOMORROW = (datetime.now(ZoneInfo("Asia/Dhaka")) + timedelta(days=1)).replace(second=0, microsecond=0)
 BOOKING = {
@@ -70,6 +71,92 @@ async def test_a_meeting_is_booked_after_the_caller_has_agreed_to_what_was_read_
         assert booked["status"] == "confirmed" and len(world.meetings) == 1
 
 
+async def test_a_caller_who_hides_the_number_gives_another_and_hears_of_the_meeting_again() -> None:
+    wanted = {name: value for name, value in BOOKING.items() if name != "email"}
+    turns = [Turn((Call("schedule_meeting", wanted),)), Turn((line(300),)),
+             Turn((Call("schedule_meeting", {**wanted, "phone_number": "+49 30 901820"}),)), Turn((line(300),)),
+             Turn((Call("list_meetings", {}),)), Turn((line(300),))]
+    async with office(*turns) as world:
+        call = await world.greeted(From="anonymous")
+        for _ in range(3):
+            await ask(call)
+            await call.until_speaking(after_ms=world.phone.clock.ms())
+            await call.until_quiet()
+        refused, booked, listed = await outputs(world, 3)
+        assert refused["status"] == "refused" and "one of the two" in refused["message"]
+        assert booked["status"] == "confirmed"
+        assert [each["meeting_id"] for each in listed["meetings"]] == [booked["meeting_id"]]
+        [meeting] = world.meetings
+        assert (meeting["email"], meeting["phone_number"], meeting["number_hidden"]) == ("", "+4930901820", True)
+
+
+async def test_the_model_knows_when_the_business_is_open_and_whom_it_may_ask_for_a_number() -> None:
+    tomorrow = f"{TOMORROW:%Y-%m-%d}"
+    async with office(TIMEZONE="Asia/Dhaka", OPENING_HOURS="Mon-Fri 09:00-17:00", CLOSED_DAYS=tomorrow,
+                      MINIMUM_NOTICE="2h", MEETING_MINUTES="45") as world:
+        await world.greeted()
+        await world.greeted(From="anonymous")
+        known, hidden = (session.config for session in world.model.sessions)
+        for config in (known, hidden):
+            assert "Opening hours: Monday to Friday 09:00 to 17:00; closed on Saturday and Sunday." in (
+                config["instructions"])
+            assert f": {TOMORROW:%A} {TOMORROW.day} {TOMORROW:%B} {TOMORROW.year}." in config["instructions"]
+            assert "forty-five minutes" in config["instructions"] and "at least two hours" in config["instructions"]
+            assert "two steps" not in json.dumps(config), "CONFIRM_MEETINGS=0"
+        assert "one of them is needed" in hidden["instructions"] and "one of them" not in known["instructions"]
+        assert "phone_number" in json.dumps(hidden["tools"]) and "phone_number" not in json.dumps(known["tools"])
+
+
+async def test_where_the_owner_wants_two_steps_and_an_address_the_model_is_told_so() -> None:
+    async with office(CONFIRM_MEETINGS="1", MEETING_EMAIL="required") as world:
+        await world.greeted()
+        config = world.session.config
+        [schedule] = [each for each in config["tools"] if each["name"] == "schedule_meeting"]
+        assert "email" in schedule["parameters"]["required"]
+        assert "confirmation_id" in schedule["parameters"]["properties"]
+        assert "e-mail address, date and time" in config["instructions"]
+        assert "only after the caller agreed" in config["instructions"]
+
+
+async def test_the_hours_are_known_where_no_meetings_are_taken() -> None:
+    async with office(webhook=False, OPENING_HOURS="Mon-Fri 09:00-17:00") as world:
+        await world.greeted()
+        instructions = world.session.config["instructions"]
+        assert "Monday to Friday 09:00 to 17:00" in instructions and "schedule_meeting" not in instructions
+
+
+def agreed(function: str, **said: str) -> Scripted:
+    """The second step of a function, with the id that was answered last, and what the caller has said besides."""
+    def turn(session: RealtimeSession) -> Turn:
+        outputs = [item.body["output"] for item in session.items.values() if item.type == "function_call_output"]
+        return Turn((Call(function, {"confirmation_id": json.loads(outputs[-1])["confirmation_id"], **said}),))
+    return turn
+
+
+async def test_what_a_caller_adds_corrects_and_cancels_reaches_the_webhook() -> None:
+    answer = Turn((line(300),))
+    read_back = TOMORROW.replace(tzinfo=None).isoformat(sep=" ")
+    turns = [
+        BOOK, answer, agreed("schedule_meeting", description="Allergic to penicillin", datetime=read_back), answer,
+        Turn((Call("schedule_meeting", {"datetime": BOOKING["datetime"], "email": "ada@example.org"}),)), answer,
+        Turn((Call("cancel_meeting", {}),)), answer, agreed("cancel_meeting"), answer]
+    async with office(*turns, CONFIRM_MEETINGS="1", TIMEZONE="Asia/Dhaka") as world:
+        call = await world.greeted()
+        for _ in range(5):
+            await ask(call)
+            await call.until_speaking(after_ms=world.phone.clock.ms())
+            await call.until_quiet()
+        _, booked, corrected, asked, cancelled = await outputs(world, 5)
+        assert booked["status"] == corrected["status"] == cancelled["status"] == "confirmed"
+        assert "penicillin" in booked["message"] and "ada@example.org" in corrected["message"]
+        assert "Nothing is cancelled yet" in asked["next"]
+        assert {meeting["id"] for meeting in world.meetings} == {booked["meeting_id"]}
+        assert [(meeting["type"], meeting["sequence"], meeting["email"]) for meeting in world.meetings] == [
+            ("meeting.booked", 0, "Ada@example.com"), ("meeting.updated", 1, "ada@example.org"),
+            ("meeting.cancelled", 2, "ada@example.org")]
+        assert {meeting["description"] for meeting in world.meetings} == {"Allergic to penicillin"}
+
+
 async def test_a_caller_hears_a_word_while_a_webhook_takes_its_time() -> None:
     async with office(BOOK, Turn((line(300, seed=5),)), Turn((line(300, seed=6),))) as world:
         world.may_answer.clear()
@@ -99,6 +186,29 @@ async def test_audio_flows_while_the_webhook_takes_its_time() -> None:
         assert (await outputs(world))[0]["status"] == "confirmed"
 
 
+async def test_two_hours_are_asked_about_and_the_model_learns_how_to_pass_the_one() -> None:
+    """ "2 to 3 pm" was booked at 14:58; the caller hears a question, and the answer is booked as it was meant."""
+    said = iter(["tomorrow 2 to 3 pm", "yes, tomorrow at 14h00"])
+
+    def book(session: RealtimeSession) -> Turn:
+        return Turn((Call("schedule_meeting", BOOKING | {"datetime": next(said)}),))
+
+    async with office(book, Turn((line(400),)), book, Turn((line(500),)), TIMEZONE="Asia/Dhaka") as world:
+        call = await world.greeted()
+        await ask(call)
+        [asked] = await outputs(world)
+        assert asked["status"] == "refused" and asked["message"] == "At what time exactly should it begin?"
+        assert "Pass only the time at which it begins" in asked["next"]
+        await call.until_speaking(after_ms=world.phone.clock.ms())
+        await call.until_quiet()
+        assert world.meetings == []
+        await ask(call)
+        _, booked = await outputs(world, 2)
+        assert booked["status"] == "confirmed"
+        assert [meeting["datetime"] for meeting in world.meetings] == [
+            TOMORROW.replace(hour=14, minute=0).isoformat()]
+
+
 async def test_two_bookings_of_one_response_are_answered_by_one() -> None:
     later = (TOMORROW + timedelta(days=1)).replace(tzinfo=None).isoformat()
     two = Turn((Call("schedule_meeting", BOOKING), Call("schedule_meeting", {**BOOKING, "datetime": later})))
@@ -111,13 +221,30 @@ async def test_two_bookings_of_one_response_are_answered_by_one() -> None:
         assert len([event for event in world.session.received if event["type"] == "response.create"]) == 2
 
 
-@pytest.mark.parametrize("status", [400, 404, 410])
-async def test_a_webhook_that_does_not_take_the_meeting_is_told_as_it_is(status: int) -> None:
+@pytest.mark.parametrize("status", [409, 410, 422])
+async def test_a_webhook_that_says_no_is_told_as_it_is(status: int) -> None:
     async with office(BOOK, Turn((line(300),))) as world:
         world.answers.append(status)
         await ask(await world.greeted())
         [output] = await outputs(world)
         assert output["status"] == "refused" and "not booked" in output["message"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 413])
+async def test_a_webhook_that_is_set_up_wrongly_refuses_nobody(
+    status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(booking, "ANSWER_S", 0.5)
+    async with office(BOOK, Turn((line(300),))) as world:
+        world.answers += [status]
+        await ask(await world.greeted())
+        [output] = await outputs(world)
+        assert output["status"] == "recorded" and "still to be confirmed" in output["message"]
+        async with asyncio.timeout(10):
+            while len(world.meetings) < 2:
+                await asyncio.sleep(0.01)
+        assert {meeting["id"] for meeting in world.meetings} == {output["meeting_id"]}, "it came when it could"
+    assert f"WAITS: 127.0.0.1 answered with status {status}: " in caplog.text
 
 
 async def test_a_webhook_that_never_answers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +280,7 @@ async def test_on_a_full_disk_the_caller_hears_the_truth_and_the_call_goes_on(
 
 @pytest.mark.parametrize("call, reason", [
     (Call("schedule_meeting", "{broken"), "arguments are wrong"),
-    (Call("schedule_meeting", {"name": "Ada"}), "e-mail"),
+    (Call("schedule_meeting", {"name": "Ada"}), "date and time"),
     (Call("schedule_meeting", {**BOOKING, "email": "ada at example"}), "e-mail"),
     (Call("schedule_meeting", {**BOOKING, "datetime": "2001-01-01T10:00"}), "refused"),
     (Call("schedule_meeting", {**BOOKING, "datetime": "soon"}), "refused"),

@@ -5,7 +5,7 @@ import pytest
 from bridge.call import words
 from bridge.call.budget import WARNING_MS
 from bridge.call.leaving import LAST_MS, TAIL_MS
-from bridge.call.opening import BEGIN_MS
+from bridge.call.listening import BEGIN_MS
 from bridge.call.steps import HangUp
 from bridge.openai_side.prices import Prices
 from tests.talk import CLIPS, PEOPLE, Talk, asks, begins, clips, ends, greeted, press, retold, says, until

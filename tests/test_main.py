@@ -140,8 +140,18 @@ async def test_it_says_loudly_that_it_is_open(tmp_path: Path) -> None:
 
 async def test_with_a_token_there_is_nothing_to_warn_of(tmp_path: Path) -> None:
     async with serving(tmp_path, TWILIO_AUTH_TOKEN=TOKEN) as server:
-        [line] = server.said.splitlines()
-        assert "listens on 127.0.0.1 port" in line
+        made, listens = server.said.splitlines()
+        assert f"a new database was made: {tmp_path}/bridge.db" in made
+        assert "listens on 127.0.0.1 port" in listens
+
+
+@pytest.mark.parametrize(("environ", "warned"), [
+    ({}, False), ({"DYNO": "web.1"}, True), ({"K_SERVICE": "bridge"}, True),
+    ({"DYNO": "web.1", "DATABASE_URL": "sqlite:///meetings.db"}, True)])
+async def test_a_disk_that_does_not_last_is_warned_of(tmp_path: Path, environ: dict[str, str], warned: bool) -> None:
+    async with serving(tmp_path, TWILIO_AUTH_TOKEN=TOKEN, **environ) as server:
+        assert ("Set DATABASE_URL to a PostgreSQL database" in server.said) == warned
+        assert ("WARNING MEETINGS ARE FORGOTTEN" in server.said) == warned
 
 
 async def test_log_lines_for_machines_are_json(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ MEDIA = {"event": "media", "sequenceNumber": "4", "streamSid": STREAM,
 
 @pytest.mark.parametrize(("message", "event"), [
     ({"event": "connected", "protocol": "Call", "version": "1.0.0"}, Connected()),
-    (MEDIA, Media(MediaBody("//79", "inbound", 5))),
+    (MEDIA, Media(MediaBody(b"\xff\xfe\xfd", "inbound", 5))),
     ({"event": "mark", "sequenceNumber": "4", "streamSid": STREAM, "mark": {"name": "my label"}},
      Mark(MarkBody("my label"))),
     ({"event": "stop", "sequenceNumber": "5", "streamSid": STREAM, "stop": {"accountSid": ACCOUNT, "callSid": CALL}},
@@ -67,13 +67,13 @@ def test_a_start_without_parameters_is_a_start() -> None:
 
 @pytest.mark.parametrize("timestamp", ["120", 120])
 def test_a_number_may_come_as_text_or_as_a_number(timestamp: object) -> None:
-    event = parse(json.dumps(MEDIA | {"media": {"payload": "", "track": "inbound", "timestamp": timestamp}}))
-    assert event == Media(MediaBody("", "inbound", 120))
+    event = parse(json.dumps(MEDIA | {"media": {"payload": "/w==", "track": "inbound", "timestamp": timestamp}}))
+    assert event == Media(MediaBody(b"\xff", "inbound", 120))
 
 
 def test_the_keys_may_come_in_any_order_and_with_others_between() -> None:
     message = dict(reversed((MEDIA | {"new": {"event": "stop", "list": [1, {"x": None}]}}).items()))
-    assert parse(json.dumps(message, indent=1)) == Media(MediaBody("//79", "inbound", 5))
+    assert parse(json.dumps(message, indent=1)) == Media(MediaBody(b"\xff\xfe\xfd", "inbound", 5))
 
 
 def test_the_outbound_track_is_told_apart() -> None:
@@ -99,7 +99,7 @@ def test_what_we_do_not_act_on_is_ignored(message: dict[str, Any]) -> None:
     b"", b"{", b"[]", b"null", b"7", b"{}", b'{"event":null}', b'{"event":7}', b"\xff\xfe", b'{"event":"media"}',
     b'{"event":"media","media":{}}', b'{"event":"media","media":{"payload":7}}',
     b'{"event":"media","media":{"payload":null}}', b'{"event":"media","media":[]}',
-    b'{"event":"media","media":{"payload":"","timestamp":"soon"}}', b'{"event":"mark"}',
+    b'{"event":"mark"}',
     b'{"event":"mark","mark":{"name":7}}', b'{"event":"start"}', b'{"event":"start","start":{}}',
     b'{"event":"stop"}{"event":"stop"}', b'{"event":"dtmf","dtmf":{"digit":"12"}}',
     b'{"event":"dtmf","dtmf":{"digit":"x"}}', b'{"event":"dtmf"}',
@@ -107,6 +107,12 @@ def test_what_we_do_not_act_on_is_ignored(message: dict[str, Any]) -> None:
 def test_what_is_no_message_is_malformed(message: bytes) -> None:
     with pytest.raises(Malformed):
         parse(message)
+
+
+@pytest.mark.parametrize("payload", ["", "/", "///", "////*", "////=", "//==\n", "\n////", "//-_", "=", "böse", "{}"])
+def test_a_payload_that_is_no_base64_is_malformed(payload: str) -> None:
+    with pytest.raises(Malformed, match="^media: "):
+        parse(json.dumps(MEDIA | {"media": {"payload": payload, "track": "inbound", "timestamp": "5"}}))
 
 
 @pytest.mark.parametrize("event", ["media", "weather"])
@@ -118,11 +124,22 @@ def test_a_message_of_brackets_within_brackets_is_malformed_at_worst(event: str)
 @pytest.mark.parametrize("changed", [
     {"streamSid": None}, {"callSid": None}, {"streamSid": ""}, {"streamSid": CALL}, {"callSid": STREAM},
     {"callSid": CALL + "/../x"}, {"callSid": CALL + "\n"}, {"streamSid": STREAM + "\n"}, {"callSid": "x" + CALL},
-    {"callSid": "CA" + "G" * 32}, {"customParameters": {"caller": 7}}, {"customParameters": []},
+    {"callSid": "CA" + "G" * 32},
 ])
 def test_a_start_that_names_no_call_is_malformed(changed: dict[str, object]) -> None:
     with pytest.raises(Malformed, match="start"):
         parse(json.dumps(start(**changed)))
+
+
+@pytest.mark.parametrize("changed", [{"customParameters": {"caller": 7}}, {"customParameters": []}])
+def test_a_start_whose_parameters_cannot_be_read_shows_no_token(changed: dict[str, object]) -> None:
+    event = parse(json.dumps(start(**changed)))
+    assert isinstance(event, Start) and event.start.custom_parameters == {}
+
+
+def test_audio_whose_time_cannot_be_read_is_heard() -> None:
+    message = {"event": "media", "media": {"payload": "//79", "timestamp": "soon"}}
+    assert parse(json.dumps(message)) == Media(media_streams.MediaBody(b"\xff\xfe\xfd"))
 
 
 def test_what_is_malformed_is_named_but_not_repeated() -> None:

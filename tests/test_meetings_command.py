@@ -3,17 +3,20 @@
 import argparse
 import asyncio
 import re
+import resource
 import stat
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from datetime import UTC
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from icalendar import Calendar
 from sqlalchemy import URL
 
-from bridge.meetings import command
+from bridge.meetings import command, listing
 from bridge.meetings.event import deliveries_for
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.message import Message
@@ -36,10 +39,10 @@ class Owner:
     out: str = ""
     error: str = ""
 
-    def types(self, *arguments: str) -> int:
+    def types(self, *arguments: str, zone: tzinfo = DHAKA) -> int:
         parser = argparse.ArgumentParser()
         command.add_parser(parser.add_subparsers(dest="command"))
-        code = command.run(parser.parse_args(["meetings", *arguments]), self.url)
+        code = command.run(parser.parse_args(["meetings", *arguments]), self.url, zone=zone)
         self.out, self.error = self.capture.readouterr()
         return code
 
@@ -88,7 +91,9 @@ class Owner:
 
 @pytest.fixture
 def owner(sqlite_url: str, capsys: pytest.CaptureFixture[str]) -> Owner:
-    return Owner(parse_url(sqlite_url), capsys)
+    owner = Owner(parse_url(sqlite_url), capsys)
+    owner.book()                                     # a server has been started
+    return owner
 
 
 ADA = make_meeting(name="Ada Lovelace", email="ada@example.com")
@@ -181,6 +186,75 @@ MESSAGE = Message(
     recorded=TEN.astimezone(UTC))
 
 
+NOW = datetime(2030, 11, 26, 12, tzinfo=DHAKA)
+
+
+class Noon(datetime):
+    """A clock that stands at noon of the day of TEN."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return NOW.astimezone(tz)
+
+
+@pytest.fixture
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "datetime", Noon)
+
+
+def days(number: int) -> Meeting:
+    """A meeting so many days after TEN."""
+    return make_meeting(number * 24 * 60, id=f"day {number}")
+
+
+def ids(owner: Owner) -> list[str]:
+    return [re.split(r"  +", row)[0] for row in owner.out.splitlines()[1:]]
+
+
+def test_what_is_to_come_stands_first_and_then_what_is_over_newest_first(owner: Owner, noon: None) -> None:
+    owner.book(*map(days, (2, -1, 0, 1, -2)))
+    assert owner.types() == 0
+    assert ids(owner) == ["day 1", "day 2", "day 0", "day -1", "day -2"]
+    assert owner.types("--all") == 0
+    assert ids(owner) == ["day 1", "day 2", "day 0", "day -1", "day -2"]
+
+
+def test_old_meetings_are_left_out_unless_they_need_you(
+    owner: Owner, noon: None, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "RECENT", 1)
+    owner.book(days(-3))
+    owner.settle()                                   # it has a dead letter
+    owner.book(*map(days, (-4, -2, -1, 1)))
+    owner.keep(replace(MESSAGE, id="RE" + "b" * 32, recorded=(TEN - timedelta(days=1)).astimezone(UTC)))
+    owner.keep(MESSAGE)
+    assert owner.types() == 0
+    assert ids(owner) == ["day 1", "day -1", "day -3", MESSAGE.id, "3 more are over: --all shows them"]
+    assert owner.types("list", "--all") == 0
+    assert ids(owner) == ["day 1", "day -1", "day -2", "day -3", "day -4", MESSAGE.id, "RE" + "b" * 32]
+
+
+def test_today_is_that_of_the_business(owner: Owner, noon: None) -> None:
+    late = make_meeting(13 * 60 + 30, id="late")     # half past eleven at night in Dhaka
+    owner.book(late, *map(days, (-1, 0, 1)))
+    owner.keep(MESSAGE)                              # at ten in the morning there, at four in UTC
+    for arguments in (("--today",), ("list", "--today")):
+        assert owner.types(*arguments) == 0
+        assert ids(owner) == ["day 0", "late", MESSAGE.id]
+    assert owner.types("--today", zone=ZoneInfo("America/Bogota")) == 0
+    assert ids(owner) == ["day 0", "late"], "there the message is of late yesterday"
+
+
+def test_a_day_without_anything_says_so(owner: Owner, noon: None) -> None:
+    owner.book(days(1))
+    assert (owner.types("--today"), owner.out) == (0, "nothing today\n")
+
+
+def test_one_cannot_ask_for_today_and_for_all(owner: Owner) -> None:
+    with pytest.raises(SystemExit):
+        owner.types("--today", "--all")
+
+
 def test_messages_stand_behind_the_meetings(owner: Owner) -> None:
     owner.book(ADA)
     owner.keep(MESSAGE)
@@ -225,16 +299,72 @@ def test_export_writes_the_booked_meetings(owner: Owner, tmp_path: Path) -> None
     assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, "names and numbers are nobody else's business"
 
 
-def test_export_writes_over_an_older_file(owner: Owner, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["meetings.ics", "bridge.db"])
+def test_export_writes_over_no_file_unless_it_is_told_to(owner: Owner, tmp_path: Path, name: str) -> None:
+    owner.book(ADA)
+    file = tmp_path / name
+    if name == "meetings.ics":
+        file.write_text("old " * 1000)
+    before = file.read_bytes()
+    assert owner.types("export", str(file)) == 1
+    assert owner.error == (
+        f"{file} is there already, and was left as it is: name another file, or write over it with --force\n")
+    assert file.read_bytes() == before
+    if name == "meetings.ics":
+        assert owner.types("export", str(file), "--force") == 0
+        assert len(Calendar.from_ical(file.read_bytes()).subcomponents) == 1
+
+
+def test_export_writes_over_no_file_that_comes_meanwhile(
+    owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    owner.book(ADA)
     file = tmp_path / "meetings.ics"
-    file.write_text("old " * 1000)
-    assert owner.types("export", str(file)) == 0
-    assert Calendar.from_ical(file.read_bytes()).subcomponents == []
+    right = command.export
+
+    def slow(meetings: Sequence[Meeting], stamp: datetime) -> str:
+        file.write_text("somebody else's")
+        return right(meetings, stamp)
+    monkeypatch.setattr(command, "export", slow)
+    assert owner.types("export", str(file)) == 1
+    assert "is there already" in owner.error and file.read_text() == "somebody else's"
+
+
+def test_export_leaves_no_file_that_is_not_whole(
+    owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    owner.book(ADA)
+    file, right, limits = tmp_path / "meetings.ics", command.export, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def with_little_room(meetings: Sequence[Meeting], stamp: datetime) -> str:
+        text = right(meetings, stamp)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        return text
+    monkeypatch.setattr(command, "export", with_little_room)
+    try:
+        code = owner.types("export", str(file))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 1 and owner.error == f"{file} cannot be written: File too large\n"
+    assert not file.exists()
+
+
+def test_export_of_nothing_says_so_and_writes_no_file(owner: Owner, tmp_path: Path) -> None:
+    file = tmp_path / "meetings.ics"
+    owner.book(GRACE)
+    owner.cancel(GRACE)
+    assert owner.types("export", str(file)) == 1
+    assert owner.error == f"no meeting is booked, so {file} was not written: a calendar file needs a meeting\n"
+    assert not file.exists()
 
 
 def test_export_to_where_nothing_can_be_written(owner: Owner, tmp_path: Path) -> None:
-    assert owner.types("export", str(tmp_path)) == 1
-    assert owner.error == f"{tmp_path} cannot be written: Is a directory\n"
+    owner.book(ADA)
+    for arguments in ([], ["--force"]):
+        assert owner.types("export", str(tmp_path), *arguments) == 1
+        assert owner.error == f"{tmp_path} cannot be written: Is a directory\n"
+    assert owner.types("export", str(tmp_path / "missing" / "meetings.ics")) == 1
+    assert owner.error.endswith("meetings.ics cannot be written: No such file or directory\n")
 
 
 # ---- when it cannot be done
@@ -262,7 +392,7 @@ def test_what_is_typed_wrongly_is_explained(owner: Owner, arguments: tuple[str, 
 
 
 @pytest.mark.parametrize(("email", "shown"), [
-    ("ada@example.com", "a***@example.com"), ("a@b@example.com", "a***@example.com"), ("", "***@")])
+    ("ada@example.com", "a***@example.com"), ("a@b@example.com", "a***@example.com"), ("", "")])
 def test_an_address_is_masked(email: str, shown: str) -> None:
     assert command.masked(email) == shown
 

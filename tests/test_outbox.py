@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from bridge.meetings import outbox as module
+from bridge.meetings.delivery_log import host
 from bridge.meetings.event import deliveries_for
 from bridge.meetings.outbox import LEASE_S, PER_RECEIVER, Outbox
 from bridge.meetings.retries import GIVE_UP_S
@@ -160,7 +161,7 @@ async def running(outbox: Outbox) -> AsyncIterator[Outbox]:
 # ---- delivering
 
 async def test_what_is_promised_is_delivered(world: World, receiver: Receiver) -> None:
-    receiver.answers = [web.json_response({"message": "Noted."})]
+    receiver.answers = [web.json_response({"message_to_caller": "Noted."})]
     [promised] = await world.promise(receiver.url())
     async with running(world.outbox()) as outbox:
         await world.passes(0, outbox)
@@ -219,7 +220,7 @@ async def test_after_more_than_three_days_it_is_a_dead_letter(
 
 
 async def test_a_dead_letter_that_was_sent_again_has_another_three_days(world: World, receiver: Receiver) -> None:
-    receiver.answers = [web.Response(status=404), web.Response(status=500)]
+    receiver.answers = [web.Response(status=410), web.Response(status=500)]
     [promised] = await world.promise(receiver.url())
     async with running(world.outbox()) as outbox:
         await world.passes(2 * GIVE_UP_S, outbox)
@@ -253,7 +254,7 @@ async def test_a_receiver_that_is_gone_makes_a_dead_letter_and_a_loud_line(
     world: World, receiver: Receiver, caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "bridge")
-    receiver.answers = [web.json_response({"message": "Closed for good."}, status=410)]
+    receiver.answers = [web.json_response({"message_to_caller": "Closed for good."}, status=410)]
     [promised] = await world.promise(receiver.url("token-in-the-path?key=token-in-the-query"))
     async with running(world.outbox()) as outbox:
         await world.passes(3600, outbox)
@@ -265,6 +266,49 @@ async def test_a_receiver_that_is_gone_makes_a_dead_letter_and_a_loud_line(
     assert f"python -m bridge meetings resend {delivery.meeting_id}" in line
     for private in ("token-in-the", "secret.example", "Ada", ALICE):
         assert private not in caplog.text
+
+
+async def test_a_mistake_of_set_up_waits_loudly_until_it_is_mended(
+    world: World, receiver: Receiver, caplog: pytest.LogCaptureFixture,
+) -> None:
+    receiver.always = 404
+    promised = [(await world.promise(receiver.url("token-in-the-path")))[0] for _ in range(3)]
+    async with running(world.outbox()) as outbox:
+        await world.passes(24 * 3600, outbox)
+        assert {await world.state(each) for each in promised} == {"pending"}
+        receiver.always = 0
+        await world.passes(5 * 3600, outbox)
+    assert {await world.state(each) for each in promised} == {"delivered"}
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert 5 < len(lines) < 15, "one for all three, whenever they are tried in the same minute"
+    assert all(" WAITS: 127.0.0.1 answered with status 404: " in line for line in lines)
+    assert all("python -m bridge meetings resend all" in line for line in lines)
+    assert "11 more like this" in lines[1], "the second and the third, and all three after 1, 5 and 25 s"
+    assert "token-in-the" not in caplog.text
+
+
+async def test_a_mistake_of_set_up_that_is_never_mended_is_given_up(
+    world: World, receiver: Receiver, caplog: pytest.LogCaptureFixture,
+) -> None:
+    receiver.always = 401
+    [promised] = await world.promise(receiver.url())
+    async with running(world.outbox()) as outbox:
+        await world.passes(GIVE_UP_S + 5 * 3600, outbox)
+    delivery = await world.one(promised)
+    assert (delivery.state, delivery.refused) == ("dead", False)
+    assert "WAS NOT DELIVERED: 127.0.0.1 answered with status 401" in caplog.text and "which is a no" not in caplog.text
+
+
+async def test_what_no_caller_is_told_any_more_is_said_once(
+    world: World, receiver: Receiver, caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "bridge")
+    receiver.answers = [web.json_response({"message": "Workflow was started"}) for _ in range(3)]
+    for _ in range(3):
+        await world.promise(receiver.url())
+    async with running(world.outbox()) as outbox:
+        await world.passes(0, outbox)
+    assert caplog.text.count('they are told a "message_to_caller"') == 1
 
 
 # ---- one slow receiver
@@ -531,7 +575,7 @@ async def test_a_fault_while_writing_is_logged_and_the_lease_ends(
 # ---- a call that waits
 
 async def test_a_call_hears_that_it_was_taken(world: World, receiver: Receiver) -> None:
-    receiver.answers = [web.json_response({"message": "Use the back door."})]
+    receiver.answers = [web.json_response({"message_to_caller": "Use the back door."})]
     promised = await world.promise(receiver.url())
     async with running(world.outbox()) as outbox:
         [delivery] = await outbox.settle(promised, PATIENCE_S)
@@ -539,11 +583,24 @@ async def test_a_call_hears_that_it_was_taken(world: World, receiver: Receiver) 
 
 
 async def test_a_call_hears_that_it_was_refused(world: World, receiver: Receiver) -> None:
-    receiver.answers = [web.json_response({"message": "We are closed then."}, status=409)]
+    receiver.answers = [web.json_response({"message_to_caller": "We are closed then."}, status=409)]
     promised = await world.promise(receiver.url())
     async with running(world.outbox()) as outbox:
         [delivery] = await outbox.settle(promised, PATIENCE_S)
     assert (delivery.state, delivery.answer) == ("dead", "We are closed then.")
+
+
+async def test_a_no_that_a_call_acts_on_leaves_nothing_for_the_owner(
+    world: World, receiver: Receiver, caplog: pytest.LogCaptureFixture,
+) -> None:
+    receiver.always = 409
+    heard, unheard = await world.promise(receiver.url("heard"), receiver.url("unheard"))
+    async with running(world.outbox()) as outbox:
+        await asyncio.gather(outbox.settle([heard], PATIENCE_S, acts_on_no=True), outbox.settle([unheard], PATIENCE_S))
+    assert {await world.state(each) for each in (heard, unheard)} == {"dead"}
+    lines = {record.levelname: record.getMessage() for record in caplog.records}
+    assert heard in lines["WARNING"] and "resend" not in lines["WARNING"]
+    assert unheard in lines["ERROR"] and "a no that no caller has heard" in lines["ERROR"]
 
 
 async def test_a_call_waits_over_a_retry(world: World, receiver: Receiver) -> None:
@@ -639,8 +696,8 @@ async def test_a_meeting_of_two_receivers_is_told_to_the_one_that_works(world: W
 
 
 def test_only_the_host_of_an_address_is_told() -> None:
-    assert module.host("https://user:token@hooks.example.com:8443/secret?key=1") == "hooks.example.com"
-    assert module.host("http://[broken") == module.host("nothing") == "?"
+    assert host("https://user:token@hooks.example.com:8443/secret?key=1") == "hooks.example.com"
+    assert host("http://[broken") == host("nothing") == "?"
 
 
 def test_the_meetings_of_these_tests_are_in_the_future() -> None:

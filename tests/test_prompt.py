@@ -10,8 +10,8 @@ from bridge.openai_side import prompt
 NOW = datetime(2026, 11, 23, 9, 5, tzinfo=ZoneInfo("Europe/Berlin"))
 
 
-def told(*, caller_number: str = "+15551234567", meetings: bool = True) -> str:
-    return prompt.instructions("You sell boats.", NOW, caller_number, meetings=meetings)
+def told(*, caller_number: str = "+15551234567", business: str = "") -> str:
+    return prompt.instructions("You sell boats.", NOW, caller_number, business)
 
 
 def test_the_owner_s_words_come_first_and_as_they_are() -> None:
@@ -30,7 +30,7 @@ def test_the_owner_s_words_come_first_and_as_they_are() -> None:
 ])
 def test_the_model_knows_the_local_date_weekday_time_and_zone(now: datetime, said: str) -> None:
     assert prompt.moment(now) == said
-    assert said in prompt.instructions("", now, "", meetings=False)
+    assert said in prompt.instructions("", now, "")
 
 
 def test_the_caller_s_number_is_known_and_not_asked_for() -> None:
@@ -41,17 +41,12 @@ def test_nothing_is_said_of_the_number_of_a_caller_who_hides() -> None:
     assert "phone number" not in told(caller_number="")
 
 
-def test_meetings_are_spoken_of_only_where_they_are_taken() -> None:
-    assert "schedule_meeting" in told()
-    assert "schedule_meeting" not in told(meetings=False)
-
-
-def test_a_booking_is_never_claimed_before_it_is_confirmed() -> None:
-    assert "with refused, that it is not booked" in told()
+def test_what_is_told_of_the_business_comes_before_the_end_of_the_call() -> None:
+    assert "\n\nOpening hours: always.\n\nWhen the conversation is over" in told(business="Opening hours: always.")
 
 
 def test_the_model_may_always_end_the_call() -> None:
-    assert "end_call" in told(meetings=False)
+    assert "end_call" in told()
 
 
 def test_the_greeting_is_to_be_said_word_for_word_by_the_same_person() -> None:

@@ -1,11 +1,15 @@
 """Where webhooks may lead: a name that turns out to be a private address gets no connection, and loses no delivery."""
 
 import asyncio
+import shutil
 import socket
+import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -87,6 +91,39 @@ async def test_no_other_spelling_of_an_address_helps(host: str) -> None:
     async with neighbour() as (port, connections), open_session() as http:
         answer = await post(http, replace(DELIVERY, url=f"http://{host}:{port}/hook"), (), 0)
     assert answer.problem.startswith("could not be reached (") and connections == []
+
+
+@pytest.mark.parametrize(("error", "why", "misconfigured"), [
+    (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known", True),
+    (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "Temporary failure", False),
+    (ConnectionRefusedError(111, "Connection refused"), "Connection refused", False),
+    (reach.NotPublic(), reach.REFUSAL, True)])
+async def test_what_the_owner_can_mend_of_a_connection_is_told_apart(
+    error: OSError, why: str, misconfigured: bool,
+) -> None:
+    class Failing(Names):
+        async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[Any]:
+            raise error
+    async with open_session(private=True, resolver=Failing([])) as http:
+        answer = await post(http, replace(DELIVERY, url="https://hooks.example/secret"), (), 0)
+    assert answer.problem.startswith(f"could not be reached ({why}") and "secret" not in answer.problem
+    assert answer.misconfigured is misconfigured
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: nobody makes a certificate")
+async def test_a_certificate_that_nobody_vouches_for_is_the_owners_to_mend(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-subj", "/CN=localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=tls)
+    async with server, open_session() as http:
+        port = server.sockets[0].getsockname()[1]
+        answer = await post(http, replace(DELIVERY, url=f"https://localhost:{port}/secret"), (), 0)
+    assert answer.problem.startswith("could not be reached (its certificate is not accepted: self")
+    assert answer.misconfigured and "secret" not in answer.problem
 
 
 async def test_a_name_with_several_addresses_leads_to_none_that_is_private() -> None:

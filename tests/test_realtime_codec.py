@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from openai.types.realtime import RealtimeServerEvent
 
-from bridge.meetings.declarations import CANCEL, CHECK, END_CALL, RESCHEDULE, SCHEDULE
+from bridge.meetings.declarations import END_CALL, Terms, meeting_functions
 from bridge.openai_side import realtime
 from bridge.openai_side.realtime import AudioDelta, Malformed, parse
 from tests.helpers import make_settings
@@ -20,15 +20,17 @@ VAD = make_settings().TURN_DETECTION
 
 def setup(**changed: Any) -> bytes:
     return realtime.session_setup(**{
-        "instructions": "You sell boats.", "voice": "marin", "tools": [SCHEDULE, RESCHEDULE, CANCEL, CHECK, END_CALL],
+        "instructions": "You sell boats.", "voice": "marin", "tools": [*meeting_functions(Terms()), END_CALL],
         "turn_detection": VAD, "transcription_model": "gpt-transcribe", "noise_reduction": "near_field"} | changed)
 
 
 WRITTEN = {
-    "append": realtime.append("//79"),
+    "append": realtime.append(b"\xff\xfe\xfd"),
     "session_update": realtime.session_update("mine", {"instructions": "You sell boats."}),
     "session_setup": setup(),
     "listen": realtime.listen(VAD),
+    "stop_listening": realtime.stop_listening(),
+    "commit": realtime.commit(),
     "create_response": realtime.create_response("answer_1"),
     "cancel_response": realtime.cancel_response("resp_1"),
     "truncate": realtime.truncate("item_1", 1480),
@@ -68,7 +70,7 @@ def test_everything_that_can_be_sent_is_checked_here() -> None:
 
 def test_the_check_itself_would_notice() -> None:
     with pytest.raises(AssertionError):
-        check_client_event(json.loads(realtime.append("")) | {"rate": 8000})
+        check_client_event(json.loads(realtime.append(b"\xff")) | {"rate": 8000})
     with pytest.raises(AssertionError):
         check_client_event({"type": "session.update", "session": {"type": "realtime", "modalities": ["audio"]}})
     with pytest.raises(Exception, match="validation error"):
@@ -152,8 +154,9 @@ def test_every_control_event_can_be_named_by_an_error() -> None:
 
 
 def test_audio_passes_as_it_is() -> None:
-    payload = "".join(map(chr, range(0x20, 0x7F))) + "\u2028\n"
-    assert json.loads(realtime.append(payload)) == {"type": "input_audio_buffer.append", "audio": payload}
+    audio = bytes(range(256))
+    assert json.loads(realtime.append(audio)) == {
+        "type": "input_audio_buffer.append", "audio": base64.b64encode(audio).decode()}
 
 
 # ---- what the server sends
@@ -219,7 +222,7 @@ def test_a_function_call_is_complete_or_cut_off() -> None:
     event = parse(json.dumps({
         "type": "response.output_item.done", "event_id": "event_1", "response_id": "resp_1", "output_index": 0,
         "item": item}))
-    assert event == realtime.OutputItemDone("resp_1", realtime.Item(
+    assert event == realtime.OutputItemDone(response_id="resp_1", item=realtime.Item(
         "item_1", "function_call", "completed", "schedule_meeting", "call_1", '{"name":"Ada"}'))
 
 

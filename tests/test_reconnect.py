@@ -15,7 +15,7 @@ from bridge.call import dialogue, ear, floor, model_line
 from bridge.call import session as session_module
 from bridge.call.clips import clips
 from bridge.call.words import RESUMED, STILL_THERE, TRANSFER_FAILED, TRANSFER_UNANSWERED, pressed
-from bridge.openai_side import backoff, connection
+from bridge.openai_side import backoff, pulse
 from bridge.sim.phone import PhoneCall
 from bridge.sim.realtime import Call, Faults, Line, RealtimeSession, Turn
 from bridge.sim.twilio_rest import RestFaults
@@ -31,6 +31,12 @@ PERSON = "+15557770000"
 @pytest.fixture(autouse=True)
 def info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
+
+
+@pytest.fixture
+def short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session may last for a second, and is renewed before."""
+    monkeypatch.setattr(model_line, "LEAST_SESSION_S", 0.1)
 
 
 async def amid_an_answer(world: Office) -> PhoneCall:
@@ -64,7 +70,7 @@ BREAKS: dict[str, Callable[[RealtimeSession], None]] = {
 async def test_a_model_that_is_lost_in_mid_sentence_goes_on_in_another_session(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(connection, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr(pulse, "TICK_S", 0.05)
     async with office(LONG, delta_speed=1.2) as world:
         call = await amid_an_answer(world)
         BREAKS[how](world.session)
@@ -183,6 +189,7 @@ def outputs(session: RealtimeSession) -> list[dict[str, Any]]:
     return [json.loads(item["output"]) for item in items if item["type"] == "function_call_output"]
 
 
+@pytest.mark.usefixtures("short_sessions")
 async def test_a_session_is_renewed_before_its_time_is_up_and_no_frame_is_lost() -> None:
     async with office(faults=Faults(expire_after_ms=40_000)) as world:
         call = await world.greeted()
@@ -199,6 +206,7 @@ async def test_a_session_is_renewed_before_its_time_is_up_and_no_frame_is_lost()
         assert len(call.played) == len(GREETING.output[0].audio)   # type: ignore[union-attr]
 
 
+@pytest.mark.usefixtures("short_sessions")
 async def test_a_renewal_that_fails_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -215,6 +223,7 @@ async def test_a_renewal_that_fails_is_tried_again(
     assert " 0 reconnects" in caplog.text
 
 
+@pytest.mark.usefixtures("short_sessions")
 async def test_a_session_is_not_renewed_while_somebody_speaks() -> None:
     async with office(LONG, faults=Faults(expire_after_ms=12_000)) as world:
         call = await amid_an_answer(world)
@@ -225,8 +234,9 @@ async def test_a_session_is_not_renewed_while_somebody_speaks() -> None:
         await world.session.until(lambda: world.session.closed)
 
 
+@pytest.mark.usefixtures("short_sessions")
 async def test_a_session_that_waits_to_take_over_is_closed_when_the_one_before_it_is_lost() -> None:
-    async with office(LONG, faults=Faults(expire_after_ms=12_000)) as world:
+    async with office(LONG, faults=Faults(expire_after_ms=12_000), delta_speed=1.2) as world:
         await amid_an_answer(world)
         waiting = await world.model.until_session(2)
         world.model.faults = Faults()
@@ -287,6 +297,7 @@ async def test_a_model_that_reads_nothing_is_left_for_another_and_the_call_goes_
         assert call.spoken == []
 
 
+@pytest.mark.usefixtures("short_sessions")
 @pytest.mark.parametrize("how", ["lost", "renewed"])
 async def test_a_call_that_ends_while_a_session_follows_another_leaves_none_of_them_open(
     how: str, monkeypatch: pytest.MonkeyPatch,

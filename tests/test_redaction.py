@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge import log
+from bridge import log, log_queue
 from bridge.redaction import Redaction, escaped
 from tests.helpers import make_settings
 
@@ -74,8 +74,9 @@ def restored() -> Iterator[None]:
     root.setLevel(level)
 
 
-def said(capsys: pytest.CaptureFixture[str]) -> str:
-    return capsys.readouterr().err
+def said(capfd: pytest.CaptureFixture[str]) -> str:
+    log_queue.flush()
+    return capfd.readouterr().err
 
 
 TELLTALE = "sk-abcdefgh token-very-secret +15551234567 ada@example.com"
@@ -84,7 +85,7 @@ WHOLE = ("abcdefgh", "very-secret", "5551234567", "ada@")
 
 @pytest.mark.parametrize("style", ["text", "json"])
 @pytest.mark.parametrize("logger", ["bridge.test", "aiohttp.server", "sqlalchemy.engine"])
-def test_no_record_tells_a_secret(capsys: pytest.CaptureFixture[str], style: str, logger: str) -> None:
+def test_no_record_tells_a_secret(capfd: pytest.CaptureFixture[str], style: str, logger: str) -> None:
     log.set_up("INFO", style, SECRETS)
     of = logging.getLogger(logger)
     of.warning("said %s", TELLTALE)
@@ -97,7 +98,7 @@ def test_no_record_tells_a_secret(capsys: pytest.CaptureFixture[str], style: str
             raise RuntimeError(TELLTALE) from cause
     except RuntimeError:
         of.exception("failed", stack_info=True)
-    text = said(capsys)
+    text = said(capfd)
     assert "RuntimeError" in text and "KeyError" in text and "two values, one place" in text
     for secret in WHOLE:
         assert secret not in text
@@ -107,26 +108,26 @@ def test_no_record_tells_a_secret(capsys: pytest.CaptureFixture[str], style: str
     "x\n2026-11-25 00:00:00,000 INFO    call CA1 closed", "x\r\nforged", "x\x1b[2J\x1b]0;title\x07", "x\x9b2J",
     "x\u2028forged", "evil\u202egnp.exe", "null\x00", "half \ud800", "x\x85y", "tab\tbell\a",
 ])
-def test_no_text_forges_a_line_or_steers_the_terminal(capsys: pytest.CaptureFixture[str], nasty: str) -> None:
+def test_no_text_forges_a_line_or_steers_the_terminal(capfd: pytest.CaptureFixture[str], nasty: str) -> None:
     log.set_up("INFO", "text")
     logging.getLogger("bridge.test").error("said %(what)s", {"what": nasty})
     logging.getLogger("bridge.test").error(nasty)
-    [first, second] = said(capsys).removesuffix("\n").split("\n")
+    [first, second] = said(capfd).removesuffix("\n").split("\n")
     assert first.isprintable() and second.isprintable()
     log.set_up("INFO", "json")
     logging.getLogger("bridge.test").error("said %(what)s", {"what": nasty})
-    [line] = said(capsys).removesuffix("\n").split("\n")
+    [line] = said(capfd).removesuffix("\n").split("\n")
     assert line.isprintable()
     assert json.loads(line)["what"] == nasty.encode(errors="backslashreplace").decode()
 
 
-def test_a_traceback_forges_no_line_either(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_forges_no_line_either(capfd: pytest.CaptureFixture[str]) -> None:
     log.set_up("INFO", "text")
     try:
         raise ValueError("x\n2026-11-25 00:00:00,000 INFO    all is well\x1b[1m")
     except ValueError:
         logging.getLogger("bridge.test").exception("failed")
-    first, *others = said(capsys).splitlines()
+    first, *others = said(capfd).splitlines()
     assert first.endswith("ERROR   failed")
     assert all(line.startswith(log.INDENT) and line.isprintable() for line in others)
     assert any("all is well" in line for line in others)

@@ -14,10 +14,11 @@ DAY = 24 * 3600
 
 def after(
     status: int | None, attempts: int = 1, *, age: float = 10, jitter: float = 0.5, wait: str | None = None,
+    words: str = "",
 ) -> Decision:
     """The decision about a delivery that was created `age` seconds ago."""
     headers = {} if wait is None else {"Retry-After": wait}
-    return decide(status, headers, attempts, BEGUN, BEGUN + age, jitter)
+    return decide(status, headers, attempts, BEGUN, BEGUN + age, jitter, words)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 207, 299])
@@ -26,14 +27,23 @@ def test_any_2xx_delivers(status: int) -> None:
     assert after(status, 50, age=10 * DAY) == Delivered()
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 413, 422, 451, 499])
-def test_what_will_not_be_taken_is_dead_at_once(status: int) -> None:
-    assert after(status) == Dead()
-    assert after(status, wait="60") == Dead()
+@pytest.mark.parametrize("status", [409, 410, 422])
+def test_a_no_is_dead_at_once(status: int) -> None:
+    assert after(status) == Dead(refused=True)
+    assert after(status, wait="60") == Dead(refused=True)
+    assert after(status, 50, age=10 * DAY) == Dead(refused=True)
 
 
-@pytest.mark.parametrize("status", [None, 300, 301, 302, 307, 308, 408, 425, 429, 500, 502, 503, 504, 599, 600, 999])
-def test_what_may_pass_is_tried_again(status: int | None) -> None:
+def test_a_bad_request_is_a_no_only_where_it_has_words_for_the_caller() -> None:
+    assert after(400) == RetryAt(BEGUN + 10 + 1)
+    assert after(400, words="We are on holiday.") == Dead(refused=True)
+    assert after(404, words="We are on holiday.") == RetryAt(BEGUN + 10 + 1)
+
+
+@pytest.mark.parametrize("status", [
+    None, 300, 301, 302, 307, 308, 408, 425, 429, 500, 502, 503, 504, 599, 600, 999,
+    401, 402, 403, 404, 405, 406, 407, 411, 412, 413, 414, 415, 417, 418, 421, 423, 424, 426, 428, 431, 451, 499])
+def test_what_may_pass_or_can_be_mended_is_tried_again(status: int | None) -> None:
     assert after(status) == RetryAt(BEGUN + 10 + 1)
 
 

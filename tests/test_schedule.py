@@ -1,37 +1,15 @@
 """From what was said to an instant, and back to the caller's ear: words, clocks that change, and the rules."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from bridge.meetings.closed_days import ClosedDays
 from bridge.meetings.schedule import (
     OpeningHours, Refused, Rules, allowed, duration, free_starts, read_back, resolve,
 )
-
-BERLIN, DHAKA, LONDON = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Dhaka"), ZoneInfo("Europe/London")
-NEW_YORK = ZoneInfo("America/New_York")
-#: A Monday.
-NOW = datetime(2026, 11, 23, 12, 0, tzinfo=BERLIN)
-ANY_TIME = Rules(BERLIN, maximum_notice=timedelta(days=800))
-OFFICE = Rules(BERLIN, opening=OpeningHours.parse("Mon-Fri 09:00-17:00; Sat 10:00-13:00"))
-
-
-def local(words: str, rules: Rules = ANY_TIME, now: datetime = NOW, caller_zone: str = "") -> str:
-    """What the business's clocks show at the instant that is meant."""
-    moment = resolve(words, rules, now, caller_zone)
-    assert moment.tzinfo is rules.zone
-    return f"{moment:%Y-%m-%dT%H:%M}"
-
-
-def refused(words: str, rules: Rules = ANY_TIME, now: datetime = NOW, caller_zone: str = "") -> str:
-    with pytest.raises(Refused) as refusal:
-        resolve(words, rules, now, caller_zone)
-    return str(refusal.value)
-
-
-def at(text: str, zone: ZoneInfo = BERLIN, fold: int = 0) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=zone, fold=fold)
+from tests.moments import ANY_TIME, BERLIN, DHAKA, LONDON, NEW_YORK, NOW, OFFICE, at, local, refused
 
 
 # ---- days
@@ -118,6 +96,39 @@ def test_a_time_is_said_in_many_ways(said: str, time: str) -> None:
     assert local(f"tomorrow {said}") == f"2026-11-24T{time}"
 
 
+def test_a_length_that_was_said_is_the_meeting_s_or_asked_about() -> None:
+    for said in ("tomorrow at 3 pm for half an hour", "in two hours for 30 minutes"):
+        assert resolve(said, ANY_TIME, NOW)
+    for said in ("tomorrow at 3 pm for an hour", "in two hours for 45 minutes", "for an hour tomorrow"):
+        assert refused(said) == "A meeting takes thirty minutes. Is that all right?"
+    assert local("tomorrow at 3 pm for an hour", Rules(BERLIN, 60)) == "2026-11-24T15:00"
+
+
+def test_what_has_passed_is_told_with_its_year_and_today_s_date() -> None:
+    """A model that takes another year for the present one learns which it is."""
+    for said in ("2024-12-01T10:00", "Sunday the 1st of December 2024 at ten", "01.12.2024"):
+        with pytest.raises(Refused) as refusal:
+            resolve(said, OFFICE, NOW)
+        assert str(refusal.value) == "Sunday the 1st of December 2024 has already passed. Which later day would suit?"
+        assert refusal.value.how.startswith("Today is Monday the 23rd of November 2026.")
+
+
+def test_of_two_times_one_may_have_passed() -> None:
+    assert local("today at 3") == "2026-11-23T15:00"
+    long = Rules(BERLIN, opening=OpeningHours.parse("Mon-Fri 07:00-22:00"))
+    assert local("today at 7", long) == "2026-11-23T19:00"
+    assert "has already passed" in refused("today at 11", long)
+
+
+def test_24_hour_notation_yields_to_the_opening_hours() -> None:
+    evenings = Rules(BERLIN, opening=OpeningHours.parse("Mon-Sun 18:00-23:00"))
+    assert local("tomorrow at 10:00", evenings) == "2026-11-24T22:00"
+    for exact in ("tomorrow at 09:00", "2026-11-24T10:00"):
+        assert "outside our opening hours" in refused(exact, evenings)
+    long = Rules(BERLIN, opening=OpeningHours.parse("Mon-Fri 07:00-23:00"))
+    assert local("tomorrow at 10:00", long) == "2026-11-24T10:00"
+
+
 def test_this_morning_and_tonight_are_today() -> None:
     assert local("this afternoon at three") == "2026-11-23T15:00"
     assert local("tonight at eight") == "2026-11-23T20:00"
@@ -129,10 +140,9 @@ def test_a_day_ends_at_the_midnight_of_the_next() -> None:
 
 
 @pytest.mark.parametrize(("said", "asks"), [
-    ("tomorrow at ten", "morning, or in the afternoon"), ("tomorrow at 10:30", "morning, or in the afternoon"),
-    ("2026-11-26 at 10:30", "morning, or in the afternoon"),
-    ("tomorrow at half past ten", "morning, or in the afternoon"),
-    ("tomorrow at 12", "noon, or at midnight"), ("tomorrow at 12:30", "noon, or at midnight"),
+    ("tomorrow at ten", "morning, or in the afternoon"), ("tomorrow at 9:30", "morning, or in the afternoon"),
+    ("tomorrow at half past ten", "morning, or in the afternoon"), ("tomorrow at 12", "noon, or at midnight"),
+    ("tomorrow at half past twelve", "noon, or at midnight"),
     ("tomorrow at midnight", "begins or as it ends"), ("tomorrow, quarter past midnight", "begins or as it ends"),
     ("tomorrow at twelve in the morning", "noon, or at midnight"),
     ("tomorrow at 15:00 in the morning", "morning, or in the afternoon"), ("tomorrow at 3 at night", "morning, or"),
@@ -151,10 +161,9 @@ def test_what_is_missing_or_open_is_asked_for(said: str, asks: str) -> None:
 
 
 @pytest.mark.parametrize("said", [
-    "soon", "10 or 11 am tomorrow", "between 10 and 11 am tomorrow", "not tomorrow at noon", "after noon tomorrow",
-    "tomorrow at half ten", "quarter to 12 am tomorrow", "tomorrow at 25:00", "tomorrow at 10:60", "tomorrow at 1500",
-    "the 32nd at noon", "the 0th at noon", "tomorrow the 25th at noon", "tomorrow noon at 10 am", "10/11/2026 at noon",
-    "31.01.2027 15:00", "tomorrow at 10-11", "half to ten tomorrow", "ten to zero tomorrow", "99 past ten tomorrow",
+    "soon", "not tomorrow at noon", "tomorrow at 25:00", "tomorrow at 10:60", "tomorrow at 2500", "tomorrow 1500",
+    "the 32nd at noon", "the 0th at noon", "tomorrow the 25th at noon", "tomorrow noon at 10 am", "31/31/2026 at noon",
+    "32.01.2027 15:00", "half to ten tomorrow", "ten to zero tomorrow", "99 past ten tomorrow",
     "2027-02-30T10:00", "2027-13-01T10:00", "2027-01-31T25:00", "20270-01-31T15:00", "2027-01-31T15:00+25:00",
     "2027-01-31T15:00:00+01:00:30",
     "9" * 64, "\x00", "٢٠٢٧-٠١-٣١T١٥:٠٠", "tomorrow " * 30, "ﷺ" * 200, "10 am tomorrow that is", "that is noon",
@@ -177,114 +186,6 @@ def test_opening_hours_may_leave_both_halves_or_none() -> None:
     assert "morning, or in the afternoon" in refused("tomorrow at nine", long)
     assert refused("tomorrow at six", OFFICE).startswith("On Tuesdays we are open from nine in the morning to five in")
     assert refused("Sunday at ten", OFFICE).startswith("We are closed on Sundays.")
-
-
-# ---- zones
-
-@pytest.mark.parametrize(("zone", "said", "meant"), [
-    ("Europe/Berlin", "2027-01-31T15:00", "2027-01-31T14:00"),
-    ("Europe/Berlin", "2027-07-31T15:00", "2027-07-31T13:00"),
-    ("America/New_York", "2027-01-31T15:00", "2027-01-31T20:00"),
-    ("Asia/Kathmandu", "2027-01-31T15:00", "2027-01-31T09:15"),
-    ("Australia/Lord_Howe", "2027-01-31T15:00", "2027-01-31T04:00"),
-    ("Australia/Lord_Howe", "2027-07-31T15:00", "2027-07-31T04:30"),
-    ("Pacific/Kiritimati", "2027-01-01T00:30", "2026-12-31T10:30"),
-])
-def test_a_time_is_the_business_s_own(zone: str, said: str, meant: str) -> None:
-    rules = Rules(ZoneInfo(zone))
-    assert resolve(said, rules, NOW) == at(meant, ZoneInfo("UTC"))
-    assert local(said, rules) == said
-
-
-@pytest.mark.parametrize("said", [
-    "2027-01-31T15:00:00+01:00", "2027-01-31T14:00Z", "2027-01-31t14:00:00.000z", "2027-01-31T09:00-05:00",
-    "2027-01-31T19:45+05:45", "2027-01-31 15:00", "20270131T150000", " on 2027-01-31T15:00, please ", "2027-01-31T15",
-    "2027-W04-7T15:00", "2027-01-31 2:00 pm UTC", "2027-01-31T14:00 UTC", "2027-01-31T15:00 Europe/Berlin",
-    "2027-01-31 15:00 in Berlin time", "2027-01-31 03:00 PM", "Sunday 2027-01-31T14:00Z",
-])
-def test_one_moment_may_be_written_in_many_ways(said: str) -> None:
-    assert local(said) == "2027-01-31T15:00"
-
-
-def test_a_caller_speaks_of_the_caller_s_own_day_and_clock() -> None:
-    rules = Rules(DHAKA)
-    assert local("tomorrow at four in the morning", rules, caller_zone="Europe/London") == "2026-11-24T10:00"
-    late = datetime(2026, 11, 23, 19, 0, tzinfo=UTC)                    # it is Tuesday in Dhaka already
-    assert local("tomorrow at noon", rules, late) == "2026-11-25T12:00"
-    assert local("tomorrow at noon", rules, late, "Europe/London") == "2026-11-24T18:00"
-
-
-def test_a_zone_in_the_words_goes_first() -> None:
-    rules = Rules(DHAKA)
-    for said in ("tomorrow at noon, Dhaka time", "tomorrow at noon Asia/Dhaka", "2026-11-24T06:00Z"):
-        assert local(said, rules, caller_zone="America/New_York") == "2026-11-24T12:00"
-    assert local("tomorrow at noon New York time", rules, caller_zone="America/New_York") == "2026-11-24T23:00"
-
-
-def test_opening_hours_are_the_business_s() -> None:
-    assert local("tomorrow at 4", OFFICE, caller_zone="America/New_York") == "2026-11-24T10:00"
-    assert "Berlin time, is outside" in refused("tomorrow at noon", OFFICE, caller_zone="America/New_York")
-
-
-@pytest.mark.parametrize("zone", [
-    "Mars/Olympus", "Europe", "../etc/passwd", "/etc/passwd", "x" * 999, "\x00", "é", " ",
-])
-def test_an_unknown_zone_is_asked_about(zone: str) -> None:
-    assert "do not know that time zone" in refused("tomorrow at noon", caller_zone=zone)
-
-
-def test_a_zone_that_nobody_passed_is_asked_about() -> None:
-    assert "do not know that time zone" in refused("tomorrow at noon London time")
-
-
-# ---- clocks that change
-
-@pytest.mark.parametrize(("zone", "said"), [
-    ("Europe/Berlin", "2027-03-28T02:30"), ("Europe/Berlin", "2027-03-28T02:00"),
-    ("America/New_York", "2027-03-14T02:59"), ("Australia/Lord_Howe", "2027-10-03T02:15"),
-    ("America/Santiago", "2027-09-05T00:30"), ("America/Santiago", "4 September 2027 midnight, as the day ends"),
-])
-def test_a_time_that_the_clocks_leave_out_does_not_exist(zone: str, said: str) -> None:
-    assert "does not exist" in refused(said, Rules(ZoneInfo(zone)))
-
-
-@pytest.mark.parametrize(("zone", "said", "apart"), [
-    ("Europe/Berlin", "2027-10-31T02:30", 60),
-    ("Europe/Berlin", "the 31st of October at half past two in the morning", 60),
-    ("America/New_York", "2027-11-07T01:59", 60), ("Australia/Lord_Howe", "2027-04-04T01:45", 30),
-    ("America/Santiago", "2027-04-03T23:10", 60), ("Africa/Casablanca", "2027-02-07T02:30", 60),
-])
-def test_of_a_time_that_comes_twice_it_is_asked_which(zone: str, said: str, apart: int) -> None:
-    rules = Rules(ZoneInfo(zone))
-    assert "comes twice" in refused(said, rules)
-    first = resolve(f"{said} before the clocks go back", rules, NOW)
-    second = resolve(f"{said}, after the clocks change", rules, NOW)
-    assert second.timestamp() - first.timestamp() == apart * 60
-    assert ", before the clocks go back," in read_back(first)
-    assert ", after the clocks go back," in read_back(second)
-
-
-@pytest.mark.parametrize(("said", "meant"), [
-    ("2027-10-31T02:30+02:00", "2027-10-31T00:30"), ("2027-10-31T02:30+01:00", "2027-10-31T01:30"),
-    ("2027-03-28T02:30+01:00", "2027-03-28T01:30"),
-])
-def test_an_offset_says_which_of_two_hours_is_meant(said: str, meant: str) -> None:
-    assert resolve(said, ANY_TIME, NOW).astimezone(UTC) == at(meant).replace(tzinfo=UTC)
-
-
-@pytest.mark.parametrize("said", [
-    "2027-03-28T01:59", "2027-03-28T03:00", "2027-10-31T01:59", "2027-10-31T03:00",
-])
-def test_the_hours_beside_a_change_are_times_like_any_other(said: str) -> None:
-    assert local(said) == said
-    assert "do not go back" in refused(f"{said} after the clocks go back")
-
-
-def test_in_the_hour_that_comes_twice_the_first_one_is_past_during_the_second() -> None:
-    during_the_second = at("2027-10-31T02:30", fold=1)
-    assert "passed" in refused("2027-10-31T02:45+02:00", now=during_the_second)
-    during_the_first = at("2027-10-31T02:30")
-    assert resolve("2027-10-31T02:15+01:00", ANY_TIME, during_the_first) > during_the_first.astimezone(UTC)
 
 
 # ---- the rules
@@ -430,3 +331,55 @@ def test_without_opening_hours_any_time_is_free_also_while_clocks_change() -> No
 
 def test_nothing_is_free_where_everything_is_taken() -> None:
     assert free_starts(OFFICE, NOW, [(NOW, NOW + timedelta(days=999))], NOW) == []
+
+
+# ---- closed days
+
+CLOSED = Rules(BERLIN, 60, OFFICE.opening, closed=ClosedDays.parse("2026-11-26..2026-11-27,DE"))
+
+
+@pytest.mark.parametrize(("said", "why"), [
+    ("Thursday at ten", "We are closed on Thursday the 26th of November. Which other day would suit?"),
+    ("2026-11-27T10:00", "We are closed on Friday the 27th of November. Which other day would suit?"),
+    ("25 December at ten", "We are closed on Friday the 25th of December, Christmas Day. Which other day would suit?"),
+    ("Sunday at ten", "We are closed on Sundays. Which other time would suit?"),
+])
+def test_on_a_closed_day_there_is_no_meeting_and_the_caller_hears_why(said: str, why: str) -> None:
+    assert refused(said, CLOSED).endswith(why)
+
+
+def test_the_day_before_and_the_day_after_are_open() -> None:
+    assert local("Wednesday at ten", CLOSED) == "2026-11-25T10:00"
+    assert local("Saturday at ten", CLOSED) == "2026-11-28T10:00"
+
+
+def test_a_closed_day_needs_no_opening_hours() -> None:
+    closed = Rules(BERLIN, closed=ClosedDays.parse("2026-11-26"))
+    assert "We are closed on Thursday the 26th" in refused("Thursday at ten", closed), "and not: morning or evening?"
+    assert "in the morning, or in the afternoon" in refused("Friday at ten", closed)
+
+
+def test_a_meeting_does_not_go_on_into_a_closed_day_nor_out_of_one() -> None:
+    night = Rules(BERLIN, 60, closed=ClosedDays.parse("2026-11-26"))
+    assert local("Wednesday at 23:00", night) == "2026-11-25T23:00"
+    assert "We are closed on Thursday the 26th" in refused("Wednesday at 23:30", night)
+    assert "We are closed on Thursday the 26th" in refused("Thursday at 23:30", night)
+    assert local("2026-11-27T00:00", night) == "2026-11-27T00:00"
+
+
+def test_it_is_the_business_s_day_that_is_closed() -> None:
+    rules = Rules(BERLIN, closed=ClosedDays.parse("2026-11-25"))
+    assert local("Wednesday at 23:30", rules, caller_zone="America/New_York") == "2026-11-26T05:30"
+
+
+def test_free_times_leave_closed_days_out() -> None:
+    starts = free_starts(CLOSED, NOW, [], at("2026-11-25T16:00"), 3)
+    assert [f"{start:%a %H:%M}" for start in starts] == ["Wed 16:00", "Sat 10:00", "Sat 11:00"]
+
+
+def test_the_first_open_day_is_found_behind_a_long_holiday() -> None:
+    rules = Rules(BERLIN, closed=ClosedDays.parse("2026-11-23..2027-01-10"))
+    assert rules.first_open(NOW) == at("2027-01-11T00:00")
+    assert rules.first_open(at("2027-01-11T15:00")) == at("2027-01-11T15:00")
+    always = Rules(BERLIN, closed=ClosedDays.parse("*-01-01..*-12-31"))
+    assert always.first_open(NOW) and free_starts(always, NOW, [], NOW) == []

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bridge.meetings.closed_days import ClosedDays
 from bridge.meetings.hours import DAYS
 from bridge.meetings.schedule import OpeningHours, Refused, Rules, allowed, free_starts, read_back, resolve
 from bridge.meetings.spoken import MONTHS, WEEKDAYS, number, ordinal
@@ -40,7 +41,9 @@ openings = st.none() | st.sampled_from([OpeningHours.parse(each) for each in (
 rules = st.builds(
     Rules, zone=st.sampled_from(ZONES), minutes=st.sampled_from([15, 30, 45, 90]), opening=openings,
     minimum_notice=st.sampled_from([timedelta(0), timedelta(hours=2), timedelta(days=1)]),
-    maximum_notice=st.sampled_from([timedelta(days=3), timedelta(days=365), timedelta(days=1500)]))
+    maximum_notice=st.sampled_from([timedelta(days=3), timedelta(days=365), timedelta(days=1500)]),
+    closed=st.none() | st.sampled_from([ClosedDays.parse(each) for each in (
+        "*-12-24..*-01-02", "2027-03-28,2027-10-31", "DE-BY")]))
 
 caller_zones = st.sampled_from(["", *(zone.key for zone in ZONES), "Asia/Kathmandu"])
 
@@ -106,6 +109,7 @@ def promise(said: str, rules: Rules, now: datetime, caller_zone: str) -> datetim
     assert (start.second, start.microsecond) == (0, 0)
     assert start.timestamp() > now.timestamp()
     allowed(start, rules, now)
+    assert not rules.closed or rules.closed.on(start.date()) is None
     for zone in (None, ZoneInfo(caller_zone) if caller_zone else None):
         again = resolve(read_back(start, zone, now=now), rules, now, caller_zone)
         assert again.timestamp() == start.timestamp(), read_back(start, zone, now=now)

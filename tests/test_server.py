@@ -24,7 +24,7 @@ from bridge.sim.demo import serving as serving_app
 from bridge.sim.owner import Owner
 from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.process import Server
-from bridge.sim.realtime import Call, RealtimeServer, RealtimeSession, Turn
+from bridge.sim.realtime import AFTERWARDS, Call, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.realtime.script import Script
 from tests.helpers import make_settings
 from tests.office import ACCOUNT, GREETING, TOKEN
@@ -136,7 +136,7 @@ async def test_the_calls_of_twenty_callers_end_in_order_and_no_meeting_is_lost(t
     def script(session: RealtimeSession) -> Turn:
         """Each books at once, and a time of its own."""
         if session.id in booked:
-            return Turn()
+            return AFTERWARDS
         booked.append(session.id)
         start = MIDNIGHT + timedelta(hours=len(booked))
         return Turn((*GREETING.output, Call("schedule_meeting", BOOKING | {"datetime": start.isoformat()})))
@@ -222,6 +222,31 @@ async def test_what_is_there_for_good_is_left_out_of_garbage_collections(tmp_pat
     out, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     left_out, looked_at = map(int, out.split())
     assert process.returncode == 0 and left_out > 100 * looked_at
+
+
+async def test_a_log_that_nobody_reads_keeps_no_call_and_no_end_waiting(tmp_path: Path) -> None:
+    async with running(tmp_path, DRAIN_S="3600", TWILIO_AUTH_TOKEN="") as world:
+        world.server.stop_reading()
+        told = {"CallSid": "CA2", "CallStatus": "completed", "DialCallStatus": "x" * 4000}
+        for _ in range(150):                         # each is a line; a pipe and its reader here hold 200 kB
+            async with asyncio.timeout(PATIENCE_S), world.http.post(
+                    f"{world.server.origin}/transfer-ended", data=told) as answer:
+                assert answer.status == 200
+        [call] = await world.dial(1)
+        await call.hang_up()
+        world.signal()
+        async with asyncio.timeout(PATIENCE_S):
+            while world.server.process.returncode is None:
+                await asyncio.sleep(0.05)
+        assert await world.ended() == 0
+
+
+async def test_the_last_lines_are_written_before_the_end(tmp_path: Path) -> None:
+    async with running(tmp_path, DRAIN_S="0", LOG_FORMAT="json") as world:
+        await world.dial(5)
+        world.signal()
+        assert await world.ended() == 0
+        assert len(world.endings()) == 5
 
 
 async def test_what_was_promised_is_delivered_though_no_webhook_is_set_any_more(sqlite_url: str) -> None:

@@ -137,7 +137,7 @@ def test_all_problems_are_reported_at_once_each_with_name_fault_and_example() ->
     ("OPENAI_REALTIME_URL", "ws://api.openai.com/v1/realtime", "ws:// on this machine only"),
     ("OPENAI_REALTIME_URL", "api.openai.com", "must begin with wss://"),
     ("PROTECT_GREETING", "yes", "1 (on) or 0 (off)"),
-    ("NOISE_REDUCTION", "loud", "near_field, far_field"),
+    ("NOISE_REDUCTION", "loud", "must be one of near_field, far_field, or empty"),
     ("TIMEZONE", "Berlin", "a time zone of the IANA list"),
     ("TIMEZONE", "../../etc/passwd", "a time zone of the IANA list"),
     ("TIMEZONE", "Europe", "a time zone of the IANA list"),
@@ -171,8 +171,8 @@ def test_what_is_wrong_is_said(name: str, value: str, fault: str) -> None:
 
 def test_every_example_would_be_accepted() -> None:
     examples: dict[str, str] = {each.name: each.metadata["example"] for each in dataclasses.fields(Settings)}
-    # These say where the token stands: one in print would only be copied.
-    tokens = {"TWILIO_AUTH_TOKEN": "token", "TWILIO_AUTH_TOKEN_OLD": "old"}
+    # These say where the key and the token stand: one in print would only be copied.
+    tokens = {"OPENAI_API_KEY": "sk-simulated", "TWILIO_AUTH_TOKEN": "token", "TWILIO_AUTH_TOKEN_OLD": "old"}
     assert make_settings(**examples | tokens | {"ADMIN_PASSWORD_HASH": ""})
     assert make_settings(ADMIN_PASSWORD_HASH=examples["ADMIN_PASSWORD_HASH"])
 
@@ -271,6 +271,13 @@ def test_a_transfer_says_what_it_cannot_be(text: str, fault: str) -> None:
     assert fault in problem
 
 
+@pytest.mark.parametrize("wrong", [
+    "5551234567", "+*", "*", "+1900*5", "+1900**", "1900*", "+15551234567-9", "Bob", "+155512345678901234"])
+def test_a_list_of_callers_says_what_it_cannot_hold(wrong: str) -> None:
+    [problem] = problems(BLOCKED_CALLERS=f"+15551234567, {wrong}")
+    assert problem.startswith("BLOCKED_CALLERS must be phone numbers with + and the country's code")
+
+
 def test_what_is_spoken_is_one_sentence_that_fits() -> None:
     assert make_settings(FALLBACK_MESSAGE=" Wir sind\n gleich\tda. ").FALLBACK_MESSAGE == "Wir sind gleich da."
     for wrong in ("a\x07b", "x" * 1001):
@@ -342,19 +349,24 @@ def test_turn_detection_says_what_it_cannot_be(text: str, fault: str) -> None:
 @pytest.mark.parametrize(("text", "origin"), [
     ("https://bridge.example.com", "https://bridge.example.com"),
     ("https://bridge.example.com/", "https://bridge.example.com"),
-    ("https://Bridge.Example.com:443", "https://bridge.example.com"),
+    ("https://bridge.example.com:443", "https://bridge.example.com"),
+    ("https://Bridge.Example.com", "https://Bridge.Example.com"),
+    ("https://Bridge.Example.com:443/Calls/", "https://Bridge.Example.com/Calls"),
+    ("https://böse.example/calls", "https://xn--bse-sna.example/calls"),
+    ("https://bridge.example.com/calls/v1", "https://bridge.example.com/calls/v1"),
     ("https://bridge.example.com:8443", "https://bridge.example.com:8443"),
     ("http://localhost:5050", "http://localhost:5050"),
     ("http://127.0.0.1:5050", "http://127.0.0.1:5050"),
     ("http://[::1]:5050/", "http://[::1]:5050"),
 ])
-def test_the_public_url_is_an_origin(text: str, origin: str) -> None:
+def test_the_public_url_is_an_origin_and_perhaps_a_path(text: str, origin: str) -> None:
     assert make_settings(PUBLIC_URL=text).PUBLIC_URL == origin
 
 
 @pytest.mark.parametrize("text", [
     "http://bridge.example.com", "http://localhost.example.com", "wss://bridge.example.com", "bridge.example.com",
     "https://bridge.example.com/incoming-call", "https://bridge.example.com?x=1", "https://bridge.example.com#x",
+    "https://bridge.example.com/calls/incoming-call/", "https://bridge.example.com/calls//", "https://x.example/a b?c",
     "https://user@bridge.example.com", "https://:443", "https://bridge.example.com:99999", "//bridge.example.com",
 ])
 def test_the_public_url_is_nothing_else(text: str) -> None:

@@ -39,6 +39,14 @@ async def test_it_runs_until_it_is_told_to_stop_and_all_that_it_said_is_known(tm
     assert server.said == heard[0] + "\n"
 
 
+async def test_what_nobody_reads_is_read_once_it_has_ended(tmp_path: Path) -> None:
+    talks = LISTENS.replace("while True:", "for _ in range(400): print('x' * 1000, file=sys.stderr)\nwhile False:")
+    async with running(tmp_path, {}, program(talks)) as server:
+        server.stop_reading()
+        assert await server.ended() == 0
+        assert server.said.count("x" * 1000) == 400
+
+
 async def test_a_port_that_it_was_told_is_looked_at(tmp_path: Path) -> None:
     async with running(tmp_path, {}, program(LISTENS)) as other:
         async with running(tmp_path, {}, program(WAITS), port=other.port) as server:

@@ -240,11 +240,15 @@ async def test_deltas_come_faster_than_they_play() -> None:
         assert at["response_done"] - at["session_updated"] >= 2000
 
 
-async def test_an_exhausted_script_answers_with_nothing() -> None:
-    async with connected() as client:
-        await client.send("response.create")
-        done = await client.until("response.done")
-        assert (done["response"]["status"], done["response"]["output"]) == ("completed", [])
+async def test_a_script_that_is_used_up_still_answers_with_a_sound() -> None:
+    async with connected(Turn((line(),))) as client:
+        for count in (1, 2, 3):
+            await client.send("response.create")
+            done = (await client.until("response.done"))["response"]
+            assert done["status"] == "completed" and len(client.session.items) == count
+        [item] = done["output"]
+        assert item["content"][0]["transcript"] == "Mm-hm."
+        assert client.session.items[item["id"]].audio_ms == 300
 
 
 async def test_a_callable_script_sees_what_was_asked() -> None:

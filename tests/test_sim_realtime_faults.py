@@ -29,6 +29,36 @@ async def test_the_connection_ends_amid_an_answer(faults: Faults, code: int) -> 
         await client.session.until(lambda: client.session.closed)
 
 
+@pytest.mark.parametrize("event", ["session.updated", "response.create", "response.created"])
+async def test_the_connection_ends_right_after_an_event(event: str) -> None:
+    async with connected(Turn((line(),)), update=None, faults=Faults(drop_after=event)) as client:
+        await client.send("session.update", session=PHONE)
+        await client.send("response.create")
+        assert await closing(client) == 1006
+        seen = client.session.sent if event != "response.create" else client.session.received
+        assert seen[-1]["type"] == event
+
+
+async def test_a_line_that_is_held_up_delivers_everything_later_and_in_order() -> None:
+    async with connected(Turn((line(),))) as client:
+        client.session.hold_up()
+        await client.socket.ping()
+        await client.send("response.create")
+        await client.send("response.cancel")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await client.session.until_received("response.create")
+        assert client.session.pings == 0
+        client.session.let_through()
+        assert (await client.until("response.done"))["response"]["status"] == "cancelled"
+        assert client.session.pings == 1
+
+
+async def test_it_may_say_another_end_than_it_has() -> None:
+    async with connected(faults=Faults(says_expires_at=1800)) as client:
+        assert client.session.config["expires_at"] == 1800 and not client.session.closed
+
+
 async def test_an_error_may_follow_the_upgrade() -> None:
     async with connected(update=None, faults=Faults(error_after_created="invalid_model")) as client:
         assert await closing(client) == 1000
@@ -57,6 +87,14 @@ async def test_a_response_fails_silently() -> None:
         assert client.session.errors == []
         await client.send("response.create")
         assert (await client.until("response.done"))["response"]["output"]
+
+
+async def test_a_response_fails_for_the_reason_and_in_the_words_that_are_wanted() -> None:
+    faults = Faults(fail_responses=1, failure=("insufficient_quota", "No credit."))
+    async with connected(Turn((line(),)), faults=faults) as client:
+        await client.send("response.create")
+        failed = (await client.until("response.done"))["response"]["status_details"]["error"]
+        assert failed == {"type": "insufficient_quota", "code": "insufficient_quota", "message": "No credit."}
 
 
 async def test_nonsense_and_unknown_events_come_between() -> None:
@@ -232,3 +270,12 @@ async def test_a_turn_of_the_caller_may_stay_without_an_answer() -> None:
         await client.until("response.done")
         assert client.kinds().count("input_audio_buffer.committed") == 2
         assert client.kinds().count("response.created") == 1
+
+
+async def test_responses_may_be_empty_once_the_script_is_used_up() -> None:
+    async with connected(Turn((line(),)), faults=Faults(empty_when_used_up=True)) as client:
+        await client.send("response.create")
+        assert (await client.until("response.done"))["response"]["output"]
+        await client.send("response.create")
+        done = (await client.until("response.done"))["response"]
+        assert (done["status"], done["output"]) == ("completed", [])

@@ -103,16 +103,51 @@ async def test_a_2xx_is_no_problem(http: aiohttp.ClientSession, status: int) -> 
 
 
 async def test_the_receiver_s_message_is_kept(http: aiohttp.ClientSession) -> None:
-    async with receiver(answering(200, b'{"message": "See you at the back door.", "more": [1, 2]}')) as delivery:
-        assert (await post(http, delivery, (), 0)).message == "See you at the back door."
-
-
-async def test_a_refusal_keeps_its_status_message_and_headers(http: aiohttp.ClientSession) -> None:
-    async with receiver(answering(429, b'{"message": "Too many."}', Retry_After="30")) as delivery:
+    said = b'{"message_to_caller": "See you at the back door.", "more": [1, 2], "message": "Workflow was started"}'
+    async with receiver(answering(200, said)) as delivery:
         answer = await post(http, delivery, (), 0)
-    assert (answer.status, answer.message) == (429, "Too many.")
+    assert (answer.message, answer.untold) == ("See you at the back door.", False)
+
+
+async def test_what_platforms_say_by_themselves_is_not_for_the_caller(http: aiohttp.ClientSession) -> None:
+    async with receiver(answering(200, b'{"message": "Workflow was started"}')) as delivery:
+        answer = await post(http, delivery, (), 0)
+    assert (answer.status, answer.message, answer.untold, answer.problem) == (200, "", True, "")
+
+
+async def test_a_refusal_keeps_its_status_and_headers(http: aiohttp.ClientSession) -> None:
+    async with receiver(answering(429, Retry_After="30")) as delivery:
+        answer = await post(http, delivery, (), 0)
+    assert answer.status == 429
     assert answer.headers["retry-after"] == "30"
-    assert answer.problem == "answered with status 429"
+    assert (answer.problem, answer.misconfigured) == ("answered with status 429", False)
+
+
+@pytest.mark.parametrize("status", [400, 409, 410, 422])
+async def test_the_words_of_a_no_are_for_the_caller(http: aiohttp.ClientSession, status: int) -> None:
+    async with receiver(answering(status, b'{"message_to_caller": "We are closed then."}')) as delivery:
+        answer = await post(http, delivery, (), 0)
+    assert (answer.status, answer.message, answer.misconfigured) == (status, "We are closed then.", False)
+    assert answer.problem == f"answered with status {status}"
+
+
+@pytest.mark.parametrize("status", [301, 401, 404, 429, 500, 503])
+async def test_the_words_of_what_is_tried_again_are_not(http: aiohttp.ClientSession, status: int) -> None:
+    async with receiver(answering(status, b'{"message_to_caller": "Sorry, something broke."}')) as delivery:
+        assert (await post(http, delivery, (), 0)).message == ""
+
+
+@pytest.mark.parametrize(("status", "advice"), [
+    (400, "could not read the request"), (401, "WEBHOOK_SECRET"), (402, "to be paid"), (403, "WEBHOOK_SECRET"),
+    (404, "check WEBHOOK_URL"), (405, "takes a POST"), (413, "raise its limit"), (418, "check WEBHOOK_URL"),
+    (307, "must be the final address")])
+async def test_a_mistake_of_set_up_is_told_with_what_to_mend(
+    http: aiohttp.ClientSession, status: int, advice: str,
+) -> None:
+    async with receiver(answering(status)) as delivery:
+        answer = await post(http, delivery, (), 0)
+    assert answer.misconfigured
+    assert answer.problem.startswith(f"answered with status {status}: ") and advice in answer.problem
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -124,13 +159,14 @@ async def test_a_redirect_is_not_followed(http: aiohttp.ClientSession, status: i
 
 
 @pytest.mark.parametrize(("body", "message"), [
-    (b"", ""), (b"OK", ""), (b"[]", ""), (b'"message"', ""), (b'{"message": 1}', ""), (b'{"message": null}', ""),
-    (b'{"message": "x"', ""), (b'{"other": "x"}', ""), (b"\xff\xfe", ""), (b'{"message": "\xff"}', ""),
-    (b'{"message": "\\ud800"}', ""), (b"[" * 60_000, ""), (b'{"a":' * 10_000, ""),
-    (b'{"message": "  one\\r\\ntwo\\u0000three\\u2028four "}', "one two three four"),
-    (b'{"message": "' + b"x" * 600 + b'"}', "x" * 500),
-    ('{"message": "Grüße, می‌خواهم 🦷"}'.encode(), "Grüße, می‌خواهم 🦷")])
-def test_only_a_string_called_message_is_a_message(body: bytes, message: str) -> None:
+    (b"", ""), (b"OK", ""), (b"[]", ""), (b'"message_to_caller"', ""), (b'{"message_to_caller": 1}', ""),
+    (b'{"message_to_caller": null}', ""), (b'{"message_to_caller": "x"', ""), (b'{"message": "x"}', ""),
+    (b"\xff\xfe", ""), (b'{"message_to_caller": "\xff"}', ""),
+    (b'{"message_to_caller": "\\ud800"}', ""), (b"[" * 60_000, ""), (b'{"a":' * 10_000, ""),
+    (b'{"message_to_caller": "  one\\r\\ntwo\\u0000three\\u2028four "}', "one two three four"),
+    (b'{"message_to_caller": "' + b"x" * 600 + b'"}', "x" * 500),
+    ('{"message_to_caller": "Grüße, می‌خواهم 🦷"}'.encode(), "Grüße, می‌خواهم 🦷")])
+def test_only_a_string_under_the_one_key_is_for_the_caller(body: bytes, message: str) -> None:
     assert message_of(body) == message
 
 

@@ -26,6 +26,10 @@ class Bounds:
         self._names.add(name)
         return Bound(self, name)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether something is waited for under this name."""
+        return name in self._at
+
     def due(self, now: float) -> str | None:
         """The bound that is reached, or None where what it waited for has happened, or was put off, just before."""
         name = min(self._at, key=self._at.__getitem__, default=None)
@@ -58,7 +62,7 @@ class Bound:
 
     @property
     def is_set(self) -> bool:
-        return self._name in self._all._at
+        return self._name in self._all
 
     def set(self, at: float) -> None:
         """It is due at that time, whatever it was before."""

@@ -4,21 +4,22 @@ Pure: no socket, no clock. `now` is ms on any monotonic clock; the phone's own t
 
 The conversation is a composition of small parts, each with its own fields, bounds and rules:
 
-- `Opening`: the greeting, and from when on the caller is heard.
+- `Listening`: the greeting, and from when on the caller is listened to.
 - `Floor`: who speaks next; what the model is asked to say, and what happens when it does not.
 - `Voice`: what the caller hears, and cuts at what was heard.
 - `Errands`: functions that run. `Keypad`: keys that belong together.
 - `Patience`: what happens when somebody waits in silence. `Latency`: how long the caller waited.
 - `Budget`: time and money. `Leaving`: goodbye, the end, and the transfer to a person.
-- `Bounds`: what must have happened by when.
+- `Bounds`: what must have happened by when. Any event may be lost: what waits for it goes on at its bound.
 
 No part knows another one. What one has to do with another stands here:
 
 1. The line opens when the model's session is ready and the phone has started. Then the assistant greets. Until then,
-   and behind a protected greeting, the caller's newest audio is kept (`Ear`).
+   and while the caller is not listened to, the caller's newest audio is kept (`Ear`).
 2. When the caller speaks, the server cancels the response under way by itself. Here the voice is cut off, and the
    goodbye, what was owed in vain, and all waiting go back.
-3. A response is asked for when the floor is free and no function runs.
+3. A response is asked for when the floor is free and no function runs. What it was to the caller is told by `outcome`:
+   one that brings no sound has failed, and one that breaks off in mid-sentence is gone on with.
 4. A session that is lost, or that does not answer, is followed by another one, which is told what was said so far
    (`History`) and goes on where the other stopped. Meanwhile the caller's newest audio is kept.
 5. After every event it is looked at who waits for whom (`_then`), so that nobody waits unnoticed.
@@ -34,17 +35,19 @@ from bridge.call.bounds import Bounds
 from bridge.call.budget import Budget
 from bridge.call.ear import Ear
 from bridge.call.errands import Errands
-from bridge.call.floor import ANSWER, Floor, Wish
+from bridge.call.floor import ANSWER, GO_ON, Floor, Wish
 from bridge.call.history import History
 from bridge.call.keypad import Keypad
 from bridge.call.latency import Latency
 from bridge.call.leaving import Leaving
-from bridge.call.opening import Opening
+from bridge.call.listening import Listening
+from bridge.call.outcome import outcome, reason
 from bridge.call.patience import HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS, Patience
 from bridge.call.steps import (
-    Figures, HangUp, Measured, Plan, Reconnect, RunFunction, Step, ToModel, Transfer,
+    Figures, HangUp, Measured, Plan, Reconnect, Refusal, RunFunction, Served, Step, ToModel, Transfer,
 )
 from bridge.call.voice import Voice
+from bridge.folding import Folded
 from bridge.openai_side import prices, realtime
 from bridge.twilio_side import media_streams
 
@@ -68,13 +71,15 @@ class Dialogue:
         self._model: Literal["awaited", "ready", "lost"] = "awaited"
         self._stopping = False                       # nothing of the model is heard any more
         self._now = self._started_at = 0.0           # of the event that is being looked at, ms
+        self._unserved = False                       # an answer of this session is complete and not wholly heard
+        self._complaints = Folded()                  # of the model
         goes_on = history is not None
         protected = plan.protect_greeting and not goes_on
         self._ear = Ear(KEPT_FRAMES_GREETING if protected else KEPT_FRAMES)
-        self._voice = Voice(self._ear, self.history)
         self._bounds = bounds = Bounds()
-        self._opening = Opening(bounds, done=goes_on)
-        self._floor = Floor(bounds, owed=goes_on)
+        self._voice = Voice(bounds, self._ear, self.history)
+        self._listening = Listening(bounds, greeted=goes_on)
+        self._floor = Floor(bounds, owed=goes_on, most_turn_ms=plan.most_turn_ms)
         self._leaving = Leaving(bounds)
         self._patience = Patience(bounds, prompt_ms=plan.silence_prompt_ms, has_clips=bool(plan.clips))
         self._budget = Budget(bounds, plan.most_ms, plan.most_usd)
@@ -94,7 +99,7 @@ class Dialogue:
     def followed_by(self, history: History, note: str) -> "Dialogue":
         """One that goes on with an earlier stream's conversation, in the place of this one, which has not begun."""
         other = Dialogue(self._plan, history, note)
-        other._model, other._opening.listening = self._model, self._opening.listening
+        other._model, other._listening.on = self._model, self._listening.on
         return other
 
     def model_ready(self, now: float, *, listens: bool) -> list[Step]:
@@ -103,7 +108,7 @@ class Dialogue:
         `listens`: whether it was set up to find the caller's turns.
         """
         self._now, self._model = now, "ready"
-        self._opening.listening = listens
+        self._listening.on = listens
         return self._then(self._line() if self._voice.stream and not self._stopping else [])
 
     def model_lost(self, now: float) -> list[Step]:
@@ -113,7 +118,7 @@ class Dialogue:
         self._ear.hold(KEPT_FRAMES)
         self._forget_session()
         if self.history.empty:                       # nothing was said yet: the next session greets
-            self._opening.done = self._floor.owed = False
+            self._listening.greeted = self._floor.owed = False
         return self._then([])
 
     def model_renewed(self, now: float) -> list[Step]:
@@ -126,12 +131,18 @@ class Dialogue:
     def quiet(self) -> bool:
         """Whether nothing is going on: nobody speaks, and nothing is awaited."""
         return self._model == "ready" and self._idle and not (
-            self._opening.protected or self._leaving or self._keypad.digits)
+            self._listening.protected or self._leaving or self._keypad.digits)
+
+    @property
+    def carried(self) -> bool:
+        """Whether the session carries the conversation: its words are heard, it hears the caller's or waits for us."""
+        heard = not self._voice.silent and not self._patience.hushes
+        return self.quiet or self._floor.speaking or heard or bool(self._errands.running)
 
     @property
     def listens(self) -> bool:
         """Whether a session that begins now listens to the caller from its beginning."""
-        return self._opening.done or not self._plan.protect_greeting
+        return self._listening.greeted or not self._plan.protect_greeting
 
     @property
     def unheard_ms(self) -> int:
@@ -139,17 +150,17 @@ class Dialogue:
         return self._voice.unheard_ms
 
     def _line(self) -> list[Step]:
-        return self._resume() if self._opening.done else self._greet()
+        return self._resume() if self._listening.greeted else self._greet()
 
     def _greet(self) -> list[Step]:
-        self._opening.begin(protected=self._plan.protect_greeting)
+        self._listening.greet(protected=self._plan.protect_greeting)
         greet = self._request(Wish("greeting", self._plan.greeting))
-        return [greet] if self._opening.protected else [greet, *self._release()]
+        return [greet] if self._listening.protected else [greet, *self._release()]
 
     def _resume(self) -> list[Step]:
         """A new session is told what was said, hears what the caller says meanwhile, and answers what is open."""
         self._leaving.forget_session()
-        return [*self._retell(), *(self._release() if self._opening.listening else self._listen()), *self._answer()]
+        return [*self._retell(), *(self._release() if self._listening.on else self._listen()), *self._answer()]
 
     def _retell(self) -> list[Step]:
         note = self._note + words.made(self._errands.made)
@@ -162,7 +173,8 @@ class Dialogue:
     def _forget_session(self) -> None:
         """What was true of a session only."""
         self.history.lost()
-        for part in (self._opening, self._floor, self._voice, self._errands, self._patience):
+        self._unserved = False
+        for part in (self._listening, self._floor, self._voice, self._errands, self._patience):
             part.forget_session()
 
     def _release(self) -> list[Step]:
@@ -202,18 +214,25 @@ class Dialogue:
         waited_ms = self._latency.mark_back(name, self._now)
         if waited_ms is not None:
             steps.append(Measured("turn", waited_ms / 1000))
-        return steps + self._all_heard() if self._voice.silent else steps
+        return [*steps, *self._all_heard(), *self._served()] if self._voice.silent else steps
+
+    def _served(self) -> list[Step]:
+        """Whether an answer of the session's was heard to its end, for the first time since it was complete."""
+        if not self._unserved or not self._voice.silent:
+            return []
+        self._unserved = False
+        return [Served()]
 
     def _all_heard(self) -> list[Step]:
         """The caller has heard all that was sent."""
-        if self._opening.protected and self._opening.complete:
+        if self._listening.protected and self._listening.said:
             return self._listen()
         self._leaving.all_heard(self._now)
         return []
 
     def _listen(self) -> list[Step]:
-        """The protected greeting is over: the caller is heard, first what was said meanwhile."""
-        self._opening.listen(self._now)
+        """What was protected is over: the caller is listened to, first to what was said meanwhile."""
+        self._listening.start(self._now)
         return [ToModel(realtime.listen(self._plan.turn_detection)), *self._release(), *self._answer()]
 
     def _pressed(self, key: str) -> list[Step]:
@@ -261,7 +280,7 @@ class Dialogue:
             case realtime.ResponseCreated(response=response):
                 return self._then(self._response_created(response))
             case realtime.ResponseDone(response=response):
-                return self._then(self._used(response.usage) + self._response_done(response))
+                return self._then([*self._used(response.usage), *self._response_done(response), *self._served()])
             case realtime.OutputItemDone(item=item):
                 return self._then(self._item_done(event.response_id, item))
             case realtime.ItemAdded(item=item):
@@ -270,6 +289,8 @@ class Dialogue:
                 return []
             case realtime.Transcribed():
                 self.history.transcribed(event.item_id, event.transcript)
+                if event.transcript.strip():
+                    self._floor.caller_was_understood()
                 if event.usage is None:
                     return []
                 return self._then(self._spent(prices.transcription_cost(event.usage, self._plan.prices)))
@@ -283,11 +304,12 @@ class Dialogue:
 
     def _session_updated(self, session: realtime.Session) -> list[Step]:
         if session.listens:
-            self._opening.confirmed()
-        return [] if session.speaks_pcmu() else [HangUp("wrong audio format")]
+            self._listening.confirmed()
+        return [HangUp("wrong audio format")] if session.speaks_otherwise() else []
 
     def _barge_in(self) -> list[Step]:
-        self._floor.caller_speaks()
+        self._floor.caller_speaks(self._now)
+        self._listening.confirmed()
         self._leaving.caller_speaks()
         self._patience.caller_gave_a_sign()
         self._latency.caller_speaks()
@@ -309,74 +331,131 @@ class Dialogue:
         self._latency.caller_stopped(self._now - self._plan.turn_detection.get("silence_duration_ms", 0))
         return []
 
+    def _end_turn(self) -> list[Step]:
+        """The server finds no end of the caller's turn: it is ended here, and the caller is not heard for an answer."""
+        log.warning("the caller's turn has no end: what was said so far is answered")
+        answered = self._floor.end_turn()
+        self._listening.stop(self._now, protected=answered and not self._leaving)
+        self._ear.hold(KEPT_FRAMES_GREETING)
+        steps: list[Step] = [
+            Measured("fault", name="endless turn"), ToModel(realtime.commit()), ToModel(realtime.stop_listening())]
+        if not answered:
+            return steps + self._leave(HangUp("line too noisy"), words.NOT_UNDERSTOOD, firm=True)
+        self.figures.turns += 1
+        self._floor.owed = True
+        return [*steps, ToModel(realtime.system_text(words.NO_PAUSE)), *self._answer()]
+
     def _reply_audio(self, event: realtime.AudioDelta) -> list[Step]:
+        steps = [] if event.response_id == self._floor.active else self._begun_unseen(event.response_id)
         if self._voice.drops(event.response_id):
-            return self._voice.forget(event.item_id)
-        steps: list[Step] = []
+            return steps + self._voice.forget(event.item_id)
         if self.figures.first_audio_ms is None:
             self.figures.first_audio_ms = self._now - self._started_at
             steps.append(Measured("first audio", self.figures.first_audio_ms / 1000))
         self.history.sounded(event.item_id, event.size / media_streams.BYTES_PER_MS)
-        audio, mark = self._voice.play(event.item_id, event.delta, event.size)
+        audio, mark = self._voice.play(event.item_id, event.delta, event.size, self._now)
         self._latency.answer_sent(mark)
         self._patience.sounded()
         unheard_ms = self._voice.unheard_ms
         self._floor.sounded(self._now, unheard_ms)
-        if self._opening.protected:
-            self._opening.sounded(self._now, unheard_ms)
+        if self._listening.protected:
+            self._listening.sounded(self._now, unheard_ms)
         else:
             self._leaving.sounded(self._now, unheard_ms, farewell=self._floor.wish.purpose == "farewell")
         return steps + audio
 
     def _response_created(self, response: realtime.Response) -> list[Step]:
-        if not self._floor.begins(response, self._now, all_seen=self._errands.all_seen):
+        if self._floor.is_ours(response):
+            return self._ours_begins(response.id)
+        self._floor.other_begins(response.id, self._now, all_seen=self._errands.all_seen)
+        return []
+
+    def _ours_begins(self, response_id: str) -> list[Step]:
+        if not self._floor.ours_begins(response_id, self._now):
             return []
         # The caller's speech was under way when this one started, so the server lets it run.
-        self._voice.drop(response.id)
-        return [ToModel(realtime.cancel_response(response.id))]
+        self._voice.drop(response_id)
+        return [ToModel(realtime.cancel_response(response_id))]
+
+    def _begun_unseen(self, response_id: str) -> list[Step]:
+        """A response that is under way, or over, though its beginning was lost."""
+        if self._floor.knows(response_id) or self._voice.drops(response_id):
+            return []
+        if self._floor.waits_for_request:
+            return self._ours_begins(response_id)
+        return self._response_created(realtime.Response(response_id))
 
     def _response_done(self, response: realtime.Response) -> list[Step]:
+        error = response.status_details.error if response.status_details else None
+        if error and error.fatal:
+            return self._refused(error)
+        if self._floor.awaits_response:
+            self._begun_unseen(response.id)
         if response.id != self._floor.active:
             return []
-        wish, spoke = self._floor.done()
+        wish, spoke, called = self._floor.done()
         dropped = self._voice.drops(response.id)
         if response.status == "completed":
             self._note = words.RESUMED               # what it says has been acted upon
-        if response.status == "failed":
-            error = response.status_details and response.status_details.error
-            reason = error and (error.code or error.type) or "no reason given"
-            log.warning("the model failed to answer: %s", reason)
-            if not dropped and wish.purpose != "farewell":
-                return [Measured("fault", name="response failed"), *self._failed(wish)]
-        if self._opening.protected:
-            self._opening.complete = True
+            self._unserved = spoke
+        what = outcome(response, spoke=spoke, called=called)
+        if what != "answer" and not dropped:
+            self._complain("the model did not answer to the end", error or reason(response))
+            if what == "nothing" and wish.purpose != "farewell" and not self._leaving.is_firm:
+                return [Measured("fault", name="response failed"), *self._failed(wish, error)]
+            again = response.status == "failed" or not self._floor.has_failed    # a filter, or a limit, strikes again
+            if what == "half" and again and wish.purpose in ("greeting", "answer") and not self._leaving:
+                return [Measured("fault", name="response broken off"), *self._failed(GO_ON, error)]
+        if spoke:
+            self._floor.answered()
+        if self._listening.protected and not called:
+            self._listening.said = True
             return self._all_heard() if self._voice.silent else []
         if not self._errands.running and self._leaving.is_next(self._floor.owed) and self._leaving.response_done(
                 response.id, self._now, spoke=spoke, farewell=wish.purpose == "farewell", dropped=dropped):
             return self._all_heard() if self._voice.silent else []
         return self._answer()
 
+    def _response_is_mute(self) -> list[Step]:
+        """A response brings nothing more: it is over, though its end was lost, or it is stuck."""
+        if not self._floor.only_lacks_end or not self._floor.active:
+            return self._dead("the model answers with nothing")
+        log.warning("the model does not say that its answer is over: it is taken for over")
+        response = realtime.Response(self._floor.active, "completed")
+        return [ToModel(realtime.cancel_response(response.id)), *self._response_done(response)]
+
     def _error(self, error: realtime.ErrorDetails) -> list[Step]:
-        if error.fatal or error.event_id == realtime.LISTEN:
-            log.error("the model refused to go on (%s): %s", error.code or error.type, error.message)
+        if error.fatal:
+            return self._refused(error)
+        if error.event_id == realtime.LISTEN:
+            log.error("the model refused to listen: %s", error)
             return [HangUp("model refused")]
         if not error.benign:
-            log.warning("the model complained (%s): %s", error.code or error.type, error.message)
-        if error.event_id is None and (error.back_off or error.code == realtime.ALREADY_ACTIVE):
-            # It may be about the server's own answer to the caller's turn.
-            if not self._floor.own_answer_failed():
-                return []
-            if error.back_off:
-                return [Measured("fault", name="rate limit"), *self._failed(ANSWER)]
+            self._complain("the model complained", error)
+        if error.event_id is None and (error.back_off or error.already_active) and self._floor.own_answer_failed():
+            # It is about the server's own answer to the caller's turn.
+            if error.back_off or not self._floor.active:
+                return [Measured("fault", name="rate limit"), *self._failed(ANSWER, error)]
             self._floor.owed = True
-            return []
-        wish = self._floor.refused(error.event_id)
+        wish = self._floor.refused(error)
         if wish is None:
             return []
-        if not error.benign:
-            return self._failed(wish)
-        self._floor.overtaken(wish)
-        return []
+        if error.benign and self._floor.active:
+            self._floor.give_way()
+            return []
+        self._floor.settle_request()
+        return self._failed(wish, error)
+
+    def _refused(self, error: realtime.ErrorDetails) -> list[Step]:
+        """Every call would meet the same: trying again is of no use."""
+        return [Measured("fault", name="model refused"), Refusal(str(error)), HangUp("model refused")]
+
+    def _complain(self, what: str, about: realtime.ErrorDetails | str) -> None:
+        """A line for the first of a kind, the tenth, the hundredth: some servers complain of every frame."""
+        kind = about if isinstance(about, str) else about.code or about.type or ""
+        if times := self._complaints.worth_a_line(kind):
+            often = "" if times == 1 else f", for the {times}th time in this call"
+            log.warning("%s%s: %s", what, often, about)
 
     # ---- what the model is asked to say
 
@@ -387,7 +466,7 @@ class Dialogue:
             self._floor.taken or self._floor.pending or self._errands.running or self._leaving.connecting)
 
     def _request(self, wish: Wish) -> ToModel:
-        self._opening.asked(self._now)
+        self._listening.asked(self._now)
         return self._floor.request(wish, self._now)
 
     def _answer(self) -> list[Step]:
@@ -406,9 +485,9 @@ class Dialogue:
         self._floor.notice(instructions)
         return self._answer()
 
-    def _failed(self, wish: Wish) -> list[Step]:
+    def _failed(self, wish: Wish, error: realtime.ErrorDetails | None) -> list[Step]:
         """A response was not given."""
-        match self._floor.failed(wish, self._now):
+        match self._floor.failed(wish, (error and error.wait_s or 0) * 1000, self._now):
             case "spared":
                 return self._answer()
             case "again":
@@ -418,7 +497,10 @@ class Dialogue:
 
     def _retry(self) -> list[Step]:
         wish = self._floor.retry()
-        return [self._request(wish)] if wish else []
+        if wish is None:
+            return []
+        note = [ToModel(realtime.system_text(wish.note))] if wish.note else []
+        return [*note, self._request(wish)]
 
     def _dead(self, reason: str) -> list[Step]:
         """The session does not do what every session does: another one may."""
@@ -434,6 +516,13 @@ class Dialogue:
         return [ToModel((realtime.user_text if role == "caller" else realtime.system_text)(text, item_id))]
 
     # ---- what a call costs
+
+    def money_used_up(self, now: float) -> list[Step]:
+        """No money is left for this call, whatever it has cost itself: the caller hears so, and goodbye."""
+        self._now = now
+        if not self._voice.stream or self._stopping:
+            return []
+        return self._then(self._leave(HangUp("money used up"), words.TIME_OVER, firm=True))
 
     def _used(self, usage: realtime.Usage | None) -> list[Step]:
         """A response was given: what it has cost."""
@@ -458,10 +547,12 @@ class Dialogue:
     def _item_done(self, response_id: str, item: realtime.Item) -> list[Step]:
         if item.type == "message" and item.status == "completed":
             self.history.completed(item.id)
-        if item.type != "function_call" or item.status != "completed":
+            self._floor.item_complete()
+        if item.type != "function_call" or item.status not in ("completed", "") or not item.call_id:
             return []                                # an interrupted call comes as incomplete, with half its JSON
         self.history.called(item)
-        self._floor.acted()
+        self._floor.acted(self._now, self._voice.unheard_ms)
+        self._listening.acted(self._now, self._voice.unheard_ms)
         if item.name == END_CALL:
             return self._end_call(response_id, item.call_id)
         if item.name == TRANSFER_CALL and self._plan.transfer_targets:
@@ -540,8 +631,8 @@ class Dialogue:
         self._now = now
         if not self._voice.stream or self._stopping:
             return [] if self._stopping else [HangUp(reason)]
-        steps = [*self._cut_off(), *self._voice.play_clip(self._plan.clips.get("goodbye"))]
-        self._stopping, self._opening.protected = True, False
+        steps = [*self._cut_off(), *self._voice.play_clip(self._plan.clips.get("goodbye"), now)]
+        self._stopping, self._listening.protected = True, False
         self._bounds.clear()
         self._leaving.server_stops(reason, now, self._voice.unheard_ms)
         return [step for step in steps if not isinstance(step, ToModel)]
@@ -560,17 +651,26 @@ class Dialogue:
 
     def _overdue(self) -> list[Step]:
         match self._bounds.due(self._now):
-            case "greeting":
-                log.warning("the greeting was not heard to its end in time: the line is opened")
+            case "protected":
+                log.warning("what the assistant says was not heard to its end in time: the caller is listened to")
                 return self._listen()
             case "listen":
                 return self._dead("the model does not say that it listens to the caller")
             case "goodbye":
                 return self._part()
             case "request":
+                if self._floor.overtaken:
+                    self._floor.give_way()
+                    return self._answer()
                 return self._dead("the model did not begin to answer in time")
             case "mute":
-                return self._dead("the model answers with nothing")
+                return self._response_is_mute()
+            case "played":
+                log.warning("the phone does not say that it has played what it was sent: it is taken for heard")
+                self._voice.assume_heard()
+                return self._all_heard()
+            case "turn":
+                return self._end_turn()
             case "retry":
                 return self._retry()
             case "answer":
@@ -580,7 +680,7 @@ class Dialogue:
                 self._patience.filled()
                 return [self._request(Wish("filler", words.FILLER))]
             case "hush":
-                return self._voice.play_clip(self._plan.clips.get(self._patience.hushed()))
+                return self._break_silence()
             case "digits":
                 return self._typed()
             case "silence":
@@ -590,6 +690,14 @@ class Dialogue:
             case "time":
                 return self._leave(HangUp("time used up"), words.TIME_OVER, firm=True)
         return []
+
+    def _break_silence(self) -> list[Step]:
+        given_up: list[Step] = []
+        if self._patience.exhausted and self._model == "ready" and not (
+                self._errands.running or self._leaving.connecting):
+            self._patience.sounded()
+            given_up = self._dead("the model leaves the caller waiting")
+        return [*self._voice.play_clip(self._plan.clips.get(self._patience.hushed()), self._now), *given_up]
 
     def _ask_silent_caller(self) -> list[Step]:
         if self._patience.prompted() == 1:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from bridge.twilio_side.media_streams import MediaBody
 
 FRAME_MS = 20
-#: 160 bytes of mu-law silence (0xFF), in base64.
-SILENCE = "/" * 213 + "w=="
+#: 160 bytes of mu-law silence.
+SILENCE = b"\xff" * 160
 #: A jump of the phone's time that is worth filling, ms; and how much of it is filled.
 LEAST_GAP_MS = 60
 MOST_GAP_MS = 2_000
@@ -24,18 +24,19 @@ MOST_MISSING_MS = 10_000
 
 
 class Ear:
-    """The caller's audio on its way to the model, as base64 of 20 ms each."""
+    """The caller's audio on its way to the model, mu-law of 20 ms each."""
 
     def __init__(self, kept_frames: int) -> None:
         self.phone_ms = 0                            # the phone's time
-        self._kept: deque[str] | None = deque(maxlen=kept_frames)      # None: the caller is heard live
+        self._kept: deque[bytes] | None = deque(maxlen=kept_frames)      # None: the caller is heard live
         self._last: float | None = None              # when the last frame came
         self._filled_ms = 0                          # silence since then
 
-    def hear(self, frame: MediaBody, now: float) -> Sequence[str]:
+    def hear(self, frame: MediaBody, now: float) -> Sequence[bytes]:
         """A frame has come: what the model hears now."""
-        gap_ms = frame.timestamp - self.phone_ms - FRAME_MS
-        self.phone_ms, first, self._last = frame.timestamp, self._last is None, now
+        at = self.phone_ms + FRAME_MS if frame.timestamp is None else frame.timestamp
+        gap_ms = at - self.phone_ms - FRAME_MS
+        self.phone_ms, first, self._last = at, self._last is None, now
         if (gap_ms >= LEAST_GAP_MS or self._filled_ms) and not first:
             return self._through([*self._filling(gap_ms), frame.payload])
         if self._kept is None:
@@ -43,7 +44,7 @@ class Ear:
         self._kept.append(frame.payload)
         return ()
 
-    def missing(self, now: float) -> Sequence[str]:
+    def missing(self, now: float) -> Sequence[bytes]:
         """Called now and then: the silence that is heard in the place of frames that do not come."""
         if self._last is None or now - self._last < MISSING_MS:
             return ()
@@ -56,17 +57,17 @@ class Ear:
         """Nobody listens any more."""
         self._kept = deque(self._kept or (), maxlen=kept_frames)
 
-    def release(self) -> Sequence[str]:
+    def release(self) -> Sequence[bytes]:
         """Somebody listens: what was kept. From here on frames are heard live."""
         kept, self._kept = self._kept or (), None
         return tuple(kept)
 
-    def _filling(self, gap_ms: int) -> list[str]:
+    def _filling(self, gap_ms: int) -> list[bytes]:
         left_ms = min(gap_ms - self._filled_ms, MOST_GAP_MS)
         self._filled_ms = 0
         return [SILENCE] * max(0, left_ms // FRAME_MS) if left_ms >= LEAST_GAP_MS else []
 
-    def _through(self, payloads: list[str]) -> Sequence[str]:
+    def _through(self, payloads: list[bytes]) -> Sequence[bytes]:
         if self._kept is None:
             return payloads
         self._kept.extend(payloads)

@@ -13,7 +13,7 @@ Pure; times are ms.
 from dataclasses import dataclass
 
 from bridge.call.bounds import Bounds
-from bridge.call.opening import BEGIN_MS, OVERRUN_MS
+from bridge.call.listening import BEGIN_MS, OVERRUN_MS
 from bridge.call.steps import HangUp, Transfer
 
 #: How long a call goes on at most that has to end, ms.
@@ -46,6 +46,11 @@ class Leaving:
     def __bool__(self) -> bool:
         """Whether a goodbye is wanted, under way, or said."""
         return self._goodbye is not None
+
+    @property
+    def is_firm(self) -> bool:
+        """Whether a goodbye is wanted that the caller cannot cancel."""
+        return self._goodbye is not None and self._goodbye.firm
 
     # ---- it is wanted
 

@@ -1,10 +1,13 @@
 """A call's line to the model, over as many sessions as it takes.
 
-1. A session that cannot be had is tried again, with growing pauses, for GIVE_UP_S in all; a refusal that trying again
-   does not change ends the call at once.
-2. A session that is lost, whoever closed it and however, is followed by another one.
-3. So is one whose time is nearly up, before it is: the new one is ready first, and takes over while nobody speaks.
-4. What is sent while there is no session is dropped. The next one is told what was said so far, by the dialogue.
+1. A session counts as had when it did something for the caller: an answer of it was heard to its end, or it has lived
+   for HAD_S and carries the conversation. Until then it is an attempt.
+2. Attempts that fail, or break, are followed by others, with growing pauses, for GIVE_UP_S in all; then the call
+   ends, and the caller hears the fallback. A refusal that trying again does not change ends it at once. The breaker
+   hears of every attempt and of every session that was had.
+3. A session that was had and is lost, whoever closed it and however, is followed by another one at once.
+4. So is one whose time is nearly up, before it is: the new one is ready first, and takes over while nobody speaks.
+5. What is sent while there is no session is dropped. The next one is told what was said so far, by the dialogue.
 """
 
 import asyncio
@@ -18,9 +21,11 @@ import aiohttp
 from aiohttp import WSCloseCode, WSMsgType
 
 from bridge.call.leg import BURST, CallOver, Leg
-from bridge.openai_side import backoff
+from bridge.openai_side import pulse
+from bridge.openai_side.backoff import Recovery
 from bridge.openai_side.breaker import Breaker
-from bridge.openai_side.connection import ModelSession, ModelUnreachable, open_session
+from bridge.openai_side.connection import ModelSession, ModelUnreachable, answer_ping, open_session, ping
+from bridge.openai_side.pulse import Pulse
 from bridge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,10 +33,16 @@ log = logging.getLogger(__name__)
 #: How long a session may take nothing of what it is sent, seconds.
 STALL_S = 5.0
 #: How long the last attempt may take at least, seconds.
-LEAST_S = 0.2
-#: How long a session lasts that does not say so: https://developers.openai.com/api/docs/guides/realtime-conversations
+LEAST_S = 1.0
+#: After so long a session counts as had that carries the conversation, seconds.
+HAD_S = 5.0
+#: How long a session lasts at most, and one that does not say so: seconds, of
+#: https://developers.openai.com/api/docs/guides/realtime-conversations
 SESSION_S = 3600.0
-#: How long before its end a session is renewed, at most a quarter of its time; how soon again when that fails, seconds.
+#: No session is made to last for less: who says so has another clock than ours, or counts from another moment, seconds.
+LEAST_SESSION_S = 60.0
+#: How long before its end a session is renewed, at most a quarter of its time; how soon again when that fails, which
+#: doubles, seconds.
 RENEW_BEFORE_S, RENEW_AGAIN_S = 300.0, 10.0
 #: How often a moment is looked for in which nobody speaks, seconds.
 LOOK_S = 0.05
@@ -53,6 +64,10 @@ class Conversation(Protocol):
     def quiet(self) -> bool:
         """Whether nobody speaks and nothing is awaited."""
 
+    @property
+    def carried(self) -> bool:
+        """Whether the session does what it is there for: its words are heard, or nobody waits for any."""
+
     async def model_ready(self, listens: bool) -> None: ...
     async def model_lost(self) -> None: ...
     async def model_renewed(self) -> None: ...
@@ -71,13 +86,23 @@ class ModelLine:
         self, call: Conversation, http: aiohttp.ClientSession, settings: Settings, breaker: Breaker,
     ) -> None:
         self._call, self._http, self._settings, self._breaker = call, http, settings, breaker
-        self._time = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
         self._leg: Leg | None = None                 # None: there is no session at the moment
+        self._next: Leg | None = None                # ready, and waits for a quiet moment
         self._left: list[Leg] = []                   # sessions that others follow, until they are closed
+        self._recovery = Recovery()
+        self._had = False                            # the session in force has done something for the caller
+        self._since = 0.0                            # when it came into force
+        self._problem = ""                           # why there is no session, as it was last written to the log
+        self._pulse = Pulse()
+        self._beat: asyncio.TimerHandle | None = None
         self._renewal: asyncio.TimerHandle | None = None     # a task that sleeps for an hour would cost each call 2 kB
+        self._doubted = False                        # the log says that the end of its session cannot be
 
     async def open(self) -> None:
         """The first session. Raises CallOver when there is none to be had."""
+        self._recovery.begin(self._time())
         await self._take_up()
 
     def sending(self) -> Callable[..., Awaitable[None]]:
@@ -88,21 +113,39 @@ class ModelLine:
         """The session is of no use: another one takes its place."""
         leg, self._leg = self._leg, None
         if leg:
+            self._stop_timers()
             self._left.append(leg)
-            self._call.spawn(self._replace(leg, reason))
+            self._call.spawn(self._replace(leg, reason, self._had))
 
     def check(self) -> None:
-        """Called every second: a session that takes nothing is given up."""
+        """Called every second: a session that takes nothing is given up, one that does its work is had."""
         if self._leg and self._leg.stalled_s() > STALL_S:
             self.lose("it takes nothing any more")
+        elif self._leg and not self._had and self._time() - self._since >= HAD_S and self._call.carried:
+            self.served()
+
+    def served(self) -> None:
+        """The session has done something for the caller."""
+        if self._leg and not self._had:
+            self._had, self._problem = True, ""
+            self._recovery.served()
+            self._breaker.succeeded()
+
+    def gave_up(self, problem: str) -> None:
+        """The call ends because the model did not answer."""
+        self._breaker.failed(self._time(), problem)
+
+    def refused(self, problem: str) -> None:
+        """The model has said that it serves no call of ours; `problem` says what to do."""
+        log.info("call %(call)s: the model refuses to serve it: %(problem)s",
+                 {"call": self._call.call_sid, "problem": problem})
+        self._breaker.refused(self._time(), problem)
 
     async def close(self) -> None:
         """Closes what is open."""
-        if self._renewal:
-            self._renewal.cancel()
-        if self._leg:
-            self._left.append(self._leg)
-        self._leg = None
+        self._stop_timers()
+        self._left += filter(None, (self._leg, self._next))
+        self._leg = self._next = None
         await asyncio.gather(*(leg.close(WSCloseCode.OK) for leg in self._left))
 
     async def _close(self, leg: Leg) -> None:
@@ -110,63 +153,119 @@ class ModelLine:
         await leg.close(WSCloseCode.OK)
         self._left.remove(leg)
 
+    def _stop_timers(self) -> None:
+        for timer in (self._renewal, self._beat):
+            if timer:
+                timer.cancel()
+
     # ---- one session after the other
 
     async def _take_up(self) -> None:
         """A session, whatever it takes, and its beginning."""
-        setup, listens = self._call.session_setup()
-        session = await self._connect(setup)
-        self._attach(session)
+        session, listens = await self._connect()
+        leg = Leg(session.socket, "")
+        self._attach(leg, session)
+        self._call.spawn(self._read(leg, session))
         await self._call.model_ready(listens)
 
-    def _attach(self, session: ModelSession) -> None:
-        self._leg = leg = Leg(session.socket, "")
-        self._call.spawn(self._read(leg, session))
-        left = session.expires_at - time.time() if session.expires_at else SESSION_S
-        if self._renewal:
-            self._renewal.cancel()
-        self._renewal = asyncio.get_running_loop().call_later(
+    def _attach(self, leg: Leg, session: ModelSession) -> None:
+        """This one is in force from now on."""
+        self._stop_timers()
+        self._leg, self._had, self._since, self._pulse = leg, False, self._time(), Pulse()
+        self._beat = self._loop.call_later(pulse.TICK_S, self._listen_for_life, leg, session)
+        left = self._believed(session.expires_at)
+        self._renewal = self._loop.call_later(
             left - min(RENEW_BEFORE_S, left / 4), lambda: self._call.spawn(self._renew(leg)))
 
-    async def _connect(self, setup: bytes) -> ModelSession:
-        """Raises CallOver when trying is of no use, or has been for too long."""
-        over, attempt = self._time() + backoff.GIVE_UP_S, 0
-        while True:
-            attempt += 1
-            try:
-                session = await open_session(
-                    self._http, self._settings, setup, within=max(over - self._time(), LEAST_S))
-            except ModelUnreachable as problem:
-                self._breaker.failed(self._time())
-                pause = backoff.pause(attempt, random.random())
-                facts = {"call": self._call.call_sid, "problem": str(problem)}
-                if problem.final or self._time() + pause >= over:
-                    log.error("call %(call)s: no session at the model: %(problem)s", facts)
-                    raise CallOver("model unreachable") from None
-                log.warning("call %(call)s: no session at the model yet: %(problem)s", facts)
-            else:
-                self._breaker.succeeded()
-                return session
+    def _believed(self, expires_at: float | None) -> float:
+        """How long a session lasts that says when it ends, seconds; an end that cannot be is not believed."""
+        left = expires_at - time.time() if expires_at else SESSION_S
+        if left >= LEAST_SESSION_S:
+            return min(left, SESSION_S)
+        if not self._doubted:
+            self._doubted = True
+            log.warning(
+                "call %(call)s: the model's session is to end in %(left).0f s, which cannot be, and is taken to last "
+                "for %(lasts).0f s: check this machine's clock", {
+                    "call": self._call.call_sid, "left": left, "lasts": SESSION_S})
+        return SESSION_S
+
+    async def _connect(self) -> tuple[ModelSession, bool]:
+        """A session, and whether it listens. Raises CallOver when trying is of no use, or has been for too long."""
+        wait_s = 0.0
+        while (pause := self._recovery.next_attempt(self._time(), random.random(), wait_s)) is not None:
             await asyncio.sleep(pause)
+            setup, listens = self._call.session_setup()
+            within = max(self._recovery.left_s(self._time()), LEAST_S)
+            try:
+                return await open_session(self._http, self._settings, setup, within), listens
+            except ModelUnreachable as problem:
+                self._failed(problem)
+                wait_s = problem.wait_s
+        log.error("call %(call)s: no session at the model, after %(attempts)d attempts in %(seconds).1f s: %(problem)s",
+                  {"call": self._call.call_sid, "attempts": self._recovery.attempts, "problem": self._problem,
+                   "seconds": self._recovery.lasted_s(self._time())})
+        raise CallOver("model unreachable")
+
+    def _failed(self, problem: ModelUnreachable) -> None:
+        """Raises CallOver when trying again is of no use."""
+        if problem.fatal:
+            self.refused(str(problem))
+            raise CallOver("model unreachable")
+        self._breaker.failed(self._time(), str(problem))
+        if problem.final:
+            log.error("call %(call)s: no session at the model: %(problem)s",
+                      {"call": self._call.call_sid, "problem": str(problem)})
+            raise CallOver("model unreachable")
+        self._note(str(problem), "no session at the model yet")
+
+    def _note(self, problem: str, what: str) -> None:
+        """Why there is no session: a line for what is new; how often it happened is told at the end."""
+        if problem != self._problem:
+            log.warning("call %(call)s: %(what)s: %(problem)s",
+                        {"call": self._call.call_sid, "what": what, "problem": problem})
+        self._problem = problem
 
     async def _read(self, leg: Leg, session: ModelSession) -> None:
-        """Passes on what a session says, for as long as it is the one in force."""
+        """Passes on what a session says while it is the one in force. One that waits for its turn is kept awake."""
         socket, came = session.socket, 0
         async for message in socket:
-            if leg is not self._leg:
+            if leg is self._leg:
+                signs = self._pulse
+                signs.heard = signs.busy = True
+                if message.type is WSMsgType.TEXT:
+                    await self._call.from_model(message.data)
+                signs.busy = False
+            elif leg is not self._next:
                 return
-            if message.type is WSMsgType.TEXT:
-                await self._call.from_model(message.data)
+            if message.type is WSMsgType.PING:
+                await answer_ping(socket, message.data)
             came += 1
             if not came % BURST:
                 await asyncio.sleep(0)
+        if leg is self._next:
+            self._next = None
         if leg is self._leg:
             self.lose(f"it was closed with code {socket.close_code}")
 
-    async def _replace(self, lost: Leg, reason: str) -> None:
+    def _listen_for_life(self, leg: Leg, session: ModelSession) -> None:
+        """Every tick: a connection that is dead without saying so is given up."""
+        if leg is not self._leg:
+            return
+        match self._pulse.tick():
+            case "dead":
+                self.lose(f"nothing came from it for {pulse.DEAD_TICKS * pulse.TICK_S:.1f} s, no pong either")
+                return
+            case "ping" if not leg.stalled_s():      # else it has enough to answer
+                self._call.spawn(ping(session.socket))
+        self._beat = self._loop.call_later(pulse.TICK_S, self._listen_for_life, leg, session)
+
+    async def _replace(self, lost: Leg, reason: str, had: bool) -> None:
         began = self._time()
-        log.warning("call %(call)s: the model's session is lost, %(reason)s; another one is opened",
-                    {"call": self._call.call_sid, "reason": reason})
+        self._recovery.begin(began)
+        if not had:                                  # it was an attempt, and has failed
+            self._breaker.failed(began, f"its sessions break: {reason}")
+        self._note(reason, "the model's session is lost, and another one is opened")
         self._call.spawn(self._close(lost))
         await self._call.model_lost()
         await self._take_up()
@@ -176,31 +275,45 @@ class ModelLine:
 
     async def _renew(self, leg: Leg) -> None:
         """Opens the next session, and lets it take over at a quiet moment."""
+        pause, told = RENEW_AGAIN_S, ""
         while leg is self._leg:
             setup, _ = self._call.session_setup()
             try:
-                successor = await open_session(self._http, self._settings, setup)
+                session = await open_session(self._http, self._settings, setup)
             except ModelUnreachable as problem:
-                log.warning("call %(call)s: the model's session could not be renewed: %(problem)s",
-                            {"call": self._call.call_sid, "problem": str(problem)})
-                await asyncio.sleep(RENEW_AGAIN_S)
-                continue
-            if await self._quiet_moment(leg, successor):
+                told = self._not_renewed(str(problem), told)
+                if problem.fatal:
+                    self.refused(str(problem))
+                if problem.final:
+                    return                           # this session goes on to its end, and another one may be had then
+            else:
+                if await self._taken_over(leg, session) or leg is not self._leg:
+                    return
+                told = self._not_renewed("the next one broke while it waited for its turn", told)
+            await asyncio.sleep(pause)
+            pause *= 2
+
+    async def _taken_over(self, leg: Leg, session: ModelSession) -> bool:
+        """Waits for a quiet moment; False when either session is gone before."""
+        self._next = successor = Leg(session.socket, "")
+        self._call.spawn(self._read(successor, session))
+        while leg is self._leg and successor is self._next:
+            if self._call.quiet:
+                self._next = None
                 self._left.append(leg)
-                self._attach(successor)
+                self._attach(successor, session)
                 await self._call.model_renewed()
                 await self._close(leg)
-            else:
-                await successor.socket.close()
+                return True
+            await asyncio.sleep(LOOK_S)
+        self._next = None
+        self._left.append(successor)
+        await self._close(successor)
+        return False
 
-    async def _quiet_moment(self, leg: Leg, successor: ModelSession) -> bool:
-        """Waits for one; False when either session is gone before."""
-        try:
-            while leg is self._leg and not successor.socket.closed:
-                if self._call.quiet:
-                    return True
-                await asyncio.sleep(LOOK_S)
-            return False
-        except asyncio.CancelledError:
-            await successor.socket.close()
-            raise
+    def _not_renewed(self, problem: str, told: str) -> str:
+        """A line for what is new; `told` was the last one."""
+        if self._leg and problem != told:
+            log.warning("call %(call)s: the model's session could not be renewed: %(problem)s",
+                        {"call": self._call.call_sid, "problem": problem})
+        return problem

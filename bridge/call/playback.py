@@ -73,6 +73,12 @@ class Playback:
         while len(self._spans) > 1 and self._spans[0].end <= self._heard:
             self._spans.pop(0)
 
+    def assume_heard(self) -> None:
+        """The marks that are out will not come back: all that was sent counts as heard."""
+        self._awaited.clear()
+        self._heard, self._heard_at = self._sent, None
+        del self._spans[:-1]
+
     def unheard_ms(self, now: int) -> int:
         """How much audio the caller still has to hear, at the phone's time `now` (ms)."""
         return (self._sent - self._position(now)) // BYTES_PER_MS

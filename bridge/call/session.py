@@ -4,7 +4,7 @@
 
 How a call ends:
 - caller hung up, phone lost: the phone's socket closed, in order or not. The model's is closed.
-- assistant ended, caller silent, time used up, money used up: after a goodbye that was heard.
+- assistant ended, caller silent, line too noisy, time used up, money used up: after a goodbye that was heard.
 - transferred: Twilio's REST API has taken the call to a person. It is not ours any more, and must not be completed.
 - server stopping: after a recorded goodbye. server killed: at once.
 - model unreachable, model refused, model failed, wrong audio format, internal error: the phone's stream is closed, and
@@ -34,13 +34,16 @@ from aiohttp.web import WebSocketResponse
 
 from bridge.admission import Admission
 from bridge.background import Background
+from bridge.budget import Budget
 from bridge.call import words
 from bridge.call.clips import clips
 from bridge.call.dialogue import Dialogue
 from bridge.call.history import History
 from bridge.call.leg import BURST, CallOver, Leg
 from bridge.call.model_line import ModelLine
-from bridge.call.steps import HangUp, Measured, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer
+from bridge.call.steps import (
+    HangUp, Measured, Plan, Reconnect, Refusal, RunFunction, Served, Step, ToCaller, ToModel, Transfer,
+)
 from bridge.meetings.booking import OnBehalfOf
 from bridge.meetings.tools import Tools
 from bridge.metrics import Metrics
@@ -81,6 +84,7 @@ class Services:
     breaker: Breaker
     metrics: Metrics
     admission: Admission
+    budget: Budget
     turnstile: Turnstile
 
 
@@ -89,8 +93,9 @@ def plan_of(settings: Settings) -> Plan:
     return Plan(
         greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
         protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION, clips=clips(),
-        silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_ms=settings.MAX_CALL_S * 1000,
-        most_usd=settings.MAX_CALL_USD, prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES),
+        silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_turn_ms=settings.MAX_TURN_S * 1000,
+        most_ms=settings.MAX_CALL_S * 1000, most_usd=settings.MAX_CALL_USD,
+        prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES),
         transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY)
 
 
@@ -133,8 +138,14 @@ class CallSession:
         return reason
 
     def end(self, reason: str) -> None:
-        """Ends the call from outside: "server stopping" says goodbye first, any other reason ends it at once."""
-        self.spawn(self._stop(reason) if reason == "server stopping" else self._hang_up(reason))
+        """Ends the call from outside: "server stopping" and "money used up" say goodbye first."""
+        match reason:
+            case "server stopping":
+                self.spawn(self._stop(reason))
+            case "money used up":
+                self.spawn(self._spend_no_more())
+            case _:
+                self.spawn(self._hang_up(reason))
 
     # ---- the conversation
 
@@ -250,7 +261,13 @@ class CallSession:
                 self.spawn(self._transfer(target))
             case Reconnect(reason):
                 self._model.lose(reason)
+            case Served():
+                self._model.served()
+            case Refusal(problem):
+                self._model.refused(problem)
             case HangUp(reason):
+                if reason in ("model failed", "model refused"):
+                    self._model.gave_up("it did not answer")
                 raise CallOver(reason)
             case Measured():
                 self._measure(step)
@@ -266,6 +283,7 @@ class CallSession:
                 metrics.interruption()
             case "spent":
                 metrics.spent(step.value)
+                self._services.budget.spent(step.value)
             case "tokens":
                 direction, _, kind = step.name.partition(" ")
                 metrics.tokens(direction, kind, int(step.value))
@@ -316,6 +334,9 @@ class CallSession:
     async def _stop(self, reason: str) -> None:
         await self._carry_out(self._dialogue.stopping(reason, self._now()))
 
+    async def _spend_no_more(self) -> None:
+        await self._carry_out(self._dialogue.money_used_up(self._now()))
+
     # ---- the model: what its line (model_line.py) needs of the call
 
     async def _open_model(self) -> None:
@@ -327,13 +348,13 @@ class CallSession:
 
     def session_setup(self) -> tuple[bytes, bool]:
         settings, tools = self._settings, self._services.tools
+        now, hidden = datetime.now(settings.TIMEZONE), not self._caller.number
         listens = self._dialogue.listens
         return realtime.session_setup(
             instructions=prompt.instructions(
-                settings.SYSTEM_MESSAGE, datetime.now(settings.TIMEZONE), self._caller.number,
-                meetings=tools.takes_meetings),
+                settings.SYSTEM_MESSAGE, now, self._caller.number, tools.briefing(now, number_hidden=hidden)),
             voice=settings.OPENAI_VOICE,
-            tools=tools.declarations,
+            tools=tools.declarations(number_hidden=hidden),
             turn_detection=settings.TURN_DETECTION if listens else None,
             transcription_model=settings.OPENAI_TRANSCRIPTION_MODEL,
             noise_reduction=settings.NOISE_REDUCTION,
@@ -342,6 +363,10 @@ class CallSession:
     @property
     def quiet(self) -> bool:
         return self._dialogue.quiet
+
+    @property
+    def carried(self) -> bool:
+        return self._dialogue.carried
 
     async def model_ready(self, listens: bool) -> None:
         await self._carry_out(self._dialogue.model_ready(self._now(), listens=listens))
@@ -418,7 +443,7 @@ class CallSession:
         log.info(
             "call %(call)s closed after %(seconds).1f s: %(reason)s, %(turns)d turns, "
             "%(interruptions)d interruptions, %(reconnects)d reconnects, %(usd).4f USD, "
-            "first audio after %(first_audio_ms)s ms",
+            f"{'no audio' if first is None else 'first audio after %(first_audio_ms)d ms'}",
             {"call": self.call_sid, "seconds": round(seconds, 3), "reason": reason, "turns": figures.turns,
              "interruptions": figures.interruptions, "reconnects": figures.reconnects, "usd": figures.usd,
              "first_audio_ms": None if first is None else round(first)})

@@ -48,6 +48,18 @@ class Reconnect:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """The model's session has done something for the caller: an answer was heard to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The model serves no call of ours any more, neither this one nor another; `problem` says what to do."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """The call is over; `reason` is one of those at the top of session.py."""
 
@@ -63,7 +75,7 @@ class Measured:
     name: str = ""
 
 
-Step = ToCaller | ToModel | RunFunction | Transfer | Reconnect | HangUp | Measured
+Step = ToCaller | ToModel | RunFunction | Transfer | Reconnect | Served | Refusal | HangUp | Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,7 @@ class Plan:
     turn_detection: dict[str, Any]
     clips: Mapping[ClipName, Clip] = field(default_factory=dict)
     silence_prompt_ms: float = 0.0
+    most_turn_ms: float = 0.0    # of a caller's turn of which the server finds no end
     most_ms: float = 0.0
     most_usd: float = 0.0
     prices: Prices = DEAREST

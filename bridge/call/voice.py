@@ -5,10 +5,12 @@ Pure; times are ms.
 1. Audio runs ahead of the caller's ear: what was sent is not what was heard (`Playback`).
 2. The assistant falls silent at once: the phone's queue is cleared and each item is cut at what was heard of it. What
    still comes of a dropped response is not sent.
-3. Every item is settled once: truncated at what was heard, never at 0 and never beyond what was sent, or deleted where
+3. The phone says by a mark that it has played what it was sent. Where it does not in time, that counts as heard.
+4. Every item is settled once: truncated at what was heard, never at 0 and never beyond what was sent, or deleted where
    nothing was heard. An item that the session knows as text has no sound to truncate: it is told anew.
 """
 
+from bridge.call.bounds import Bounds
 from bridge.call.ear import Ear
 from bridge.call.history import History
 from bridge.call.playback import Playback
@@ -18,21 +20,24 @@ from bridge.twilio_side import media_streams
 
 #: How many cut responses and items are remembered, for audio of theirs that is still on its way.
 CUTS_REMEMBERED = 32
+#: How long the phone may take longer than the audio lasts to say that it has played, ms.
+UNPLAYED_MS = 10_000
 #: The item of a recorded sentence, for `Playback`: the model knows nothing of it.
 CLIP = ""
 
 
 class Voice:
-    """The assistant's voice at the phone."""
+    """The assistant's voice at the phone. Owns the bound "played"."""
 
-    __slots__ = ("stream", "_ear", "_history", "_playback", "_dropped", "_settled")
+    __slots__ = ("stream", "_ear", "_history", "_playback", "_dropped", "_settled", "_played")
 
-    def __init__(self, ear: Ear, history: History) -> None:
+    def __init__(self, bounds: Bounds, ear: Ear, history: History) -> None:
         self.stream = ""                             # the phone's; "" before it has started
         self._ear, self._history = ear, history
         self._playback = Playback()
         self._dropped: list[str] = []                # responses that the caller cut
         self._settled: list[str] = []                # their items, truncated or deleted
+        self._played = bounds.own("played")
 
     @property
     def silent(self) -> bool:
@@ -44,25 +49,33 @@ class Voice:
         """How much audio the caller still has to hear."""
         return self._playback.unheard_ms(self._ear.phone_ms)
 
-    def play(self, item_id: str, payload: str, size: int) -> tuple[list[Step], str]:
+    def play(self, item_id: str, payload: str, size: int, now: float) -> tuple[list[Step], str]:
         """Audio for the caller with the marks that tell when it was heard; the mark that comes back as it begins."""
         before, after = self._playback.sending(item_id, size, self._ear.phone_ms)
+        self._played.set(now + self.unheard_ms + UNPLAYED_MS)
         steps: list[Step] = [
             ToCaller(media_streams.media(self.stream, payload)), ToCaller(media_streams.mark(self.stream, after))]
         if before is not None:
             steps.insert(0, ToCaller(media_streams.mark(self.stream, before)))
         return steps, before or after
 
-    def play_clip(self, clip: Clip | None) -> list[Step]:
-        return self.play(CLIP, clip.payload, clip.size)[0] if clip else []
+    def play_clip(self, clip: Clip | None, now: float) -> list[Step]:
+        return self.play(CLIP, clip.payload, clip.size, now)[0] if clip else []
 
     def mark_back(self, name: str) -> None:
         self._playback.returned(name, self._ear.phone_ms)
+        if self._playback.finished:
+            self._played.clear()
+
+    def assume_heard(self) -> None:
+        """The marks that are out will not come back."""
+        self._playback.assume_heard()
 
     def cut_off(self) -> list[Step]:
         """The assistant falls silent; no steps where it was silent already."""
         if self._playback.finished:
             return []
+        self._played.clear()
         steps: list[Step] = [ToCaller(media_streams.clear(self.stream))]
         for cut in self._playback.interrupt(self._ear.phone_ms):
             if cut.item_id != CLIP:

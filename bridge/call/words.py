@@ -13,11 +13,21 @@ NOBODY_THERE = f"The caller does not answer. Say that you hear nobody, and goodb
 ONE_MINUTE = f"Tell the caller that this call can last for one more minute, {_ALONE}"
 TIME_OVER = f"The time for this call is over. Tell the caller so, thank them, and say goodbye, {_ALONE}"
 
+NOT_UNDERSTOOD = (
+    "The line is too noisy to understand the caller. Say so, ask them to call again from a quieter place, and say "
+    f"goodbye, {_ALONE}")
+
 WRAP_UP = "This call has to end soon: bring what is under way to its end, and begin nothing new."
 RESUMED = (
     "The line to you was interrupted for a moment in the middle of this phone call; what is above is what was said so "
     "far, as the caller heard it. Go on where it stopped, in the same language. Do not greet the caller again.")
 INAUDIBLE = "What the caller said last was lost with the line: ask them to say it again."
+GO_ON = (
+    "Your last answer broke off in the middle of a sentence. Go on from there, briefly. Do not repeat what was said, "
+    "and do not speak of the interruption.")
+NO_PAUSE = (
+    "The caller was heard for a long time without a pause: the line may be noisy. Answer briefly what the caller said "
+    "last. If nothing could be understood, say so, and ask the caller to say it again from a quieter place.")
 TRANSFER_UNANSWERED = (
     "Nobody answered when the caller was connected, and the caller is back with you. Say so, and ask how else you can "
     "help. Do not greet the caller again.")

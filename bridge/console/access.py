@@ -5,6 +5,7 @@
 2. It is compared in constant time. A hash takes a thread for a while, so few are checked at once, and the password that
    was right is known again without it.
 3. Guessing ends after GUESSES wrong ones in WINDOW_S from one address. Others are not locked out by that.
+4. Who is refused is counted, and leaves a line now and then: it may be somebody who guesses.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import logging
 import math
 import secrets
 import time
@@ -22,12 +24,17 @@ from collections.abc import Callable
 from aiohttp import web
 
 from bridge.console import passwords
+from bridge.log import Seldom
 from bridge.meetings.reach import is_public
 from bridge.settings import Settings
+
+log = logging.getLogger(__name__)
 
 GUESSES, WINDOW_S = 10, 600.0
 #: Addresses whose guesses are remembered; the one that was heard of least lately is forgotten.
 ADDRESSES = 1000
+#: How often a wrong password is worth a line, seconds.
+TOLD_S = 60.0
 #: Hashes that are computed at once, each in a thread and 16 MB.
 AT_ONCE = 2
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="bridge", charset="UTF-8"'}
@@ -56,11 +63,15 @@ class Guesses:
 
 
 class Access:
-    """Lets the operator in. `clock` gives seconds."""
+    """Lets the operator in. `clock` gives seconds; `count` is told why somebody was refused, in one of a few words."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float] = time.monotonic,
+        count: Callable[[str], None] = lambda reason: None,
+    ) -> None:
         self._password, self._hash = settings.ADMIN_PASSWORD, settings.ADMIN_PASSWORD_HASH
         self._clock, self._guesses = clock, Guesses()
+        self._count, self._told = count, Seldom(TOLD_S)
         self._key, self._known = secrets.token_bytes(32), b""
         self._checking = 0
 
@@ -74,14 +85,24 @@ class Access:
             raise web.HTTPNotFound
         address = address_of(request)
         if wait := self._guesses.locked_for(address, self._clock()):
+            self._refused(address, "locked out")
             raise _too_many(wait)
         given = password_in(request.headers.get("Authorization", ""))
         if given is None:
             raise web.HTTPUnauthorized(text="The operator's password is needed.\n", headers=CHALLENGE)
         if not await self._is_right(given):
             self._guesses.wrong(address, self._clock())
+            self._refused(address, "wrong password")
             raise web.HTTPUnauthorized(text="The password is wrong.\n", headers=CHALLENGE)
         self._guesses.right(address)
+
+    def _refused(self, address: str, reason: str) -> None:
+        self._count(reason)
+        left_out = self._told.passes(self._clock())
+        if left_out is not None:
+            log.warning("a request with the operator's password was refused: %(reason)s, from %(address)s "
+                        "(%(left_out)d more since the last such line)",
+                        {"address": address, "reason": reason, "left_out": left_out})
 
     async def _is_right(self, given: str) -> bool:
         if self._password:

@@ -24,9 +24,14 @@ def run() -> int:
 
 def _asked() -> str:
     """From the terminal, twice and unseen, or the first line of what is piped in. Raises ValueError."""
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Once more: ") != password:
+    try:
+        if not sys.stdin.isatty():
+            return sys.stdin.readline().rstrip("\r\n")
+        password, again = getpass.getpass("Password: "), getpass.getpass("Once more: ")
+    except EOFError:
+        raise ValueError("was not given") from None
+    except UnicodeError:
+        raise ValueError("is not UTF-8") from None
+    if again != password:
         raise ValueError("was not the same the second time")
     return password

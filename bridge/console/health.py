@@ -54,7 +54,7 @@ async def database_answers(database: Database) -> str:
         await database.read(lambda connection: connection.scalar(select(1)))
     except StoreFailed as failure:
         return str(failure)
-    return ""
+    return "its file is damaged" if database.check and database.check.found else ""
 
 
 async def model_in_reach(breaker: Breaker) -> str:
@@ -75,4 +75,5 @@ async def show_metrics(request: web.Request) -> web.Response:
     except (TimeoutError, StoreFailed):
         pass                                         # shown as NaN; /readyz says why
     figures.outbox(depth, time.time())
+    figures.day_spent(request.app[keys.BUDGET].today_usd)
     return web.Response(body=figures.render(), headers={"Content-Type": metrics.CONTENT_TYPE})

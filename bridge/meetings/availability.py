@@ -1,60 +1,87 @@
-"""When the owner is busy elsewhere: what AVAILABILITY_URL answers."""
+"""When the owner is busy elsewhere: what AVAILABILITY_URL answers.
+
+A calendar that cannot be asked keeps nobody from booking, but it is an ERROR, and the caller is told that nothing is
+certain. That line comes once a minute and counts what was left out, and the one about odd entries once an hour: a call
+asks several times.
+"""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, tzinfo
+from time import monotonic
 
 import aiohttp
-import msgspec
 from yarl import URL
+
+from bridge.log import Seldom
+from bridge.meetings import reach
+from bridge.meetings.busy import Interval, Unreadable, read, told
+
+log = logging.getLogger(__name__)
 
 #: The caller waits meanwhile, seconds.
 TIMEOUT_S = 3.0
 #: A longer answer is not read, bytes.
 MAX_ANSWER = 64 * 1024
-
-Interval = tuple[datetime, datetime]
+#: How often it is told that the calendar cannot be asked, and that it has odd entries, seconds.
+NOT_ASKED_S, ODD_S = 60.0, 3600.0
 
 
 class NotAsked(Exception):
-    """The calendar gave no usable answer; the message says why, for the log."""
-
-
-class _Busy(msgspec.Struct):
-    start: datetime
-    end: datetime
+    """The calendar gave no usable answer; the message says why. It is in the log already."""
 
 
 class Availability:
     """A calendar that says when it is busy: GET with `from` and `to` (ISO 8601, UTC).
 
-    It answers with a JSON list of objects with `start` and `end`, ISO 8601 with an offset.
+    It answers with a JSON list of objects with `start` and `end`, ISO 8601; `zone` is the business's, in which whole
+    days and times without an offset are. `clock`: any clock, seconds.
     """
 
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
-        self._http, self._url = http, URL(url)
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, zone: tzinfo = UTC, *, clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._http, self._url, self._zone, self._clock = http, URL(url), zone, clock
+        self._not_asked, self._odd = Seldom(NOT_ASKED_S), Seldom(ODD_S)
 
     async def busy(self, start: datetime, end: datetime) -> Sequence[Interval]:
         """The busy intervals from `start` to `end`. Raises NotAsked, within TIMEOUT_S."""
+        try:
+            answer = read(await self._ask(start, end), self._zone)
+        except (NotAsked, Unreadable) as reason:
+            left_out = self._not_asked.passes(self._clock())
+            if left_out is not None:
+                log.error(
+                    "THE CALENDAR at AVAILABILITY_URL could not be asked: %(reason)s. What is free there is not known: "
+                    "callers are told that times are not certain, until it answers again (%(left_out)d more like this "
+                    "since the last such line)", {"reason": str(reason), "left_out": left_out})
+            raise NotAsked(str(reason)) from None
+        if answer.odd and self._odd.passes(self._clock()) is not None:
+            log.warning("the calendar at AVAILABILITY_URL has odd entries, which are told once an hour: %(odd)s",
+                        {"odd": told(answer.odd)})
+        return answer.intervals
+
+    async def _ask(self, start: datetime, end: datetime) -> bytes:
+        """Its answer. Raises NotAsked."""
         address = self._url.update_query({"from": _utc(start), "to": _utc(end)})
         try:
             async with self._http.get(
                 address, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), allow_redirects=False,
             ) as answer:
                 if answer.status != 200:
-                    raise NotAsked(f"it answered with status {answer.status}")
-                body = await _bounded(answer.content)
-            intervals = msgspec.json.decode(body, type=list[_Busy])
+                    raise NotAsked(f"it answered with status {answer.status}{_advice(answer.status)}")
+                return await _bounded(answer.content)
         except asyncio.TimeoutError:
-            raise NotAsked(f"it did not answer within {TIMEOUT_S:.0f} s") from None
-        except aiohttp.ClientError as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            raise NotAsked(f"it could not be reached ({reason})") from None
-        except msgspec.DecodeError as error:
-            raise NotAsked(f"its answer is not a list of busy intervals ({error})") from None
-        if any(each.start.tzinfo is None or each.end.tzinfo is None for each in intervals):
-            raise NotAsked("its answer has times without an offset")
-        return [(each.start, each.end) for each in intervals]
+            raise NotAsked(f"it did not answer within {TIMEOUT_S:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise NotAsked(f"it could not be reached ({reach.why(error)})") from None
+
+
+def _advice(status: int) -> str:
+    if 300 <= status < 400:
+        return ", and redirects are not followed: AVAILABILITY_URL must be the final address"
+    return ", check AVAILABILITY_URL" if 400 <= status < 500 else ""
 
 
 async def _bounded(content: aiohttp.StreamReader) -> bytes:

@@ -6,25 +6,27 @@
 4. The caller hears what is true: `confirmed`, the receiver has taken it; `recorded`, it will be told; `refused`.
    With several receivers the first one decides.
 5. What was promised to a caller is not taken back behind its back. A refusal that comes too late for the caller to hear
-   is a dead letter, and the owner's to act on: a 4xx may be a no, or a slip that is mended and sent again. The books
-   keep the meeting until the caller asks again, hears the no, and it is undone.
+   is a dead letter, and the owner's to act on: it may be a slip that is mended and sent again. The books keep the
+   meeting until the caller asks again, hears the no, and it is undone.
 """
 
 import logging
-import secrets
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from bridge.meetings.availability import Availability, Interval, NotAsked
+from bridge.meetings.availability import Availability, NotAsked
+from bridge.meetings.busy import Interval, overlaps, without
 from bridge.meetings.event import Kind, as_told, deliveries_for
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.outbox import Outbox
+from bridge.meetings.proposal import Proposal, Proposals, names
 from bridge.meetings.schedule import Refused, Rules, free_starts, read_back, resolve
 from bridge.records.deliveries import Delivery, DeliveryQueue
-from bridge.records.meetings import Meetings, NewDelivery, SlotTaken, StoreFailed
+from bridge.records.meetings import Meetings, NewDelivery, NotYours, SlotTaken, StoreFailed
 from bridge.yielding import yield_loop
 
 log = logging.getLogger(__name__)
@@ -34,8 +36,6 @@ ANSWER_S = 3.0
 #: How far ahead free times are looked for.
 LOOK_AHEAD = timedelta(days=14)
 OFFERED = 3
-#: Proposals of one call that are remembered.
-PROPOSALS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +63,16 @@ class Diary:
     rules: Rules
     organizer: str = ""
     confirm: bool = True
+    email_required: bool = False
     availability: Availability | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What is read back, and booked if the caller agrees.
-
-    `turn`: how often the caller had spoken; `words`: how the moment was said; `replaces`: the meeting that it moves.
-    """
-
-    meeting: Meeting
-    turn: int
-    words: str
-    replaces: Meeting | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Booked:
     """What became of a meeting; `status` is confirmed, recorded or refused, `answer` the receiver's own words.
 
-    `stays`: where a refused move leaves it, as it is read to the caller.
+    `stays`: where a refused change leaves it, as it is read to the caller.
     """
 
     meeting: Meeting
@@ -93,62 +81,88 @@ class Booked:
     stays: str = ""
 
 
+class AlreadyBooked(Exception):
+    """The caller has a meeting at this moment: it may be asked for again, corrected, or wanted by somebody else."""
+
+    def __init__(self, meeting: Meeting) -> None:
+        super().__init__(meeting.id)
+        self.meeting = meeting
+
+
 class Booking:
     """The bookings of one call."""
 
     def __init__(self, diary: Diary) -> None:
         self._diary = diary
-        self._proposals: dict[str, Proposal] = {}
+        self.proposals = Proposals()
+        #: The moments, as they are read back, that the owner's calendar could not be asked about.
+        self.unchecked: set[str] = set()
 
     # ---- proposing
 
     async def understood(
-        self, words: str, call: OnBehalfOf, *, name: str, email: str, description: str, caller_zone: str,
-        replaces: Meeting | None = None,
-    ) -> tuple[Meeting, Meeting | None]:
-        """The meeting that the words ask for, not booked yet; and the caller's own at that moment. Raises Refused."""
-        rules, now = self._diary.rules, self._diary.now()
+        self, words: str, call: OnBehalfOf, details: Mapping[str, str], *, caller_zone: str = "",
+        moving: Meeting | None = None,
+    ) -> Meeting:
+        """The meeting that the words ask for, not booked yet; with `moving` that one at another time, as long as it is.
+
+        Raises Refused; AlreadyBooked where the caller has a meeting at that moment.
+        """
+        rules, now = self._rules(moving), self._diary.now()
         await yield_loop()
-        start = resolve(words, rules, now, caller_zone)
+        try:
+            start = resolve(words, rules, now, caller_zone)
+        except Refused:
+            own = await self._own_at(words, call, caller_zone)
+            if own and (moving is None or own.id == moving.id):
+                raise AlreadyBooked(own) from None
+            raise
         zone = ZoneInfo(caller_zone) if caller_zone else None
-        meeting = Meeting(
-            id=str(uuid.uuid4()), caller=call.caller, call_sid=call.call_sid, name=name, email=email,
-            description=description, phone_number=call.phone_number, start=start, minutes=rules.minutes,
-            zone=rules.zone, read_back=read_back(start, zone, now=now))
+        fresh = moving or Meeting(
+            id=str(uuid.uuid4()), caller=call.caller, call_sid=call.call_sid, name=details.get("name", ""),
+            email=details.get("email", ""), description=details.get("description", ""),
+            phone_number=call.phone_number or details.get("phone_number", ""), start=start, minutes=rules.minutes,
+            zone=rules.zone, read_back="")
+        meeting = replace(fresh, start=start, read_back=read_back(start, zone, now=now))
         await yield_loop()
         taken = await self._diary.meetings.within(meeting.start, meeting.end)
-        own = meeting.repeated(taken)
-        if own is None:
-            await self._require_free(meeting, [each for each in taken if replaces is None or each.id != replaces.id])
-        return meeting, own
+        if (own := meeting.repeated(taken)) and (moving is None or own.id == moving.id):
+            raise AlreadyBooked(own)
+        others = [each for each in taken if moving is None or each.id != moving.id]
+        await self._require_free(meeting, others, moving)
+        return meeting
 
-    def propose(self, proposal: Proposal) -> str:
-        """Remembers what is being read back; the id that books it."""
-        confirmation_id = secrets.token_hex(4)
-        self._proposals = dict([*self._proposals.items()][-PROPOSALS + 1:])
-        self._proposals[confirmation_id] = proposal
-        return confirmation_id
+    def _rules(self, moving: Meeting | None) -> Rules:
+        """The business's; a meeting that is moved takes as long as was agreed, whatever others take by now."""
+        return replace(self._diary.rules, minutes=moving.minutes) if moving else self._diary.rules
 
-    def proposed(self, confirmation_id: str) -> Proposal:
-        """Raises Refused for an id that was not given in this call."""
-        if confirmation_id not in self._proposals:
-            raise Refused("There is no such confirmation: call the function again without confirmation_id.")
-        return self._proposals[confirmation_id]
+    async def _own_at(self, words: str, call: OnBehalfOf, caller_zone: str) -> Meeting | None:
+        """The meeting of the caller's at that moment, where the rules of now, notice or hours, allow no new one."""
+        now = self._diary.now()
+        return next((own for own in await self.upcoming(call) if names(own, words, caller_zone, now)), None)
 
-    async def _require_free(self, meeting: Meeting, taken: Sequence[Meeting]) -> None:
-        """Raises Refused, with other times, if there are others at that time, here or elsewhere."""
+    async def _require_free(self, meeting: Meeting, taken: Sequence[Meeting], moving: Meeting | None = None) -> None:
+        """Raises Refused, with other times, if there are others at that time, here or elsewhere.
+
+        `moving`: the meeting as it is, which the owner's calendar shows too.
+        """
+        if taken or await self._is_busy(meeting, moving):
+            raise Refused(await self._not_free(meeting))
+
+    async def _is_busy(self, meeting: Meeting, moving: Meeting | None) -> bool:
+        """Whether the owner is busy then elsewhere; False if that is not known, and then the books decide."""
+        self.unchecked.discard(meeting.read_back)
         try:
-            busy = not taken and await self._elsewhere(meeting.start, meeting.end)
+            busy = await self._elsewhere(meeting.start, meeting.end)
         except NotAsked:
-            busy = False                             # the owner's own books decide
-        start, end = meeting.start.timestamp(), meeting.end.timestamp()
-        if taken or busy and any(since.timestamp() < end and start < until.timestamp() for since, until in busy):
-            raise Refused(await self._not_free(meeting.start))
+            self.unchecked.add(meeting.read_back)
+            return False
+        if moving:
+            busy = without(busy, (moving.start, moving.end))
+        return overlaps(busy, meeting.start, meeting.end)
 
-    async def _not_free(self, start: datetime) -> str:
-        offers, _ = await self.free(start)
-        instead = " Free are: " + "; ".join(map(self.said, offers)) + "." if offers else ""
-        return f"That time is not free any more.{instead}"
+    async def _not_free(self, meeting: Meeting) -> str:
+        return f"That time is not free any more.{await self.instead(meeting)}"
 
     # ---- what is free
 
@@ -156,19 +170,27 @@ class Booking:
         """A moment as it is read to the caller."""
         return read_back(start, now=self._diary.now())
 
-    async def free(self, after: datetime) -> tuple[list[datetime], bool]:
-        """Up to OFFERED free beginnings from `after` on, and whether the owner's calendar could be asked."""
-        now, asked = self._diary.now(), True
-        start = max(after, now)
+    async def instead(self, meeting: Meeting) -> str:
+        """A sentence with the next free times for a meeting as long as this one, or ""; it begins with a space."""
+        offers, _ = await self.free(meeting.start, meeting.minutes)
+        return " Free are: " + "; ".join(map(self.said, offers)) + "." if offers else ""
+
+    async def free(self, after: datetime, minutes: int = 0) -> tuple[list[datetime], bool]:
+        """Up to OFFERED free beginnings from `after` on, and whether the owner's calendar could be asked.
+
+        `minutes`: how long the meeting is; 0: as long as the business's are.
+        """
+        rules, now, asked = self._diary.rules, self._diary.now(), True
+        start = rules.first_open(max(after, now))
         until = start + LOOK_AHEAD
         taken: list[Interval] = [
             (each.start, each.end) for each in await self._diary.meetings.within(start, until)]
         try:
             taken += await self._elsewhere(start, until)
-        except NotAsked as reason:
-            log.error("the calendar at AVAILABILITY_URL could not be asked: %s", reason)
+        except NotAsked:
             asked = False
-        return free_starts(self._diary.rules, now, taken, start, OFFERED, until=until), asked
+        rules = replace(rules, minutes=minutes or rules.minutes)
+        return free_starts(rules, now, taken, start, OFFERED, until=until), asked
 
     async def _elsewhere(self, start: datetime, end: datetime) -> Sequence[Interval]:
         return await self._diary.availability.busy(start, end) if self._diary.availability else ()
@@ -176,28 +198,53 @@ class Booking:
     # ---- booking
 
     async def book(self, proposal: Proposal) -> Booked:
-        """Writes the meeting and its deliveries down, and waits a moment for the receiver.
+        """Writes a new meeting, or another time of one, and its deliveries down, and waits a moment for the receiver.
 
-        Raises Refused when the time has been taken meanwhile, and StoreFailed when it could not be written down.
+        Raises Refused when the time has been taken meanwhile, AlreadyBooked when it was taken by the caller's own
+        meeting, NotYours when the meeting to be moved has been cancelled, and StoreFailed when it could not be written
+        down.
         """
+        wanted = proposal.meeting
         try:
-            if proposal.replaces:
-                moved = replace(
-                    proposal.replaces, start=proposal.meeting.start, read_back=proposal.meeting.read_back)
-                stored, news = await self._diary.meetings.change(moved, self._deliveries("meeting.rescheduled"))
+            if proposal.kind == "move":
+                moment = {"start": wanted.start, "read_back": wanted.read_back}
+                stored, news = await self._diary.meetings.change(
+                    wanted.id, wanted.caller, moment, self._deliveries("meeting.rescheduled"))
             else:
                 # A meeting the receiver refused has used its id up: each attempt has its own.
-                fresh = replace(proposal.meeting, id=str(uuid.uuid4()))
+                fresh = replace(wanted, id=str(uuid.uuid4()))
                 stored, news = await self._diary.meetings.book(fresh, self._deliveries("meeting.booked"))
+                if stored.id != fresh.id:
+                    raise AlreadyBooked(stored)
         except SlotTaken:
-            raise Refused(await self._not_free(proposal.meeting.start)) from None
+            raise Refused(await self._not_free(wanted)) from None
+        booked = await self._outcome(stored, await self._heard_from(stored, news))
+        if booked.status != "refused":
+            self.proposals.done(proposal, stored.id)
+        return booked
+
+    async def correct(self, meeting: Meeting, changes: Mapping[str, str]) -> Booked:
+        """Gives one of the caller's meetings another name, e-mail address or description.
+
+        A refusal that came too late to be heard is heard first: there is nothing to be corrected then. Raises NotYours
+        and StoreFailed.
+        """
+        newest = self._newest(await self._diary.queue.of_meeting(meeting.id))
+        if newest and newest.refused:
+            return await self._outcome(meeting, newest)
+        stored, news = await self._diary.meetings.change(
+            meeting.id, meeting.caller, changes, self._deliveries("meeting.updated"))
         return await self._outcome(stored, await self._heard_from(stored, news))
 
     async def cancel(self, meeting: Meeting) -> Booked:
-        """Cancels one of the caller's meetings. Raises StoreFailed."""
+        """Cancels one of the caller's meetings, which begins when the caller thinks. Raises Refused and StoreFailed."""
+        now = await self.found(meeting.id)
+        if now.status == "booked" and now.start.timestamp() != meeting.start.timestamp():
+            raise Refused(f"That meeting has been moved to {now.read_back}: ask whether it is to be cancelled, and "
+                          "call again without confirmation_id.")
         stored, news = await self._diary.meetings.cancel(
             meeting.id, meeting.caller, self._deliveries("meeting.cancelled"))
-        heard = await self._heard_from(stored, news)
+        heard = await self._heard_from(stored, news, acts_on_no=False)
         # It is cancelled here whatever the receiver says; a dead letter is the owner's to see.
         status = "confirmed" if _status(heard) == "confirmed" else "recorded"
         return Booked(stored, status, heard.answer if heard else "")
@@ -205,6 +252,17 @@ class Booking:
     async def known(self, meeting: Meeting) -> Booked:
         """A meeting that was made before, and what the receiver has said to it, which may have been a late no."""
         return await self._outcome(meeting, await self._heard_from(meeting))
+
+    async def standing(self, meeting: Meeting) -> Booked:
+        """The same without a wait: what the receiver has said so far."""
+        return await self._outcome(meeting, self._newest(await self._diary.queue.of_meeting(meeting.id)))
+
+    async def found(self, meeting_id: str) -> Meeting:
+        """A meeting as it is by now. Raises NotYours for one that is forgotten."""
+        meeting = await self._diary.meetings.find(meeting_id)
+        if meeting is None:
+            raise NotYours(meeting_id)
+        return meeting
 
     async def upcoming(self, call: OnBehalfOf) -> list[Meeting]:
         """The caller's booked meetings that are still to come."""
@@ -220,10 +278,13 @@ class Booking:
                     for each in deliveries_for(meeting, receivers, kind, diary.now(), diary.organizer)]
         return news
 
-    async def _heard_from(self, meeting: Meeting, news: Sequence[Delivery] = ()) -> Delivery | None:
+    async def _heard_from(
+        self, meeting: Meeting, news: Sequence[Delivery] = (), *, acts_on_no: bool = True,
+    ) -> Delivery | None:
         """The newest news of this meeting for the first receiver, as it stands when it was settled, or ANSWER_S later.
 
-        `news`: the newest, where it was just promised. None: the database did not show it in that time.
+        `news`: the newest, where it was just promised. `acts_on_no`: a no is undone then, and the caller told. None:
+        the database did not show it in that time.
         """
         self._diary.outbox.promised(news)
         try:
@@ -232,7 +293,9 @@ class Booking:
             log.error("the delivery of meeting %(meeting)s could not be looked up: %(reason)s",
                       {"meeting": meeting.id, "reason": str(reason)})
             return None
-        return next(iter(await self._diary.outbox.settle([newest.id], ANSWER_S)), None) if newest else None
+        if newest is None:
+            return None
+        return next(iter(await self._diary.outbox.settle([newest.id], ANSWER_S, acts_on_no=acts_on_no)), None)
 
     async def _outcome(self, meeting: Meeting, heard: Delivery | None) -> Booked:
         """What became of a meeting; one that was refused is undone."""
@@ -240,9 +303,14 @@ class Booking:
         if heard and heard.refused:
             try:
                 stays = await self._undo(meeting, heard)
-            except StoreFailed as reason:            # it is undone when the caller asks again
-                log.error("MEETING %(meeting)s WAS REFUSED, but is still in the books: %(reason)s",
-                          {"meeting": meeting.id, "reason": str(reason)})
+                log.info("meeting %(meeting)s: what was refused is undone, and the caller is told",
+                         {"meeting": meeting.id})
+            except StoreFailed as reason:
+                log.error(
+                    "MEETING %(meeting)s WAS REFUSED, but is still in the books: %(reason)s. The caller has heard the "
+                    "no, and the time stays taken until the caller asks again. To have it after all, call the caller, "
+                    "and: python -m bridge meetings resend %(meeting)s",
+                    {"meeting": meeting.id, "reason": str(reason)})
         return Booked(meeting, _status(heard), heard.answer if heard else "", stays)
 
     async def _undo(self, meeting: Meeting, refused: Delivery) -> str:
@@ -255,13 +323,16 @@ class Booking:
         before = self._newest([each for each in told if each.created_at < refused.created_at and not each.refused])
         if before and before.type != "meeting.cancelled":
             try:
+                was = as_told(before.body)
                 restored, news = await self._diary.meetings.change(
-                    as_told(meeting, before.body), self._deliveries("meeting.rescheduled", [*others]),
+                    meeting.id, meeting.caller, was, self._deliveries(_kind(meeting, was), [*others]),
                     undoing=refused)
                 self._diary.outbox.promised(news)
                 return restored.read_back
             except SlotTaken:                        # by another caller, while nobody knew that it was refused
                 others = {refused.url: None, **others}
+            except NotYours:                         # it was cancelled meanwhile
+                return ""
         _, news = await self._diary.meetings.cancel(
             meeting.id, meeting.caller, self._deliveries("meeting.cancelled", [*others]), undoing=refused)
         self._diary.outbox.promised(news)
@@ -271,6 +342,11 @@ class Booking:
         """The last news for the first receiver, but for what it has refused and was undone."""
         first = [each for each in deliveries if each.url == self._diary.receivers[0] and each.state != "undone"]
         return max(first, key=lambda each: each.created_at, default=None)
+
+
+def _kind(meeting: Meeting, changes: Mapping[str, Any]) -> Kind:
+    moved = changes["start"].timestamp() != meeting.start.timestamp() or changes["minutes"] != meeting.minutes
+    return "meeting.rescheduled" if moved else "meeting.updated"
 
 
 def _status(heard: Delivery | None) -> str:

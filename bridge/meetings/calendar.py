@@ -1,7 +1,9 @@
 """A meeting as an iCalendar file (RFC 5545), which a mail program takes as an invitation (RFC 5546, iTIP).
 
 Pure. With an organizer it is a message from the organizer to the caller: METHOD:REQUEST for a booking and for a
-change, METHOD:CANCEL for a cancellation; UID says which meeting, SEQUENCE which of its versions.
+change, METHOD:CANCEL for a cancellation; UID says which meeting, SEQUENCE which of its versions. Both need an ATTENDEE
+(3.2.2 and 3.2.5): for a caller without an e-mail address it is METHOD:PUBLISH, which has none (3.2.1), and STATUS says
+whether the meeting is cancelled.
 
 Without one it carries no METHOD and no ATTENDEE: every iTIP method, PUBLISH too, requires an ORGANIZER (RFC 5546,
 3.2), an ATTENDEE makes sense only beside one, and a file without METHOD is by RFC 5545, 3.7.2 what it then is: a
@@ -33,18 +35,24 @@ def ics(meeting: Meeting, organizer: str, stamp: datetime) -> str:
     event = _event(meeting, stamp)
     calendar = _calendar()
     if organizer:
-        calendar.add("method", "CANCEL" if meeting.status == "cancelled" else "REQUEST")
+        calendar.add("method", _method(meeting))
         event.add("organizer", _address(organizer))
-        event.add("attendee", _attendee(meeting))
+        if meeting.email:
+            event.add("attendee", _attendee(meeting))
     calendar.add_component(event)
     return _text(calendar)
 
 
 def export(meetings: Iterable[Meeting], stamp: datetime) -> str:
-    """One file of many meetings, to be imported into a calendar: nobody is invited by it."""
+    """One file of many meetings, to be imported into a calendar: nobody is invited by it.
+
+    Raises ValueError without any: a file of nothing is none (RFC 5545, 3.6: "one or more components").
+    """
     calendar = _calendar()
     for meeting in meetings:
         calendar.add_component(_event(meeting, stamp))
+    if not calendar.subcomponents:
+        raise ValueError("a calendar file needs a meeting")
     return _text(calendar)
 
 
@@ -57,11 +65,11 @@ def _calendar() -> Calendar:
 
 def _text(calendar: Calendar) -> str:
     """What its to_ical() makes, line by line: all at once it takes as long as to handle ten frames of audio."""
-    text = b""
+    lines: list[bytes] = []
     for name, value in calendar.property_items():
         yield_core()
-        text += calendar.content_line(name, value).to_ical() + b"\r\n"
-    return text.decode()
+        lines.append(calendar.content_line(name, value).to_ical() + b"\r\n")
+    return b"".join(lines).decode()
 
 
 def _event(meeting: Meeting, stamp: datetime) -> Event:
@@ -80,6 +88,12 @@ def _event(meeting: Meeting, stamp: datetime) -> Event:
         yield_core()
         event.add(name, value)
     return event
+
+
+def _method(meeting: Meeting) -> str:
+    if not meeting.email:
+        return "PUBLISH"
+    return "CANCEL" if meeting.status == "cancelled" else "REQUEST"
 
 
 def _attendee(meeting: Meeting) -> vCalAddress:

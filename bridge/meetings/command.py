@@ -1,26 +1,30 @@
 """`python -m bridge meetings`: what was booked and what became of its deliveries, at the owner's terminal.
 
-Messages that callers left stand behind the meetings, and are shown and sent again in the same way. It needs the
-database and nothing else. E-mail addresses and numbers are masked in the list; `show` and `export` tell everything.
+What is to come stands first, and messages that callers left stand behind the meetings, shown and sent again in the same
+way. It needs the database and nothing else. E-mail addresses and numbers are masked in the list; `show` and `export`
+tell everything.
 """
 
 import argparse
 import asyncio
+import errno
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import URL
 
+from bridge.meetings import listing
 from bridge.meetings.calendar import export
+from bridge.meetings.delivery_log import host
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.message import Message
-from bridge.meetings.outbox import host
+from bridge.meetings.outbox import LEASE_S
 from bridge.records.database import Database, DatabaseUnavailable, StoreFailed, open_database
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings
@@ -28,6 +32,8 @@ from bridge.records.messages import Messages
 from bridge.twilio_side.caller import Caller
 
 COLUMNS = ("ID", "WHEN", "NAME", "E-MAIL", "STATUS", "DELIVERY")
+#: What `resend` takes in place of an id.
+EVERYTHING = "all"
 #: Meetings are read in portions of this size.
 PAGE = 500
 
@@ -40,19 +46,36 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Adds `meetings` to the program's commands."""
     parser = commands.add_parser("meetings", help="list, show, send again or export what was promised")
     actions = parser.add_subparsers(dest="action", metavar="list|show|resend|export")
-    actions.add_parser("list", help="all meetings and messages (the default)")
+    _add_selection(parser)
+    _add_selection(actions.add_parser(
+        "list", help="what is to come, then the newest of what is over, then messages (the default)"))
     show = actions.add_parser("show", help="everything about one of them and its deliveries")
     show.add_argument("id", metavar="ID")
-    resend = actions.add_parser("resend", help="send the dead letters of one of them again")
-    resend.add_argument("id", metavar="ID")
+    resend = actions.add_parser("resend", help="send what waits of one of them, and its dead letters, again and now")
+    resend.add_argument("id", metavar="ID|all", help="all: whatever waits or was given up, and was not refused")
     file = actions.add_parser("export", help="write all booked meetings to a calendar file")
     file.add_argument("file", metavar="FILE.ics", type=Path)
+    file.add_argument("--force", action="store_true", help="write over a file that is there")
 
 
-def run(options: argparse.Namespace, database_url: URL) -> int:
-    """Does what the command line says; the exit code: 0, or 1 with one line that says what was wrong."""
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    """Also behind `list`, where it must not undo what stands before it: hence no defaults there."""
+    which = parser.add_mutually_exclusive_group()
+    for name, what in (("today", "what is today"), ("all", "also all that is over")):
+        which.add_argument(f"--{name}", dest="which", action="store_const", const=name, default=argparse.SUPPRESS,
+                           help=what)
+
+
+def run(
+    options: argparse.Namespace, database_url: URL, receivers: Sequence[str] = (), *, zone: tzinfo = UTC,
+) -> int:
+    """Does what the command line says; the exit code: 0, or 1 with one line that says what was wrong.
+
+    `receivers`: WEBHOOK_URL as it is now, where what is sent again goes. `zone`: where the business is, which says what
+    `--today` means for messages.
+    """
     try:
-        asyncio.run(_run(options, database_url))
+        asyncio.run(_run(options, database_url, receivers, zone))
     except (CannotDo, DatabaseUnavailable) as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -62,33 +85,41 @@ def run(options: argparse.Namespace, database_url: URL) -> int:
     return 0
 
 
-async def _run(options: argparse.Namespace, database_url: URL) -> None:
-    async with open_database(database_url) as database:
+async def _run(options: argparse.Namespace, database_url: URL, receivers: Sequence[str], zone: tzinfo) -> None:
+    async with open_database(database_url, create=False) as database:
         match options.action:
             case "show":
                 await _show(database, options.id)
             case "resend":
-                await _resend(database, options.id)
+                await _resend(database, options.id, receivers)
             case "export":
-                await _export(database, options.file)
+                await _export(database, options.file, force=options.force)
             case _:
-                await _list(database)
+                await _list(database, getattr(options, "which", "recent"), zone)
 
 
 # ---- the four actions
 
-async def _list(database: Database) -> None:
-    queue = DeliveryQueue(database)
+async def _list(database: Database, which: str, zone: tzinfo) -> None:
+    meetings = [meeting async for meeting in _all(database)]
+    messages = [message async for message in _all_messages(database)]
+    states, now = await DeliveryQueue(database).states(), datetime.now(UTC)
+    match which:
+        case "today":
+            listed = listing.today(meetings, messages, now, zone)
+        case "all":
+            listed = listing.everything(meetings, messages, now)
+        case _:
+            listed = listing.recent(meetings, messages, now, lambda id: "dead" in states.get(id, {}))
     rows = [COLUMNS]
-    async for meeting in _all(database):
-        rows.append((
-            meeting.id, _when(meeting.start), plain(meeting.name), masked(meeting.email), meeting.status,
-            summary(await queue.of_meeting(meeting.id))))
-    async for message in _all_messages(database):
-        rows.append((
-            message.id, _utc(message.recorded.timestamp()), f"caller {Caller(message.caller)}", "",
-            f"message, {message.seconds} s", summary(await queue.of_meeting(message.id))))
-    print(table(rows) if len(rows) > 1 else "no meetings yet")
+    rows += [(meeting.id, _when(meeting.start), plain(meeting.name), masked(meeting.email), meeting.status,
+              described(states.get(meeting.id, {}))) for meeting in listed.meetings]
+    rows += [(message.id, _utc(message.recorded.timestamp()), f"caller {Caller(message.caller)}", "",
+              f"message, {message.seconds} s", described(states.get(message.id, {}))) for message in listed.messages]
+    nothing = "nothing today" if which == "today" and (meetings or messages) else "no meetings yet"
+    print(table(rows) if len(rows) > 1 else nothing)
+    if listed.left_out:
+        print(f"{listed.left_out} more are over: --all shows them")
 
 
 async def _show(database: Database, id: str) -> None:
@@ -98,31 +129,60 @@ async def _show(database: Database, id: str) -> None:
         print("\n" + _facts(_of_delivery(delivery)))
 
 
-async def _resend(database: Database, id: str) -> None:
-    known = await _known(database, id)
-    what = f"{'meeting' if isinstance(known, Meeting) else 'message'} {known.id}"
+async def _resend(database: Database, id: str, receivers: Sequence[str]) -> None:
     queue = DeliveryQueue(database)
-    revived = await queue.revive(known.id, time.time())
+    known = await _known(database, id) if id != EVERYTHING else None
+    what = f"{'meeting' if isinstance(known, Meeting) else 'message'} {known.id}" if known else "all that is known"
+    revived = await queue.revive(known.id if known else None, time.time(), lease_s=LEASE_S, receivers=receivers)
     if not revived:
-        state = summary(await queue.of_meeting(known.id))
-        raise CannotDo(f"{what} has no dead letters to send again; its deliveries: {state}")
+        raise CannotDo(f"{what} has {await _nothing_to_send(queue, known)}" if known else "nothing waits to be sent")
     print(f"{revived} {'delivery' if revived == 1 else 'deliveries'} of {what} "
           "will be sent again by the running server within seconds.")
 
 
-async def _export(database: Database, file: Path) -> None:
+async def _nothing_to_send(queue: DeliveryQueue, known: Meeting | Message) -> str:
+    """Why nothing of it is sent again, as the end of a sentence."""
+    deliveries = await queue.of_meeting(known.id)
+    states = summary(deliveries)
+    if any(each.state == "undone" for each in deliveries):
+        return (f"nothing to send again: it was refused, and the caller was told so; its deliveries: {states}. "
+                f"To see whom to call: python -m bridge meetings show {known.id}")
+    if any(each.state == "dead" for each in deliveries):
+        return f"nothing to send again: later news of it has been delivered; its deliveries: {states}"
+    return f"no dead letters to send again; its deliveries: {states}"
+
+
+async def _export(database: Database, file: Path, *, force: bool) -> None:
     booked = [meeting async for meeting in _all(database) if meeting.status == "booked"]
+    if not booked:
+        raise CannotDo(f"no meeting is booked, so {file} was not written: a calendar file needs a meeting")
+    if file.exists() and not file.is_dir() and not force:
+        raise _is_there(file)                        # now rather than after some seconds
     try:
-        _write_privately(file, export(booked, datetime.now(UTC)).encode())
+        _write_privately(file, export(booked, datetime.now(UTC)).encode(), "wb" if force else "xb")
+    except FileExistsError:
+        raise _is_there(file) from None
     except OSError as error:
         raise CannotDo(f"{file} cannot be written: {error.strerror}") from None
     print(f"{len(booked)} {'meeting' if len(booked) == 1 else 'meetings'} written to {file}")
 
 
-def _write_privately(file: Path, content: bytes) -> None:
-    """Names and numbers are in it: a new file is its owner's alone."""
-    with open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
-        output.write(content)
+def _is_there(file: Path) -> CannotDo:
+    return CannotDo(f"{file} is there already, and was left as it is: name another file, or write over it with --force")
+
+
+def _write_privately(file: Path, content: bytes, mode: Literal["xb", "wb"]) -> None:
+    """Names and numbers are in it: a new file is its owner's alone. One that cannot be written wholly is not left."""
+    if file.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    with open(file, mode, opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
+        try:
+            output.write(content)
+            output.flush()
+        except OSError:
+            if mode == "xb":
+                file.unlink()
+            raise
 
 
 # ---- reading
@@ -180,12 +240,17 @@ def _of_delivery(delivery: Delivery) -> list[tuple[str, Any]]:
 
 def summary(deliveries: Sequence[Delivery]) -> str:
     """The states of a meeting's deliveries, such as "1 dead, 2 delivered"."""
-    states = Counter(delivery.state for delivery in deliveries)
+    return described(Counter(delivery.state for delivery in deliveries))
+
+
+def described(states: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
 
 
 def masked(email: str) -> str:
-    """Enough of an address to know it again."""
+    """Enough of an address to know it again; "" for none."""
+    if not email:
+        return ""
     name, _, domain = email.rpartition("@")
     return f"{plain(name[:1])}***@{plain(domain)}"
 

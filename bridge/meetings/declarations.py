@@ -1,6 +1,7 @@
 """The functions as they are declared to the model, in the Realtime API's flat shape."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -24,27 +25,75 @@ _DATETIME = (
     "or as an ISO 8601 local date and time. Do not work dates out yourself.")
 _TIME_ZONE = "The caller's IANA time zone, such as America/New_York, only if the caller named another zone."
 _CONFIRMATION = "The id that the first call returned, once the caller has agreed to what you read back."
+#: Where one step is enough, one question is left: whether another name is a correction.
+_ANSWERED = "Only if an answer of this function said to give it: the id that stands there."
 _MEETING = "Which meeting, if the caller has several."
+_EMAIL = "The caller's e-mail address, as the caller spelled it. Never make one up."
+_LEAVE_OUT = " Leave it out for a caller who has none or does not want to give it."
+_PHONE_NUMBER = (
+    "A phone number at which the caller, who hides the one of this call, can be reached: + and the country's code "
+    "first. Leave it out for a caller who does not want to give it.")
 
-SCHEDULE = _function(
-    "schedule_meeting",
-    "Books a meeting, in two steps: the first call answers with what to read back and a confirmation_id; when the "
-    "caller has agreed, call it again with that id.",
-    ["name", "email", "datetime"],
-    name="The caller's full name.", email="The caller's e-mail address, such as ada@example.com.", datetime=_DATETIME,
-    description="What the meeting is about, in a sentence.", time_zone=_TIME_ZONE, confirmation_id=_CONFIRMATION)
-
-RESCHEDULE = _function(
-    "reschedule_meeting", "Moves a meeting of this caller, in the same two steps as schedule_meeting.", ["datetime"],
-    datetime=_DATETIME, meeting_id=_MEETING, time_zone=_TIME_ZONE, confirmation_id=_CONFIRMATION)
-
-CANCEL = _function(
-    "cancel_meeting", "Cancels a meeting of this caller. Ask whether the caller is sure first.", [],
-    meeting_id=_MEETING)
+LIST = _function("list_meetings", "The meetings of this caller that are still to come. Nobody else's can be seen.", [])
 
 CHECK = _function(
     "check_availability", "Up to three free times, for a caller who does not know when to come.", [],
-    earliest_day="Not before this day: an ISO 8601 date. Leave it out for as soon as possible.")
+    earliest_day="Not before this day: the caller's words, or an ISO 8601 date. Leave it out for as soon as possible.")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How meetings are made in a call: in two steps (`confirm`) or at once, and what a caller must give.
+
+    `number_hidden`: the caller's number is not known, so that it can be given instead of an e-mail address.
+    """
+
+    confirm: bool = True
+    email_required: bool = False
+    number_hidden: bool = False
+
+
+def meeting_functions(terms: Terms) -> list[dict[str, Any]]:
+    """What can be done about meetings in a call."""
+    return [_schedule(terms), _reschedule(terms), _cancel(terms), LIST, CHECK]
+
+
+def _schedule(terms: Terms) -> dict[str, Any]:
+    steps = (
+        "Books a meeting, in two steps: the first call answers with what to read back and a confirmation_id; when the "
+        "caller has agreed, call it again with that id." if terms.confirm else
+        "Books a meeting, at once: call it when the caller has said all of it, and tell the caller what it answers.")
+    correct = ("To correct the name, e-mail address or description of a meeting that is booked, call it for the same "
+               "moment with what is right.")
+    required = ["name", "email", "datetime"] if terms.email_required else ["name", "datetime"]
+    return _function(
+        "schedule_meeting", f"{steps} {correct}", required,
+        name="The caller's full name.", email=_EMAIL if terms.email_required else _EMAIL + _LEAVE_OUT,
+        **({"phone_number": _PHONE_NUMBER} if terms.number_hidden else {}), datetime=_DATETIME,
+        description="All that the caller said of what the meeting is about, in a sentence or two.",
+        time_zone=_TIME_ZONE, confirmation_id=_CONFIRMATION if terms.confirm else _ANSWERED)
+
+
+def _reschedule(terms: Terms) -> dict[str, Any]:
+    return _function(
+        "reschedule_meeting", f"Moves a meeting of this caller, {_steps(terms)}.", ["datetime"],
+        datetime=_DATETIME, meeting_id=_MEETING, time_zone=_TIME_ZONE, **_confirmation(terms))
+
+
+def _cancel(terms: Terms) -> dict[str, Any]:
+    sure = "" if terms.confirm else " Ask whether the caller is sure first."
+    return _function(
+        "cancel_meeting", f"Cancels a meeting of this caller, {_steps(terms)}.{sure}", [],
+        meeting_id=_MEETING, **_confirmation(terms))
+
+
+def _steps(terms: Terms) -> str:
+    return "in the same two steps as schedule_meeting" if terms.confirm else "at once"
+
+
+def _confirmation(terms: Terms) -> dict[str, str]:
+    return {"confirmation_id": _CONFIRMATION} if terms.confirm else {}
+
 
 END_CALL = _function(
     "end_call", "Ends the call, once your goodbye was heard. Say goodbye first.", ["reason"],

@@ -8,7 +8,6 @@ is the meeting's and stays over changes; which message this is stands in the hea
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -16,7 +15,7 @@ from bridge.meetings.calendar import ics
 from bridge.meetings.meeting import Meeting, NewDelivery, Status
 from bridge.yielding import yield_core
 
-Kind = Literal["meeting.booked", "meeting.rescheduled", "meeting.cancelled"]
+Kind = Literal["meeting.booked", "meeting.rescheduled", "meeting.updated", "meeting.cancelled"]
 
 
 # ---- how a body's keys are described
@@ -30,13 +29,19 @@ def moment(description: str) -> dict[str, Any]:
 
 
 _PROPERTIES: dict[str, dict[str, Any]] = {
-    "type": text("What happened.", enum=[*get_args(Kind)]),
+    "type": text(
+        "What happened; updated: another name, e-mail address, phone number or description.", enum=[*get_args(Kind)]),
     "timestamp": moment("When it happened, UTC."),
     "id": text("The meeting's id: the same over its changes and its cancellation.", minLength=1),
+    "sequence": {
+        "type": "integer", "description": "Which version of the meeting this is: 0 as it was booked.", "minimum": 0},
     "status": text("The meeting as it now stands.", enum=[*get_args(Status)]),
     "name": text("The caller's name.", minLength=1),
-    "email": text("The caller's e-mail address.", format="email"),
-    "phone_number": text('The caller\'s number, E.164; "" for a caller who hides it.'),
+    "email": text('The caller\'s e-mail address; "" where there is none.', anyOf=[{"format": "email"}, {"const": ""}]),
+    "phone_number": text(
+        'The caller\'s number, E.164; of a caller who hides it the one that was said instead, "" where none was.'),
+    "number_hidden": {
+        "type": "boolean", "description": "Whether the caller hid the number: phone_number is then not proved."},
     "description": text("What the meeting is about, in the caller's words."),
     "datetime": moment("When it begins, with the offset of time_zone; the same as start."),
     "start": moment("When it begins, with the offset of time_zone."),
@@ -65,10 +70,12 @@ def body(meeting: Meeting, type: Kind, timestamp: datetime, organizer: str = "")
         "type": type,
         "timestamp": timestamp.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "id": meeting.id,
+        "sequence": meeting.sequence,
         "status": meeting.status,
         "name": meeting.name,
         "email": meeting.email,
         "phone_number": meeting.phone_number,
+        "number_hidden": meeting.number_hidden,
         "description": meeting.description,
         "datetime": start.isoformat(),
         "start": start.isoformat(),
@@ -81,12 +88,13 @@ def body(meeting: Meeting, type: Kind, timestamp: datetime, organizer: str = "")
     })
 
 
-def as_told(meeting: Meeting, body: str) -> Meeting:
-    """The meeting at the time that an older piece of its news tells, booked."""
+def as_told(body: str) -> dict[str, Any]:
+    """What an older piece of a meeting's news tells that can be changed: to be given to the meeting again."""
     news = json.loads(body)
-    return replace(
-        meeting, start=datetime.fromisoformat(news["start"]), minutes=news["duration_minutes"],
-        read_back=news["read_back"], status="booked")
+    return {
+        "start": datetime.fromisoformat(news["start"]), "minutes": news["duration_minutes"],
+        **{name: news[name] for name in ("read_back", "name", "email", "phone_number", "description")},
+    }
 
 
 def deliveries_for(

@@ -15,6 +15,8 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 #: From one minute of the day up to another.
 Range = tuple[int, int]
 
+#: Minutes.
+DAY, WEEK = 24 * 60, 7 * 24 * 60
 _MINUTE = timedelta(minutes=1)
 _DAYS = re.compile(r"([a-z]{3})(?:-([a-z]{3}))?", re.IGNORECASE)
 _RANGE = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
@@ -44,6 +46,15 @@ class OpeningHours:
     def on(self, weekday: int) -> tuple[Range, ...]:
         """The open ranges of a weekday, 0 for Monday."""
         return self.days[weekday]
+
+    def longest(self) -> int:
+        """The longest time it is open at a stretch, over midnight too, minutes; a week where it never closes."""
+        week = [(day * DAY + begin, day * DAY + end) for day, ranges in enumerate(self.days) for begin, end in ranges]
+        longest = run = last = 0
+        for begin, end in [*week, *((begin + WEEK, end + WEEK) for begin, end in week)]:     # Monday follows Sunday
+            run = end - begin + (run if begin == last else 0)
+            last, longest = end, max(longest, run)
+        return min(longest, WEEK)
 
     def contains(self, start: datetime, end: datetime) -> bool:
         """Whether all of a meeting is inside; `start` is aware, in the business's zone, and a whole minute."""

@@ -14,7 +14,8 @@ class Meeting:
     """One meeting, as it stands. It is never changed in place: a change is a new value with a higher `sequence`.
 
     `caller` is whose it is: the phone number in E.164 or, for a caller who hides it, the call's SID. `start` is aware
-    and a whole minute; `read_back` is how it was read to the caller.
+    and a whole minute; `read_back` is how it was read to the caller. `email` and `phone_number` are how the caller can
+    be reached, "" for what is not known: the number is the call's or, for a caller who hides it, the one that was said.
     """
 
     id: str
@@ -38,6 +39,11 @@ class Meeting:
         """
         return next((each for each in booked if each.caller == self.caller
                      and each.start.timestamp() == self.start.timestamp()), None)
+
+    @property
+    def number_hidden(self) -> bool:
+        """Whether the caller hid the number of the call, so that `phone_number` is only what was said."""
+        return self.caller != self.phone_number
 
     @property
     def end(self) -> datetime:

@@ -24,8 +24,8 @@ from dataclasses import replace
 from typing import Any
 
 import aiohttp
-from yarl import URL
 
+from bridge.meetings.delivery_log import DeliveryLog
 from bridge.meetings.meeting import NewDelivery
 from bridge.meetings.retries import Dead, Decision, Delivered, RetryAt, decide
 from bridge.meetings.webhook import Answer, post
@@ -76,6 +76,7 @@ class Outbox:
         self._under_way: set[Delivery] = set()
         self._unwritten: set[str] = set()
         self._followers: set[_Follower] = set()
+        self._log = DeliveryLog()
 
     @property
     def under_way(self) -> int:
@@ -172,9 +173,11 @@ class Outbox:
         try:
             answer = await self._post(delivery)
             decision = decide(
-                answer.status, answer.headers, delivery.attempts, delivery.since, self._clock(), self._jitter())
+                answer.status, answer.headers, delivery.attempts, delivery.since, self._clock(), self._jitter(),
+                answer.message)
             if await self._write_down(delivery, answer, decision):
-                _tell(delivery, answer, decision)
+                heard = any(each.acts_on_no and delivery.id in each.undecided for each in self._followers)
+                self._log.tell(delivery, answer, decision, self._clock(), heard=heard)
                 for follower in self._followers:
                     follower.hear(_after(delivery, answer, decision))
             if isinstance(decision, RetryAt):
@@ -239,12 +242,15 @@ class Outbox:
 
     # ---- a call that waits for the receiver
 
-    async def settle(self, delivery_ids: Sequence[str], seconds: float) -> list[Delivery]:
+    async def settle(
+        self, delivery_ids: Sequence[str], seconds: float, *, acts_on_no: bool = False,
+    ) -> list[Delivery]:
         """Tries these now, and waits until each is delivered or dead, `seconds` at most; as they stand then.
 
-        It raises nothing: one that the database did not show in that time is missing.
+        `acts_on_no`: whoever waits does what follows from a no, so that nothing is left for the owner. It raises
+        nothing: one that the database did not show in that time is missing.
         """
-        follower = _Follower(delivery_ids)
+        follower = _Follower(delivery_ids, acts_on_no)
         self._followers.add(follower)
         following = self._spawn(self._follow(follower))
         try:
@@ -262,9 +268,8 @@ class Outbox:
         untried = True
         while not follower.over.is_set():
             try:
-                if untried:
-                    self._start(await self._queue.claim(self._clock(), LEASE_S, len(ids), only=ids))
-                    untried = False
+                if untried:                          # until it may be: earlier news of its meeting goes first
+                    untried = not self._start(await self._queue.claim(self._clock(), LEASE_S, len(ids), only=ids))
                 for each in follower.undecided:
                     if delivery := await self._queue.get(each):
                         follower.hear(delivery)
@@ -276,8 +281,9 @@ class Outbox:
 class _Follower:
     """What a waiting call knows of its deliveries; `over` when all of them are decided, or it does not wait longer."""
 
-    def __init__(self, ids: Sequence[str]) -> None:
+    def __init__(self, ids: Sequence[str], acts_on_no: bool) -> None:
         self.ids, self.found, self.over = ids, dict[str, Delivery](), asyncio.Event()
+        self.acts_on_no = acts_on_no
         self._end_if_decided()
 
     @property
@@ -303,28 +309,3 @@ def _after(delivery: Delivery, answer: Answer, decision: Decision) -> Delivery:
             return replace(delivery, next_at=at, last_error=answer.problem)
         case Dead():
             return replace(delivery, state="dead", answer=answer.message, last_error=answer.problem)
-
-
-def host(url: str) -> str:
-    """What of a receiver's address may be told: the rest of it can hold a secret."""
-    try:
-        return URL(url).host or "?"
-    except ValueError:
-        return "?"
-
-
-def _tell(delivery: Delivery, answer: Answer, decision: Decision) -> None:
-    kind, id = delivery.about
-    facts = {
-        kind: id, "kind": kind, "KIND": kind.upper(), "id": id, "delivery": delivery.id,
-        "receiver": host(delivery.url), "attempt": delivery.attempts, "problem": answer.problem,
-    }
-    match decision:
-        case Delivered():
-            log.info("%(kind)s %(id)s: %(receiver)s has taken %(delivery)s at attempt %(attempt)s", facts)
-        case RetryAt():
-            log.warning("%(kind)s %(id)s: %(receiver)s %(problem)s; %(delivery)s is tried again after attempt "
-                        "%(attempt)s", facts)
-        case Dead():
-            log.error("%(KIND)s %(id)s WAS NOT DELIVERED: %(receiver)s %(problem)s; %(delivery)s is given up after "
-                      "attempt %(attempt)s. To send it again: python -m bridge meetings resend %(id)s", facts)

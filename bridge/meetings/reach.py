@@ -83,6 +83,20 @@ def _socket(address: AddrInfoType) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
+def why(error: Exception) -> str:
+    """Why an address could not be reached, in a few words; aiohttp's own text may hold the address and its secrets."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not accepted: {getattr(error.certificate_error, 'verify_message', 'unknown')}"
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def is_misconfigured(error: Exception) -> bool:
+    """Whether an address could not be reached for what its owner is to mend: a name, a certificate, a permission."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    no_such_name = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME
+    return no_such_name or isinstance(cause, NotPublic) or isinstance(error, aiohttp.ClientSSLError | ValueError)
+
+
 def open_session(*, private: bool = False, resolver: AbstractResolver | None = None) -> aiohttp.ClientSession:
     """A session for webhooks, which keeps no cookies; `private`: it may go anywhere."""
     connector = aiohttp.TCPConnector(limit=0, resolver=resolver) if private else PublicConnector(resolver)

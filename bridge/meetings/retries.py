@@ -1,10 +1,10 @@
 """When a delivery is tried again, and when it is given up.
 
-Pure. A receiver's 2xx ends a delivery well. What it will not take whatever we do (410 and the other 4xx, but 408, 425
-and 429) ends it at once as a dead letter. Everything else may pass: no answer, a 5xx, and a redirect too. A redirect
-is never followed, since it could lead a meeting to anybody, but it is a slip of the owner's who can mend it, so the
-delivery waits for that. The pauses are 1, 5 and 25 s, then five times longer each up to four hours, with jitter so
-that a receiver that comes back is not met by everybody at once. A failure three days after the beginning is the last.
+Pure. A receiver's 2xx ends a delivery well, and its no (statuses.py) ends it at once as a dead letter. Everything else
+may pass: no answer, a 5xx, and what is set up wrongly, a redirect too. A redirect is never followed, since it could
+lead a meeting to anybody; the owner can mend it, as a wrong path or a missing password, and the delivery waits for
+that. The pauses are 1, 5 and 25 s, then five times longer each up to four hours, with jitter so that a receiver that
+comes back is not met by everybody at once. A failure three days after the beginning is the last.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, "Deliverability and
 reliability"; RFC 9110, 10.2.3 for Retry-After and 5.6.7 for its dates.
@@ -13,6 +13,8 @@ reliability"; RFC 9110, 10.2.3 for Retry-After and 5.6.7 for its dates.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from bridge.meetings.statuses import meaning
 
 #: How long a delivery is tried, seconds.
 GIVE_UP_S = 3 * 24 * 3600.0
@@ -24,8 +26,6 @@ LONGEST_S = 4 * 3600.0
 JITTER = 0.25
 #: How long a receiver can put us off, seconds.
 LONGEST_RETRY_AFTER_S = 24 * 3600.0
-#: The client errors that may pass: Request Timeout, Too Early, Too Many Requests.
-PASSING = (408, 425, 429)
 #: The three shapes of an HTTP date, the usual one first.
 _DATES = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
 
@@ -44,7 +44,9 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """It is not tried again by itself."""
+    """It is not tried again by itself; `refused`: the receiver said no, and this was not given up."""
+
+    refused: bool = False
 
 
 Decision = Delivered | RetryAt | Dead
@@ -52,16 +54,19 @@ Decision = Delivered | RetryAt | Dead
 
 def decide(
     status: int | None, headers: Mapping[str, str], attempts: int, created_at: float, now: float, jitter: float,
+    words: str = "",
 ) -> Decision:
     """What follows from an attempt.
 
     `status` and `headers` are the receiver's, None and empty when it did not answer; `attempts` counts this one too;
-    `created_at` and `now` are seconds since the epoch; `jitter` is a random number from 0 to 1.
+    `created_at` and `now` are seconds since the epoch; `jitter` is a random number from 0 to 1; `words` are the
+    receiver's own for the caller.
     """
-    if status is not None and 200 <= status < 300:
-        return Delivered()
-    if status is not None and 400 <= status < 500 and status not in PASSING:
-        return Dead()
+    match meaning(status, words):
+        case "taken":
+            return Delivered()
+        case "no":
+            return Dead(refused=True)
     if now >= created_at + GIVE_UP_S:
         return Dead()
     # Retry-After is the earliest that we may come back: it makes a pause longer and never shorter, or a receiver that

@@ -14,34 +14,63 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from bridge.meetings import places
+from bridge.meetings.closed_days import ClosedDays, Run
 from bridge.meetings.hours import OpeningHours
-from bridge.meetings.spoken import WEEKDAYS, number, opening, place, read_back
-from bridge.meetings.words import LONGEST, NOT_UNDERSTOOD, Refused, Said, plain, understand
+from bridge.meetings.plain import plain
+from bridge.meetings.said import HOW, Refused, Said
+from bridge.meetings.spoken import MONTHS, WEEKDAYS, date_of, number, opening, ordinal, read_back
+from bridge.meetings.words import LONGEST, NOT_UNDERSTOOD, understand
 
-__all__ = ["OpeningHours", "Refused", "Rules", "allowed", "duration", "free_starts", "read_back", "resolve"]
+__all__ = ["OpeningHours", "Refused", "Rules", "allowed", "duration", "free_starts", "length", "read_back", "resolve"]
 
-_UNKNOWN_ZONE = "I do not know that time zone. Which large city has the same time?"
-_UTC = ZoneInfo("UTC")
+_HALF = ("Pass the time with am or pm, or in 24-hour notation with two digits, such as 09:00 or 21:00. If the caller "
+         "has said which, do not ask again.")
+_TWELVE = ("Pass noon, or midnight with 'as the day begins' or 'as the day ends'. If the caller has said which, do not "
+           "ask again.")
+_WITHOUT_LENGTH = "When the caller agrees, pass the moment without a length."
+_ANOTHER = "When the caller names another time, pass that one; check_availability knows what is free."
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When the business takes meetings: its `zone`, how many `minutes` each one takes; at any time if no `opening`."""
+    """When the business takes meetings: its `zone`, how many `minutes` each one takes.
+
+    Without `opening` it is open at any time, but on `closed` days.
+    """
 
     zone: ZoneInfo
     minutes: int = 30
     opening: OpeningHours | None = None
     minimum_notice: timedelta = timedelta(0)
     maximum_notice: timedelta = timedelta(days=365)
+    closed: ClosedDays | None = None
 
     def open_for(self, start: datetime) -> bool:
-        """Whether the whole meeting fits into the opening hours."""
+        """Whether the whole meeting fits into the opening hours, and touches no closed day."""
         start = start.astimezone(self.zone)
-        return self.opening is None or self.opening.contains(start, _later(start, self.minutes))
+        end = _later(start, self.minutes)
+        return (self.opening is None or self.opening.contains(start, end)) and self.closed_day(start) is None
+
+    def closed_day(self, start: datetime) -> Run | None:
+        """The closed day on which a meeting would begin, or into which it would go on."""
+        if self.closed is None:
+            return None
+        start = start.astimezone(self.zone)
+        last = _later(start, self.minutes) - timedelta(microseconds=1)
+        return next(iter(self.closed.ahead(start.date(), last.date())), None)
+
+    def first_open(self, after: datetime) -> datetime:
+        """The moment itself or, if its day is closed, the beginning of the next one that is not, within a year."""
+        if self.closed is None:
+            return after
+        today = after.astimezone(self.zone).date()
+        days = (today + timedelta(days=n) for n in range(367))
+        day = next((each for each in days if self.closed.on(each) is None), today)
+        return after if day == today else datetime.combine(day, time(), self.zone)
 
 
 def duration(text: str) -> timedelta:
@@ -61,97 +90,105 @@ def resolve(words: str, rules: Rules, now: datetime, caller_zone: str = "") -> d
     business's is. A zone or an offset in the words goes before both. "..., that is four in the morning, London time"
     is checked.
     """
-    if len(words) > LONGEST:
-        raise Refused(NOT_UNDERSTOOD)
-    zones = [rules.zone, *([_zone(caller_zone)] if caller_zone else []), _UTC]
-    said, *others = plain(words).split(" that is ")
     try:
-        start = _start(*_in_zone(said, zones, now), rules, now)
-        for other in others:
-            _check(*_in_zone(other, zones, now), start)
+        start = _meant(words, rules, now, caller_zone)
     except OverflowError:
-        raise Refused("That date is too far away. Which other day would suit?") from None
+        raise Refused("That date is too far away. Which other day would suit?", HOW) from None
+    except Refused as refusal:
+        refusal.how = refusal.how or HOW
+        raise
     allowed(start, rules, now)
     return start
 
 
-def _zone(name: str) -> ZoneInfo:
+def _meant(words: str, rules: Rules, now: datetime, caller_zone: str) -> datetime:
+    """The instant that is meant, allowed or not. Raises Refused, and OverflowError beyond the calendar."""
+    if len(words) > LONGEST:
+        raise Refused(NOT_UNDERSTOOD)
+    caller = places.zone_called(caller_zone) if caller_zone else None
+    said, *others = plain(words).split(" that is ")
+    start = _start(*_in_zone(said, rules.zone, caller, now), rules, now)
+    for other in others:
+        _check(*_in_zone(other, rules.zone, caller, now), start)
+    return start
+
+
+def _in_zone(text: str, business: ZoneInfo, caller: ZoneInfo | None, now: datetime) -> tuple[Said, ZoneInfo]:
+    """What the text says, and the zone it is local to."""
+    rest, zone = places.named(text, business, caller)
     try:
-        return ZoneInfo(name)
-    except Exception:                # ZoneInfo lets OSError, ValueError and others through, by the name's shape
-        raise Refused(_UNKNOWN_ZONE) from None
-
-
-def _in_zone(text: str, zones: Sequence[ZoneInfo], now: datetime) -> tuple[Said, ZoneInfo]:
-    """What the text says, and the zone it is local to: the one it names of `zones`, or the caller's, if given."""
-    zone = zones[-2]
-    for each in zones:
-        rest = _named(each).sub("", text, count=1)
-        if rest != text:
-            text, zone = rest.strip(), each
-            break
-    if re.search(r"\btime\b", text):
-        raise Refused(_UNKNOWN_ZONE)
-    return understand(text, now.astimezone(zone)), zone
-
-
-@lru_cache
-def _named(zone: ZoneInfo) -> re.Pattern[str]:
-    """Where a plain text names the zone: "in Dhaka", "Asia/Dhaka time"."""
-    names = "|".join(re.escape(plain(name)) for name in (place(zone), str(zone)))
-    return re.compile(rf"(?:^|(?<= ))(?:in )?(?:{names})(?: time)?(?: |$)")
+        return understand(rest, now.astimezone(zone)), zone
+    except Refused as refusal:
+        if str(refusal) == NOT_UNDERSTOOD and places.is_place_unknown(rest):
+            raise places.UNKNOWN_ZONE.refusal() from None
+        raise
 
 
 def _start(said: Said, zone: ZoneInfo, rules: Rules, now: datetime) -> datetime:
     """The one instant that was said. Raises Refused, and OverflowError beyond the calendar."""
+    if said.length not in (None, rules.minutes):
+        takes = f"A meeting takes {length(timedelta(minutes=rules.minutes))}."
+        raise Refused(f"{takes} Is that all right?", _WITHOUT_LENGTH)
     if said.moment is not None:
         _check(said, zone, said.moment)
         return said.moment.astimezone(rules.zone)
     if not said.has_day:
         raise Refused("Which day should it be?" if said.times else "Which day should it be, and at what time?")
+    if said.named_day:
+        _day(said, now.astimezone(zone).date())
     if said.times is None:
         raise Refused("At what time of day should it be?")
     times = {minute: _starts(said, minute, zone, now) for minute in said.minutes()}
-    starts = [*times.values()][0] if len(times) == 1 else _open_one(times, said, rules)
+    starts = [*times.values()][0] if len(times) == 1 else _open_one(times, said, rules, now)
     return _one(starts, said.fold).astimezone(rules.zone)
 
 
-def _open_one(times: dict[int, list[datetime]], said: Said, rules: Rules) -> list[datetime]:
-    """The starts of the one time of day, of several or none, at which the business is open. Raises Refused."""
-    any_start = next((start for starts in times.values() for start in starts), None)
-    if rules.opening and any_start:
-        possible = [starts for starts in times.values() if any(map(rules.open_for, starts))]
-        if len(possible) == 1:
-            return possible[0]
-        if not possible:
-            raise Refused(_hours(any_start, rules))
+def _open_one(times: dict[int, list[datetime]], said: Said, rules: Rules, now: datetime) -> list[datetime]:
+    """The starts of the one time of day, of several or none, that can be meant. Raises Refused.
+
+    It is the one at which the business is open and which has not passed.
+    """
+    shown = [starts for starts in times.values() if starts]
+    possible = [starts for starts in shown if any(map(rules.open_for, starts))]
+    if said.times and said.times.written and possible and possible[0] is shown[0]:
+        return possible[0]
+    to_come = [starts for starts in possible if not _passed(starts, now)]
+    if len(to_come) == 1:
+        return to_come[0]
+    if shown and all(_passed(starts, now) for starts in possible or shown):
+        return (possible or shown)[-1]               # that it has passed is said of it later
+    if shown and not possible:
+        raise Refused(_hours(shown[0][0], rules), _ANOTHER)
     if said.times and said.times.minutes[0] % 720 < 60:
-        raise Refused("Is that at noon, or at midnight? And if at midnight, as the day begins or as it ends?")
-    raise Refused("Is that in the morning, or in the afternoon or evening?")
+        raise Refused("Is that at noon, or at midnight? And if at midnight, as the day begins or as it ends?", _TWELVE)
+    raise Refused("Is that in the morning, or in the afternoon or evening?", _HALF)
+
+
+def _passed(starts: Sequence[datetime], now: datetime) -> bool:
+    return all(each <= now.astimezone(UTC) for each in starts)
 
 
 def _starts(said: Said, minute: int, zone: ZoneInfo, now: datetime) -> list[datetime]:
     """The instants, up to two, at which clocks show this minute of the day that was said."""
-    if said.day or said.week:
-        return _showing(_day(said), minute, zone)
+    if said.named_day:
+        return _showing(said.named_day, minute, zone)
     assert said.weekday is not None                  # or it would not have a day
     today = now.astimezone(zone).date()
     first = today + timedelta(days=(said.weekday - today.weekday()) % 7)
     starts = _showing(first, minute, zone)
     # The first one whose time is still to come.
-    passed = first == today and starts and all(each <= now.astimezone(UTC) for each in starts)
+    passed = first == today and starts and _passed(starts, now)
     return _showing(first + timedelta(days=7), minute, zone) if passed else starts
 
 
-def _day(said: Said) -> date:
-    """The date that was said. Raises Refused if it was said twice, and differently."""
-    week, weekday = said.week, said.weekday
-    in_week = week and (week.day if weekday is None else week.monday + timedelta(days=weekday))
-    day = said.day or in_week
+def _day(said: Said, today: date) -> None:
+    """Raises Refused if the date was said twice, and differently, or has passed."""
+    day = said.named_day
     assert day is not None
-    if weekday not in (None, day.weekday()) or in_week not in (None, day):
+    if not said.agrees:
         raise Refused(f"That day is a {WEEKDAYS[day.weekday()]}. Which day is meant?")
-    return day
+    if day < today:
+        raise Refused(f"{date_of(day)} {day.year} has already passed. Which later day would suit?", _past(today))
 
 
 def _showing(day: date, minute: int, zone: ZoneInfo) -> list[datetime]:
@@ -170,6 +207,12 @@ def _one(starts: list[datetime], fold: int | None) -> datetime:
         raise Refused("The clocks are put back at that hour, so this time comes twice. "
                       "Is it before or after the clocks go back?")
     return starts[fold or 0]
+
+
+def _past(today: date) -> str:
+    """How the model passes a day that is still to come."""
+    return (f"Today is {date_of(today)} {today.year}. Pass the day as the caller said it, and a year only if the "
+            "caller said one.")
 
 
 def _check(said: Said, zone: ZoneInfo, start: datetime) -> None:
@@ -194,30 +237,34 @@ def _minute(local: datetime) -> int:
 
 def allowed(start: datetime, rules: Rules, now: datetime) -> None:
     """Raises Refused: past, too soon, too far ahead, or outside the opening hours, into which all of it must fit."""
-    ahead = start.astimezone(UTC) - now.astimezone(UTC)
+    ahead, how = start.astimezone(UTC) - now.astimezone(UTC), _ANOTHER
     if ahead <= timedelta(0):
-        problem = "has already passed. Which later time would suit?"
+        problem, how = "has already passed. Which later time would suit?", _past(now.astimezone(rules.zone))
     elif ahead < rules.minimum_notice:
-        problem = f"is too soon: we need notice of {_length(rules.minimum_notice)}. Which later time?"
+        problem = f"is too soon: we need notice of {length(rules.minimum_notice)}. Which later time?"
     elif ahead > rules.maximum_notice:
-        problem = f"is too far away: we book up to {_length(rules.maximum_notice)} ahead. Which earlier day?"
+        problem = f"is too far away: we book up to {length(rules.maximum_notice)} ahead. Which earlier day?"
     elif not rules.open_for(start):
         problem = f"is outside our opening hours. {_hours(start, rules)}"
     else:
         return
-    raise Refused(f"{read_back(start.astimezone(rules.zone), now=now)}, {problem}")
+    raise Refused(f"{read_back(start.astimezone(rules.zone), now=now)}, {problem}", how)
 
 
 def _hours(start: datetime, rules: Rules) -> str:
+    if closed := rules.closed_day(start):
+        day, why = closed.first, f", {closed.reason}" if closed.reason else ""
+        return (f"We are closed on {WEEKDAYS[day.weekday()]} the {ordinal(day.day)} of {MONTHS[day.month - 1]}{why}. "
+                "Which other day would suit?")
     weekday = start.astimezone(rules.zone).weekday()
     ranges = rules.opening.on(weekday) if rules.opening else ()
-    takes = f" A meeting takes {_length(timedelta(minutes=rules.minutes))}." if ranges else ""
+    takes = f" A meeting takes {length(timedelta(minutes=rules.minutes))}." if ranges else ""
     return f"{opening(weekday, ranges)}{takes} Which other time would suit?"
 
 
-def _length(length: timedelta) -> str:
+def length(of: timedelta) -> str:
     """ "two hours", "90 minutes" """
-    minutes = int(length.total_seconds() // 60)
+    minutes = int(of.total_seconds() // 60)
     units = ((1440, "day"), (60, "hour"), (1, "minute"))
     size, unit = next((size, unit) for size, unit in units if minutes % size == 0)
     count = minutes // size
@@ -255,6 +302,8 @@ def _grid(rules: Rules, after: datetime) -> Iterator[datetime]:
     """Every start that might be offered, in UTC and in order."""
     first = after.astimezone(rules.zone).date()
     for day in (first + timedelta(days=n) for n in range(367)):
+        if rules.closed and rules.closed.on(day) is not None:
+            continue
         ranges = rules.opening.on(day.weekday()) if rules.opening else ((0, 1440),)
         minutes = [minute for begin, end in ranges for minute in range(begin, end, rules.minutes)]
         starts = {start for minute in minutes for start in _showing(day, minute, rules.zone)}

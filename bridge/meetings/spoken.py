@@ -4,8 +4,8 @@ Pure. What is said here, words.py understands: a read-back that is handed in aga
 midnight is meant, and which of the two hours when clocks go back; the year only where it is not the one at hand.
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
@@ -26,17 +26,21 @@ _SAME_YEAR = relativedelta(months=11)
 def read_back(start: datetime, caller_zone: ZoneInfo | None = None, *, now: datetime | None = None) -> str:
     """ "Thursday the 26th of November at ten in the morning, Dhaka time"; `start` is aware, in the business's zone.
 
-    With `now` the year is added unless the date comes within 11 months. With a `caller_zone` that is not the
-    business's: ", that is four in the morning, London time", and the weekday there where it is another one.
+    With `now` the year is added unless the date is today's or comes within 11 months. With a `caller_zone` that is not
+    the business's: ", that is four in the morning, London time", and the weekday there where it is another one.
     """
-    year = f" {start.year}" if now is not None and start > now.astimezone(start.tzinfo) + _SAME_YEAR else ""
-    said = (f"{WEEKDAYS[start.weekday()]} the {ordinal(start.day)} of {MONTHS[start.month - 1]}{year} "
-            f"at {clock(start)}{_which(start)}, {place(start.tzinfo)}")
+    year = "" if now is None or _at_hand(start, now.astimezone(start.tzinfo)) else f" {start.year}"
+    said = f"{date_of(start)}{year} at {clock(start)}{_which(start)}, {place(start.tzinfo)}"
     if caller_zone is None or str(caller_zone) == str(start.tzinfo):
         return said
     there = start.astimezone(caller_zone)
     day = "" if there.date() == start.date() else f" on {WEEKDAYS[there.weekday()]}"
     return f"{said}, that is {clock(there)}{day}, {place(caller_zone)}"
+
+
+def date_of(day: date) -> str:
+    """ "Thursday the 26th of November" """
+    return f"{WEEKDAYS[day.weekday()]} the {ordinal(day.day)} of {MONTHS[day.month - 1]}"
 
 
 def number(value: int) -> str:
@@ -74,6 +78,10 @@ def _face(hour: str, minute: int, most: int) -> str:
     return f"{past} past {hour}"
 
 
+def _at_hand(start: datetime, here: datetime) -> bool:
+    return here.date() <= start.date() and start <= here + _SAME_YEAR
+
+
 def _which(start: datetime) -> str:
     """Which of two, in the hour that comes twice."""
     # A zone decides by `fold` in the hour that is left out, too, but no instant is in there.
@@ -86,6 +94,14 @@ def place(zone: tzinfo | None) -> str:
     """A zone by its city: "Dhaka time", "New York time"; "UTC"."""
     city = str(zone).rpartition("/")[2].replace("_", " ")
     return city if city == "UTC" else f"{city} time"
+
+
+def details(said: Mapping[str, str]) -> str:
+    """Whom a meeting is for and what it is about, such as "the name is Ada Lovelace, and it is about: a tooth"."""
+    words = {"name": "the name is {}", "email": "the e-mail address is {}",
+             "phone_number": "the phone number is {}", "description": "it is about: {}"}
+    parts = [sentence.format(said[name]) for name, sentence in words.items() if said.get(name)]
+    return ", and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
 def opening(weekday: int, ranges: Sequence[Range]) -> str:

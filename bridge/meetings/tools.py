@@ -1,85 +1,72 @@
 """The functions the model may call.
 
-A model's arguments are not guaranteed by its schema, and may be what a caller dictated: they are read strictly and
-tidied up before anything is done with them, and what is wrong with them goes back to the model as an answer it can
-speak about.
+What is wrong with their arguments goes back to the model as an answer it can speak about. What the caller must agree to
+is proposed first, and done when the model comes back with the proposal's id and the caller has spoken since.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection
-from datetime import date, datetime, time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
 from time import monotonic
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
-import msgspec
-from email_validator import EmailNotValidError, validate_email
-
-from bridge.meetings.booking import Booked, Booking, Diary, OnBehalfOf, Proposal
-from bridge.meetings.declarations import CANCEL, CHECK, END_CALL, RESCHEDULE, SCHEDULE, transfer_call
+from bridge.meetings import answers, briefing, contact
+from bridge.meetings.answers import Output
+from bridge.meetings.arguments import read
+from bridge.meetings.booking import AlreadyBooked, Booking, Diary, OnBehalfOf
+from bridge.meetings.declarations import END_CALL, Terms, meeting_functions, transfer_call
+from bridge.meetings.details import DETAILS, another_person, details_of, differing, with_details
 from bridge.meetings.meeting import Meeting
-from bridge.meetings.schedule import Refused
-from bridge.meetings.tidy import one_line, several_lines, without_formula
+from bridge.meetings.proposal import Kind, Proposal
+from bridge.meetings.schedule import Refused, Rules, resolve
+from bridge.meetings.spoken import date_of
 from bridge.records.meetings import NotYours, StoreFailed
 from bridge.yielding import yield_loop
 
 log = logging.getLogger(__name__)
 
-Output = dict[str, Any]
 #: Is told of a function that has run: its name, what came of it in a word, and how long it took, seconds.
 Observe = Callable[[str, str, float], None]
 
-#: All arguments of a function together, characters: no reader should be given more.
-MAX_ARGUMENTS = 16_000
+#: The functions that take a time of the owner's, and what is said where the owner's calendar could not be asked.
+_TAKES_TIME = frozenset({"schedule_meeting", "reschedule_meeting"})
+_NOT_CERTAIN = (
+    "The owner's calendar could not be asked whether this time is free. Tell the caller that it is likely, not "
+    "certain: the business will get in touch if it has to be changed.")
 
-_Name = Annotated[str, msgspec.Meta(pattern=r"\S", max_length=200)]
-_Email = Annotated[str, msgspec.Meta(max_length=254)]
-_Words = Annotated[str, msgspec.Meta(max_length=200)]
-_Text = Annotated[str, msgspec.Meta(max_length=2000)]
-_Id = Annotated[str, msgspec.Meta(max_length=64)]
-
-
-class _Schedule(msgspec.Struct):
-    name: _Name | None = None
-    email: _Email | None = None
-    datetime: _Words | None = None
-    description: _Text = ""
-    time_zone: _Id = ""
-    confirmation_id: _Id = ""
-
-
-class _Reschedule(msgspec.Struct):
-    datetime: _Words | None = None
-    meeting_id: _Id = ""
-    time_zone: _Id = ""
-    confirmation_id: _Id = ""
-
-
-class _Cancel(msgspec.Struct):
-    meeting_id: _Id = ""
-
-
-class _Check(msgspec.Struct):
-    earliest_day: _Id = ""
+#: As many meetings of a caller are told at once as somebody could listen to.
+MOST_LISTED = 10
 
 
 class Tools:
-    """What the model may do; `diary` is None where no meetings are taken, `transfer_to` names whom a call can go to."""
+    """What the model may do, and is told about it.
+
+    `diary` is None where no meetings are taken, `transfer_to` names whom a call can go to. `rules` say when the
+    business is open, which callers ask where no meetings are taken, too.
+    """
 
     def __init__(
         self, diary: Diary | None, transfer_to: Collection[str] = (),
-        observe: Observe = lambda name, status, seconds: None,
+        observe: Observe = lambda name, status, seconds: None, rules: Rules | None = None,
     ) -> None:
         self._diary, self._transfer_to, self._observe = diary, transfer_to, observe
+        self._rules = rules or (diary.rules if diary else None)
 
-    @property
-    def takes_meetings(self) -> bool:
-        return self._diary is not None
+    def briefing(self, now: datetime, *, number_hidden: bool = False) -> str:
+        """What the session's instructions say of the business, to a caller whose number is known or is not."""
+        open_when = briefing.opening(self._rules, now) if self._rules else ""
+        how = briefing.booking(self._diary.rules, self._terms(self._diary, number_hidden)) if self._diary else ""
+        return "\n\n".join(filter(None, [open_when, how]))
 
-    @property
-    def declarations(self) -> list[dict[str, Any]]:
-        """The functions as session.update declares them."""
-        meetings = [SCHEDULE, RESCHEDULE, CANCEL, CHECK] if self._diary else []
+    def declarations(self, *, number_hidden: bool = False) -> list[dict[str, Any]]:
+        """The functions as session.update declares them, to a caller whose number is known or is not."""
+        meetings = meeting_functions(self._terms(self._diary, number_hidden)) if self._diary else []
         return [*meetings, *([transfer_call(self._transfer_to)] if self._transfer_to else []), END_CALL]
+
+    @staticmethod
+    def _terms(diary: Diary, number_hidden: bool) -> Terms:
+        return Terms(diary.confirm, diary.email_required, number_hidden)
 
     def for_call(self) -> "Functions":
         """The functions of one call: what was read back in it is known only there."""
@@ -96,7 +83,7 @@ class Functions:
             self._diary, self._booking = diary, Booking(diary)
             self._functions = {
                 "schedule_meeting": self._schedule, "reschedule_meeting": self._reschedule,
-                "cancel_meeting": self._cancel, "check_availability": self._check,
+                "cancel_meeting": self._cancel, "list_meetings": self._list, "check_availability": self._check,
             }
 
     async def run(self, name: str, arguments: str, call: OnBehalfOf) -> Output:
@@ -106,6 +93,9 @@ class Functions:
             return {"error": f"There is no function {name[:64]!r}."}
         began = monotonic()
         output = await self._answer(function, name, arguments, call)
+        if name in _TAKES_TIME and output.get("status") != "refused" and (
+                output.get("read_back") in self._booking.unchecked):
+            output["note"] = _NOT_CERTAIN
         self._observe(name, output.get("status", "error" if "error" in output else "ok"), monotonic() - began)
         return output
 
@@ -115,7 +105,8 @@ class Functions:
         try:
             return await function(arguments, call)
         except Refused as refusal:
-            return {"status": "refused", "message": str(refusal)}
+            how = {"next": refusal.how} if refusal.how else {}
+            return {"status": "refused", "message": str(refusal), **how}
         except NotYours:
             return {"status": "refused", "message": "This caller has no such meeting."}
         except StoreFailed as failure:
@@ -130,38 +121,60 @@ class Functions:
     # ---- the functions, by their names
 
     async def _schedule(self, arguments: str, call: OnBehalfOf) -> Output:
-        wanted = _read(arguments, _Schedule)
-        agreed = self._booking.proposed(wanted.confirmation_id) if wanted.confirmation_id else None
-        if agreed and not agreed.replaces and _same(wanted, agreed):
-            return await self._commit(agreed, call)
+        wanted = read(arguments)
+        agreed = self._proposed(wanted, "book", "correct")
         await yield_loop()
-        name, email = _given(wanted.name, "name"), _usable(_given(wanted.email, "e-mail address"))
-        words = _given(wanted.datetime, "date and time")
-        meeting, own = await self._booking.understood(
-            words, call, name=name, email=email, description=wanted.description, caller_zone=wanted.time_zone)
-        if own:                                      # asked again, after an interruption or a reconnect
-            return _told(await self._booking.known(own))
-        return await self._propose(Proposal(meeting, call.turn, words), call, "schedule_meeting")
+        given = _details(wanted, call)
+        if agreed is None:
+            return await self._ask(wanted, given, call)
+        named = self._named(agreed, wanted)
+        if agreed.done:
+            return await self._asked_again(await self._booking.found(agreed.done), given, named, call)
+        if not named:                                # another moment, for the same person and matter
+            said = details_of(agreed.meeting) if agreed.kind == "book" else {}
+            return await self._ask(_moment(agreed) | wanted, said | given, call)
+        _require_answer(agreed, call)
+        new = differing(agreed.meeting, given)
+        meant = with_details(agreed.meeting, new)
+        if agreed.kind == "correct":
+            own = await self._booking.found(meant.id)
+            return await self._correct(own, differing(own, details_of(meant)), call, agreed)
+        return await self._book(replace(agreed, meeting=meant), call, new)
 
     async def _reschedule(self, arguments: str, call: OnBehalfOf) -> Output:
-        wanted = _read(arguments, _Reschedule)
-        agreed = self._booking.proposed(wanted.confirmation_id) if wanted.confirmation_id else None
-        if agreed and agreed.replaces and wanted.datetime in (None, agreed.words):
-            return await self._commit(agreed, call)
-        own, words = await self._own(wanted.meeting_id, call), _given(wanted.datetime, "new date and time")
-        meeting, _ = await self._booking.understood(
-            words, call, name=own.name, email=own.email, description=own.description, caller_zone=wanted.time_zone,
-            replaces=own)
-        return await self._propose(Proposal(meeting, call.turn, words, replaces=own), call, "reschedule_meeting")
+        wanted = read(arguments)
+        agreed = self._proposed(wanted, "move")
+        if agreed and self._named(agreed, wanted):
+            if agreed.done:
+                return answers.booked(await self._booking.known(await self._booking.found(agreed.done)))
+            _require_answer(agreed, call)
+            return await self._book(agreed, call)
+        wanted = {"meeting_id": agreed.meeting.id} | _moment(agreed) | wanted if agreed else wanted
+        own, words = await self._own(wanted, call), _given(wanted, "datetime", "new date and time")
+        zone = wanted.get("time_zone", "")
+        try:
+            meeting = await self._booking.understood(words, call, {}, caller_zone=zone, moving=own)
+        except AlreadyBooked as there:               # it is at that time
+            return answers.booked(await self._booking.known(there.meeting))
+        return await self._propose(Proposal("move", meeting, call.turn, words, zone), call)
 
     async def _cancel(self, arguments: str, call: OnBehalfOf) -> Output:
-        own = await self._own(_read(arguments, _Cancel).meeting_id, call)
-        booked = await self._booking.cancel(own)
-        log.info("call %(call)s: meeting %(meeting)s cancelled", {"call": call.call_sid, "meeting": own.id})
-        return _told(booked)
+        wanted = read(arguments)
+        agreed = self._proposed(wanted, "cancel")
+        if agreed and wanted.get("meeting_id", agreed.meeting.id) == agreed.meeting.id:
+            _require_answer(agreed, call)
+            return await self._cancelled(agreed.meeting, call)
+        return await self._propose(Proposal("cancel", await self._own(wanted, call), call.turn), call)
+
+    async def _list(self, arguments: str, call: OnBehalfOf) -> Output:
+        read(arguments)
+        upcoming = await self._booking.upcoming(call)
+        return answers.listed(
+            [await self._booking.standing(each) for each in upcoming[:MOST_LISTED]], len(upcoming),
+            number_hidden=not call.phone_number)
 
     async def _check(self, arguments: str, call: OnBehalfOf) -> Output:
-        offers, asked = await self._booking.free(self._earliest(_read(arguments, _Check).earliest_day))
+        offers, asked = await self._booking.free(self._earliest(read(arguments).get("earliest_day", "")))
         output: Output = {"free": [
             {"datetime": offer.isoformat(), "read_back": self._booking.said(offer)} for offer in offers]}
         if not asked:
@@ -170,30 +183,88 @@ class Functions:
 
     # ---- steps
 
-    async def _propose(self, proposal: Proposal, call: OnBehalfOf, function: str) -> Output:
-        if not self._diary.confirm:
-            return await self._book(proposal, call)
-        return {
-            "confirmation_id": self._booking.propose(proposal),
-            "read_back": proposal.meeting.read_back,
-            "next": "Nothing is booked yet. Read the moment and the e-mail address back to the caller; once the "
-                    f"caller has agreed, call {function} again with this confirmation_id.",
-        }
+    async def _ask(self, wanted: Mapping[str, str], given: Mapping[str, str], call: OnBehalfOf) -> Output:
+        """A moment is asked for: what the caller has at it already, or a new meeting."""
+        zone = wanted.get("time_zone", "")
+        if "datetime" not in wanted:
+            self._require(given, call)
+        words = _given(wanted, "datetime", "date and time")
+        try:
+            meeting = await self._booking.understood(words, call, given, caller_zone=zone)
+        except AlreadyBooked as there:
+            return await self._again(there.meeting, given, call)
+        self._require(given, call)
+        return await self._propose(Proposal("book", meeting, call.turn, words, zone), call)
 
-    async def _commit(self, proposal: Proposal, call: OnBehalfOf) -> Output:
-        if call.turn <= proposal.turn:
-            raise Refused("The caller has not answered yet: read it back, wait for a yes, and then call again.")
+    async def _again(self, own: Meeting, given: Mapping[str, str], call: OnBehalfOf) -> Output:
+        """The caller's own meeting is asked for: again, after an interruption or a reconnect, or with other details."""
+        new = differing(own, given)
+        if "name" in new and (self._diary.confirm or another_person(own, given)):
+            question = Proposal("correct", with_details(own, new), call.turn, own.start.isoformat())
+            confirmation_id = self._booking.proposals.remember(question)
+            return answers.somebody_else(own, new["name"], await self._booking.instead(own), confirmation_id)
+        return await self._correct(own, new, call)
+
+    async def _asked_again(self, own: Meeting, given: Mapping[str, str], named: bool, call: OnBehalfOf) -> Output:
+        """The model comes back with the id of what is done: only what is said differently now is new."""
+        if own.status == "cancelled":
+            raise Refused("That meeting has been cancelled since. If the caller wants it anew, call the function "
+                          "without confirmation_id.")
+        if not named:
+            raise Refused(f"That meeting is booked, on {own.read_back}. To move it, call reschedule_meeting; for a "
+                          "second meeting, call schedule_meeting without confirmation_id.")
+        return await self._correct(own, differing(own, given), call)
+
+    async def _propose(self, proposal: Proposal, call: OnBehalfOf) -> Output:
+        if self._diary.confirm:
+            return answers.proposed(proposal, self._booking.proposals.remember(proposal))
+        if proposal.kind == "cancel":
+            return await self._cancelled(proposal.meeting, call)
         return await self._book(proposal, call)
 
-    async def _book(self, proposal: Proposal, call: OnBehalfOf) -> Output:
-        booked = await self._booking.book(proposal)
+    async def _book(self, proposal: Proposal, call: OnBehalfOf, new: Mapping[str, str] | None = None) -> Output:
+        """`new`: what was said when the caller agreed, and is told back."""
+        try:
+            booked = await self._booking.book(proposal)
+        except AlreadyBooked as there:               # meanwhile, by another call or by this one twice
+            return await self._again(there.meeting, details_of(proposal.meeting), call)
         log.info("call %(call)s: meeting %(meeting)s %(status)s",
                  {"call": call.call_sid, "meeting": booked.meeting.id, "status": booked.status})
-        return _told(booked)
+        return answers.booked(booked, new)
 
-    async def _own(self, meeting_id: str, call: OnBehalfOf) -> Meeting:
+    async def _correct(
+        self, own: Meeting, new: Mapping[str, str], call: OnBehalfOf, agreed: Proposal | None = None,
+    ) -> Output:
+        if not new:
+            return answers.booked(await self._booking.known(own))
+        corrected = await self._booking.correct(own, new)
+        if agreed and corrected.status != "refused":
+            self._booking.proposals.done(agreed, own.id)
+        log.info("call %(call)s: meeting %(meeting)s changed, %(status)s",
+                 {"call": call.call_sid, "meeting": own.id, "status": corrected.status})
+        return answers.corrected(corrected, new)
+
+    async def _cancelled(self, own: Meeting, call: OnBehalfOf) -> Output:
+        booked = await self._booking.cancel(own)
+        log.info("call %(call)s: meeting %(meeting)s cancelled", {"call": call.call_sid, "meeting": own.id})
+        return answers.booked(booked)
+
+    def _require(self, given: Mapping[str, str], call: OnBehalfOf) -> None:
+        """Raises Refused where something is missing without which no meeting is booked."""
+        _given(given, "name", "name")
+        contact.require(given.get("email", ""), call.phone_number or given.get("phone_number", ""),
+                        email_required=self._diary.email_required)
+
+    def _proposed(self, wanted: Mapping[str, str], *kinds: Kind) -> Proposal | None:
+        return self._booking.proposals.find(wanted.get("confirmation_id", ""), *kinds)
+
+    def _named(self, agreed: Proposal, wanted: Mapping[str, str]) -> bool:
+        """Whether the moment that was read back is meant still."""
+        return agreed.names(wanted.get("datetime", ""), wanted.get("time_zone", ""), self._diary.now())
+
+    async def _own(self, wanted: Mapping[str, str], call: OnBehalfOf) -> Meeting:
         """The meeting of this caller that is meant. Raises Refused when that is not clear."""
-        upcoming = await self._booking.upcoming(call)
+        upcoming, meeting_id = await self._booking.upcoming(call), wanted.get("meeting_id")
         meant = [each for each in upcoming if each.id == meeting_id] if meeting_id else upcoming
         if not meant:
             raise Refused("This caller has no such meeting.")
@@ -203,69 +274,55 @@ class Functions:
         return meant[0]
 
     def _earliest(self, day: str) -> datetime:
-        zone = self._diary.rules.zone
-        try:
-            return datetime.combine(date.fromisoformat(day), time(), zone) if day else self._diary.now()
-        except ValueError:
-            raise Refused("earliest_day must be an ISO 8601 date, such as 2030-01-31.") from None
+        """The beginning of the day from which on free times are wanted. Raises Refused."""
+        rules, now = self._diary.rules, self._diary.now()
+        if not day:
+            return now
+        last = (now + rules.maximum_notice).astimezone(rules.zone)
+        first = _day(day, rules, now)
+        if first > last.date():
+            raise Refused(f"That day is too far away: the last one that can be booked is {date_of(last)}. "
+                          "Which earlier day?")
+        return datetime.combine(max(first, now.astimezone(rules.zone).date()), time(), rules.zone)
 
 
-#: How an argument is tidied up, unless it is simply brought on one line.
-_TIDY: dict[str, Callable[[str], str]] = {
-    "name": lambda text: without_formula(one_line(text)),
-    "description": lambda text: without_formula(several_lines(text)),
-}
-_Arguments = TypeVar("_Arguments", bound=msgspec.Struct)
-
-
-def _read(arguments: str, kind: type[_Arguments]) -> _Arguments:
-    """Every text in it is tidy. Raises Refused."""
-    if len(arguments) > MAX_ARGUMENTS:
-        raise Refused(f"The function's arguments are wrong: they are longer than {MAX_ARGUMENTS} characters.")
+def _day(text: str, rules: Rules, now: datetime) -> date:
+    """The date that is written or said. Raises Refused."""
     try:
-        read = msgspec.json.decode(arguments, type=kind)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise Refused(f"The function's arguments are wrong: {error}") from None
-    texts = {name: value for name, value in msgspec.structs.asdict(read).items() if value is not None}
-    return msgspec.structs.replace(read, **{name: _TIDY.get(name, one_line)(value) for name, value in texts.items()})
+        return date.fromisoformat(text)
+    except ValueError:
+        pass
+    try:                                             # as a moment is said, at the last minute of the day
+        any_day = Rules(rules.zone, maximum_notice=timedelta.max)
+        return resolve(f"{text} at 23:59", any_day, now).date()
+    except Refused:
+        raise Refused("I did not understand the earliest day: give an ISO 8601 date, such as 2030-01-31.") from None
 
 
-def _given(value: str | None, what: str) -> str:
-    if not value:
+def _details(wanted: Mapping[str, str], call: OnBehalfOf) -> dict[str, str]:
+    """The details that are given. Raises Refused for an e-mail address, or a phone number, that cannot be right.
+
+    The number of the call is the caller's, whatever is said. What one who hides it says is not proved, and opens
+    nobody's meetings.
+    """
+    given = {name: wanted[name] for name in DETAILS if name in wanted}
+    given["email"] = contact.email_address(given.get("email", ""))
+    given["phone_number"] = "" if call.phone_number else contact.e164(given.get("phone_number", ""))
+    return {name: said for name, said in given.items() if said}
+
+
+def _given(values: Mapping[str, str], name: str, what: str) -> str:
+    if not values.get(name):
         raise Refused(f"The {what} is missing: ask the caller for it.")
-    return value
+    return values[name]
 
 
-def _same(wanted: _Schedule, agreed: Proposal) -> bool:
-    """Whether the model books what was read back, or something the caller has corrected since."""
-    meeting = agreed.meeting
-    return (
-        wanted.datetime in (None, agreed.words, meeting.start.isoformat())
-        and wanted.name in (None, meeting.name)
-        and (wanted.email is None or _usable(wanted.email) == meeting.email)
-    )
+def _moment(agreed: Proposal) -> dict[str, str]:
+    """How the moment was said that was read back; another zone alone makes another moment of it."""
+    return {"datetime": agreed.words, "time_zone": agreed.caller_zone}
 
 
-def _usable(email: str) -> str:
-    """The address, normalised. Raises Refused."""
-    if email != without_formula(email):
-        raise Refused("The e-mail address begins with a sign. Ask the caller to spell it.")
-    try:
-        return validate_email(email.strip(), check_deliverability=False).normalized
-    except EmailNotValidError as error:
-        raise Refused(f"The e-mail address cannot be right: {error} Ask the caller to spell it.") from None
-
-
-def _told(booked: Booked) -> Output:
-    """What the model is told of a meeting: three honest sentences, and the receiver's own words."""
-    meeting = booked.meeting
-    done = "cancelled" if meeting.status == "cancelled" else "booked"
-    sentence = {
-        "confirmed": f"The meeting on {meeting.read_back} is {done}, and the business has confirmed it.",
-        "recorded": f"The meeting on {meeting.read_back} is {done} in our books; the business has not answered yet, "
-                    "and will be told. Say that it is noted down and still to be confirmed.",
-        "refused": f"The business did not accept the meeting on {meeting.read_back}: it is not booked."
-                   + (f" The caller's meeting stays on {booked.stays}." if booked.stays else ""),
-    }[booked.status]
-    output = {"status": booked.status, "meeting_id": meeting.id, "read_back": meeting.read_back, "message": sentence}
-    return {**output, "message_from_the_business": booked.answer} if booked.answer else output
+def _require_answer(agreed: Proposal, call: OnBehalfOf) -> None:
+    """Raises Refused until the caller has spoken since it was read back."""
+    if call.turn <= agreed.turn:
+        raise Refused("The caller has not answered yet: read it back, wait for a yes, and then call again.")

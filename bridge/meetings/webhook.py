@@ -12,12 +12,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import aiohttp
 import msgspec
 from standardwebhooks import Webhook as Signer
 
 from bridge import __version__
+from bridge.meetings import reach
+from bridge.meetings.statuses import Meaning, advice, meaning
 from bridge.records.deliveries import Delivery
 from bridge.yielding import yield_loop
 
@@ -32,19 +35,24 @@ MAX_MESSAGE = 500
 #: What no database and no model should be given: controls, other ends of lines, halves of surrogate pairs.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
+_Kind = TypeVar("_Kind", bound=msgspec.Struct)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a receiver said to one attempt.
 
-    `status` is None when it said nothing; `message` is its own `{"message": "..."}`, on one line, or "";
-    `problem` describes anything but a 2xx, without the receiver's address.
+    `status` is None when it said nothing; `message` is its own `{"message_to_caller": "..."}`, on one line, or "";
+    `problem` describes anything but a 2xx, without the receiver's address; `misconfigured`: it is one that the owner
+    can mend, and that does not pass by itself; `untold`: it has words under `message`, which once was the key.
     """
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     message: str = ""
     problem: str = ""
+    misconfigured: bool = False
+    untold: bool = False
 
 
 async def post(http: aiohttp.ClientSession, delivery: Delivery, secrets: Sequence[str], now: float) -> Answer:
@@ -55,12 +63,17 @@ async def post(http: aiohttp.ClientSession, delivery: Delivery, secrets: Sequenc
             allow_redirects=False, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), middlewares=(_in_two_pieces,),
         ) as response:
             body = await _beginning(response)
-            return Answer(response.status, response.headers.copy(), message_of(body), _problem(response.status))
+            words = message_of(body)
+            meant = meaning(response.status, words)
+            formerly = _read(body, _SaidFormerly) if meant == "taken" and not words else None
+            return Answer(
+                response.status, response.headers.copy(), words if meant in ("taken", "no") else "",
+                _problem(response.status, meant), meant == "misconfigured", bool(formerly and formerly.message))
     except TimeoutError:
         return Answer(problem=f"did not answer within {TIMEOUT_S:g} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:     # ValueError: an address that aiohttp cannot read
-        reason = getattr(error, "strerror", None) or type(error).__name__       # the whole text may hold the address
-        return Answer(problem=f"could not be reached ({reason})")
+        return Answer(
+            problem=f"could not be reached ({reach.why(error)})", misconfigured=reach.is_misconfigured(error))
 
 
 async def _in_two_pieces(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -98,24 +111,33 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
 
 
 class _Said(msgspec.Struct):
+    message_to_caller: str = ""
+
+
+class _SaidFormerly(msgspec.Struct):
     message: str = ""
 
 
 def message_of(body: bytes) -> str:
-    """The `message` of a receiver's JSON, on one line and not longer than MAX_MESSAGE; "" if there is none."""
+    """What a receiver's JSON wants the caller to be told, on one line and not longer than MAX_MESSAGE, or "".
+
+    Under a key that nobody writes by chance: `message` is where platforms put "Workflow was started".
+    """
+    said = _read(body, _Said)
+    return _FORBIDDEN.sub(" ", said.message_to_caller).strip()[:MAX_MESSAGE] if said else ""
+
+
+def _read(body: bytes, kind: type[_Kind]) -> _Kind | None:
     try:
-        said = msgspec.json.decode(body, type=_Said)
+        return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return ""
-    return _FORBIDDEN.sub(" ", said.message).strip()[:MAX_MESSAGE]
+        return None
 
 
-def _problem(status: int) -> str:
-    if 200 <= status < 300:
+def _problem(status: int, meant: Meaning) -> str:
+    if meant == "taken":
         return ""
-    if 300 <= status < 400:
-        return f"answered with status {status}: redirects are not followed, WEBHOOK_URL must be the final address"
-    return f"answered with status {status}"
+    return f"answered with status {status}" + (f": {advice(status)}" if meant == "misconfigured" else "")
 
 
 def parse_secrets(text: str) -> tuple[str, ...]:

@@ -1,9 +1,14 @@
-"""Whether the model can be had at all, judged by every attempt to connect, whichever call makes it.
+"""Whether the model can be had at all, judged by what becomes of every session, whichever call has it.
 
-Pure: `now` is seconds on any monotonic clock. After FAILURES failed attempts in a row the breaker is open: a caller
-who comes now is not let into a call that would fail, but gets the fallback at once. While it is open somebody is to
-try at `probe_at` (probing.py does); each failure then puts the next trial further off. One success closes it,
-whoever had it. A refusal counts as any other failure: with a wrong key nobody can be answered either.
+Pure: `now` is seconds on any monotonic clock. After FAILURES failures in a row, or one refusal that every call would
+meet alike, the breaker is open: a caller who comes now is not let into a call that would fail, but gets the fallback at
+once. A session that could not be had is a failure, and so is one that broke before it did anything for its caller, and
+a call that was given up because the model did not answer.
+
+While it is open somebody is to try at `probe_at` (probing.py does); each failure then puts the next trial further off.
+A trial that succeeds closes it. Should it open again before a caller was served, the next trial is further off than
+the one before: a trial is not a caller. A caller who was served closes it too, unless it opened for a refusal: what
+is heard now may have been said before that.
 """
 
 import logging
@@ -22,7 +27,8 @@ class Breaker:
 
     def __init__(self) -> None:
         self._failures = 0                           # in a row
-        self._pause_s = FIRST_S
+        self._refused = False                        # it is open for a refusal
+        self._pause_s = 0.0                          # the last one before a trial; 0: a caller was served since
         self._probe_at: float | None = None
 
     @property
@@ -35,20 +41,47 @@ class Breaker:
         """When to try whether it is back; None while it is not known to be away."""
         return self._probe_at
 
-    def failed(self, now: float) -> None:
-        """An attempt to get a session has failed."""
+    def failed(self, now: float, problem: str = "") -> None:
+        """A session could not be had, or did nothing for its caller; `problem` says why, for the log."""
         self._failures += 1
-        if self._probe_at is None:
-            if self._failures >= FAILURES:
-                log.error("the model was out of reach %d times in a row: callers get the fallback until it is back",
-                          self._failures)
-                self._probe_at, self._pause_s = now + FIRST_S, FIRST_S
-        elif now >= self._probe_at:                  # before, it is a call's attempt, and says nothing new
-            self._pause_s = min(2 * self._pause_s, LONGEST_S)
-            self._probe_at = now + self._pause_s
+        if self._probe_at is not None:
+            self._put_off(now)
+        elif self._failures >= FAILURES:
+            log.error("the model was out of reach %(failures)d times in a row%(problem)s: callers get the fallback "
+                      "until it is back", {"failures": self._failures, "problem": problem and f" ({problem})"})
+            self._open(now)
+
+    def refused(self, now: float, problem: str) -> None:
+        """The model said that it serves no call of ours; `problem` says what to do."""
+        self._failures += 1
+        self._refused = True
+        if self._probe_at is not None:
+            self._put_off(now)
+        else:
+            log.error("the model refuses every call, %(problem)s: callers get the fallback until it is back",
+                      {"problem": problem})
+            self._open(now)
 
     def succeeded(self) -> None:
-        """A session was had."""
+        """A caller has had something of a session."""
+        if self._refused and self.open:
+            return
+        self._close()
+        self._pause_s = 0.0
+
+    def tried(self) -> None:
+        """A trial has succeeded."""
+        self._close()
+
+    def _open(self, now: float) -> None:
+        self._pause_s = min(2 * self._pause_s, LONGEST_S) or FIRST_S
+        self._probe_at = now + self._pause_s
+
+    def _put_off(self, now: float) -> None:
+        if self._probe_at is not None and now >= self._probe_at:     # before, it is a call's, and says nothing new
+            self._open(now)
+
+    def _close(self) -> None:
         if self._probe_at is not None:
             log.warning("the model can be reached again")
-        self._failures, self._probe_at = 0, None
+        self._failures, self._refused, self._probe_at = 0, False, None

@@ -10,42 +10,24 @@ Source: https://developers.openai.com/api/docs/guides/realtime-websocket
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import ClientWebSocketResponse, ClientWSTimeout, WSMsgType
 from yarl import URL
 
-from bridge.openai_side import realtime
+from bridge.openai_side import errors, realtime
 from bridge.settings import Settings
 
 log = logging.getLogger(__name__)
 
 #: Until the session is ready, in all.
 READY_S = 10.0
-#: A ping after so long without a word finds a dead path, which TCP alone does not: half of it later, without an
-#: answer, the connection counts as lost. A caller who speaks into a dead path must not wait for long, seconds.
-HEARTBEAT_S = 1.3
 CLOSE_S = 0.5
 
 #: Close codes that stand for a refusal: a policy's, and those an application gives a meaning of its own.
 _REFUSALS = (1008, *range(3000, 5000))
-
-#: What to do about an error, by its code or type.
-_ADVICE = {
-    "invalid_api_key": "check OPENAI_API_KEY",
-    "account_deactivated": "the account of OPENAI_API_KEY is closed",
-    "insufficient_quota": "the account's credit is used up: see its billing page",
-    "credit_balance_exhausted": "the account's credit is used up: see its billing page",
-    "billing_hard_limit_reached": "the account's spending limit is reached: see its billing page",
-    "model_not_found": "check OPENAI_MODEL",
-    "invalid_model": "check OPENAI_MODEL",
-    "beta_api_shape_disabled": "check OPENAI_REALTIME_URL: the beta is switched off",
-    "rate_limit_exceeded": "too much at once for this account: see its limits page",
-    realtime.EXPIRED: "a new session may work",
-    "server_error": "the model's own trouble: see its status page",
-    "invalid_request_error": "check OPENAI_MODEL, OPENAI_VOICE and the other settings of the model",
-}
 
 ModelSocket = ClientWebSocketResponse[bool]
 
@@ -59,11 +41,14 @@ class ModelSession:
 
 
 class ModelUnreachable(Exception):
-    """No session could be had; the message says why and what to do. `final`: trying again is of no use."""
+    """No session could be had; the message says why and what to do.
 
-    def __init__(self, message: str, *, final: bool) -> None:
+    `final`: trying again is of no use for this call; `fatal`: for any call. `wait_s`: how long the server says to wait.
+    """
+
+    def __init__(self, message: str, *, final: bool, fatal: bool = False, wait_s: float = 0.0) -> None:
         super().__init__(message)
-        self.final = final
+        self.final, self.fatal, self.wait_s = final or fatal, fatal, wait_s
 
 
 def address(settings: Settings) -> URL:
@@ -96,7 +81,7 @@ async def open_session(
         raise ModelUnreachable(
             f"no session within {seconds:.1f} s: is OPENAI_REALTIME_URL right?", final=False) from None
     except aiohttp.WSServerHandshakeError as error:
-        raise _refused_upgrade(error.status) from None
+        raise _refused_upgrade(error) from None
     except aiohttp.ClientConnectorCertificateError as error:
         raise ModelUnreachable(
             f"no connection ({error}): check OPENAI_REALTIME_URL and this machine's certificates", final=True) from None
@@ -106,8 +91,9 @@ async def open_session(
 
 
 async def _connect(http: aiohttp.ClientSession, settings: Settings) -> ModelSocket:
+    """Whoever reads the socket sees pings and pongs too, for they are signs of life, and answers the pings."""
     return await http.ws_connect(
-        address(settings), headers=headers(settings), heartbeat=HEARTBEAT_S, decode_text=False,
+        address(settings), headers=headers(settings), autoping=False, decode_text=False,
         timeout=ClientWSTimeout(ws_close=CLOSE_S),
     )
 
@@ -128,6 +114,8 @@ async def _session(
 ) -> realtime.Session:
     """The session in the next event of this kind; what else comes before it is of no use yet."""
     async for message in socket:
+        if message.type is WSMsgType.PING:
+            await answer_ping(socket, message.data)
         if message.type is not WSMsgType.TEXT:
             continue
         try:
@@ -142,25 +130,53 @@ async def _session(
     raise _closed(socket.close_code)
 
 
+async def ping(socket: ModelSocket) -> None:
+    """Asks the other end for a sign of life."""
+    with suppress(ConnectionError):
+        await socket.ping()
+
+
+async def answer_ping(socket: ModelSocket, payload: bytes) -> None:
+    """Gives one; `payload` is the ping's."""
+    with suppress(ConnectionError):
+        await socket.pong(payload)
+
+
 # ---- what went wrong, and what to do
 
-def _refused_upgrade(status: int) -> ModelUnreachable:
-    """Any status but a server's own trouble is an answer to what we asked for, and would be given again."""
-    advice = {
-        401: "check OPENAI_API_KEY", 403: "check OPENAI_API_KEY and its project's permissions",
-        404: "check OPENAI_MODEL and OPENAI_REALTIME_URL", 429: "the account's limit or credit is used up",
-    }
-    fallback = _ADVICE["server_error"] if status >= 500 else "check OPENAI_REALTIME_URL and OPENAI_MODEL"
-    return ModelUnreachable(f"refused with status {status}: {advice.get(status, fallback)}", final=status < 500)
+#: What to do about a status; with these it is the same for every call.
+_FATAL_STATUS = {
+    401: "check OPENAI_API_KEY", 403: "check OPENAI_API_KEY and its project's permissions",
+    404: "check OPENAI_MODEL and OPENAI_REALTIME_URL",
+}
+
+
+def _refused_upgrade(error: aiohttp.WSServerHandshakeError) -> ModelUnreachable:
+    """Any status but a server's own trouble is an answer to what we asked for, and would be given again.
+
+    So is 429, unless it says when to come back: it stands for used-up credit, too.
+    """
+    status, wait_s = error.status, _retry_after(error)
+    if status == 429:
+        advice = errors.advice("rate_limit_exceeded", None) if wait_s else "the account's limit or credit is used up"
+        return ModelUnreachable(f"refused with status 429: {advice}", final=not wait_s, wait_s=wait_s)
+    otherwise = errors.advice("server_error", None) if status >= 500 else "check OPENAI_REALTIME_URL and OPENAI_MODEL"
+    return ModelUnreachable(
+        f"refused with status {status}: {_FATAL_STATUS.get(status, otherwise)}",
+        final=status < 500, fatal=status in _FATAL_STATUS, wait_s=wait_s)
+
+
+def _retry_after(error: aiohttp.WSServerHandshakeError) -> float:
+    """The seconds that the header asks for; as a date it is for clients with more time."""
+    text = (error.headers.get("Retry-After", "") if error.headers else "").strip()
+    return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
 def _refused_session(error: realtime.ErrorDetails) -> ModelUnreachable:
     """What the request itself is to blame for is final; a session's age and too much at once are not."""
-    passing = error.back_off or error.code == realtime.EXPIRED
-    final = error.fatal or error.type == "invalid_request_error" and not passing
-    advice = _ADVICE.get(error.code or "") or _ADVICE.get(error.type or "", "it may pass")
-    message = " ".join(error.message.split())
-    return ModelUnreachable(f"refused ({error.code or error.type}): {message} ({advice})", final=final)
+    passing = error.back_off or error.code == errors.EXPIRED
+    final = error.type == "invalid_request_error" and not passing
+    return ModelUnreachable(f"refused ({error})", final=final, fatal=error.fatal, wait_s=error.wait_s or 0.0)
 
 
 def _closed(code: int | None) -> ModelUnreachable:

@@ -90,7 +90,7 @@ def _read(usage: Usage, prices: Prices) -> float:
     total = unnamed * max(price for _, price, _ in kinds.values())
     cached = details.cached_tokens_details or Tokens()
     unsaid = _count(details.cached_tokens)           # cached tokens of which no kind is named
-    saved: list[tuple[float, int]] = []              # what a token less of a kind saves, and how many could still
+    saved: list[tuple[float, float]] = []              # what a token less of a kind saves, and how many could still
     for kind, (tokens, price, cached_price) in kinds.items():
         known = min(_count(getattr(cached, f"{kind}_tokens")), tokens)
         unsaid -= known
@@ -112,5 +112,5 @@ def _written(usage: Usage, prices: Prices) -> float:
     return text * prices.text_out + audio * prices.audio_out + unnamed * dearest
 
 
-def _count(tokens: int | None) -> int:
+def _count(tokens: float | None) -> float:
     return max(tokens or 0, 0)

@@ -1,21 +1,26 @@
 """Tries whether the model is back, while the breaker says that it is away.
 
-A trial is a whole set-up of a session, as a call makes it, and ends there: no response is asked for, so it costs
-nothing. While calls can connect nothing is tried.
+A trial is what a call begins with: a session is set up, and asked to say a word. Only a sound proves anything: where
+the account's credit is used up sessions open as ever, and nothing is answered. The word costs a tenth of a cent, at
+most once a minute; while calls can be served nothing is tried.
 """
 
 import asyncio
 import logging
 
 import aiohttp
+from aiohttp import WSMsgType
 
 from bridge.openai_side import realtime
 from bridge.openai_side.breaker import Breaker
-from bridge.openai_side.connection import ModelUnreachable, open_session
+from bridge.openai_side.connection import ModelSocket, ModelUnreachable, answer_ping, open_session
 from bridge.settings import Settings
 
 log = logging.getLogger(__name__)
 
+TRIAL = "trial"
+#: How long a trial waits for the sound, seconds.
+ANSWER_S = 10.0
 #: How often it is looked whether a trial is due, seconds.
 LOOK_S = 1.0
 
@@ -28,7 +33,7 @@ async def probe_while_open(breaker: Breaker, http: aiohttp.ClientSession, settin
         if breaker.probe_at is None or now() < breaker.probe_at:
             continue
         if await _reachable(http, settings):
-            breaker.succeeded()
+            breaker.tried()
         else:
             breaker.failed(now())
 
@@ -36,14 +41,42 @@ async def probe_while_open(breaker: Breaker, http: aiohttp.ClientSession, settin
 async def _reachable(http: aiohttp.ClientSession, settings: Settings) -> bool:
     try:
         session = await open_session(http, settings, _setup(settings))
-        await session.socket.close()
-    except ModelUnreachable as error:
-        log.info("the model is still out of reach: %s", error)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await _hear(session.socket)
+        finally:
+            await session.socket.close()
+    except (ModelUnreachable, TimeoutError) as error:
+        log.info("the model is still out of reach: %s", str(error) or f"it said nothing within {ANSWER_S:g} s")
         return False
     except Exception:
         log.exception("the model could not be tried")    # and is tried again: or the breaker would never close
         return False
     return True
+
+
+async def _hear(socket: ModelSocket) -> None:
+    """Until the model has made a sound. Raises ModelUnreachable when it will not."""
+    await socket.send_frame(realtime.create_response(TRIAL, "Say the word: yes."), WSMsgType.TEXT)
+    async for message in socket:
+        if message.type is WSMsgType.PING:
+            await answer_ping(socket, message.data)
+        if message.type is not WSMsgType.TEXT:
+            continue
+        try:
+            event = realtime.parse(message.data)
+        except realtime.Malformed:
+            continue
+        match event:
+            case realtime.AudioDelta():
+                return
+            case realtime.Error(error=error) if error.fatal or error.event_id == TRIAL:
+                raise ModelUnreachable(str(error), final=False)
+            case realtime.ResponseDone(response=response):
+                details = response.status_details
+                raise ModelUnreachable(
+                    f"it gave no answer ({details and details.error or response.status})", final=False)
+    raise ModelUnreachable(f"the connection was closed with code {socket.close_code}", final=False)
 
 
 def _setup(settings: Settings) -> bytes:

@@ -6,20 +6,16 @@ Pure: the present moment is an argument.
 from datetime import datetime
 
 
-def instructions(system_message: str, now: datetime, caller_number: str, *, meetings: bool) -> str:
-    """The session's instructions; `now` is aware, in the business's time zone."""
+def instructions(system_message: str, now: datetime, caller_number: str, business: str = "") -> str:
+    """The session's instructions; `now` is aware, in the business's time zone.
+
+    `business`: when it is open and how meetings are made, as meetings/briefing.py says it.
+    """
     parts = [system_message, moment(now), "This is a phone call: speak, keep it short, and never read out symbols."]
     if caller_number:
         parts.append(f"The caller's phone number is {caller_number}; do not ask for it.")
-    if meetings:
-        parts.append(
-            "When the caller wants to meet, ask for name, e-mail address, date and time, and what it is about, and "
-            "call schedule_meeting. Read back what it answers, and call it again only after the caller agreed. Say "
-            "that a meeting is booked when the function answered with status confirmed; with recorded, that it is "
-            "noted down and still to be confirmed; with refused, that it is not booked, and why."
-        )
-    parts.append("When the conversation is over, say goodbye and call end_call.")
-    return "\n\n".join(parts)
+    parts += [business, "When the conversation is over, say goodbye and call end_call."]
+    return "\n\n".join(filter(None, parts))
 
 
 def moment(now: datetime) -> str:

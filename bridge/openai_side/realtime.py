@@ -1,45 +1,37 @@
 """The events of the Realtime API (GA), both directions, and the session's set-up.
 
-Pure. What the server sends is decoded into the structs below; a kind that is not listed is ignored. Audio stays
-the base64 text it came as. Beta names are not accepted: the beta is switched off.
+Pure. What the server sends is decoded into the structs below; a kind that is not listed is ignored. A field without a
+default steers the call, and an event without it is malformed. A field with a default only informs: one that cannot be
+read is left out (bridge/reading.py). Audio stays the base64 text it came as. Beta names are not accepted: the beta is
+switched off.
 Source: https://developers.openai.com/api/docs/guides/realtime-websocket and the API reference's event tables.
 """
 
-from typing import Any, get_args
+from typing import Annotated, Any
 
 import msgspec
+
+from bridge import reading
+from bridge.openai_side import errors
 
 #: The only audio format a phone understands: mu-law, 8000 Hz, mono, without a `rate` field.
 PCMU = "audio/pcmu"
 
 #: The ids of our updates of the session, as an error about one names it.
-SET_UP, LISTEN = "set_up", "listen"
+SET_UP, LISTEN, STOP_LISTENING = "set_up", "listen", "stop_listening"
 
 #: How the ids of our other control events begin, before the id of what they are about.
 CANCEL, TRUNCATE, DELETE, ITEM = "cancel_", "truncate_", "delete_", "item_"
 
-#: Error codes (or types) after which no session can be had, neither this one nor another.
-FATAL = frozenset({
-    "invalid_api_key", "insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached",
-    "account_deactivated", "model_not_found", "invalid_model", "beta_api_shape_disabled",
-})
-#: The session has had its time: another one takes its place.
-EXPIRED = "session_expired"
-#: Error codes (or types) of too much at once: the same can be asked for again after a pause.
-BACK_OFF = frozenset({"rate_limit_exceeded", "inference_rate_limit_exceeded"})
-ALREADY_ACTIVE = "conversation_already_has_active_response"
-#: Errors that two events crossing on the way can cause: nothing is wrong.
-BENIGN = frozenset({
-    "response_cancel_not_active", ALREADY_ACTIVE, "item_truncate_invalid_item_id",
-    "item_delete_invalid_item_id", "item_retrieve_invalid_item_id", "unsupported_content_type",
-    "input_audio_buffer_commit_empty",
-})
 #: What is wrong with a cut that asks for more than the item holds; older servers give no code at all.
 _BEYOND = (None, "invalid_value")
 
 
-class Malformed(ValueError):
-    """An event that is not what its own `type` promises."""
+#: An event that is not what its own `type` promises.
+Malformed = reading.Malformed
+
+#: How many tokens or seconds: what cannot be a count is no count. Some servers write fractions.
+Count = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
 class Format(msgspec.Struct):
@@ -48,7 +40,7 @@ class Format(msgspec.Struct):
 
 class AudioLeg(msgspec.Struct):
     format: Format | None = None
-    turn_detection: dict[str, Any] | None = None
+    turn_detection: Any = None           # whatever it holds, it is on; None: it is off
 
 
 class Audio(msgspec.Struct):
@@ -58,7 +50,12 @@ class Audio(msgspec.Struct):
 
 class Session(msgspec.Struct):
     audio: Audio | None = None
-    expires_at: float | None = None      # seconds since the epoch
+    expires_at: Count | None = None      # seconds since the epoch
+
+    def speaks_otherwise(self) -> bool:
+        """Whether it names another format for a direction. A server may leave out what has not changed."""
+        legs = (self.audio.input, self.audio.output) if self.audio else ()
+        return any(leg and leg.format and leg.format.type not in ("", PCMU) for leg in legs)
 
     def speaks_pcmu(self) -> bool:
         """Whether both directions are mu-law, as a phone needs; anything else is heard as loud static."""
@@ -114,8 +111,8 @@ class ItemAdded(msgspec.Struct, tag="conversation.item.added"):
 class OutputItemDone(msgspec.Struct, tag="response.output_item.done"):
     """One item of a response is complete (`item.status` completed) or was cut off (incomplete)."""
 
-    response_id: str
     item: Item
+    response_id: str = ""
 
 
 class ErrorDetails(msgspec.Struct):
@@ -127,18 +124,32 @@ class ErrorDetails(msgspec.Struct):
     @property
     def fatal(self) -> bool:
         """Whether trying again is of no use, on a new connection either."""
-        return self.code in FATAL or self.type in FATAL
+        return errors.is_fatal(self.code, self.type)
 
     @property
     def benign(self) -> bool:
         """Whether nothing is wrong: somebody was faster."""
         ours = self.event_id or ""
-        return self.code in BENIGN or self.code in _BEYOND and ours.startswith((TRUNCATE, DELETE, CANCEL))
+        return self.code in errors.BENIGN or self.code in _BEYOND and ours.startswith((TRUNCATE, DELETE, CANCEL))
 
     @property
     def back_off(self) -> bool:
         """Whether it was too much at once, and may work after a pause."""
-        return self.code in BACK_OFF or self.type in BACK_OFF
+        return self.code in errors.BACK_OFF or self.type in errors.BACK_OFF
+
+    @property
+    def already_active(self) -> bool:
+        """Whether a response was asked for while one was under way."""
+        return self.code == errors.ALREADY_ACTIVE
+
+    @property
+    def wait_s(self) -> float | None:
+        """How long the server says to wait before the same is asked for again, seconds."""
+        return errors.named_wait_s(self.message)
+
+    def __str__(self) -> str:
+        """A line of the log: the code, the server's words, and what to do."""
+        return errors.told(self.code, self.type, self.message)
 
 
 class StatusDetails(msgspec.Struct):
@@ -149,24 +160,24 @@ class StatusDetails(msgspec.Struct):
 class Tokens(msgspec.Struct):
     """Tokens by kind; a kind that is not named has none, or the server does not say."""
 
-    text_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
+    text_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
 
 
 class InputTokens(Tokens):
     """What was read; the cached ones are among the others."""
 
-    cached_tokens: int | None = None
+    cached_tokens: Count | None = None
     cached_tokens_details: Tokens | None = None
 
 
 class Usage(msgspec.Struct):
     """What a response is billed for."""
 
-    total_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    total_tokens: Count | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
     input_token_details: InputTokens | None = None
     output_token_details: Tokens | None = None
 
@@ -175,7 +186,7 @@ class Usage(msgspec.Struct):
         read = self.input_token_details or InputTokens()
         parts = {"input": read, "cached": read.cached_tokens_details, "output": self.output_token_details}
         return {
-            f"{direction} {kind}": getattr(tokens, f"{kind}_tokens") or 0
+            f"{direction} {kind}": int(getattr(tokens, f"{kind}_tokens") or 0)
             for direction, tokens in parts.items() if tokens for kind in ("text", "audio")}
 
 
@@ -183,10 +194,10 @@ class TranscriptionUsage(msgspec.Struct):
     """What a transcription is billed for: `seconds` of audio (type duration) or tokens (type tokens)."""
 
     type: str = ""
-    seconds: float | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
+    seconds: Count | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    total_tokens: Count | None = None
     input_token_details: Tokens | None = None
 
 
@@ -194,7 +205,7 @@ class Response(msgspec.Struct):
     id: str
     status: str = ""
     status_details: StatusDetails | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, Any] | None = None
     usage: Usage | None = None
 
 
@@ -239,7 +250,7 @@ class Transcribed(msgspec.Struct, tag="conversation.item.input_audio_transcripti
     """What the caller said; it comes late, before, amid or after the answer."""
 
     item_id: str
-    transcript: str
+    transcript: str = ""                 # nothing: it was not understood
     usage: TranscriptionUsage | None = None
 
 
@@ -253,30 +264,8 @@ Event = (
 )
 
 
-class _Kind(msgspec.Struct):
-    type: str
-
-
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-#: msgspec's ways to say that it cannot read something.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_kind_decoder = msgspec.json.Decoder(_Kind)
-_KINDS = {kind.__struct_config__.tag for kind in get_args(Event)}
-
-
-def parse(message: bytes | str) -> Event | None:
-    """The event in one text frame; None for a kind we do not act on. Raises Malformed."""
-    try:
-        return _decoder.decode(message)
-    except _UNREADABLE as error:
-        problem = str(error)
-    try:
-        kind = _kind_decoder.decode(message).type
-    except _UNREADABLE:
-        raise Malformed(problem) from None
-    if kind in _KINDS:
-        raise Malformed(f"{kind}: {problem}")
-    return None
+#: parse(message): the event in one text frame, None for a kind we do not act on. Raises Malformed.
+parse = reading.Reader[Event](Event, "the model").read
 
 
 def base64_size(text: str) -> int:
@@ -288,11 +277,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Append(msgspec.Struct, tag="input_audio_buffer.append", gc=False):
-    audio: str
+    audio: bytes                         # base64 in the message
 
 
-def append(payload: str) -> bytes:
-    """A frame of the caller's audio, base64 mu-law; it is never acknowledged."""
+def append(payload: bytes) -> bytes:
+    """A frame of the caller's audio, mu-law; it is never acknowledged."""
     return _encode(_Append(payload))
 
 
@@ -323,6 +312,16 @@ def session_setup(
 def listen(turn_detection: dict[str, Any]) -> bytes:
     """Switches turn detection on, and touches nothing else."""
     return session_update(LISTEN, {"audio": {"input": {"turn_detection": turn_detection}}})
+
+
+def stop_listening() -> bytes:
+    """Switches turn detection off: what the caller says is no turn, and stops no response."""
+    return session_update(STOP_LISTENING, {"audio": {"input": {"turn_detection": None}}})
+
+
+def commit() -> bytes:
+    """Ends the caller's turn: all audio that was appended becomes an item. No response is given by itself."""
+    return _encode({"type": "input_audio_buffer.commit", "event_id": "commit"})
 
 
 def create_response(event_id: str, instructions: str | None = None) -> bytes:

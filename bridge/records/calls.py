@@ -30,26 +30,30 @@ COMES_BACK = frozenset({"transferred"})
 #: Endings after which nothing more is owed to the caller; after any other the caller may still be on the line and not
 #: have heard what was to be heard.
 IN_ORDER = frozenset({
-    "caller hung up", "assistant ended", "caller silent", "time used up", "money used up", "transferred",
-    "server stopping",
+    "caller hung up", "assistant ended", "caller silent", "line too noisy", "time used up", "money used up",
+    "transferred", "server stopping",
 })
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many calls there may be at once, at once from one number, and in an hour from one number; 0: any number."""
+    """How many calls there may be at once, at once from one number, in an hour from one number, and at once from all
+    who hide theirs; 0: any number."""
 
     calls: int = 0
     per_caller: int = 0
     per_hour: int = 0
+    hidden: int = 0
 
     def refusal(self, caller: str, live: int, of_caller: int, in_hour: int) -> str | None:
         """The setting that one more call would exceed: by those under way, those of its caller, and those before.
 
-        Callers without a number share no limit but that of all calls.
+        Callers without a number, `caller` is "", are not told apart: all of them are one, with a limit of its own.
         """
         if self.calls and live >= self.calls:
             return "MAX_CALLS"
+        if not caller and self.hidden and of_caller >= self.hidden:
+            return "MAX_CALLS_HIDDEN"
         if caller and self.per_caller and of_caller >= self.per_caller:
             return "MAX_CALLS_PER_CALLER"
         if caller and self.per_hour and in_hour >= self.per_hour:

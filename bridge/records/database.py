@@ -11,6 +11,7 @@
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,13 +21,19 @@ import sqlalchemy.exc
 from sqlalchemy import URL, Connection, Delete, Update, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from bridge.records import engines, schema
+from bridge.records import engines, schema, sqlite_file
 from bridge.records.engines import Engine, Kind, T, Work
 
 #: What a transaction may take, waiting included, seconds.
 TRANSACTION_S = 10.0
 #: What bringing the tables up to date may take, waiting for another process included, seconds.
 UPGRADE_S = 120.0
+
+#: Why a command does not go on.
+NONE_THERE = (
+    "there is no such file. Go to the server's folder, or set DATABASE_URL as the server has it, with the file's whole "
+    "path")
+NOTHING_OF_OURS = "it has none of bridge's tables. Set DATABASE_URL as the server has it"
 
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
@@ -76,6 +83,8 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        #: Of a SQLite file, while it is in use.
+        self.check: sqlite_file.Check | None = None
         self._running: set[asyncio.Task[Any]] = set()
 
     async def read(self, work: Work[T]) -> T:
@@ -163,12 +172,16 @@ def _reason(error: Exception) -> str:
 
 
 @asynccontextmanager
-async def open_database(url: URL) -> AsyncIterator[Database]:
-    """The database at a URL of parse_url, its tables up to date; closed at the end. Raises DatabaseUnavailable."""
+async def open_database(url: URL, *, create: bool = True) -> AsyncIterator[Database]:
+    """The database at a URL of parse_url, its tables up to date; closed at the end. Raises DatabaseUnavailable.
+
+    `create`: as the server does, a new one is made where there is none, and a file is looked through for damage. A
+    command goes without: in another folder it would find nothing, and say that all is well.
+    """
     engine = engines.create_engine(url)
     try:
         database = Database(engine)
-        await _prepare(url, database)
+        await _prepare(url, database, create)
         try:
             yield database
         finally:
@@ -177,17 +190,29 @@ async def open_database(url: URL) -> AsyncIterator[Database]:
         await engine.dispose()
 
 
-async def _prepare(url: URL, database: Database) -> None:
+async def _prepare(url: URL, database: Database, create: bool) -> None:
     try:
         if url.database and url.get_backend_name() == "sqlite":
-            await asyncio.to_thread(engines.prepare_file, url.database)
+            if not create and not os.path.exists(url.database):
+                raise _unavailable(url, NONE_THERE)
+            await asyncio.to_thread(sqlite_file.prepare, url.database, create=create)
+            if create:
+                database.check = sqlite_file.Check(url.database)
+                if found := await database.check.wait():
+                    raise _unavailable(url, sqlite_file.DAMAGED % found)
+        if not create and not await database.read(schema.is_there):
+            raise _unavailable(url, NOTHING_OF_OURS)
         await database.upgrade()
     except OSError as error:
         raise _unavailable(url, error.strerror or str(error)) from None
-    except (StoreFailed, sqlite3.Error, schema.FromTheFuture) as error:
+    except sqlite3.Error as error:
+        raise _unavailable(
+            url, sqlite_file.DAMAGED % error if sqlite_file.is_corrupt(error) else str(error)) from None
+    except (StoreFailed, schema.FromTheFuture) as error:
         raise _unavailable(url, str(error)) from None
 
 
 def _unavailable(url: URL, reason: str) -> DatabaseUnavailable:
-    name = url.database if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+    sqlite = url.get_backend_name() == "sqlite"
+    name = os.path.abspath(url.database or "") if sqlite else url.render_as_string(hide_password=True)
     return DatabaseUnavailable(f"the database {name} cannot be used: {reason}")

@@ -5,6 +5,8 @@
    What is promised may be claimed in the same transaction, for the attempt that follows at once.
 2. Each claim is an attempt, and attempts are only ever counted up. What became of an attempt is written by its own
    number: one that was overtaken by a later attempt, because its lease had expired, writes nothing.
+3. A receiver is told of one meeting in order: news waits until what was promised before it is delivered or dead. Else
+   it would hear of a change before the booking, and might refuse what it does not know, or end with what was corrected.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sqlalchemy import (
-    ColumnElement, Connection, Row, Select, bindparam, case, func, insert, literal, or_, select, update,
+    ColumnElement, Connection, Row, Select, bindparam, case, exists, func, insert, literal, or_, select, update,
 )
 
 from bridge.meetings.meeting import NewDelivery
@@ -20,7 +22,11 @@ from bridge.meetings.retries import GIVE_UP_S
 from bridge.records.database import Database
 from bridge.records.tables import deliveries
 
+#: News of one meeting is so much later than the news before it at least, seconds: a clock may stand still or go back.
+TICK_S = 1e-6
+
 State = Literal["pending", "delivered", "dead", "undone"]
+SETTLED: tuple[State, ...] = ("delivered", "dead", "undone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +74,23 @@ class Depth:
     oldest: float | None
 
 
-def promise(connection: Connection, meeting_id: str, news: Sequence[NewDelivery], now: float) -> list[Delivery]:
-    """Writes the news of a meeting down, in the transaction that it is news of; in the same order."""
-    promised = [Delivery(
-        id=each.id, meeting_id=meeting_id, url=each.url, type=each.type, body=each.body, created_at=now, since=now,
-        attempts=1 if each.lease_s else 0, state="pending", next_at=now + each.lease_s, last_error="", answer="",
-    ) for each in news]
+def promise(
+    connection: Connection, meeting_id: str, news: Sequence[NewDelivery], now: float, *, first: bool = False,
+) -> list[Delivery]:
+    """Writes the news of a meeting down, in the transaction that it is news of; in the same order.
+
+    It is later than all news before it, whatever the clock says; and none of it is leased, to be sent at once, whose
+    receiver still waits for what came before. `first`: nothing came before.
+    """
+    earlier = [] if first else connection.execute(_EARLIER, {"meeting": meeting_id}).all()
+    waiting = {url for url, state, _ in earlier if state == "pending"}
+    moment = max([now, *(created_at + TICK_S for _, _, created_at in earlier)])
+    promised = []
+    for each in news:
+        lease_s = 0.0 if each.url in waiting else each.lease_s
+        promised.append(Delivery(
+            id=each.id, meeting_id=meeting_id, url=each.url, type=each.type, body=each.body, created_at=moment,
+            since=now, attempts=1 if lease_s else 0, state="pending", next_at=now + lease_s, last_error="", answer=""))
     if promised:
         connection.execute(_ADD, [asdict(each) for each in promised])
     return promised
@@ -87,6 +104,14 @@ def undo(connection: Connection, refused: Delivery) -> None:
 
 
 _ADD = insert(deliveries)
+_EARLIER = select(deliveries.c.url, deliveries.c.state, deliveries.c.created_at).where(
+    deliveries.c.meeting_id == bindparam("meeting"))
+_BEFORE = deliveries.alias("before")
+#: Nothing that its receiver is to be told of the same meeting was promised before it. What was is looked up by its
+#: meeting: were it asked for as "pending", SQLite would look through all that is, for each.
+_NEXT = ~exists().where(
+    _BEFORE.c.meeting_id == deliveries.c.meeting_id, _BEFORE.c.url == deliveries.c.url,
+    _BEFORE.c.state.not_in(SETTLED), _BEFORE.c.created_at < deliveries.c.created_at)
 #: What became of an attempt, unless a later one has overtaken it.
 _BECAME = update(deliveries).where(
     deliveries.c.id == bindparam("delivery"), deliveries.c.attempts == bindparam("attempt"),
@@ -115,7 +140,7 @@ class DeliveryQueue:
             {url: per_url - attempts for url, attempts in under_way.items()}, value=deliveries.c.url, else_=per_url,
         ) if under_way else literal(per_url)
         place = func.row_number().over(partition_by=deliveries.c.url, order_by=deliveries.c.next_at)
-        ranked = select(deliveries.c.id, place.label("place"), room.label("room")).where(due).subquery()
+        ranked = select(deliveries.c.id, place.label("place"), room.label("room")).where(due, _NEXT).subquery()
         fair = select(ranked.c.id).where(ranked.c.place <= ranked.c.room)
         # `due` is asked for once more: under the lock, another process may have claimed it meanwhile. In a common
         # table expression, since PostgreSQL may run a plain subquery more often than once.
@@ -147,12 +172,30 @@ class DeliveryQueue:
         """It failed for good: a dead letter. `answer`: what the receiver said when it refused."""
         return await self._after(delivery_id, attempts, state="dead", next_at=now, last_error=error, answer=answer)
 
-    async def revive(self, subject_id: str, now: float, *, all: bool = False) -> int:
-        """Makes the dead letters of a meeting or a message due now; with `all`, what was delivered too. How many."""
-        settled = ("dead", "delivered") if all else ("dead",)
-        return await self._database.execute(update(deliveries).where(
-            _about(subject_id), deliveries.c.state.in_(settled),
-        ).values(state="pending", next_at=now, since=now))
+    async def revive(
+        self, subject_id: str | None, now: float, *, all: bool = False, lease_s: float = 0.0,
+        receivers: Sequence[str] = (),
+    ) -> int:
+        """Makes due now what waits of a meeting or a message, and its dead letters; how many that were.
+
+        With `all`, what was delivered too. Without a subject: of everything, but for what was refused. What is due
+        within `lease_s` is under way and left alone; so is what later news that was delivered has overtaken.
+        `receivers`: the addresses as they are set now; what was promised to another one goes to the one of these that
+        has not been told, and to nobody where all have been.
+        """
+        def work(connection: Connection) -> int:
+            revived = 0
+            for each in _to_revive(connection, subject_id, now, lease_s, all):
+                url = _address(connection, each, receivers)
+                due = each.state == "pending" and each.next_at <= now
+                if url is None or due and url == each.url:
+                    continue
+                revived += connection.execute(update(deliveries).where(
+                    deliveries.c.id == each.id, deliveries.c.attempts == each.attempts,
+                    deliveries.c.state == each.state,
+                ).values(state="pending", next_at=now, since=now, url=url)).rowcount
+            return revived
+        return await self._database.write(work)
 
     # ---- looking
 
@@ -163,12 +206,24 @@ class DeliveryQueue:
         """Those of a meeting or a message, in the order in which they were promised."""
         return await self._list(select(deliveries).where(_about(subject_id)))
 
+    async def states(self) -> dict[str, dict[str, int]]:
+        """How many deliveries of each state there are of every meeting and message, by its id."""
+        subject = func.coalesce(deliveries.c.meeting_id, deliveries.c.message_id)
+        query = select(subject, deliveries.c.state, func.count()).group_by(subject, deliveries.c.state)
+
+        def work(connection: Connection) -> dict[str, dict[str, int]]:
+            states: dict[str, dict[str, int]] = {}
+            for id, state, count in connection.execute(query):
+                states.setdefault(id, {})[state] = count
+            return states
+        return await self._database.read(work)
+
     async def next_due(self, now: float, *, but: Sequence[str] = ()) -> float | None:
         """When something can be claimed: `now`, or the moment at which the next one is due or its lease ends.
 
         `but`: apart from what goes to these urls.
         """
-        query = select(func.min(deliveries.c.next_at)).where(deliveries.c.state == "pending")
+        query = select(func.min(deliveries.c.next_at)).where(deliveries.c.state == "pending", _NEXT)
         if but:
             query = query.where(deliveries.c.url.not_in(but))
 
@@ -177,6 +232,14 @@ class DeliveryQueue:
             return moment
         moment = await self._database.read(work)
         return None if moment is None else max(moment, now)
+
+    async def astray(self, receivers: Sequence[str]) -> int:
+        """How many wait for an address that is none of these."""
+        query = select(func.count()).where(deliveries.c.state == "pending", deliveries.c.url.not_in(receivers))
+
+        def work(connection: Connection) -> int:
+            return connection.scalar(query) or 0
+        return await self._database.read(work)
 
     async def depth(self) -> Depth:
         query = select(deliveries.c.state, func.count(), func.min(deliveries.c.since)).group_by(deliveries.c.state)
@@ -201,6 +264,32 @@ class DeliveryQueue:
 
 def _about(subject_id: str) -> ColumnElement[bool]:
     return or_(deliveries.c.meeting_id == subject_id, deliveries.c.message_id == subject_id)
+
+
+def _to_revive(
+    connection: Connection, subject_id: str | None, now: float, lease_s: float, all: bool,
+) -> list[Delivery]:
+    """What may be due now, in the order in which it was promised."""
+    later = deliveries.alias()
+    overtaken = exists().where(
+        later.c.meeting_id == deliveries.c.meeting_id, later.c.url == deliveries.c.url,
+        later.c.created_at > deliveries.c.created_at, later.c.state == "delivered")
+    waiting = (deliveries.c.state == "pending") & or_(deliveries.c.next_at > now + lease_s, deliveries.c.next_at <= now)
+    settled = deliveries.c.state.in_(("dead", "delivered") if all else ("dead",)) & ~overtaken
+    query = select(deliveries).where(waiting | settled).order_by(deliveries.c.created_at, deliveries.c.id)
+    if subject_id is not None:
+        query = query.where(_about(subject_id))
+    found = [_delivery(row) for row in connection.execute(query)]
+    return [each for each in found if subject_id is not None or not each.refused]
+
+
+def _address(connection: Connection, delivery: Delivery, receivers: Sequence[str]) -> str | None:
+    """Where a delivery goes by the settings of now; None: whoever should be told has been."""
+    if not receivers or delivery.url in receivers:
+        return delivery.url
+    told = {*connection.scalars(select(deliveries.c.url).where(
+        _about(delivery.about[1]), deliveries.c.created_at == delivery.created_at))}
+    return next((each for each in receivers if each not in told), None)
 
 
 def _delivery(row: Row[Any]) -> Delivery:

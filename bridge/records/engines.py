@@ -9,7 +9,6 @@ needs none: to begin and to commit would be two more ways to the server and back
 """
 
 import asyncio
-import logging
 import os
 import socket
 import sqlite3
@@ -17,19 +16,18 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, closing, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
+from bridge.records import sqlite_file
+from bridge.records.sqlite_file import WAIT_S
 from bridge.yielding import yield_core
 
-log = logging.getLogger(__name__)
-
-#: How long one waits for another's lock, or for a connection, seconds.
-WAIT_S = 5
 CONNECTIONS = 5
 #: A thread that computes gives way to the event loop so soon, seconds: Python's own 5 ms are a quarter of a frame of
 #: audio, and with much less the two do nothing but change places.
@@ -51,6 +49,7 @@ class Engine:
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self.sync_engine = engine
         self._sqlite = engine.dialect.name == "sqlite"
+        self._watch = sqlite_file.Watch(engine.url.database or "") if self._sqlite else None
         # SQLite has one writer at a time: here they wait in order of arrival.
         self._turn: AbstractAsyncContextManager[object] = (
             asyncio.Lock() if self._sqlite else nullcontext())
@@ -62,7 +61,8 @@ class Engine:
 
         `lock`: of transactions with the same number one is carried out at a time.
         """
-        transaction = _Transaction(self.sync_engine, self._begin(lock) if kind == "transaction" else "", work)
+        transaction = _Transaction(
+            self.sync_engine, self._begin(lock) if kind == "transaction" else "", work, self._watch)
         async with nullcontext() if kind == "reading" else self._turn:
             running = asyncio.get_running_loop().run_in_executor(self._threads, transaction.run)
             try:
@@ -82,18 +82,31 @@ class Engine:
         """Closes all connections; new ones are opened when they are needed."""
         # SQLite's last one writes the log back into the file, which takes its time.
         await asyncio.get_running_loop().run_in_executor(self._threads, self.sync_engine.dispose)
+        if self._watch:
+            self._watch.closed()
 
 
 class _Transaction:
     """What runs in a thread, and may be interrupted from outside it."""
 
-    def __init__(self, engine: sqlalchemy.Engine, begin: str, work: Work[Any]) -> None:
-        self._engine, self._begin, self._work = engine, begin, work
+    def __init__(
+        self, engine: sqlalchemy.Engine, begin: str, work: Work[Any], watch: sqlite_file.Watch | None,
+    ) -> None:
+        self._engine, self._begin, self._work, self._watch = engine, begin, work, watch
         self._lock = threading.Lock()
         self._connection: Any = None
         self._was_cut = False
 
     def run(self) -> Any:
+        """What the work returns, once it is committed, to a file that is still in its place. Raises FileGone."""
+        if self._watch:
+            self._watch.check(opened=False)
+        result = self._carry_out()
+        if self._watch:
+            self._watch.check(opened=True)
+        return result
+
+    def _carry_out(self) -> Any:
         with self._engine.connect() as connection:
             self._connection = connection.connection.dbapi_connection
             try:
@@ -127,11 +140,10 @@ def create_engine(url: URL) -> Engine:
     return Engine(_sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url))
 
 
-def _engine(url: URL, connect_args: dict[str, Any]) -> sqlalchemy.Engine:
+def _engine(url: URL, **more: Any) -> sqlalchemy.Engine:
     # Parameters are what callers said, and their numbers: they do not belong into the text of an error.
     engine = sqlalchemy.create_engine(
-        url, connect_args=connect_args, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=WAIT_S,
-        hide_parameters=True)
+        url, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=WAIT_S, hide_parameters=True, **more)
     for moment in _BETWEEN_STEPS:
         event.listen(engine, moment, lambda *_: yield_core())
     return engine
@@ -173,38 +185,12 @@ class _Connection(sqlite3.Connection):
 
 
 def _sqlite(url: URL) -> sqlalchemy.Engine:
-    # isolation_level None is this driver's autocommit.
-    engine = _engine(url, {
-        "isolation_level": None, "timeout": WAIT_S, "factory": _Connection, "check_same_thread": False})
+    engine = _engine(url, creator=partial(sqlite_file.connect, url.database or "", _Connection))
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _: object) -> None:
         _execute(connection, "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
     return engine
-
-
-def prepare_file(path: str) -> None:
-    """Makes a SQLite file, for its owner's eyes only, unless there is one, and sets it to write-ahead logging.
-
-    Raises OSError, sqlite3.Error.
-    """
-    try:
-        # Only a file of our own making may be closed: closing another drops the locks this process holds on it.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        _warn_if_shown(path)
-    with closing(sqlite3.connect(path, timeout=WAIT_S)) as connection:
-        [mode] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        raise sqlite3.OperationalError("its file system allows no write-ahead log")
-
-
-def _warn_if_shown(path: str) -> None:
-    """Somebody made the file so; SQLite gives its -wal and -shm the same rights."""
-    if os.name == "posix" and (mode := os.stat(path).st_mode & 0o077):
-        log.warning(
-            "the database %(path)s can be opened by other users of this machine (its mode is %(mode)s), and holds "
-            "names and numbers: chmod 600 it, and its -wal and -shm", {"path": path, "mode": f"{mode | 0o600:o}"})
 
 
 # ---- PostgreSQL
@@ -215,7 +201,7 @@ def _postgresql(url: URL) -> sqlalchemy.Engine:
         # A server that vanishes says no goodbye: seconds, and milliseconds for the last.
         "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000,
     }
-    engine = _engine(url, {
+    engine = _engine(url, connect_args={
         "autocommit": True,
         # Poolers that share connections between clients lose prepared statements.
         "prepare_threshold": None,

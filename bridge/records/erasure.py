@@ -1,6 +1,6 @@
 """Forgetting: a caller everywhere, when that is asked for; and what is settled and old, in every table.
 
-1. What was promised and not delivered yet is never swept, and is counted before a caller is erased.
+1. What was promised and not delivered, dead letters too, is never swept, and is counted before a caller is erased.
 2. A transaction is a plain function of a connection. It takes PORTION rows at most, so that nobody waits for long.
 3. SQLite would leave what was deleted readable in the file: it writes zeros over it.
 """
@@ -14,17 +14,20 @@ from bridge.records.tables import calls, deliveries, meetings, messages, slots
 
 #: Meetings, and messages, of one transaction of a sweep.
 PORTION = 500
+#: What a receiver has not been told. A dead letter was not taken either, and may be sent again.
+_UNTOLD = deliveries.c.state.in_(["pending", "dead"])
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How much there is. `upcoming` of the meetings are booked and still to come, `pending` of the deliveries wait."""
+    """How much there is. `upcoming` of the meetings are booked and still to come; `untold` of the deliveries wait, or
+    are dead letters."""
 
     meetings: int = 0
     upcoming: int = 0
     messages: int = 0
     deliveries: int = 0
-    pending: int = 0
+    untold: int = 0
     calls: int = 0
     under_way: int = 0
 
@@ -50,6 +53,10 @@ class Erasure:
         """Removes all of it, also what was not delivered yet; what was removed."""
         return await self._database.write(lambda connection: _erase(connection, caller, now))
 
+    async def held(self, before: float) -> int:
+        """How many meetings and messages were over before a moment, and stay because of a dead letter."""
+        return await self._database.read(lambda connection: _held(connection, before))
+
     async def sweep(self, before: float) -> int:
         """Removes meetings and messages that were over and settled before a moment; how many."""
         swept = 0
@@ -60,12 +67,18 @@ class Erasure:
 
 # ---- a caller
 
-def _of(caller: str) -> tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]:
-    """Whose meetings, messages and calls."""
+_Whose = tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]
+
+
+def _of(connection: Connection, caller: str) -> _Whose:
+    """Whose meetings, messages and calls; a number's are those of hidden calls too in which it was said."""
+    hidden = select(meetings.c.call_sid).where(
+        meetings.c.phone_number == caller, meetings.c.caller == meetings.c.call_sid)
+    names = [caller, *connection.scalars(hidden.distinct())]
     return (
-        or_(meetings.c.caller == caller, meetings.c.phone_number == caller, meetings.c.call_sid == caller),
-        or_(messages.c.caller == caller, messages.c.call_sid == caller),
-        or_(calls.c.caller == caller, calls.c.call_sid == caller))
+        or_(meetings.c.caller.in_(names), meetings.c.phone_number == caller, meetings.c.call_sid.in_(names)),
+        or_(messages.c.caller == caller, messages.c.call_sid.in_(names)),
+        or_(calls.c.caller == caller, calls.c.call_sid.in_(names)))
 
 
 def _news(theirs: ColumnElement[bool], left: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -75,7 +88,7 @@ def _news(theirs: ColumnElement[bool], left: ColumnElement[bool]) -> ColumnEleme
 
 
 def _found(connection: Connection, caller: str, now: float) -> Found:
-    theirs, left, called = _of(caller)
+    theirs, left, called = _of(connection, caller)
     news = _news(theirs, left)
 
     def count(table: Table, *conditions: ColumnElement[bool]) -> int:
@@ -84,14 +97,14 @@ def _found(connection: Connection, caller: str, now: float) -> Found:
         meetings=count(meetings, theirs),
         upcoming=count(meetings, theirs, meetings.c.status == "booked", meetings.c.end_at > now),
         messages=count(messages, left), deliveries=count(deliveries, news),
-        pending=count(deliveries, news, deliveries.c.state == "pending"), calls=count(calls, called),
+        untold=count(deliveries, news, _UNTOLD), calls=count(calls, called),
         under_way=count(calls, called, calls.c.ended_at.is_(None), calls.c.lease_until > now))
 
 
 def _erase(connection: Connection, caller: str, now: float) -> Found:
     _overwrite(connection)
     found = _found(connection, caller, now)
-    theirs, left, called = _of(caller)
+    theirs, left, called = _of(connection, caller)
     _remove(connection, theirs, left)
     connection.execute(delete(calls).where(called))
     return found
@@ -133,5 +146,14 @@ def _old_messages(before: float) -> Select[tuple[str]]:
 
 
 def _unsettled(news: ColumnElement[bool], before: float) -> ColumnElement[bool]:
-    """Whether a delivery waits, or was settled since."""
-    return exists().where(news, or_(deliveries.c.state == "pending", deliveries.c.next_at >= before))
+    """Whether a delivery waits, is a dead letter, or was settled since."""
+    return exists().where(news, or_(_UNTOLD, deliveries.c.next_at >= before))
+
+
+def _held(connection: Connection, before: float) -> int:
+    dead = deliveries.c.state == "dead"
+    of_meeting = exists().where(deliveries.c.meeting_id == meetings.c.id, dead)
+    of_message = exists().where(deliveries.c.message_id == messages.c.id, dead)
+    over = select(func.count()).select_from(meetings).where(meetings.c.end_at < before, of_meeting)
+    left = select(func.count()).select_from(messages).where(messages.c.recorded_at < before, of_message)
+    return (connection.scalar(over) or 0) + (connection.scalar(left) or 0)

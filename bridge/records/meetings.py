@@ -7,7 +7,7 @@
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -64,17 +64,23 @@ class Meetings:
         return await self._database.write(work, BOOKING_LOCK)
 
     async def change(
-        self, meeting: Meeting, deliveries: Deliveries, *, undoing: Delivery | None = None,
+        self, meeting_id: str, caller: str, changes: Mapping[str, Any], deliveries: Deliveries, *,
+        undoing: Delivery | None = None,
     ) -> tuple[Meeting, list[Delivery]]:
-        """Makes the caller's meeting of this id what is given, booked, with the next `sequence`; it, and its news.
+        """Gives the caller's booked meeting what `changes` names, and the next `sequence`; it, and its news.
 
-        Where nothing differs nothing is done. `undoing`: a dead letter, the news of which is true no more then. Raises
-        SlotTaken, and the meeting stays as it was; NotYours.
+        What else has become of the meeting since it was looked at stays. Where nothing differs nothing is done.
+        `undoing`: a dead letter, the news of which is true no more then. Raises SlotTaken, and the meeting stays as it
+        was; NotYours, also for one that is cancelled: nobody books it again by correcting it.
         """
         def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
-            stored = _of(connection, meeting.id, meeting.caller)
-            changed = replace(meeting, start=meeting.start.astimezone(meeting.zone), call_sid=stored.call_sid,
-                              status="booked", sequence=stored.sequence)
+            stored = _of(connection, meeting_id, caller)
+            if stored.status != "booked":
+                raise NotYours(meeting_id)
+            changed = replace(stored, **changes)
+            changed = replace(changed, start=changed.start.astimezone(stored.zone))
+            if undoing:
+                undo(connection, undoing)
             if changed == stored:
                 return stored, []
             changed = replace(changed, sequence=stored.sequence + 1)
@@ -84,8 +90,6 @@ class Meetings:
             _free(connection, stored)
             _store(connection, changed)
             _take(connection, changed)
-            if undoing:
-                undo(connection, undoing)
             return changed, self._announce(connection, changed, deliveries)
         return await self._database.write(work, BOOKING_LOCK)
 
@@ -128,7 +132,7 @@ class Meetings:
         return await self._database.read(lambda connection: _all(connection, query.order_by(*_IN_ORDER)))
 
     def _announce(self, connection: Connection, meeting: Meeting, deliveries: Deliveries) -> list[Delivery]:
-        return promise(connection, meeting.id, deliveries(meeting), self._now())
+        return promise(connection, meeting.id, deliveries(meeting), self._now(), first=meeting.sequence == 0)
 
 
 # ---- statements, built once

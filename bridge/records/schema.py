@@ -5,7 +5,7 @@ import logging
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, inspect, select
 
 #: Any number that nothing else in the database uses as an advisory lock.
 UPGRADE_LOCK = 7_261_940_517
@@ -13,6 +13,11 @@ UPGRADE_LOCK = 7_261_940_517
 
 class FromTheFuture(Exception):
     """The database belongs to a newer version of the bridge."""
+
+
+def is_there(connection: Connection) -> bool:
+    """Whether the database has tables of any version."""
+    return inspect(connection).has_table("alembic_version")
 
 
 def upgrade(connection: Connection, version: str = "head") -> None:

@@ -92,3 +92,10 @@ stream_tokens = Table(
     Column("expires_at", Double, nullable=False),
 )
 Index("stream_tokens_expires", stream_tokens.c.expires_at)
+
+#: What the model has cost, in US dollars, by the business's day, such as 2026-11-28.
+spending = Table(
+    "spending", metadata,
+    Column("day", Text, primary_key=True),
+    Column("usd", Double, nullable=False),
+)

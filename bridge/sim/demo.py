@@ -22,7 +22,7 @@ from bridge.settings import load
 from bridge.sim.clock import Clock
 from bridge.sim.owner import Owner
 from bridge.sim.phone import Phone, PhoneCall
-from bridge.sim.realtime import Call, Line, RealtimeServer, RealtimeSession, Turn
+from bridge.sim.realtime import AFTERWARDS, Call, Line, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.speech import load_clip, write_stereo_wav
 
 #: `--fast`: how many times faster than real time.
@@ -119,7 +119,7 @@ async def run(wav: Path, *, fast: bool, out: TextIO | None = None) -> int:
     turns = script()
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(
-            RealtimeServer(lambda session: next(turns, lambda _: Turn())(session), clock=clock))
+            RealtimeServer(lambda session: next(turns, lambda _: AFTERWARDS)(session), clock=clock))
         model.listener = narrator.model
         receiver = await stack.enter_async_context(serving(owner.app()))
         origin = await stack.enter_async_context(serving(create_app(load({

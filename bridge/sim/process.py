@@ -12,8 +12,6 @@ HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[2]
 BRIDGE = (sys.executable, "-m", "bridge")
 
-#: The longest line of a log, bytes.
-_LINE = 2 ** 20
 _LOOK_S = 0.02
 
 
@@ -28,6 +26,7 @@ class Server:
         self.process, self.port = process, 0
         self._heard = heard
         self._lines: list[str] = []
+        self._rest = b""                             # of a line that is not whole
         self._reading = asyncio.create_task(self._read())
 
     @property
@@ -37,7 +36,7 @@ class Server:
     @property
     def said(self) -> str:
         """What it has written to standard error so far."""
-        return "".join(self._lines)
+        return "".join(f"{line}\n" for line in self._lines) + self._rest.decode(errors="replace")
 
     @property
     def runs(self) -> bool:
@@ -45,9 +44,21 @@ class Server:
 
     async def _read(self) -> None:
         assert self.process.stderr
-        async for line in self.process.stderr:
-            self._lines.append(line.decode(errors="replace"))
-            self._heard(self._lines[-1].rstrip())
+        while data := await self.process.stderr.read(65536):
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                self._lines.append(line.decode(errors="replace"))
+                self._heard(self._lines[-1])
+
+    def stop_reading(self) -> None:
+        """From now on nobody reads what it says, until it has ended."""
+        self._reading.cancel()
+
+    async def _read_all(self) -> None:
+        if self._reading.cancelling():
+            await asyncio.wait([self._reading])
+            self._reading = asyncio.create_task(self._read())
+        await self._reading
 
     async def until_it_listens(self, port: int, within_s: float) -> None:
         """`port`: where it was told to listen; 0: it chooses one, and says which. Raises NoServer."""
@@ -55,7 +66,7 @@ class Server:
             async with asyncio.timeout(within_s):
                 while not (await self._accepts(port) if port else self._told_port()):
                     if not self.runs:
-                        await self._reading
+                        await self._read_all()
                         raise NoServer(f"it ended with status {self.process.returncode} before it listened:\n"
                                        f"{self.said}")
                     await asyncio.sleep(_LOOK_S)
@@ -86,8 +97,8 @@ class Server:
         """Its exit code, once it has ended and everything that it said has been read. Raises NoServer."""
         try:
             async with asyncio.timeout(within_s):
+                await self._read_all()               # first: what nobody reads keeps a pipe open, and us waiting
                 code = await self.process.wait()
-                await self._reading
         except TimeoutError:
             raise NoServer(f"it has not ended after {within_s:.0f} s") from None
         return code
@@ -96,8 +107,8 @@ class Server:
         if self.runs:
             with suppress(ProcessLookupError):
                 self.process.kill()
+        await self._read_all()
         await self.process.wait()
-        await self._reading
 
 
 @asynccontextmanager
@@ -111,7 +122,7 @@ async def running(
     order says `stop`: one that still runs at the end of the block is killed. Raises NoServer.
     """
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=folder, env={"PYTHONPATH": str(ROOT), **environ}, limit=_LINE,
+        *command, cwd=folder, env={"PYTHONPATH": str(ROOT), **environ},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
     server = Server(process, heard)
     try:

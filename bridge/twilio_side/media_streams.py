@@ -1,21 +1,25 @@
 """The messages of a Media Streams websocket, both directions.
 
 Pure. What Twilio sends is decoded into the structs below; a kind that is not listed is ignored, so that
-Twilio may add some. What we send carries exactly the documented keys: Twilio refuses extra ones (31951).
+Twilio may add some. A field without a default steers the call, and a message without it is malformed. A field with a
+default only informs: one that cannot be read is left out (bridge/reading.py). What we send carries exactly the
+documented keys: Twilio refuses extra ones (31951).
 Source: https://www.twilio.com/docs/voice/media-streams/websocket-messages
 """
 
-from typing import Annotated, get_args
+from typing import Annotated
 
 import msgspec
+
+from bridge import reading
 
 #: Mu-law at 8000 Hz, one channel: the only encoding a stream carries.
 BYTES_PER_MS = 8
 ENCODING = "audio/x-mulaw"
 
 
-class Malformed(ValueError):
-    """A message that is not what its own `event` promises."""
+#: A message that is not what its own `event` promises.
+Malformed = reading.Malformed
 
 
 class Connected(msgspec.Struct, tag="connected", tag_field="event"):
@@ -48,13 +52,15 @@ class Start(msgspec.Struct, tag="start", tag_field="event"):
 
 
 class MediaBody(msgspec.Struct, gc=False):
-    payload: str
+    """`payload` is read from its base64 as the bytes that it stands for: what is no base64 is malformed."""
+
+    payload: Annotated[bytes, msgspec.Meta(min_length=1)]
     track: str = "inbound"
-    timestamp: int = 0
+    timestamp: int | None = None
 
 
 class Media(msgspec.Struct, tag="media", tag_field="event", gc=False):
-    """20 ms of the caller: 160 bytes as base64, `timestamp` in ms since the stream began."""
+    """20 ms of the caller: 160 bytes, `timestamp` in ms since the stream began, if it says so."""
 
     media: MediaBody
 
@@ -86,31 +92,8 @@ class Stop(msgspec.Struct, tag="stop", tag_field="event"):
 Event = Connected | Start | Media | Mark | Dtmf | Stop
 
 
-class _Kind(msgspec.Struct):
-    event: str
-
-
-# Twilio writes its numbers as strings; strict=False reads both.
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event, strict=False)
-#: msgspec's ways to say that it cannot read something.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_kind_decoder = msgspec.json.Decoder(_Kind)
-_KINDS = {kind.__struct_config__.tag for kind in get_args(Event)}
-
-
-def parse(message: bytes | str) -> Event | None:
-    """The event in one text frame; None for a kind we do not act on. Raises Malformed."""
-    try:
-        return _decoder.decode(message)
-    except _UNREADABLE as error:
-        problem = str(error)
-    try:
-        kind = _kind_decoder.decode(message).event
-    except _UNREADABLE:
-        raise Malformed(problem) from None
-    if kind in _KINDS:
-        raise Malformed(f"{kind}: {problem}")
-    return None
+#: parse(message): the event in one text frame, None for a kind we do not act on. Raises Malformed.
+parse = reading.Reader[Event](Event, "the phone", numbers_as_text=True).read
 
 
 class _Payload(msgspec.Struct, gc=False):

@@ -1,7 +1,8 @@
 """Who may call us: Twilio's signature on webhooks and on the upgrade of a stream.
 
-1. A signature covers the address as Twilio knows it, so behind a proxy that address is put together anew: from
-   PUBLIC_URL, or else from what the request says of it (X-Forwarded-Proto, X-Forwarded-Host, Host).
+1. A signature covers the address as Twilio knows it, so behind a proxy that address is put together anew
+   (public_url.py). A host has no case, but Twilio signs it as it was written where Twilio was told it: every such
+   spelling counts.
 2. Whether a proxy has said that, or a stranger, makes no difference: the address only says what must have been signed,
    and to sign it takes the auth token. The Host header could be forged just as well. What is left is a signature that
    Twilio itself has made, with the same token, for another host: only PUBLIC_URL refuses that.
@@ -13,7 +14,7 @@ Sources: https://www.twilio.com/docs/usage/security , https://www.twilio.com/doc
 import asyncio
 import hmac
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from aiohttp import web
@@ -22,13 +23,13 @@ from twilio.request_validator import (
     HMAC_SHA1, HMAC_SHA256, SIGNATURE_HEADER, SIGNATURE_SETTINGS_HEADER, RequestValidator)
 
 from bridge.settings import Settings
+from bridge.twilio_side.public_url import host_said, public_origin
 from bridge.yielding import yield_loop
 
 #: A webhook's form is a few kilobytes; and how long it may take to arrive, seconds: after so many Twilio has given up.
 #: On a connection that was never answered the door (door.py) does not wait so long.
 MAX_BODY, BODY_S = 64 * 1024, 15.0
 
-_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 #: As Python keeps the bytes of an address that are no UTF-8.
 _NO_UTF_8 = re.compile("[\udc80-\udcff]")
 _SHARED_KEY = re.compile(rf"key=([\w.:-]+),algorithm={HMAC_SHA256}")
@@ -40,23 +41,6 @@ class Key(NamedTuple):
 
     secret: str
     algorithm: str
-
-
-def public_origin(request: web.Request, public_url: str) -> str:
-    """Scheme and host under which Twilio reached us. Raises HTTPBadRequest for a host that is none."""
-    if public_url:
-        return public_url
-    scheme = _first(request, "X-Forwarded-Proto") or request.scheme
-    scheme = {"wss": "https", "ws": "http"}.get(scheme, scheme)      # as Traefik calls an upgrade's
-    host = _first(request, "X-Forwarded-Host") or request.host
-    if scheme not in ("http", "https") or not _HOST.fullmatch(host):
-        raise web.HTTPBadRequest(text="The Host header is not a host name.\n")
-    return f"{scheme}://{host}"
-
-
-def _first(request: web.Request, header: str) -> str:
-    """A proxy behind a proxy appends to the list: the first entry is what Twilio asked for."""
-    return request.headers.get(header, "").split(",")[0].strip()
 
 
 async def form(request: web.Request) -> MultiDict[str]:
@@ -82,9 +66,8 @@ async def form(request: web.Request) -> MultiDict[str]:
 async def check_webhook(request: web.Request, settings: Settings) -> None:
     """Raises HTTPForbidden unless Twilio signed this webhook, GET or form POST; and what `form` raises."""
     signature, keys = _claim(request, settings)
-    origin = public_origin(request, settings.PUBLIC_URL)
-    scheme = origin.partition("://")[0]
-    addresses = [f"{scheme}://{host}{request.raw_path}" for host in _hosts(origin)]
+    scheme, hosts, path = _parts(request, settings)
+    addresses = [f"{scheme}://{host}{path}" for host in hosts]
     fields = await form(request)
     await yield_loop()
     _require(_is_signed(signature, keys, addresses, fields))
@@ -93,7 +76,7 @@ async def check_webhook(request: web.Request, settings: Settings) -> None:
 async def check_upgrade(request: web.Request, settings: Settings) -> None:
     """Raises HTTPForbidden unless Twilio signed this websocket upgrade."""
     signature, keys = _claim(request, settings)
-    addresses = _upgrade_addresses(public_origin(request, settings.PUBLIC_URL), request.raw_path)
+    addresses = _upgrade_addresses(*_parts(request, settings))
     await yield_loop()
     _require(_is_signed(signature, keys, addresses, {}))
 
@@ -123,9 +106,21 @@ def _is_signed(
         for key in keys for address in addresses])
 
 
-def _hosts(origin: str) -> Iterator[str]:
+def _parts(request: web.Request, settings: Settings) -> tuple[str, list[str], str]:
+    """Of the address as Twilio knows it: its scheme, its host in all forms that count, its path with the query."""
+    scheme, _, rest = public_origin(request, settings.PUBLIC_URL).partition("://")
+    host, slash, prefix = rest.partition("/")
+    hosts = [form for spelling in _spellings(host, host_said(request)) for form in _with_ports(scheme, spelling)]
+    return scheme, hosts, slash + prefix + request.raw_path
+
+
+def _spellings(host: str, said: str) -> Iterable[str]:
+    """As it is set, in small letters, and as the request has it."""
+    return dict.fromkeys([host, host.lower(), *([said] if said.lower() == host.lower() else [])])
+
+
+def _with_ports(scheme: str, host: str) -> Iterator[str]:
     """With its port and without it. Twilio signs https without any, and http with the one that it was told."""
-    scheme, _, host = origin.partition("://")
     usual = _DEFAULT_PORT[scheme]
     named, port = re.fullmatch(r"(.*?)(:[0-9]+)?", host).groups()     # type: ignore[union-attr]
     if scheme == "https" or port in (None, usual):
@@ -133,10 +128,9 @@ def _hosts(origin: str) -> Iterator[str]:
     yield named + (port or usual)
 
 
-def _upgrade_addresses(origin: str, path: str) -> list[str]:
+def _upgrade_addresses(scheme: str, hosts: list[str], path: str) -> list[str]:
     """The forms under which Twilio may have signed one address; each needs the token just the same."""
-    forms = ("wss", "https") if origin.startswith("https://") else ("wss", "ws")
-    hosts = [*_hosts(origin)]
+    forms = ("wss", "https") if scheme == "https" else ("wss", "ws")
     return [f"{form}://{host}{path}{slash}" for form in forms for host in hosts for slash in ("", "/")]
 
 

@@ -25,6 +25,8 @@ APOLOGY = (
 )
 #: How long a caller waits before the webhook is asked again, seconds. Before a call is answered, a pause is ringing.
 TRY_AGAIN_S = 2
+#: In place of an apology when MAX_DAY_USD is used up: nothing is broken, and a few minutes would not help.
+NO_MORE_TODAY = "I am sorry, our assistant takes no more calls today. Please call again tomorrow. Goodbye."
 LEAVE_A_MESSAGE = (
     "I am sorry, our assistant cannot speak with you right now. Please leave a message after the tone. Press the pound "
     "key when you are done."
@@ -46,7 +48,10 @@ ASK_AGAIN = "#rc=5&rp=ct,rt,5xx"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as Twilio tells of it. `origin` is where Twilio reaches us, https://host; `called` is our number."""
+    """A call as Twilio tells of it. `called` is our number.
+
+    `origin` is where Twilio reaches us, https://host, and the path that a proxy takes off.
+    """
 
     origin: str
     caller: Caller
@@ -133,6 +138,13 @@ def busy() -> str:
     """Does not answer the call: the caller hears a busy tone, and nobody pays."""
     response = VoiceResponse()
     response.reject(reason="busy")
+    return str(response)
+
+
+def not_in_service() -> str:
+    """Does not answer the call: the caller hears that the number is not in service, and nobody pays."""
+    response = VoiceResponse()
+    response.reject(reason="rejected")
     return str(response)
 
 

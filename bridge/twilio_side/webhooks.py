@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Self
@@ -16,6 +17,7 @@ from bridge.records.database import StoreFailed
 from bridge.settings import Settings
 from bridge.twilio_side import recording, signature, twiml
 from bridge.twilio_side.caller import Caller
+from bridge.twilio_side.public_url import public_origin
 from bridge.twilio_side.token import PARAMETER
 
 log = logging.getLogger(__name__)
@@ -38,24 +40,33 @@ ANSWERED = frozenset({"completed", "answered"})
 async def incoming_call(request: web.Request) -> web.Response:
     """Somebody calls: connects the call to its stream, or to the fallback when the model is known to be unreachable.
 
-    Rejects it as busy beyond the limits, and has Twilio ask again in a moment when the server stops.
+    Rejects it beyond the limits, or because its caller is blocked, and has Twilio ask again in a moment when the server
+    stops.
     """
     app, parameters = request.app, await _parameters(request)
     call = _call(request, parameters)
     if app[keys.STOPPING].draining:
         # By GET everything that Twilio said stands in the query, and is said again.
         return _answer(twiml.try_again(call, request.path if request.method == "GET" else request.path_qs))
+    blocked = app[keys.SETTINGS].BLOCKED_CALLERS
+    if blocked and blocked.blocks(call.caller):
+        app[keys.METRICS].rejected("BLOCKED_CALLERS")
+        log.warning("call %(call)s from %(caller)s was rejected: BLOCKED_CALLERS",
+                    {"call": call.sid, "caller": str(call.caller)})
+        return _answer(twiml.not_in_service())
     if await _admitted(app, call):
         return _answer(_to_the_assistant(request, call))
     return _answer(twiml.busy())
 
 
 async def _admitted(app: web.Application, call: twiml.Call) -> bool:
+    settings = app[keys.SETTINGS]
     limit = await app[keys.ADMISSION].admit(call.sid, call.caller.number)
     if limit:
         app[keys.METRICS].rejected(limit)
-        log.warning("call %(call)s from %(caller)s was rejected as busy: %(limit)s=%(value)d", {
-            "call": call.sid, "caller": str(call.caller), "limit": limit, "value": getattr(app[keys.SETTINGS], limit)})
+        value = settings.most_hidden if limit == "MAX_CALLS_HIDDEN" else getattr(settings, limit)
+        log.warning("call %(call)s from %(caller)s was rejected as busy: %(limit)s=%(value)d",
+                    {"call": call.sid, "caller": str(call.caller), "limit": limit, "value": value})
     return limit is None
 
 
@@ -125,9 +136,12 @@ async def _ended_in_order(app: web.Application, parameters: dict[str, str]) -> b
 
 def _to_the_assistant(request: web.Request, call: twiml.Call, *, resume: bool = False) -> str:
     settings = request.app[keys.SETTINGS]
-    fallback = _fallback(settings)
-    if request.app[keys.BREAKER].open:
-        log.warning("call %(call)s: the model is unreachable, and the caller gets the fallback", {"call": call.sid})
+    fallback, used_up = _fallback(settings), request.app[keys.BUDGET].used_up
+    if used_up or request.app[keys.BREAKER].open:
+        log.warning("call %(call)s: %(reason)s, and the caller gets the fallback", {
+            "call": call.sid, "reason": "MAX_DAY_USD is used up" if used_up else "the model is unreachable"})
+        if used_up and settings.FALLBACK == "apology" and not settings.FALLBACK_MESSAGE:
+            fallback = replace(fallback, words=twiml.NO_MORE_TODAY)
         request.app[keys.ADMISSION].sent_elsewhere(call.sid)
         request.app[keys.METRICS].fault("sent to the fallback")
         return twiml.in_place_of_the_assistant(fallback, call)
@@ -145,7 +159,7 @@ def _fallback(settings: Settings) -> twiml.Fallback:
 
 def _call(request: web.Request, parameters: dict[str, str]) -> twiml.Call:
     return twiml.Call(
-        signature.public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL), Caller(parameters.get("From", "")),
+        public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL), Caller(parameters.get("From", "")),
         parameters.get("To", ""), parameters.get("CallSid", ""), parameters.get("AccountSid", ""))
 
 
@@ -173,7 +187,7 @@ def _refusals_told(request: web.Request) -> Iterator[None]:
             log.warning(
                 "a request for %(origin)s%(path)s was refused: %(reason)s If it was Twilio's, check TWILIO_AUTH_TOKEN, "
                 "and set PUBLIC_URL to the address that Twilio knows (%(left_out)d more since the last such line)",
-                {"origin": signature.public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL),
+                {"origin": public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL),
                  "path": request.path.rpartition("/media-stream/")[1] or request.path,
                  "reason": (refusal.text or "").strip(), "left_out": left_out})
         raise
@@ -213,7 +227,7 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
     with _Following(app) as following:
         call = CallSession(
             phone, Caller.from_path(request.match_info["number"]), app[keys.SERVICES],
-            signature.public_origin(request, settings.PUBLIC_URL), on_start=following.start)
+            public_origin(request, settings.PUBLIC_URL), on_start=following.start)
         app[keys.CALLS].add(call)
         try:
             following.reason = await call.run()

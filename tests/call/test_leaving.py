@@ -4,7 +4,7 @@ import pytest
 
 from bridge.call.bounds import Bounds
 from bridge.call.leaving import LAST_MS, TAIL_MS, Leaving
-from bridge.call.opening import BEGIN_MS, OVERRUN_MS
+from bridge.call.listening import BEGIN_MS, OVERRUN_MS
 from bridge.call.steps import HangUp, Transfer
 
 END, PUT_THROUGH = HangUp("assistant ended"), Transfer("sales")

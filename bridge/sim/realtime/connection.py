@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,28 @@ from bridge.sim.realtime.script import Faults
 #: A close code that never travels: the connection breaks without a goodbye.
 ABORT = 1006
 Event = dict[str, Any]
+
+
+#: Fields that only inform, and what servers were seen to put there in the place of what they should be.
+_ODD: dict[str, Any] = {
+    "content": None, "usage": {"total_tokens": "many", "input_tokens": 12.5, "output_tokens": [1]},
+    "previous_item_id": 7, "audio_start_ms": "0", "audio_end_ms": 12.5, "output_index": "first", "content_index": None,
+    "expires_at": "soon", "object": 1, "param": ["none"], "conversation_id": {}, "max_output_tokens": "unlimited",
+    "event_id": 5, "tools": {}, "voice": None, "languages": None,
+}
+
+
+def odd(event: Event) -> Event:
+    """The event with another shape of whatever only informs, at any depth."""
+    def changed(name: str, value: Any) -> Any:
+        if name in _ODD:
+            return _ODD[name]
+        if name == "metadata" and isinstance(value, dict):
+            return {**value, "shard": 7}
+        if isinstance(value, list):
+            return None
+        return {key: changed(key, inner) for key, inner in value.items()} if isinstance(value, dict) else value
+    return {name: changed(name, value) for name, value in event.items()}
 
 
 class Changing:
@@ -44,13 +67,17 @@ class Connection(Changing):
         self.sent: list[Event] = []
         self.errors: list[Event] = []       # those of `sent` that are errors
         self.log: list[tuple[float, str, Event]] = []       # (ms of the clock, kind, detail)
+        self.pings = 0                      # of the client
         self.closed = False
         self.silent = False                 # a half-open connection: the client can tell by a missing pong only
         self.close_code: int | None = None
         self._number, self._ids, self._deltas = number, 0, 0
         self._outbox: asyncio.Queue[str | int | None] = asyncio.Queue()     # text, or a close code, or: stop
+        self._lost = Counter(faults.lost)   # how many events of a kind are still to be lost
         self._over = False                  # nothing more is queued
         self._writing = False               # the writer waits for the network
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._transport: asyncio.Transport | None = None
 
     async def send(self, event: Event) -> None:
@@ -106,6 +133,13 @@ class Connection(Changing):
         self._over = self.silent = True
         self.changed()
 
+    def hold_up(self) -> None:
+        """From now on nothing passes either way, until `let_through`: then everything does, and in order."""
+        self._flows.clear()
+
+    def let_through(self) -> None:
+        self._flows.set()
+
     def _abort(self) -> None:
         if self._transport:
             self._transport.abort()
@@ -113,6 +147,11 @@ class Connection(Changing):
     def _put(self, event: Event) -> None:
         if self._over:
             return
+        if self._lost[event["type"]] > 0:
+            self._lost[event["type"]] -= 1
+            return
+        if self.faults.odd_fields:
+            event = odd(event)
         if self.faults.unknown_events:
             event = event | {"x_unknown": {"field": True}}
             if len(self.sent) % 5 == 0:
@@ -120,6 +159,8 @@ class Connection(Changing):
         self._write(event)
         if event["type"] == "response.output_audio.delta":
             self._count_delta()
+        if event["type"] == self.faults.drop_after:
+            self.close(ABORT)
 
     def _write(self, event: Event) -> None:
         self.sent.append(event)
@@ -143,7 +184,7 @@ class Connection(Changing):
     ) -> None:
         """Send an `error` of that kind; `event_id`: the client's event it is about."""
         self.emit("error", error={"type": kind, "code": code, "message": message,
-                                  "param": param, "event_id": event_id})
+                                  "param": param, "event_id": None if self.faults.no_metadata else event_id})
 
     def _stop_sending(self) -> None:
         self._over = True
@@ -153,6 +194,7 @@ class Connection(Changing):
         """Write the queue to the client until `_stop_sending`."""
         while (entry := await self._outbox.get()) is not None:
             self._writing = True
+            await self._flows.wait()
             try:
                 if isinstance(entry, str):
                     await client.send_str(entry)

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 #: A response that fails, or of which nothing comes after `response.created`.
 Outage = Literal["failed", "mute"]
-RATE_LIMITED = {
-    "type": "failed", "error": {"type": "requests", "code": "rate_limit_exceeded",
-                                "message": "Rate limit reached for requests per minute."}}
 
 
 class Response:
@@ -91,7 +88,10 @@ class Response:
         due = self.session.clock.ms() + self.session.server.think_ms
         await self.session.clock.until(due)
         if self.turn == "failed":
-            return self._finish("failed", RATE_LIMITED)
+            code, message = self.session.faults.failure
+            kind = "requests" if code == "rate_limit_exceeded" else code
+            return self._finish("failed", {
+                "type": "failed", "error": {"type": kind, "code": code, "message": message}})
         if self.turn == "mute":
             return                      # it stays the active one until the client cancels it
         for index, part in enumerate(self.turn.output):
@@ -103,7 +103,9 @@ class Response:
                 if self.session.server.speed:
                     due += ms / self.session.server.speed
                     await self.session.clock.until(due)
-            self._close("completed")
+            self._close("incomplete" if self.turn.incomplete and part is self.turn.output[-1] else "completed")
+        if self.turn.incomplete:
+            return self._finish("incomplete", {"type": "incomplete", "reason": self.turn.incomplete})
         self._finish("completed", None)
 
     def _output(self, index: int, part: Line | Call) -> Output:
@@ -141,7 +143,7 @@ class Response:
             "output_modalities": list(self.modalities),
             "max_output_tokens": self.asked.get("max_output_tokens", self.session.config["max_output_tokens"]),
             "audio": {"output": {"format": dict(self.format), "voice": voice}},
-            "metadata": self.asked.get("metadata"),
+            "metadata": None if self.session.faults.no_metadata else self.asked.get("metadata"),
         }
 
     def _prefix(self) -> str:

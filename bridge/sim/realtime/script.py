@@ -1,7 +1,7 @@
 """What the simulated model says, and what goes wrong on the way: the words a demo or a test writes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -26,14 +26,22 @@ class Call:
 
 @dataclass(frozen=True)
 class Turn:
-    """What one response brings. `caller`: how the utterance that led to it is transcribed."""
+    """What one response brings. `caller`: how the utterance that led to it is transcribed.
+
+    `incomplete`: the response ends so after its output, for this reason: `max_output_tokens` or `content_filter`.
+    """
 
     output: tuple[Line | Call, ...] = ()
     caller: str = ""
+    incomplete: str = ""
 
 
-#: Each response that starts takes the next turn; every session begins at the first. After the last: an empty
-#: response. A callable is asked each time, and finds the response's parameters in `session.asked`.
+#: What is said once a script is used up, as a real model goes on to say something: 300 ms, a hum of 500 Hz.
+AFTERWARDS = Turn((Line("Mm-hm.", (b"\x30" * 8 + b"\xb0" * 8) * 150),))
+
+#: Each response that starts takes the next turn; every session begins at the first. After the last: AFTERWARDS, or what
+#: Faults says. A callable is asked each time, and finds the response's parameters in `session.asked`. A turn without
+#: output is a response that is completed without a word or a sound.
 Script: TypeAlias = "Sequence[Turn] | Callable[[RealtimeSession], Turn]"
 
 
@@ -53,6 +61,8 @@ class Faults:
     error_after_created: str | None = None
     #: After so many audio deltas the TCP connection breaks.
     drop_after_deltas: int | None = None
+    #: Right after this event was sent, or received, the TCP connection breaks.
+    drop_after: str | None = None
     #: (n, code): after n audio deltas the server closes with that code.
     close_after_deltas: tuple[int, int] | None = None
     #: Unknown kinds of events between the others, and an unknown field in every event.
@@ -63,15 +73,29 @@ class Faults:
     malformed: bool = False
     #: After n audio deltas nothing is sent or answered any more, pings neither; the connection stays open.
     silent_after_deltas: int | None = None
-    #: The first n responses of a session end `failed`, as they do when a rate limit is reached.
+    #: Pings are not answered; everything else goes on.
+    no_pongs: bool = False
+    #: The first n responses of a session end `failed`, as they do when a rate limit is reached: the code and the words.
     fail_responses: int = 0
-    #: The first n `response.create` of a session are answered by the error `rate_limit_exceeded`.
+    failure: tuple[str, str] = ("rate_limit_exceeded", "Rate limit reached for requests per minute.")
+    #: The first n `response.create` of a session are answered by the error `rate_limit_exceeded`, in these words.
     limit_responses: int = 0
+    limit: str = "Rate limit reached for requests per minute."
     #: The first n responses of a session are created, and nothing of them ever comes.
     mute_responses: int = 0
+    #: Once the script is used up, responses are completed without a word or a sound.
+    empty_when_used_up: bool = False
     #: The caller's first n turns in a session are heard, and no response begins.
     ignore_turns: int = 0
     #: So many deltas of a cancelled response still come after `speech_started`, before its `response.done`.
     late_deltas: int = 0
+    #: No response tells the metadata of its request, and no error the event that it is about.
+    no_metadata: bool = False
+    #: What only informs has the wrong shape in every event: numbers as text, `null` in the place of lists, and so on.
+    odd_fields: bool = False
+    #: The first n events of a kind are never sent.
+    lost: Mapping[str, int] = field(default_factory=dict)
     #: The longest a session lasts, ms: `session_expired`, then close 1001.
     expire_after_ms: int = 60 * 60 * 1000
+    #: When it says that it ends, seconds since 1970, whenever it does; None: the truth.
+    says_expires_at: int | None = None

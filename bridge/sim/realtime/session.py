@@ -18,12 +18,12 @@ from aiohttp import WSMsgType, web
 
 from bridge.sim.realtime import schema
 from bridge.sim.realtime.config import PCM, check_unchangeable, default_session, updated
-from bridge.sim.realtime.connection import Connection, Event
+from bridge.sim.realtime.connection import ABORT, Connection, Event
 from bridge.sim.realtime.hearing import InputBuffer
 from bridge.sim.realtime.items import Conversation, Item
 from bridge.sim.realtime.response import Outage, Response
 from bridge.sim.realtime.schema import Refused
-from bridge.sim.realtime.script import Faults, Turn
+from bridge.sim.realtime.script import AFTERWARDS, Faults, Turn
 from bridge.sim.realtime.usage import NOTHING, Tokens, shared
 from bridge.sim.realtime.vad import Edge
 
@@ -42,7 +42,7 @@ class RealtimeSession(Connection):
         self.id, self.conversation_id = self.new_id("sess"), self.new_id("conv")
         # In the wall's seconds, whatever the speed of the clock: the client's own calendar must fit it.
         expires_at = int(time.time() + faults.expire_after_ms / 1000 / self.clock.speed)
-        self.config: Event = default_session(self.id, model, expires_at)
+        self.config: Event = default_session(self.id, model, faults.says_expires_at or expires_at)
         self.conversation = Conversation()
         self.active: Response | None = None
         self.asked: Event = {}              # what the newest response was asked with
@@ -105,11 +105,14 @@ class RealtimeSession(Connection):
     async def _read(self, socket: web.WebSocketResponse) -> None:
         """Do what the client asks until it leaves, and answer its goodbye."""
         async for message in socket:
+            await self._flows.wait()
             if self.silent or message.type is WSMsgType.PONG:
                 continue
             if message.type is WSMsgType.PING:
-                with suppress(ConnectionError):
-                    await socket.pong(message.data)
+                self.pings += 1
+                if not self.faults.no_pongs:
+                    with suppress(ConnectionError):
+                        await socket.pong(message.data)
                 continue
             self._receive(message.data if message.type is WSMsgType.TEXT else "")
             if self.faults.stop_reading and self.received:
@@ -158,6 +161,8 @@ class RealtimeSession(Connection):
         except Refused as refused:
             self.error(refused.code, refused.message, refused.param, None if refused.anonymous else event_id,
                        refused.kind)
+        if self.faults.drop_after and self.received and self.received[-1].get("type") == self.faults.drop_after:
+            self.close(ABORT)
         self.changed()
 
     # -- the client's events
@@ -232,8 +237,7 @@ class RealtimeSession(Connection):
         # The rules for a voice and for reasoning are the session's.
         check_unchangeable(self.config, asked, "response", voice_locked=self._has_spoken())
         if self._strikes("limit_responses"):
-            raise Refused("rate_limit_exceeded", "Rate limit reached for requests per minute. Please try again in 2s.",
-                          kind="requests")
+            raise Refused("rate_limit_exceeded", self.faults.limit, kind="requests")
         self._respond(asked)
 
     def _cancel(self, event: Event) -> None:
@@ -348,7 +352,9 @@ class RealtimeSession(Connection):
         if self._strikes("mute_responses"):
             return "mute"
         script = self.server.script
-        return script(self) if callable(script) else next(self._turns, Turn())
+        if callable(script):
+            return script(self)
+        return next(self._turns, Turn() if self.faults.empty_when_used_up else AFTERWARDS)
 
     def _strikes(self, fault: str) -> bool:
         """Whether one of the faults that strike the first n times does now."""

@@ -1,0 +1,89 @@
+"""MAX_DAY_USD: what the model may cost in a day of the business, counted by all processes that share the database.
+
+1. A call tells what it has spent at once. Every RENEW_S the database adds it to the day's sum and tells that sum: no
+   call and no webhook waits for it, and a crash loses what a process has spent since then.
+2. A day is that of TIMEZONE. What was spent before midnight belongs to the day before.
+3. While the database does not answer, each process goes by the last sum that it was told and what it has spent itself.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+
+from bridge.records.database import StoreFailed
+from bridge.records.spending import Spending
+
+log = logging.getLogger(__name__)
+
+#: How often the database is told and asked, seconds.
+RENEW_S = 4.0
+
+
+class Budget:
+    """How much of the day's money is left. `most_usd` 0: no limit, and nothing is kept. `clock`: seconds since 1970."""
+
+    def __init__(
+        self, spending: Spending, most_usd: float, zone: tzinfo, clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._spending, self._most, self._zone, self._clock = spending, most_usd, zone, clock
+        self._told = ("", 0.0)                       # a day, and its sum as the database knows it
+        self._untold: defaultdict[str, float] = defaultdict(float)     # what it does not know yet, by day
+        self._failing, self._announced = False, ""
+
+    def spent(self, usd: float) -> None:
+        """A call of this process has cost so much more."""
+        if self._most:
+            self._untold[self._today()] += usd
+
+    @property
+    def today_usd(self) -> float:
+        """What this day has cost so far, as far as this process knows."""
+        today, (day, usd) = self._today(), self._told
+        return self._untold[today] + (usd if day == today else 0.0)
+
+    @property
+    def used_up(self) -> bool:
+        """Whether no call may cost anything any more, until midnight."""
+        return bool(self._most) and self.today_usd >= self._most
+
+    async def refresh(self) -> None:
+        """Tells the database what was spent, and asks for the sum. One that fails is asked again the next time."""
+        today = self._today()
+        try:
+            for day in sorted({*self._untold, today}):
+                usd = self._untold[day]
+                total = await self._spending.add(day, usd)
+                self._untold[day] -= usd             # a call may have added to it meanwhile
+                if day == today:
+                    self._told = day, total
+                elif not self._untold[day]:
+                    del self._untold[day]
+        except StoreFailed as reason:
+            if not self._failing:
+                log.error("what was spent today could not be written down, so this process goes by what it knows: "
+                          "%(reason)s", {"reason": str(reason)})
+            self._failing = True
+        else:
+            self._failing = False
+        self._announce(today)
+
+    def _announce(self, today: str) -> None:
+        """A line when the money of a day is used up, once."""
+        if self.used_up and self._announced != today:
+            self._announced = today
+            log.warning("MAX_DAY_USD=%(most)g is used up: callers get the fallback until midnight in %(zone)s",
+                        {"most": self._most, "zone": str(self._zone)})
+
+    async def run(self, when_used_up: Callable[[], None]) -> None:
+        """Keeps the sum until it is cancelled; while the money is used up, whoever still spends is told each time."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            await self.refresh()
+            if self.used_up:
+                when_used_up()
+
+    def _today(self) -> str:
+        return datetime.fromtimestamp(self._clock(), self._zone).date().isoformat()

@@ -1,0 +1,101 @@
+"""What the model is answered, for the caller to hear: what to read back, and what became of it.
+
+Pure. A meeting is told in one of three honest ways: the business has confirmed it, it is noted down and will be told,
+or it is not so.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bridge.meetings.booking import Booked
+from bridge.meetings.meeting import Meeting
+from bridge.meetings.proposal import Proposal
+from bridge.meetings.spoken import details
+
+Output = dict[str, Any]
+
+_WAITS = ("in our books; the business has not answered yet, and will be told. Say that it is noted down and still to "
+          "be confirmed.")
+_FUNCTIONS = {"book": "schedule_meeting", "correct": "schedule_meeting", "move": "reschedule_meeting",
+              "cancel": "cancel_meeting"}
+
+
+def proposed(proposal: Proposal, confirmation_id: str) -> Output:
+    """What is to be read back, and how it is done once the caller has agreed."""
+    meeting = proposal.meeting
+    ask = (f"Nothing is cancelled yet. Ask the caller whether the meeting on {meeting.read_back} is to be cancelled"
+           if proposal.kind == "cancel" else
+           f"Nothing is booked yet. Read {_to_read_back(proposal)} back to the caller")
+    output = {
+        "confirmation_id": confirmation_id, "read_back": meeting.read_back,
+        "next": f"{ask}; once the caller has agreed, call {_FUNCTIONS[proposal.kind]} again with this "
+                "confirmation_id."}
+    return output if proposal.kind == "book" else {"meeting_id": meeting.id, **output}
+
+
+def _to_read_back(proposal: Proposal) -> str:
+    """What the caller should hear again, because it may have been misheard."""
+    meeting, new = proposal.meeting, proposal.kind == "book"
+    return " and ".join(["the moment", *(["the e-mail address"] if new and meeting.email else []),
+                         *(["the phone number"] if new and meeting.number_hidden and meeting.phone_number else [])])
+
+
+def somebody_else(own: Meeting, name: str, instead: str, confirmation_id: str) -> Output:
+    """The caller has a meeting at that time already, in another name: a correction, or a second person."""
+    return {
+        "status": "refused", "confirmation_id": confirmation_id, "meeting_id": own.id, "read_back": own.read_back,
+        "message": f"This caller has a meeting on {own.read_back} already, in the name of {own.name}, and nothing has "
+                   f"been changed. If {name} is another person, a second meeting needs a time of its own.{instead} "
+                   f"If the name of that meeting is to be {name} from now on, ask the caller, and once the caller has "
+                   "agreed, call schedule_meeting again with this confirmation_id."}
+
+
+def booked(made: Booked, new: Mapping[str, str] | None = None) -> Output:
+    """A meeting that was booked, moved or cancelled, as it stands; `new`: what of it the caller has not heard yet."""
+    meeting = made.meeting
+    done = "cancelled" if meeting.status == "cancelled" else "booked"
+    sentence = {
+        "confirmed": f"The meeting on {meeting.read_back} is {done}, and the business has confirmed it.",
+        "recorded": f"The meeting on {meeting.read_back} is {done} {_WAITS}",
+        "refused": f"The business did not accept the meeting on {meeting.read_back}: it is not booked.",
+    }[made.status]
+    if made.status == "refused" and made.stays:
+        sentence += f" The caller's meeting stays on {made.stays}."
+    if made.status != "refused" and new:
+        sentence += f" Tell the caller what is new: {details(new)}."
+    return _output(made, sentence)
+
+
+def listed(made: Sequence[Booked], count: int, *, number_hidden: bool) -> Output:
+    """The caller's meetings that are to come, the first ones of `count`, each as it stands.
+
+    Without e-mail address and description: who forges a number should not learn more than when somebody comes.
+    """
+    output: Output = {"meetings": [{"name": each.meeting.name, **booked(each)} for each in made]}
+    if not made:
+        output["message"] = "No meeting of this caller is to come." + (
+            " The caller hides the number: only meetings of this call can be found." if number_hidden else "")
+    elif count > len(made):
+        output["message"] = f"These are the next {len(made)} of {count}."
+    return output
+
+
+def corrected(made: Booked, new: Mapping[str, str]) -> Output:
+    """A meeting whose details were corrected; `new`: to what."""
+    meeting = made.meeting
+    if made.status == "refused" and not made.stays:  # it was the meeting itself that was refused
+        return booked(made)
+    sentence = {
+        "confirmed": f"The meeting on {meeting.read_back} is changed, and the business has confirmed it.",
+        "recorded": f"The meeting on {meeting.read_back} is changed {_WAITS}",
+        "refused": f"The business did not accept the change: the caller's meeting stays on {made.stays}, as it was.",
+    }[made.status]
+    if made.status != "refused":
+        sentence += f" Tell the caller what is new: {details(new)}."
+    return _output(made, sentence)
+
+
+def _output(made: Booked, sentence: str) -> Output:
+    meeting = made.meeting
+    output = {"status": made.status, "meeting_id": meeting.id, "read_back": meeting.read_back, "message": sentence}
+    return {**output, "message_from_the_business": made.answer} if made.answer else output

@@ -1,0 +1,60 @@
+"""The address under which Twilio knows this server: PUBLIC_URL, or else what the request says of it.
+
+A proxy says it by X-Forwarded-Proto and X-Forwarded-Host or by Forwarded; without one there is the Host header.
+"""
+
+import re
+
+from aiohttp import web
+from yarl import URL
+
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_PATH = re.compile(r"(/[\w.~%-]+)*/?")
+
+
+def parse_public_url(value: str) -> str:
+    """An address of http or https: scheme, host and perhaps a path, without a slash at its end.
+
+    The host keeps its spelling. Raises ValueError with what is wrong, as the end of a sentence.
+    """
+    address = URL(value)
+    if address.query_string or address.fragment or address.user or not _PATH.fullmatch(address.raw_path):
+        raise ValueError("must be scheme and host, and perhaps the path that a proxy takes off, nothing behind it")
+    if address.raw_path.rstrip("/").endswith("/incoming-call"):
+        raise ValueError("must end before /incoming-call")
+    host = str(address.origin()).partition("://")[2]
+    written = value.partition("://")[2][:len(host)]
+    if written.lower() != host:                      # it is not ASCII
+        written = host
+    return f"{address.scheme}://{written}{address.raw_path.rstrip('/')}"
+
+
+def public_origin(request: web.Request, public_url: str) -> str:
+    """Scheme and host under which Twilio reached us; of PUBLIC_URL its path too, which a proxy takes off.
+
+    Raises HTTPBadRequest for a scheme or a host that is none.
+    """
+    if public_url:
+        return public_url
+    scheme = (_first(request, "X-Forwarded-Proto") or _forwarded(request, "proto") or request.scheme).lower()
+    scheme = {"wss": "https", "ws": "http"}.get(scheme, scheme)      # as Traefik calls an upgrade's
+    if scheme not in ("http", "https"):
+        raise web.HTTPBadRequest(text="The proxy names a scheme that is neither http nor https.\n")
+    host = host_said(request)
+    if not _HOST.fullmatch(host):
+        raise web.HTTPBadRequest(text="The Host header is not a host name.\n")
+    return f"{scheme}://{host}"
+
+
+def host_said(request: web.Request) -> str:
+    return _first(request, "X-Forwarded-Host") or _forwarded(request, "host") or request.host
+
+
+def _first(request: web.Request, header: str) -> str:
+    """A proxy behind a proxy appends to the list: the first entry is what Twilio asked for."""
+    return request.headers.get(header, "").split(",")[0].strip()
+
+
+def _forwarded(request: web.Request, name: str) -> str:
+    """The same of the standard's header: https://www.rfc-editor.org/rfc/rfc7239"""
+    return next((each[name].strip() for each in request.forwarded if name in each), "")
