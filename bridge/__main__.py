@@ -8,9 +8,10 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from bridge import __version__, backup, erase
-from bridge.console import command as console
-from bridge.meetings import command
+from bridge import __version__
+from bridge.commands import backup, erase
+from bridge.commands import meetings as command
+from bridge.commands import password as console
 from bridge.server import event_loop, serve
 from bridge.settings import BadSettings, doubts, load, load_one
 from bridge.sim.faults import REHEARSED

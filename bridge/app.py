@@ -12,40 +12,42 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bridge import __version__, keys, openapi
-from bridge.admission import Admission
-from bridge.background import Background
-from bridge.budget import Budget
+from bridge import __version__, keys
+from bridge.calendars.busy_url import Availability
 from bridge.call.session import Services, plan_of
 from bridge.console import answers, health
+from bridge.console import openapi
 from bridge.console.access import Access
-from bridge.door import Door
+from bridge.console.metrics import Metrics
+from bridge.delivery import reach
+from bridge.delivery.mailbox import Mailbox
+from bridge.delivery.outbox import STOP_S, Outbox
 from bridge.log import Seldom
-from bridge.meetings import event, message, reach
-from bridge.meetings.availability import Availability
-from bridge.meetings.booking import Diary
-from bridge.meetings.mailbox import Mailbox
-from bridge.meetings.outbox import STOP_S, Outbox
+from bridge.loop.background import Background
+from bridge.loop.stopping import Stopping
+from bridge.loop.yielding import yield_loop
+from bridge.meetings import event, message
 from bridge.meetings.schedule import Rules
-from bridge.meetings.tools import Tools
-from bridge.metrics import Metrics
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.probing import probe_while_open
+from bridge.reception import webhooks
+from bridge.reception.admission import Admission
+from bridge.reception.budget import Budget
+from bridge.reception.strangers import Door
+from bridge.reception.turnstile import Turnstile
 from bridge.records.calls import Calls, Limits
 from bridge.records.database import StoreFailed, open_database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.erasure import Erasure
 from bridge.records.meetings import Meetings
 from bridge.records.messages import Messages
+from bridge.records.retention import sweep_hourly
 from bridge.records.spending import Spending
 from bridge.records.stream_tokens import StreamTokens
-from bridge.retention import sweep_hourly
 from bridge.settings import Settings
-from bridge.stopping import Stopping
-from bridge.turnstile import Turnstile
-from bridge.twilio_side import webhooks
+from bridge.tools.booking import Diary
+from bridge.tools.meetings import Tools
 from bridge.twilio_side.signature import MAX_BODY
-from bridge.yielding import yield_loop
 
 log = logging.getLogger(__name__)
 

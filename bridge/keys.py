@@ -5,21 +5,21 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from aiohttp import web
 
-from bridge.admission import Admission
-from bridge.background import Background
-from bridge.budget import Budget
 from bridge.call.session import CallSession, Services
 from bridge.console.access import Access
-from bridge.door import Door
+from bridge.console.metrics import Metrics
+from bridge.delivery.mailbox import Mailbox
 from bridge.log import Seldom
-from bridge.meetings.mailbox import Mailbox
-from bridge.meetings.tools import Tools
-from bridge.metrics import Metrics
+from bridge.loop.background import Background
+from bridge.loop.stopping import Stopping
 from bridge.openai_side.breaker import Breaker
+from bridge.reception.admission import Admission
+from bridge.reception.budget import Budget
+from bridge.reception.strangers import Door
+from bridge.reception.turnstile import Turnstile
 from bridge.records.database import Database
 from bridge.settings import Settings
-from bridge.stopping import Stopping
-from bridge.turnstile import Turnstile
+from bridge.tools.meetings import Tools
 
 #: Says in a few words why no calls should come; "" when nothing speaks against it.
 Check = Callable[[], Awaitable[str]]

@@ -4,7 +4,7 @@ import logging
 import sys
 from contextlib import suppress
 
-from bridge import door
+from bridge.reception import strangers as door
 
 log = logging.getLogger(__name__)
 

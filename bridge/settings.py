@@ -19,14 +19,14 @@ from yarl import URL
 
 from bridge import env_file, settings_checks
 from bridge.console.passwords import parse_hash, parse_password
+from bridge.delivery.webhook import parse_secrets
 from bridge.meetings.closed_days import ClosedDays
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.schedule import duration
-from bridge.meetings.webhook import parse_secrets
 from bridge.openai_side import prices
+from bridge.reception.blocklist import Blocklist
 from bridge.records.database import parse_url
 from bridge.settings_checks import FOR_ANYBODY
-from bridge.twilio_side.blocklist import Blocklist
 from bridge.twilio_side.caller import E164
 from bridge.twilio_side.public_url import parse_public_url
 from bridge.twilio_side.twiml import FallbackKind

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
-from bridge.meetings import reach
+from bridge.delivery import reach
 from bridge.openai_side import models
 
 if TYPE_CHECKING:

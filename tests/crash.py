@@ -23,13 +23,13 @@ from typing import Any, NoReturn
 from aiohttp import web
 
 from bridge import keys
-from bridge.server import event_loop
 from bridge.app import create_app
-from bridge.meetings.booking import OnBehalfOf
-from bridge.meetings.outbox import Outbox
+from bridge.delivery.outbox import Outbox
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.engines import create_engine
+from bridge.server import event_loop
 from bridge.settings import Settings, load
+from bridge.tools.booking import OnBehalfOf
 
 #: A bound for what takes a second; no test depends on it.
 PATIENCE_S = 60.0

@@ -23,20 +23,22 @@ from twilio.request_validator import HMAC_SHA1, HMAC_SHA256
 from bridge import log
 from bridge.call.dialogue import _target
 from bridge.console import access, passwords
-from bridge.meetings import retries, tidy, webhook
-from bridge.meetings.arguments import read
+from bridge.delivery import retries, webhook
+from bridge.delivery.reach import is_public
+from bridge.meetings import tidy
 from bridge.meetings.calendar import ics
 from bridge.meetings.contact import e164, email_address
 from bridge.meetings.details import differing
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.meeting import Meeting
-from bridge.meetings.reach import is_public
 from bridge.meetings.schedule import Refused, Rules, duration, resolve
 from bridge.openai_side import realtime
+from bridge.reception import token
 from bridge.records.database import parse_url
 from bridge.redaction import Redaction, escaped
 from bridge.settings import BadSettings, Settings, load
-from bridge.twilio_side import media_streams, recording, signature, token, twiml
+from bridge.tools.arguments import read
+from bridge.twilio_side import media_streams, recording, signature, twiml
 from bridge.twilio_side.caller import Caller
 
 Target = Callable[[bytes], object]

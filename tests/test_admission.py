@@ -10,12 +10,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bridge import admission as admission_module
 from bridge import keys
-from bridge.admission import Admission
 from bridge.app import create_app
-from bridge.background import Background
+from bridge.loop.background import Background
 from bridge.openai_side.breaker import FAILURES
+from bridge.reception import admission as admission_module
+from bridge.reception.admission import Admission
 from bridge.records import engines
 from bridge.records.calls import DAY_S, HOUR_S, LEASE_S, PENDING_S, Calls, Limits
 from bridge.records.database import Database, open_database, parse_url

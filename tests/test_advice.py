@@ -11,10 +11,10 @@ from aiohttp import web
 
 from bridge import __main__ as program
 from bridge.app import create_app
-from bridge.meetings import booking
-from bridge.meetings.retries import GIVE_UP_S
+from bridge.delivery.retries import GIVE_UP_S
 from bridge.records.meetings import Meetings, StoreFailed
 from bridge.sim.demo import serving
+from bridge.tools import booking
 from tests.helpers import make_settings
 from tests.test_tools import WANTED, World, office, refused_late, run, schedule, settled
 
@@ -36,7 +36,7 @@ async def types(world: World, arguments: list[str], monkeypatch: pytest.MonkeyPa
 
 async def waits(world: World, monkeypatch: pytest.MonkeyPatch) -> str:
     """A meeting that is recorded, and whose news waits for hours."""
-    monkeypatch.setattr("bridge.meetings.retries.FIRST_S", (3600.0,) * 3)
+    monkeypatch.setattr("bridge.delivery.retries.FIRST_S", (3600.0,) * 3)
     monkeypatch.setattr(booking, "ANSWER_S", 1.0)
     world.status = 404
     recorded = await schedule(world.functions())
@@ -144,7 +144,7 @@ async def test_what_was_given_up_after_days_can_be_sent_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with office(tmp_path) as world:
-        monkeypatch.setattr("bridge.meetings.retries.GIVE_UP_S", -1.0)      # it has been tried for days already
+        monkeypatch.setattr("bridge.delivery.retries.GIVE_UP_S", -1.0)      # it has been tried for days already
         monkeypatch.setattr("bridge.records.deliveries.GIVE_UP_S", -1.0)
         world.status = 503
         assert (await schedule(world.functions()))["status"] == "recorded"
@@ -161,7 +161,7 @@ async def test_what_was_given_up_after_days_can_be_sent_again(
 async def test_a_server_that_starts_with_another_webhook_says_how_to_bring_what_waits_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("bridge.meetings.outbox.POLL_S", 0.1)
+    monkeypatch.setattr("bridge.delivery.outbox.POLL_S", 0.1)
     came: list[str] = []
 
     async def take(request: web.Request) -> web.Response:

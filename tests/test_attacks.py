@@ -24,13 +24,14 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 
 from bridge import app as app_module
-from bridge import door, keys, server
+from bridge import keys, server
 from bridge.app import create_app
 from bridge.call import session
+from bridge.reception import strangers as door
+from bridge.reception.token import LIFE_S, NONCE_BYTES, mint
 from bridge.sim.realtime import RealtimeServer
 from bridge.twilio_side import signature, twiml
 from bridge.twilio_side.caller import Caller
-from bridge.twilio_side.token import LIFE_S, NONCE_BYTES, mint
 from tests.helpers import make_settings
 
 TOKEN, ACCOUNT = "12345", "AC" + "0" * 32

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from bridge.background import Background
+from bridge.loop.background import Background
 
 
 async def test_what_still_runs_is_waited_for() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from bridge import backup
+from bridge.commands import backup
 from bridge.records import sqlite_file
 from bridge.records.database import open_database, parse_url
 from bridge.records.meetings import Meetings

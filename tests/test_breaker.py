@@ -15,9 +15,9 @@ from bridge.app import create_app
 from bridge.openai_side import breaker as breaker_module
 from bridge.openai_side import probing
 from bridge.openai_side.breaker import FAILURES, FIRST_S, LONGEST_S, Breaker
+from bridge.settings import Settings
 from bridge.sim.demo import serving
 from bridge.sim.realtime import Faults, Line, RealtimeServer, Turn
-from bridge.settings import Settings
 from tests.helpers import make_settings
 from tests.vendor import check_client_event
 

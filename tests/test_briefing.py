@@ -5,11 +5,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bridge.meetings import briefing
 from bridge.meetings.closed_days import ClosedDays
-from bridge.meetings.declarations import Terms
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.schedule import Rules
+from bridge.tools import briefing
+from bridge.tools.declarations import Terms
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 23, 9, 5, tzinfo=BERLIN)

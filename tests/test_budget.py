@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bridge import budget as budget_module
 from bridge import keys
 from bridge.app import create_app
-from bridge.budget import Budget
+from bridge.reception import budget as budget_module
+from bridge.reception.budget import Budget
 from bridge.records.database import Database, StoreFailed, open_database, parse_url
 from bridge.records.spending import Spending
 from bridge.sim.demo import serving

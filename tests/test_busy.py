@@ -12,9 +12,9 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.meetings import availability
-from bridge.meetings.availability import Availability, NotAsked
-from bridge.meetings.busy import NO_OFFSET, Interval, Unreadable, overlaps, read, told, without
+from bridge.calendars import busy_url as availability
+from bridge.calendars.busy import NO_OFFSET, Interval, Unreadable, overlaps, read, told, without
+from bridge.calendars.busy_url import Availability, NotAsked
 from bridge.sim.demo import serving
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from icalendar import Calendar
 
-from bridge.meetings import booking, retries
-from bridge.meetings.booking import Diary
+from bridge.delivery import retries
 from bridge.meetings.hours import OpeningHours
-from bridge.meetings.tools import Functions, Tools
+from bridge.tools import booking
+from bridge.tools.booking import Diary
+from bridge.tools.meetings import Functions, Tools
 from tests.test_tools import (
     CALL, NOW, THURSDAY, WANTED, World, office, refused_late, run, schedule, settled, turn,
 )

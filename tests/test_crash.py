@@ -31,20 +31,20 @@ from tests.store import rows
 LIFE_S = 0.1
 #: What takes seconds in a server takes a part of one here, so that many can be killed in the midst of it.
 HASTE = {
-    "bridge.meetings.outbox.LEASE_S": 0.5,
-    "bridge.meetings.outbox.RENEW_S": 0.1,
-    "bridge.meetings.outbox.POLL_S": 0.2,
-    "bridge.meetings.outbox.LOOK_S": 0.05,
-    "bridge.meetings.webhook.TIMEOUT_S": 0.3,
-    "bridge.meetings.retries.FIRST_S": [0.05, 0.1, 0.2],
-    "bridge.meetings.retries.LONGEST_S": 0.3,
-    "bridge.meetings.booking.ANSWER_S": 0.1,
+    "bridge.delivery.outbox.LEASE_S": 0.5,
+    "bridge.delivery.outbox.RENEW_S": 0.1,
+    "bridge.delivery.outbox.POLL_S": 0.2,
+    "bridge.delivery.outbox.LOOK_S": 0.05,
+    "bridge.delivery.webhook.TIMEOUT_S": 0.3,
+    "bridge.delivery.retries.FIRST_S": [0.05, 0.1, 0.2],
+    "bridge.delivery.retries.LONGEST_S": 0.3,
+    "bridge.tools.booking.ANSWER_S": 0.1,
 }
 #: Waiting as long as it takes: nothing here depends on how busy the machine is.
 LEISURE = {
-    "bridge.meetings.outbox.LEASE_S": PATIENCE_S,
-    "bridge.meetings.webhook.TIMEOUT_S": PATIENCE_S,
-    "bridge.meetings.booking.ANSWER_S": PATIENCE_S,
+    "bridge.delivery.outbox.LEASE_S": PATIENCE_S,
+    "bridge.delivery.webhook.TIMEOUT_S": PATIENCE_S,
+    "bridge.tools.booking.ANSWER_S": PATIENCE_S,
 }
 FIRST = (datetime.now(UTC) + timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.delivery.retries import GIVE_UP_S
 from bridge.meetings.meeting import Meeting, NewDelivery
-from bridge.meetings.retries import GIVE_UP_S
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import Delivery, DeliveryQueue, Depth
 from bridge.records.meetings import Meetings

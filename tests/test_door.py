@@ -4,7 +4,7 @@ from itertools import chain
 
 import pytest
 
-from bridge.door import FIRST_S, MOST, MOST_OF_ADDRESS, Door
+from bridge.reception.strangers import FIRST_S, MOST, MOST_OF_ADDRESS, Door
 
 
 def test_nobody_new_is_refused_and_the_first_one_goes() -> None:

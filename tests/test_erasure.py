@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from bridge import erase, keys, retention
+from bridge import keys
 from bridge.app import create_app
+from bridge.commands import erase
 from bridge.meetings.message import Message
 from bridge.meetings.message import deliveries_for as message_news
 from bridge.records import erasure
+from bridge.records import retention
 from bridge.records.calls import Calls, Limits
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue

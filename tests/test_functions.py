@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bridge.meetings import booking
 from bridge.sim.phone import PhoneCall
 from bridge.sim.realtime import Call, RealtimeSession, Turn
 from bridge.sim.twilio_rest import RestFaults
+from bridge.tools import booking
 from tests.disk import disk
 from tests.office import GREETING, Office, Scripted, line, office, speech
 

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge import __version__, keys
 from bridge.app import create_app
 from bridge.console import health
-from bridge.metrics import Metrics
+from bridge.console.metrics import Metrics
 from bridge.openai_side.breaker import FAILURES
 from bridge.records.database import open_database, parse_url
 from bridge.records.deliveries import Depth
@@ -185,7 +185,7 @@ def test_two_applications_have_figures_of_their_own() -> None:
 
 
 async def test_a_loop_that_was_held_up_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.metrics.SAMPLE_S", 0.01)
+    monkeypatch.setattr("bridge.console.metrics.SAMPLE_S", 0.01)
     metrics = Metrics()
     watching = asyncio.create_task(metrics.watch_loop())
     await asyncio.sleep(0)

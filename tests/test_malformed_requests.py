@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge import door, keys
+from bridge import keys
 from bridge.console.answers import HEADERS
+from bridge.reception import strangers as door
 from tests.test_attacks import FORGED, HEAD, World, until_closed, world_of
 
 ASKED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"

@@ -16,7 +16,7 @@ import pytest
 from icalendar import Calendar
 from sqlalchemy import URL
 
-from bridge.meetings import command, listing
+from bridge.commands import meetings as command, listing
 from bridge.meetings.event import deliveries_for
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.message import Message

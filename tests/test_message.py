@@ -14,9 +14,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from jsonschema import Draft202012Validator, ValidationError
 
-from bridge.meetings.mailbox import READY_S, Mailbox
+from bridge.delivery.mailbox import READY_S, Mailbox
+from bridge.delivery.outbox import Outbox
 from bridge.meetings.message import SCHEMA, Message, body, deliveries_for
-from bridge.meetings.outbox import Outbox
 from bridge.records.database import Database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.messages import Messages

@@ -18,9 +18,10 @@ from schemathesis.specs.openapi.checks import (
     content_type_conformance, response_headers_conformance, response_schema_conformance, status_code_conformance)
 from twilio.request_validator import RequestValidator
 
-from bridge import admission, openapi
 from bridge.app import create_app
 from bridge.console import access
+from bridge.console import openapi
+from bridge.reception import admission
 from bridge.sim.demo import serving
 from tests.helpers import make_settings
 

@@ -14,11 +14,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from bridge.meetings import outbox as module
-from bridge.meetings.delivery_log import host
+from bridge.delivery import outbox as module
+from bridge.delivery.delivery_log import host
+from bridge.delivery.outbox import LEASE_S, PER_RECEIVER, Outbox
+from bridge.delivery.retries import GIVE_UP_S
 from bridge.meetings.event import deliveries_for
-from bridge.meetings.outbox import LEASE_S, PER_RECEIVER, Outbox
-from bridge.meetings.retries import GIVE_UP_S
 from bridge.records.database import Database, StoreFailed, open_database, parse_url
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings

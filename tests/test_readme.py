@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import pytest
 
+from bridge.delivery.webhook import headers_for
 from bridge.meetings import message
 from bridge.meetings.event import SCHEMA, body
 from bridge.meetings.meeting import Meeting
-from bridge.meetings.webhook import headers_for
 from bridge.records.deliveries import Delivery
 
 README = (Path(__file__).parents[1] / "README.md").read_text()

@@ -9,9 +9,9 @@ from typing import Any, get_args
 import pytest
 from openai.types.realtime import RealtimeServerEvent
 
-from bridge.meetings.declarations import END_CALL, Terms, meeting_functions
 from bridge.openai_side import realtime
 from bridge.openai_side.realtime import AudioDelta, Malformed, parse
+from bridge.tools.declarations import END_CALL, Terms, meeting_functions
 from tests.helpers import make_settings
 from tests.vendor import check_client_event
 

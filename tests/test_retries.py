@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.meetings.retries import GIVE_UP_S, LONGEST_RETRY_AFTER_S, Dead, Decision, Delivered, RetryAt, decide, pause
+from bridge.delivery.retries import GIVE_UP_S, LONGEST_RETRY_AFTER_S, Dead, Decision, Delivered, RetryAt, decide, pause
 
 BEGUN = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
 DAY = 24 * 3600

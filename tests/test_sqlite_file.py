@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from bridge.app import create_app
-from bridge.meetings import outbox
+from bridge.delivery import outbox
 from bridge.records import engines, sqlite_file
 from bridge.records.database import NOTHING_OF_OURS, DatabaseUnavailable, StoreFailed, open_database, parse_url
 from bridge.records.meetings import Meetings

@@ -54,6 +54,6 @@ def test_nothing_is_done_at_import() -> None:
         [sys.executable, "-B", "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
         env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")})
     names, seen = json.loads(done.stdout.splitlines()[-1])
-    assert {"bridge.app", "bridge.settings", "bridge.sim.demo", "bridge.meetings.command"} <= set(names)
+    assert {"bridge.app", "bridge.settings", "bridge.sim.demo", "bridge.commands.meetings"} <= set(names)
     assert seen == []
     assert done.stdout.count("\n") == 1 and done.stderr == "", "and nothing is said"

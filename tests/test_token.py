@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.twilio_side.token import LIFE_S, NONCE_BYTES, PARAMETER, Refused, Token, mint, read
+from bridge.reception.token import LIFE_S, NONCE_BYTES, PARAMETER, Refused, Token, mint, read
 
 SECRET, NOW, NONCE = "the auth token", 1_900_000_000.5, bytes(range(NONCE_BYTES))
 BOUND = ("CA" + "1" * 32, "AC" + "0" * 32, "+15551234567")

@@ -19,20 +19,21 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bridge.meetings import availability, booking
-from bridge.meetings.availability import Availability
-from bridge.meetings.booking import Diary, OnBehalfOf
+from bridge.calendars import busy_url as availability
+from bridge.calendars.busy_url import Availability
+from bridge.delivery.outbox import Outbox
+from bridge.delivery.retries import GIVE_UP_S
 from bridge.meetings.closed_days import ClosedDays
-from bridge.meetings.declarations import Terms, meeting_functions
 from bridge.meetings.hours import OpeningHours
-from bridge.meetings.outbox import Outbox
-from bridge.meetings.retries import GIVE_UP_S
 from bridge.meetings.schedule import Rules
-from bridge.meetings.tools import MOST_LISTED, Functions, Tools
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.meetings import Meetings, StoreFailed
 from bridge.sim.demo import serving
+from bridge.tools import booking
+from bridge.tools.booking import Diary, OnBehalfOf
+from bridge.tools.declarations import Terms, meeting_functions
+from bridge.tools.meetings import MOST_LISTED, Functions, Tools
 from tests.disk import Disk, disk
 
 DHAKA = ZoneInfo("Asia/Dhaka")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from bridge.call import words
+from bridge.call.history import History
 from bridge.call.leaving import TAIL_MS
 from bridge.call.patience import HUSH_MS
-from bridge.call.history import History
 from bridge.call.steps import HangUp, Transfer
 from tests.talk import CLIPS, PEOPLE, Talk, asks, begins, clips, ends, greeted, press, retold, says, until
 

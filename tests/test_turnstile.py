@@ -6,13 +6,13 @@ from contextlib import closing
 
 import pytest
 
-from bridge import turnstile as turnstile_module
+from bridge.reception import turnstile as turnstile_module
+from bridge.reception.token import LIFE_S, Refused
+from bridge.reception.turnstile import Turnstile
 from bridge.records import engines
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.stream_tokens import KEPT_S, StreamTokens
-from bridge.turnstile import Turnstile
 from bridge.twilio_side.media_streams import StartBody
-from bridge.twilio_side.token import LIFE_S, Refused
 from tests.store import NOW, rows
 
 CALL, ACCOUNT = "CA" + "1" * 32, "AC" + "0" * 32

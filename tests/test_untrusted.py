@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from bridge.call.dialogue import _target
-from bridge.meetings import command
+from bridge.commands import meetings as command
+from bridge.delivery.webhook import headers_for
 from bridge.meetings.calendar import export, ics
 from bridge.meetings.message import Message, deliveries_for
 from bridge.meetings.tidy import one_line, several_lines, without_formula
-from bridge.meetings.webhook import headers_for
 from bridge.records.database import open_database, parse_url
 from bridge.records.deliveries import Delivery
 from bridge.records.meetings import Meetings

@@ -15,8 +15,8 @@ from aiohttp.test_utils import TestServer, unused_port
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from bridge import __version__
-from bridge.meetings import webhook
-from bridge.meetings.webhook import Answer, message_of, parse_secrets, post
+from bridge.delivery import webhook
+from bridge.delivery.webhook import Answer, message_of, parse_secrets, post
 from bridge.records.deliveries import Delivery
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"              # the one of the Standard Webhooks specification

@@ -18,18 +18,19 @@ from icalendar import Calendar
 from sqlalchemy import Connection, text
 
 from bridge import app as app_module
-from bridge import yielding
 from bridge.console.answers import hide_faults
-from bridge.door import FIRST_S, Door
-from bridge.meetings import calendar, event, webhook
+from bridge.delivery import webhook
+from bridge.delivery.webhook import post
+from bridge.loop import yielding
+from bridge.loop.yielding import PIECE_S, yield_core, yield_loop
+from bridge.meetings import calendar, event
 from bridge.meetings.calendar import ics
 from bridge.meetings.meeting import Meeting
-from bridge.meetings.webhook import post
+from bridge.reception.strangers import FIRST_S, Door
 from bridge.records import engines
 from bridge.records.database import Database
 from bridge.records.deliveries import Delivery
 from bridge.sim.demo import serving
-from bridge.yielding import PIECE_S, yield_core, yield_loop
 
 UTC_ZONE = ZoneInfo("UTC")
 MEETING = Meeting(

@@ -32,9 +32,6 @@ import aiohttp
 from aiohttp import WSCloseCode, WSMsgType
 from aiohttp.web import WebSocketResponse
 
-from bridge.admission import Admission
-from bridge.background import Background
-from bridge.budget import Budget
 from bridge.call import words
 from bridge.call.clips import clips
 from bridge.call.dialogue import Dialogue
@@ -44,19 +41,22 @@ from bridge.call.model_line import ModelLine
 from bridge.call.steps import (
     HangUp, Measured, Plan, Reconnect, Refusal, RunFunction, Served, Step, ToCaller, ToModel, Transfer,
 )
-from bridge.meetings.booking import OnBehalfOf
-from bridge.meetings.tools import Tools
-from bridge.metrics import Metrics
+from bridge.console.metrics import Metrics
+from bridge.loop.background import Background
 from bridge.openai_side import prompt, realtime
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.prices import prices_for
+from bridge.reception.admission import Admission
+from bridge.reception.budget import Budget
+from bridge.reception.token import Refused
+from bridge.reception.turnstile import Turnstile
 from bridge.records.calls import in_order
 from bridge.settings import Settings
-from bridge.turnstile import Turnstile
+from bridge.tools.booking import OnBehalfOf
+from bridge.tools.meetings import Tools
 from bridge.twilio_side import media_streams, twiml
 from bridge.twilio_side.caller import Caller
 from bridge.twilio_side.rest import Outcome, complete_call, update_call
-from bridge.twilio_side.token import Refused
 
 log = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from collections.abc import Callable
 from aiohttp import web
 
 from bridge.console import passwords
+from bridge.delivery.reach import is_public
 from bridge.log import Seldom
-from bridge.meetings.reach import is_public
 from bridge.settings import Settings
 
 log = logging.getLogger(__name__)

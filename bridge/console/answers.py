@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from bridge.yielding import yield_loop
+from bridge.loop.yielding import yield_loop
 
 log = logging.getLogger(__name__)
 

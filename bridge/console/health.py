@@ -9,11 +9,12 @@ import time
 from aiohttp import web
 from sqlalchemy import select
 
-from bridge import keys, metrics
+from bridge import keys
+from bridge.console import metrics
+from bridge.loop.stopping import Stopping
 from bridge.openai_side.breaker import Breaker
 from bridge.records.database import Database, StoreFailed
 from bridge.records.deliveries import DeliveryQueue
-from bridge.stopping import Stopping
 
 #: How long a check, or a figure that has to be asked for, may take, seconds.
 CHECK_S = 1.0

@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 
 from icalendar import Calendar, Event, vCalAddress, vText
 
+from bridge.loop.yielding import yield_core
 from bridge.meetings.meeting import Meeting
-from bridge.yielding import yield_core
 
 PRODUCT = "-//bridge//meetings//EN"
 #: Controls, the separators that some programs take for the end of a line, and halves of surrogate pairs.

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
+from bridge.loop.yielding import yield_core
 from bridge.meetings.calendar import ics
 from bridge.meetings.meeting import Meeting, NewDelivery, Status
-from bridge.yielding import yield_core
 
 Kind = Literal["meeting.booked", "meeting.rescheduled", "meeting.updated", "meeting.cancelled"]
 

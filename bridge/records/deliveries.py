@@ -17,8 +17,8 @@ from sqlalchemy import (
     ColumnElement, Connection, Row, Select, bindparam, case, exists, func, insert, literal, or_, select, update,
 )
 
+from bridge.delivery.retries import GIVE_UP_S
 from bridge.meetings.meeting import NewDelivery
-from bridge.meetings.retries import GIVE_UP_S
 from bridge.records.database import Database
 from bridge.records.tables import deliveries
 

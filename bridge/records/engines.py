@@ -24,9 +24,9 @@ import sqlalchemy
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
+from bridge.loop.yielding import yield_core
 from bridge.records import sqlite_file
 from bridge.records.sqlite_file import WAIT_S
-from bridge.yielding import yield_core
 
 CONNECTIONS = 5
 #: A thread that computes gives way to the event loop so soon, seconds: Python's own 5 ms are a quarter of a frame of

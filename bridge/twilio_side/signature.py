@@ -22,9 +22,9 @@ from multidict import MultiDict
 from twilio.request_validator import (
     HMAC_SHA1, HMAC_SHA256, SIGNATURE_HEADER, SIGNATURE_SETTINGS_HEADER, RequestValidator)
 
+from bridge.loop.yielding import yield_loop
 from bridge.settings import Settings
 from bridge.twilio_side.public_url import host_said, public_origin
-from bridge.yielding import yield_loop
 
 #: A webhook's form is a few kilobytes; and how long it may take to arrive, seconds: after so many Twilio has given up.
 #: On a connection that was never answered the door (door.py) does not wait so long.

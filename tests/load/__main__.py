@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.sim.process import NoServer
-from tests.load import beside, benchmark, soak, strangers, table
+from tests.load import benchmark, beside, soak, strangers, table
 from tests.load.faults import DO
 from tests.load.relay import new_event_loop
 from tests.load.server import share_cores

@@ -11,8 +11,8 @@ from typing import Literal
 
 from bridge.meetings.hours import DAYS, OpeningHours
 from bridge.meetings.meeting import Meeting
-from bridge.meetings.schedule import Refused, Rules, resolve
 from bridge.meetings.plain import plain
+from bridge.meetings.schedule import Refused, Rules, resolve
 
 #: Proposals of one call that are remembered.
 MOST = 20

@@ -14,9 +14,9 @@ from time import monotonic
 import aiohttp
 from yarl import URL
 
+from bridge.calendars.busy import Interval, Unreadable, read, told
+from bridge.delivery import reach
 from bridge.log import Seldom
-from bridge.meetings import reach
-from bridge.meetings.busy import Interval, Unreadable, read, told
 
 log = logging.getLogger(__name__)
 

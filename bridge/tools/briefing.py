@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from bridge.meetings.closed_days import ClosedDays, Run
-from bridge.meetings.declarations import Terms
 from bridge.meetings.hours import OpeningHours, Range
 from bridge.meetings.schedule import Rules, length
 from bridge.meetings.spoken import MONTHS, WEEKDAYS
+from bridge.tools.declarations import Terms
 
 #: How far ahead closed days are named, and how many runs of them.
 CLOSED_AHEAD = timedelta(days=90)

@@ -19,10 +19,10 @@ import msgspec
 from standardwebhooks import Webhook as Signer
 
 from bridge import __version__
-from bridge.meetings import reach
-from bridge.meetings.statuses import Meaning, advice, meaning
+from bridge.delivery import reach
+from bridge.delivery.statuses import Meaning, advice, meaning
+from bridge.loop.yielding import yield_loop
 from bridge.records.deliveries import Delivery
-from bridge.yielding import yield_loop
 
 #: How long an attempt may take, seconds.
 TIMEOUT_S = 15.0

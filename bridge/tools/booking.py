@@ -18,16 +18,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bridge.meetings.availability import Availability, NotAsked
-from bridge.meetings.busy import Interval, overlaps, without
+from bridge.calendars.busy import Interval, overlaps, without
+from bridge.calendars.busy_url import Availability, NotAsked
+from bridge.delivery.outbox import Outbox
+from bridge.loop.yielding import yield_loop
 from bridge.meetings.event import Kind, as_told, deliveries_for
 from bridge.meetings.meeting import Meeting
-from bridge.meetings.outbox import Outbox
-from bridge.meetings.proposal import Proposal, Proposals, names
 from bridge.meetings.schedule import Refused, Rules, free_starts, read_back, resolve
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings, NewDelivery, NotYours, SlotTaken, StoreFailed
-from bridge.yielding import yield_loop
+from bridge.tools.proposal import Proposal, Proposals, names
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from bridge.background import Background
+from bridge.loop.background import Background
 from bridge.records.calls import HOUR_S, PENDING_S, Calls, Limits, in_order
 from bridge.records.database import StoreFailed
 

@@ -25,10 +25,10 @@ from typing import Any
 
 import aiohttp
 
-from bridge.meetings.delivery_log import DeliveryLog
+from bridge.delivery.delivery_log import DeliveryLog
+from bridge.delivery.retries import Dead, Decision, Delivered, RetryAt, decide
+from bridge.delivery.webhook import Answer, post
 from bridge.meetings.meeting import NewDelivery
-from bridge.meetings.retries import Dead, Decision, Delivered, RetryAt, decide
-from bridge.meetings.webhook import Answer, post
 from bridge.records.database import StoreFailed
 from bridge.records.deliveries import Delivery, DeliveryQueue
 

@@ -7,10 +7,10 @@ or it is not so.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bridge.meetings.booking import Booked
 from bridge.meetings.meeting import Meeting
-from bridge.meetings.proposal import Proposal
 from bridge.meetings.spoken import details
+from bridge.tools.booking import Booked
+from bridge.tools.proposal import Proposal
 
 Output = dict[str, Any]
 

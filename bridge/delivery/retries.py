@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bridge.meetings.statuses import meaning
+from bridge.delivery.statuses import meaning
 
 #: How long a delivery is tried, seconds.
 GIVE_UP_S = 3 * 24 * 3600.0

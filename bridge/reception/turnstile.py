@@ -15,11 +15,11 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from bridge.reception import token
+from bridge.reception.token import Refused
 from bridge.records.database import StoreFailed
 from bridge.records.stream_tokens import StreamTokens
-from bridge.twilio_side import token
 from bridge.twilio_side.media_streams import StartBody
-from bridge.twilio_side.token import Refused
 
 log = logging.getLogger(__name__)
 

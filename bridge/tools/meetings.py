@@ -11,18 +11,19 @@ from datetime import date, datetime, time, timedelta
 from time import monotonic
 from typing import Any
 
-from bridge.meetings import answers, briefing, contact
-from bridge.meetings.answers import Output
-from bridge.meetings.arguments import read
-from bridge.meetings.booking import AlreadyBooked, Booking, Diary, OnBehalfOf
-from bridge.meetings.declarations import END_CALL, Terms, meeting_functions, transfer_call
+from bridge.loop.yielding import yield_loop
+from bridge.meetings import contact
 from bridge.meetings.details import DETAILS, another_person, details_of, differing, with_details
 from bridge.meetings.meeting import Meeting
-from bridge.meetings.proposal import Kind, Proposal
 from bridge.meetings.schedule import Refused, Rules, resolve
 from bridge.meetings.spoken import date_of
 from bridge.records.meetings import NotYours, StoreFailed
-from bridge.yielding import yield_loop
+from bridge.tools import answers, briefing
+from bridge.tools.answers import Output
+from bridge.tools.arguments import read
+from bridge.tools.booking import AlreadyBooked, Booking, Diary, OnBehalfOf
+from bridge.tools.declarations import END_CALL, Terms, meeting_functions, transfer_call
+from bridge.tools.proposal import Kind, Proposal
 
 log = logging.getLogger(__name__)
 

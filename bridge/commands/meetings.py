@@ -19,12 +19,12 @@ from typing import Any, Literal
 
 from sqlalchemy import URL
 
-from bridge.meetings import listing
+from bridge.commands import listing
+from bridge.delivery.delivery_log import host
+from bridge.delivery.outbox import LEASE_S
 from bridge.meetings.calendar import export
-from bridge.meetings.delivery_log import host
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.message import Message
-from bridge.meetings.outbox import LEASE_S
 from bridge.records.database import Database, DatabaseUnavailable, StoreFailed, open_database
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 from yarl import URL
 
+from bridge.delivery.retries import Dead, Decision, Delivered, RetryAt
+from bridge.delivery.statuses import advice
+from bridge.delivery.webhook import Answer
 from bridge.log import Seldom
-from bridge.meetings.retries import Dead, Decision, Delivered, RetryAt
-from bridge.meetings.statuses import advice
-from bridge.meetings.webhook import Answer
 from bridge.records.deliveries import Delivery
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from bridge.delivery.outbox import Outbox
 from bridge.meetings.message import Message, deliveries_for
-from bridge.meetings.outbox import Outbox
 from bridge.records.messages import Messages
 
 #: How long Twilio may take to say that a recording can be fetched, before its news goes out all the same, seconds.

@@ -13,12 +13,12 @@ from aiohttp import web
 from bridge import keys
 from bridge.call.session import CallSession
 from bridge.meetings.message import Message
+from bridge.reception.token import PARAMETER
 from bridge.records.database import StoreFailed
 from bridge.settings import Settings
 from bridge.twilio_side import recording, signature, twiml
 from bridge.twilio_side.caller import Caller
 from bridge.twilio_side.public_url import public_origin
-from bridge.twilio_side.token import PARAMETER
 
 log = logging.getLogger(__name__)
 
