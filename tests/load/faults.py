@@ -100,8 +100,8 @@ def by_name(outcomes: Iterable[Outcome], reasons: dict[str, str]) -> dict[str, d
 
 
 def hushes(outcomes: Iterable[Outcome]) -> dict[str, Any]:
-    """Of all breaks that the server can do something about: until a sound, and until the assistant's next words."""
-    heard = [one.hush for one in outcomes if one.hush and DO[one.name].hushes]
+    """Of all BREAKS: how long until a sound, and until the assistant's next words."""
+    heard = [one.hush for one in outcomes if one.hush and one.name in BREAKS]
     return {
         "to_sound": spread(hush.sound_s for hush in heard if hush.sound_s is not None),
         "to_words": spread(hush.words_s for hush in heard if hush.words_s is not None),
@@ -278,3 +278,5 @@ DO: dict[str, Way] = {
     "caller-hangs-up": Way(Injector.caller_hangs_up),
     "webhook-repeated": Way(Injector.webhook_repeated, loses=False),
 }
+#: The connection to a model that is back at once breaks.
+BREAKS = frozenset(name for name in DO if name.startswith(("model-drop", "model-closes")))

@@ -80,11 +80,11 @@ def test_outcomes_are_counted_by_name_with_the_servers_reasons() -> None:
     assert drop["quiet"]["max_ms"] == 4000
 
 
-def test_the_silence_is_taken_of_breaks_that_the_server_can_do_something_about() -> None:
+def test_the_silence_is_taken_of_breaks_after_which_the_model_is_back_at_once() -> None:
     found = hushes([
         Outcome("model-drop", "CA1", "went on", 1.0, 0.5, Hush(0.0, 0, sound_s=0.25, words_s=0.5, back_s=0.75)),
         Outcome("model-drop", "CA2", "silence", 60.0, 60.0, Hush(0.0, 0)),
-        Outcome("phone-gap", "CA3", "went on", 4.0, 3.0, Hush(0.0, 0, sound_s=3.0, words_s=3.0, back_s=3.0))])
+        Outcome("rate-limit", "CA3", "went on", 4.0, 3.0, Hush(0.0, 0, sound_s=3.0, words_s=3.0, back_s=3.0))])
     assert [found[name]["max_ms"] for name in ("to_sound", "to_words", "break_to_words")] == [250, 500, 750]
     assert found["to_sound"]["count"] == 1
 
