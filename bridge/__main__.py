@@ -14,7 +14,7 @@ from bridge.commands import meetings as command
 from bridge.commands import password as console
 from bridge.server import event_loop, serve
 from bridge.settings import BadSettings, doubts, load, load_one
-from bridge.sim.faults import FAULTS
+from bridge.sim.faults import REHEARSED
 
 #: The exit code of a command that Ctrl-C has ended, as shells have it.
 INTERRUPTED = 130
@@ -29,10 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     demo = commands.add_parser(
         "demo", help="hear a whole call, without any account or network",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="faults:\n" + "\n".join(f"  {name:<22}{fault.what}" for name, fault in FAULTS.items()))
+        epilog="faults:\n" + "\n".join(f"  {name:<22}{fault.what}" for name, fault in REHEARSED.items()))
     demo.add_argument("--fast", action="store_true", help="faster than real time")
     demo.add_argument("--wav", type=Path, default=Path("bridge-demo.wav"), help="where the recording goes")
-    demo.add_argument("--fault", choices=FAULTS, metavar="NAME", help="rehearse a fault, one of those listed below")
+    demo.add_argument("--fault", choices=REHEARSED, metavar="NAME", help="rehearse a fault, one of those listed below")
     command.add_parser(commands)
     erase.add_parser(commands)
     backup.add_parser(commands)
