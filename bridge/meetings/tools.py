@@ -7,7 +7,7 @@ is proposed first, and done when the model comes back with the proposal's id and
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from time import monotonic
 from typing import Any
 
@@ -19,7 +19,7 @@ from bridge.meetings.declarations import END_CALL, Terms, meeting_functions, tra
 from bridge.meetings.details import DETAILS, another_person, details_of, differing, with_details
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.proposal import Kind, Proposal
-from bridge.meetings.schedule import Refused, Rules, resolve
+from bridge.meetings.schedule import Refused, Rules, first_day
 from bridge.meetings.spoken import date_of
 from bridge.records.meetings import NotYours, StoreFailed
 from bridge.yielding import yield_loop
@@ -281,7 +281,7 @@ class Functions:
         last = (now + rules.maximum_notice).astimezone(rules.zone)
         first = _day(day, rules, now)
         if first > last.date():
-            raise Refused(f"That day is too far away: the last one that can be booked is {date_of(last)}. "
+            raise Refused(f"That day is too far away: the last one that can be booked is {date_of(last)} {last.year}. "
                           "Which earlier day?")
         return datetime.combine(max(first, now.astimezone(rules.zone).date()), time(), rules.zone)
 
@@ -292,9 +292,8 @@ def _day(text: str, rules: Rules, now: datetime) -> date:
         return date.fromisoformat(text)
     except ValueError:
         pass
-    try:                                             # as a moment is said, at the last minute of the day
-        any_day = Rules(rules.zone, maximum_notice=timedelta.max)
-        return resolve(f"{text} at 23:59", any_day, now).date()
+    try:
+        return first_day(text, rules, now)
     except Refused:
         raise Refused("I did not understand the earliest day: give an ISO 8601 date, such as 2030-01-31.") from None
 
