@@ -744,6 +744,18 @@ async def test_what_could_not_be_asked_is_not_certain_in_either_step(tmp_path: P
         assert "note" not in await run(functions, "cancel_meeting", turn(4), meeting_id=booked["meeting_id"])
 
 
+async def test_times_that_are_offered_instead_are_not_certain_without_the_calendar(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        await schedule(world.functions())
+        somebody_else = replace(CALL, call_sid="CA" + "2" * 32, phone_number="+15550000002")
+        known = await schedule(world.functions(), somebody_else)
+        assert "Free are: " in known["message"] and "not certain" not in known["message"]
+        world.busy = 503
+        unknown = await schedule(world.functions(), somebody_else)
+        assert unknown["status"] == "refused" and "Free are: " in unknown["message"]
+        assert "likely, not certain" in unknown["message"]
+
+
 async def test_a_calendar_that_never_answers_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(availability, "TIMEOUT_S", 0.05)
     async with office(tmp_path) as world:

@@ -14,7 +14,7 @@ from typing import Any
 from bridge.meetings import answers, briefing, contact
 from bridge.meetings.answers import Output
 from bridge.meetings.arguments import read
-from bridge.meetings.booking import AlreadyBooked, Booking, Diary, OnBehalfOf
+from bridge.meetings.booking import LIKELY, AlreadyBooked, Booking, Diary, OnBehalfOf
 from bridge.meetings.declarations import END_CALL, Terms, meeting_functions, transfer_call
 from bridge.meetings.details import DETAILS, another_person, details_of, differing, with_details
 from bridge.meetings.meeting import Meeting
@@ -178,7 +178,7 @@ class Functions:
         output: Output = {"free": [
             {"datetime": offer.isoformat(), "read_back": self._booking.said(offer)} for offer in offers]}
         if not asked:
-            output["note"] = "The owner's calendar could not be asked: say that these times are likely, not certain."
+            output["note"] = LIKELY
         return output
 
     # ---- steps
