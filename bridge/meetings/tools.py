@@ -16,7 +16,7 @@ from bridge.meetings.answers import Output
 from bridge.meetings.arguments import read
 from bridge.meetings.booking import LIKELY, AlreadyBooked, Booking, Diary, OnBehalfOf
 from bridge.meetings.declarations import END_CALL, Terms, meeting_functions, transfer_call
-from bridge.meetings.details import DETAILS, another_person, details_of, differing, with_details
+from bridge.meetings.details import DETAILS, another_person, better_spelled, details_of, differing, with_details
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.proposal import Kind, Proposal
 from bridge.meetings.schedule import Refused, Rules, first_day
@@ -135,7 +135,7 @@ class Functions:
             return await self._ask(_moment(agreed) | wanted, said | given, call)
         _require_answer(agreed, call)
         new = differing(agreed.meeting, given)
-        meant = with_details(agreed.meeting, new)
+        meant = with_details(agreed.meeting, new | better_spelled(agreed.meeting, given))
         if agreed.kind == "correct":
             own = await self._booking.found(meant.id)
             return await self._correct(own, differing(own, details_of(meant)), call, agreed)
