@@ -392,6 +392,20 @@ async def test_an_address_that_cannot_be_right_is_asked_for_and_books_nothing(tm
         assert output["status"] == "refused" and "e-mail" in output["message"] and world.bodies == []
 
 
+@pytest.mark.parametrize("first, then, kept", [
+    ("ada lovelace", "Ada Lovelace", "Ada Lovelace"), ("ADA LOVELACE", "Ada Lovelace", "Ada Lovelace"),
+    ("Ada Lovelace", "ada lovelace", "Ada Lovelace"), ("Ada Lovelace", "ADA LOVELACE", "Ada Lovelace")])
+async def test_a_name_that_gets_its_capitals_with_the_yes_has_them(
+    tmp_path: Path, first: str, then: str, kept: str,
+) -> None:
+    async with office(tmp_path, confirm=True) as world:
+        functions = world.functions()
+        proposed = await schedule(functions, name=first)
+        booked = await schedule(functions, turn(2), name=then, confirmation_id=proposed["confirmation_id"])
+        assert booked["status"] == "confirmed" and "new" not in booked["message"], "a caller does not hear capitals"
+        assert [body["name"] for body in world.bodies] == [kept]
+
+
 # ---- the moment that was agreed
 
 @pytest.mark.parametrize("words", [

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from bridge import __version__
+from bridge.records.database import open_database, parse_url
 from bridge.sim.process import BRIDGE, ROOT, Server, running
 
 KEY, TOKEN = "sk-very-secret", "token-very-secret"
@@ -152,6 +153,21 @@ async def test_a_disk_that_does_not_last_is_warned_of(tmp_path: Path, environ: d
     async with serving(tmp_path, TWILIO_AUTH_TOKEN=TOKEN, **environ) as server:
         assert ("Set DATABASE_URL to a PostgreSQL database" in server.said) == warned
         assert ("WARNING MEETINGS ARE FORGOTTEN" in server.said) == warned
+
+
+async def test_whoever_reads_only_the_first_lines_of_a_command_sees_no_traceback(tmp_path: Path) -> None:
+    async with open_database(parse_url(f"sqlite:///{tmp_path}/bridge.db")):
+        pass
+    reading, writing = os.pipe()
+    os.close(reading)                                # as `| head` does, once it has seen enough
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bridge", "meetings", cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, stdout=writing,
+            stderr=asyncio.subprocess.PIPE)
+    finally:
+        os.close(writing)
+    _, error = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    assert (process.returncode, error) == (1, b"")
 
 
 async def test_log_lines_for_machines_are_json(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ ANSWER_S = 3.0
 #: How far ahead free times are looked for.
 LOOK_AHEAD = timedelta(days=14)
 OFFERED = 3
+#: What is said beside free times where only our own books are known.
+LIKELY = "The owner's calendar could not be asked: say that these times are likely, not certain."
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +173,12 @@ class Booking:
         return read_back(start, now=self._diary.now())
 
     async def instead(self, meeting: Meeting) -> str:
-        """A sentence with the next free times for a meeting as long as this one, or ""; it begins with a space."""
-        offers, _ = await self.free(meeting.start, meeting.minutes)
-        return " Free are: " + "; ".join(map(self.said, offers)) + "." if offers else ""
+        """The next free times for a meeting as long as this one, as sentences that begin with a space, or ""."""
+        offers, asked = await self.free(meeting.start, meeting.minutes)
+        if not offers:
+            return ""
+        likely = "" if asked else f" {LIKELY}"
+        return " Free are: " + "; ".join(map(self.said, offers)) + f".{likely}"
 
     async def free(self, after: datetime, minutes: int = 0) -> tuple[list[datetime], bool]:
         """Up to OFFERED free beginnings from `after` on, and whether the owner's calendar could be asked.
