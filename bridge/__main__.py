@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load(os.environ, Path(".env"))
         return serve(settings, doubts(settings, os.environ, Path(".env"), today=date.today()))
     except BadSettings as problems:
-        print(f"bridge cannot start:\n{problems}\nThe README lists all settings.", file=sys.stderr)
+        print(f"bridge cannot start:\n{problems}\nbridge/SETTINGS.md lists all settings.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:                        # who asked for the end knows why
         print(file=sys.stderr)

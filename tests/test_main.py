@@ -56,7 +56,7 @@ async def test_without_a_key_it_says_what_to_do_and_exits_with_2(tmp_path: Path)
         "OPENAI_API_KEY is not set, for example OPENAI_API_KEY=sk-...",
         "TWILIO_AUTH_TOKEN is not set: it stands in the Twilio console, and keeps everybody but Twilio out. To try the "
         "server on this machine without it, set ALLOW_UNSIGNED=1 and HOST=127.0.0.1",
-        "The README lists all settings.",
+        "bridge/SETTINGS.md lists all settings.",
     ]
 
 

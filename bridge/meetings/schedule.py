@@ -92,12 +92,12 @@ def resolve(words: str, rules: Rules, now: datetime, caller_zone: str = "") -> d
     """
     try:
         start = _meant(words, rules, now, caller_zone)
+        allowed(start, rules, now)
     except OverflowError:
         raise Refused("That date is too far away. Which other day would suit?", HOW) from None
     except Refused as refusal:
         refusal.how = refusal.how or HOW
         raise
-    allowed(start, rules, now)
     return start
 
 

@@ -18,7 +18,7 @@ from bridge.records.database import StoreFailed
 from bridge.settings import Settings
 from bridge.twilio_side import recording, signature, twiml
 from bridge.twilio_side.caller import Caller
-from bridge.twilio_side.public_url import public_origin
+from bridge.twilio_side.public_url import NoAddress, public_origin
 
 log = logging.getLogger(__name__)
 
@@ -181,16 +181,24 @@ def _refusals_told(request: web.Request) -> Iterator[None]:
     """A line when somebody is refused, now and then: it may be Twilio, and the settings wrong."""
     try:
         yield
-    except web.HTTPForbidden as refusal:
+    except (web.HTTPForbidden, NoAddress) as refusal:
         left_out = request.app[keys.REFUSALS].passes(monotonic())
         if left_out is not None:
             log.warning(
                 "a request for %(origin)s%(path)s was refused: %(reason)s If it was Twilio's, check TWILIO_AUTH_TOKEN, "
                 "and set PUBLIC_URL to the address that Twilio knows (%(left_out)d more since the last such line)",
-                {"origin": public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL),
+                {"origin": _origin_said(request),
                  "path": request.path.rpartition("/media-stream/")[1] or request.path,
                  "reason": (refusal.text or "").strip(), "left_out": left_out})
         raise
+
+
+def _origin_said(request: web.Request) -> str:
+    """What is asked for, for the log; nothing of an address that is none."""
+    try:
+        return public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL)
+    except NoAddress:
+        return ""
 
 
 def _answer(document: str) -> web.Response:

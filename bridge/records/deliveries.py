@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sqlalchemy import (
-    ColumnElement, Connection, Row, Select, bindparam, case, exists, func, insert, literal, or_, select, update,
+    ColumnElement, Connection, Row, Select, and_, bindparam, case, exists, func, insert, literal, or_, select, update,
 )
 
 from bridge.delivery.retries import GIVE_UP_S
@@ -96,11 +96,24 @@ def promise(
     return promised
 
 
+def overtaken(connection: Connection, refused: Delivery) -> bool:
+    """Whether its receiver has been promised later news of the meeting, which decides."""
+    return bool(connection.scalar(select(exists().where(
+        deliveries.c.meeting_id == refused.meeting_id, deliveries.c.url == refused.url,
+        deliveries.c.created_at > refused.created_at, deliveries.c.state != "undone"))))
+
+
 def undo(connection: Connection, refused: Delivery) -> None:
-    """This news is true no more: no dead letter of it is sent again. In the transaction that makes it untrue."""
+    """This news is true no more: no dead letter of it is sent again. In the transaction that makes it untrue.
+
+    Nor is what the receiver had refused before, and this had overtaken.
+    """
+    refused_before = and_(
+        deliveries.c.url == refused.url, deliveries.c.created_at < refused.created_at,
+        deliveries.c.next_at < deliveries.c.since + GIVE_UP_S)
     connection.execute(update(deliveries).where(
-        deliveries.c.meeting_id == refused.meeting_id, deliveries.c.created_at == refused.created_at,
-        deliveries.c.state == "dead").values(state="undone"))
+        deliveries.c.meeting_id == refused.meeting_id, deliveries.c.state == "dead",
+        or_(deliveries.c.created_at == refused.created_at, refused_before)).values(state="undone"))
 
 
 _ADD = insert(deliveries)

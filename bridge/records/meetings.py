@@ -19,10 +19,10 @@ from sqlalchemy import (
 
 from bridge.meetings.meeting import Meeting, NewDelivery
 from bridge.records.database import Database, StoreFailed
-from bridge.records.deliveries import Delivery, promise, undo
+from bridge.records.deliveries import Delivery, overtaken, promise, undo
 from bridge.records.tables import meetings, slots
 
-__all__ = ["Deliveries", "Meetings", "NewDelivery", "NotYours", "SlotTaken", "StoreFailed"]
+__all__ = ["Deliveries", "Meetings", "NewDelivery", "NotYours", "Overtaken", "SlotTaken", "StoreFailed"]
 
 #: Any number that nothing else in the database uses as an advisory lock.
 BOOKING_LOCK = 7_261_940_518
@@ -34,6 +34,10 @@ class SlotTaken(Exception):
 
 class NotYours(Exception):
     """This caller has no such meeting."""
+
+
+class Overtaken(Exception):
+    """Who refused this news has been promised later news of the meeting."""
 
 
 #: The news of a meeting as it now stands, one for each receiver. Called within the transaction; it may be called twice.
@@ -70,8 +74,8 @@ class Meetings:
         """Gives the caller's booked meeting what `changes` names, and the next `sequence`; it, and its news.
 
         What else has become of the meeting since it was looked at stays. Where nothing differs nothing is done.
-        `undoing`: a dead letter, the news of which is true no more then. Raises SlotTaken, and the meeting stays as it
-        was; NotYours, also for one that is cancelled: nobody books it again by correcting it.
+        `undoing`: a dead letter, the news of which is true no more then. Raises SlotTaken and Overtaken, and the
+        meeting stays as it was; NotYours, also for one that is cancelled: nobody books it again by correcting it.
         """
         def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
             stored = _of(connection, meeting_id, caller)
@@ -80,7 +84,7 @@ class Meetings:
             changed = replace(stored, **changes)
             changed = replace(changed, start=changed.start.astimezone(stored.zone))
             if undoing:
-                undo(connection, undoing)
+                _undo(connection, undoing)
             if changed == stored:
                 return stored, []
             changed = replace(changed, sequence=stored.sequence + 1)
@@ -98,17 +102,17 @@ class Meetings:
     ) -> tuple[Meeting, list[Delivery]]:
         """Frees the minutes of the caller's meeting; it, and its news. Cancelled twice is cancelled once.
 
-        `undoing`: a dead letter, the news of which is true no more then. Raises NotYours.
+        `undoing`: a dead letter, the news of which is true no more then. Raises NotYours and Overtaken.
         """
         def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
             stored = _of(connection, meeting_id, caller)
             if stored.status == "cancelled":
                 return stored, []
+            if undoing:
+                _undo(connection, undoing)
             cancelled = replace(stored, status="cancelled", sequence=stored.sequence + 1)
             _free(connection, stored)
             _store(connection, cancelled)
-            if undoing:
-                undo(connection, undoing)
             return cancelled, self._announce(connection, cancelled, deliveries)
         return await self._database.write(work, BOOKING_LOCK)
 
@@ -187,6 +191,12 @@ def _of(connection: Connection, meeting_id: str, caller: str) -> Meeting:
     if stored is None:
         raise NotYours(meeting_id)
     return stored
+
+
+def _undo(connection: Connection, refused: Delivery) -> None:
+    if overtaken(connection, refused):
+        raise Overtaken(refused.id)
+    undo(connection, refused)
 
 
 def _store(connection: Connection, meeting: Meeting) -> None:

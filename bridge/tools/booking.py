@@ -26,7 +26,7 @@ from bridge.meetings.event import Kind, as_told, deliveries_for
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.schedule import Refused, Rules, free_starts, read_back, resolve
 from bridge.records.deliveries import Delivery, DeliveryQueue
-from bridge.records.meetings import Meetings, NewDelivery, NotYours, SlotTaken, StoreFailed
+from bridge.records.meetings import Meetings, NewDelivery, NotYours, Overtaken, SlotTaken, StoreFailed
 from bridge.tools.proposal import Proposal, Proposals, names
 
 log = logging.getLogger(__name__)
@@ -298,20 +298,40 @@ class Booking:
         return next(iter(await self._diary.outbox.settle([newest.id], ANSWER_S, acts_on_no=acts_on_no)), None)
 
     async def _outcome(self, meeting: Meeting, heard: Delivery | None) -> Booked:
-        """What became of a meeting; one that was refused is undone."""
-        stays = ""
+        """What became of a meeting; one that was refused is undone, unless something newer is on its way."""
+        status, stays = _status(heard), ""
         if heard and heard.refused:
             try:
                 stays = await self._undo(meeting, heard)
                 log.info("meeting %(meeting)s: what was refused is undone, and the caller is told",
                          {"meeting": meeting.id})
+            except Overtaken:
+                log.error(
+                    "MEETING %(meeting)s WAS REFUSED, but has been changed since, and what is new is sent: that it is "
+                    "not certain is what the caller hears. To see whom to call: python -m bridge meetings show "
+                    "%(meeting)s", {"meeting": meeting.id})
+                newest = await self.found(meeting.id)
+                return await self._outcome(newest, await self._heard_from(newest))
             except StoreFailed as reason:
                 log.error(
                     "MEETING %(meeting)s WAS REFUSED, but is still in the books: %(reason)s. The caller has heard the "
                     "no, and the time stays taken until the caller asks again. To have it after all, call the caller, "
                     "and: python -m bridge meetings resend %(meeting)s",
                     {"meeting": meeting.id, "reason": str(reason)})
-        return Booked(meeting, _status(heard), heard.answer if heard else "", stays)
+        elif heard and status == "confirmed" and await self._was_refused_before(meeting, heard):
+            status = "recorded"
+        return Booked(meeting, status, heard.answer if heard else "", stays)
+
+    async def _was_refused_before(self, meeting: Meeting, heard: Delivery) -> bool:
+        """Whether who has taken this news has refused the one before it: then nobody can say what was meant."""
+        if not meeting.sequence:
+            return False
+        try:
+            told = await self._diary.queue.of_meeting(meeting.id)
+        except StoreFailed:                          # it is in the books all the same
+            return True
+        before = self._newest([each for each in told if each.created_at < heard.created_at])
+        return before is not None and before.refused
 
     async def _undo(self, meeting: Meeting, refused: Delivery) -> str:
         """The first receiver does not want it: it is as the news before said, or cancelled where there was none.
