@@ -222,6 +222,8 @@ def test_the_ends_of_the_calendar_are_too_far(said: str) -> None:
 
 def test_a_meeting_that_would_end_behind_the_calendar_is_too_far() -> None:
     assert "too far away" in refused("9999-12-31T23:59", Rules(BERLIN, maximum_notice=timedelta.max))
+
+
 def test_a_meeting_that_would_end_behind_the_calendar_is_too_far_whatever_the_notice() -> None:
     assert "too far away" in refused("31 December 9999 at 23:59", Rules(BERLIN, maximum_notice=timedelta.max))
 
