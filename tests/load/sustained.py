@@ -15,8 +15,8 @@ from aiohttp import web
 from bridge import keys
 from bridge.app import create_app
 from bridge.settings import load
-from bridge.tools.booking import OnBehalfOf
-from bridge.tools.meetings import Tools
+from bridge.tools.registry import Tools
+from bridge.tools.tool import OnBehalfOf
 from tests.load import databases
 from tests.load.ledger import FUNCTION, BookingFaults, Ledger
 from tests.load.receiver import Away, receiving
@@ -86,7 +86,7 @@ class _Office:
             call = OnBehalfOf(f"CA{self._calls:032x}", f"+1555{self._calls:07d}", turn=1)
             call_id, arguments = self._ledger.ask()
             output = await self._tools.for_call().run(FUNCTION, arguments, call)
-            self._ledger.answered(call_id, json.dumps(output))
+            self._ledger.answered(call_id, json.dumps(output.answer))
 
     async def _faults(self) -> BookingFaults:
         """Once everything that was promised has come, or is late."""
