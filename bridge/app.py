@@ -45,8 +45,11 @@ from bridge.records.retention import sweep_hourly
 from bridge.records.spending import Spending
 from bridge.records.stream_tokens import StreamTokens
 from bridge.settings import Settings
+from bridge.tools import briefing
 from bridge.tools.booking import Diary
-from bridge.tools.meetings import Tools
+from bridge.tools.hand_over import hand_over
+from bridge.tools.meetings import meetings
+from bridge.tools.registry import Tools
 from bridge.twilio_side.signature import MAX_BODY
 
 log = logging.getLogger(__name__)
@@ -202,9 +205,8 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     """The diary, where there is somebody to tell of a meeting, and the outbox: what was promised once is delivered."""
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
     outbox = Outbox(queue, app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
-    app[keys.TOOLS] = Tools(
-        diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER, app[keys.METRICS].tool,
-        rules=rules_of(settings))
+    kits = [meetings(diary(app, queue, outbox))] if settings.WEBHOOK_URL else []
+    app[keys.TOOLS] = Tools(*kits, hand_over(settings.TRANSFER_NUMBER), observe=app[keys.METRICS].tool)
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
     await warn_of_astray(queue, settings.WEBHOOK_URL)
     delivering = asyncio.create_task(outbox.run())
@@ -229,8 +231,10 @@ async def forget_old(app: web.Application) -> AsyncIterator[None]:
 
 async def gather_services(app: web.Application) -> None:
     """What every call needs of all this, once for all calls."""
+    settings, tools = app[keys.SETTINGS], app[keys.TOOLS]
     app[keys.SERVICES] = Services(
-        settings=app[keys.SETTINGS], plan=plan_of(app[keys.SETTINGS]), http=app[keys.HTTP], tools=app[keys.TOOLS],
+        settings=settings, plan=plan_of(settings, tools), http=app[keys.HTTP], tools=tools,
+        opening=partial(briefing.opening, rules_of(settings)),
         background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], metrics=app[keys.METRICS],
         admission=app[keys.ADMISSION], budget=app[keys.BUDGET], turnstile=app[keys.TURNSTILE])
 

@@ -19,7 +19,7 @@ from bridge.reception.strangers import Door
 from bridge.reception.turnstile import Turnstile
 from bridge.records.database import Database
 from bridge.settings import Settings
-from bridge.tools.meetings import Tools
+from bridge.tools.registry import Tools
 
 #: Says in a few words why no calls should come; "" when nothing speaks against it.
 Check = Callable[[], Awaitable[str]]

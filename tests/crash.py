@@ -29,7 +29,7 @@ from bridge.records.deliveries import DeliveryQueue
 from bridge.records.engines import create_engine
 from bridge.server import event_loop
 from bridge.settings import Settings, load
-from bridge.tools.booking import OnBehalfOf
+from bridge.tools.tool import OnBehalfOf
 
 #: A bound for what takes a second; no test depends on it.
 PATIENCE_S = 60.0
@@ -236,8 +236,8 @@ async def serve(number: int, settings: Settings, asks: Sequence[Ask]) -> None:
 async def call(number: int, app: web.Application, ask: Ask) -> None:
     await asyncio.sleep(ask.after)
     arguments = {"name": "Ada", "email": ask.email, "datetime": ask.start, "description": "A tooth"}
-    output = await app[keys.TOOLS].for_call().run(
-        "schedule_meeting", json.dumps(arguments), OnBehalfOf(ask.call_sid, ask.caller, turn=1))
+    output = (await app[keys.TOOLS].for_call().run(
+        "schedule_meeting", json.dumps(arguments), OnBehalfOf(ask.call_sid, ask.caller, turn=1))).answer
     say(number, ask=asdict(ask), status=output.get("status", "error"), meeting_id=output.get("meeting_id", ""),
         message=str(output.get("message", output))[:MESSAGE])
 

@@ -8,6 +8,7 @@ import json
 import random
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from bridge.call.history import History
@@ -15,6 +16,9 @@ from bridge.call.steps import (
     Clip, HangUp, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer)
 from bridge.openai_side import errors, realtime
 from bridge.openai_side.prices import DEAREST
+from bridge.tools.hand_over import hand_over
+from bridge.tools.registry import Tools
+from bridge.tools.tool import Output
 from bridge.twilio_side import media_streams
 
 FRAME_MS = 20
@@ -44,7 +48,7 @@ class Conversation(Protocol):
     def from_caller(self, event: media_streams.Event, now: float) -> list[Step]: ...
     def from_model(self, event: realtime.Event, now: float) -> list[Step]: ...
     def frames_missing(self, now: float) -> list[Step]: ...
-    def function_returned(self, call_id: str, output: dict[str, Any], now: float) -> list[Step]: ...
+    def function_returned(self, call_id: str, output: Output, now: float) -> list[Step]: ...
     def transfer_failed(self, now: float) -> list[Step]: ...
     def stopping(self, reason: str, now: float) -> list[Step]: ...
     def time_passed(self, now: float) -> list[Step]: ...
@@ -277,7 +281,7 @@ class ImaginedCall:
     def function_returns(self, call_id: str) -> None:
         del self.running[call_id]
         self.debt = not self.speaking
-        self.do("function_returned", call_id, {"status": self.dice.choice(("confirmed", "refused"))})
+        self.do("function_returned", call_id, Output({"status": self.dice.choice(("confirmed", "refused"))}))
 
     def transfer_fails(self) -> None:
         self.transferring = False
@@ -442,6 +446,11 @@ class ImaginedCall:
 
 def plan(dice: random.Random) -> Plan:
     """How a call is to go, at random."""
+    how = _plan(dice)
+    return replace(how, immediate=Tools(hand_over(how.transfer_targets)).for_call().immediate)
+
+
+def _plan(dice: random.Random) -> Plan:
     return Plan(
         greeting="Say hello.", protect_greeting=dice.random() < 0.5, turn_detection={"type": "server_vad"}, clips=CLIPS,
         silence_prompt_ms=dice.choice((0, 5_000, 12_000)), most_turn_ms=dice.choice((0, 10_000)),

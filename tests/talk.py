@@ -8,6 +8,9 @@ from bridge.call.dialogue import Dialogue
 from bridge.call.history import History
 from bridge.call.steps import Clip, Measured, Plan, Served, Step, ToCaller, ToModel
 from bridge.openai_side import realtime
+from bridge.tools.hand_over import hand_over
+from bridge.tools.registry import Tools
+from bridge.tools.tool import Output
 from bridge.twilio_side import media_streams
 
 STREAM = "MZ" + "0" * 32
@@ -22,6 +25,7 @@ class Talk:
 
     def __init__(self, *, protect: bool = False, history: History | None = None, **plan: Any) -> None:
         self.protect = protect
+        plan = {"immediate": Tools(hand_over(plan.get("transfer_targets", ()))).for_call().immediate} | plan
         self.dialogue = Dialogue(Plan(
             greeting="Say hello.", protect_greeting=protect, turn_detection={"type": "server_vad"}, **plan), history)
         self.now = 0.0
@@ -87,7 +91,7 @@ class Talk:
         self.model(type="input_audio_buffer.speech_stopped")
 
     def returns(self, call_id: str = "call") -> None:
-        self.take(self.dialogue.function_returned(call_id, {"ok": True}, self.now))
+        self.take(self.dialogue.function_returned(call_id, Output({"ok": True}), self.now))
 
     def time_passes(self) -> None:
         assert self.dialogue.deadline is not None

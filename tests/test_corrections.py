@@ -17,7 +17,8 @@ from bridge.meetings.hours import OpeningHours
 from bridge.sim.demo import serving
 from bridge.tools import booking
 from bridge.tools.booking import Diary
-from bridge.tools.meetings import Functions, Tools
+from bridge.tools.meetings import meetings
+from bridge.tools.registry import Functions, Tools
 from tests.test_tools import (
     CALL, NOW, THURSDAY, WANTED, World, office, refused_late, run, schedule, settled, turn,
 )
@@ -35,7 +36,7 @@ def news(world: World) -> list[tuple[str, str, int]]:
 def with_diary(world: World, **changed: Any) -> Functions:
     """The functions of another call, where the diary is another one."""
     diary: Diary = replace(world.diary, **changed)
-    return Tools(diary).for_call()
+    return Tools(meetings(diary)).for_call()
 
 
 # ---- after the booking

@@ -5,6 +5,7 @@ import pytest
 from bridge.call import words
 from bridge.call.floor import MUTE_MS, RETRIES, RETRY_MS
 from bridge.call.steps import HangUp, Reconnect, Step
+from bridge.tools.tool import Output
 from tests.talk import Talk, asks, begins, ends, greeted, press, retold, says, until
 
 
@@ -81,7 +82,7 @@ def test_a_function_that_returns_while_there_is_no_session_is_told_to_the_next_o
     talk.breaks()
     talk.to_model.clear()
     talk.take(talk.dialogue.function_returned(
-        "call", {"status": "confirmed", "meeting_id": "m1", "message": "Booked."}, talk.now))
+        "call", Output({"status": "confirmed"}, note="Booked. (meeting_id m1)"), talk.now))
     assert talk.to_model == []
     talk.connects()
     kinds = [message["item"]["type"] for message in talk.sent("conversation.item.create")]

@@ -6,12 +6,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bridge.openai_side import prompt
+from bridge.tools.hand_over import hand_over
+from bridge.tools.registry import Tools
+from bridge.tools.tool import CallContext
 
 NOW = datetime(2026, 11, 23, 9, 5, tzinfo=ZoneInfo("Europe/Berlin"))
 
 
 def told(*, caller_number: str = "+15551234567", business: str = "") -> str:
-    return prompt.instructions("You sell boats.", NOW, caller_number, business)
+    functions = Tools(hand_over()).for_call()
+    return prompt.instructions("You sell boats.", NOW, caller_number, business, functions.prompt(CallContext(NOW)))
 
 
 def test_the_owner_s_words_come_first_and_as_they_are() -> None:

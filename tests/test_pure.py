@@ -45,6 +45,8 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.commands.listing",
     "bridge.meetings.schedule",
     "bridge.tools.briefing",
+    "bridge.tools.hand_over",
+    "bridge.tools.tool",
     "bridge.meetings.closed_days",
     "bridge.meetings.event",
     "bridge.meetings.message",

@@ -4,6 +4,7 @@ import base64
 import inspect
 import json
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
@@ -11,16 +12,25 @@ from openai.types.realtime import RealtimeServerEvent
 
 from bridge.openai_side import realtime
 from bridge.openai_side.realtime import AudioDelta, Malformed, parse
-from bridge.tools.declarations import END_CALL, Terms, meeting_functions
+from bridge.tools import declarations
+from bridge.tools.declarations import Terms
+from bridge.tools.hand_over import hand_over
+from bridge.tools.registry import Tools
+from bridge.tools.tool import CallContext
 from tests.helpers import make_settings
 from tests.vendor import check_client_event
 
 VAD = make_settings().TURN_DETECTION
+FUNCTIONS = [
+    *(each(Terms()).named(each.__name__) for each in (
+        declarations.schedule_meeting, declarations.reschedule_meeting, declarations.cancel_meeting,
+        declarations.list_meetings, declarations.check_availability)),
+    *Tools(hand_over(["sales", "support"])).for_call().declarations(CallContext(datetime.now(UTC)))]
 
 
 def setup(**changed: Any) -> bytes:
     return realtime.session_setup(**{
-        "instructions": "You sell boats.", "voice": "marin", "tools": [*meeting_functions(Terms()), END_CALL],
+        "instructions": "You sell boats.", "voice": "marin", "tools": FUNCTIONS,
         "turn_detection": VAD, "transcription_model": "gpt-transcribe", "noise_reduction": "near_field"} | changed)
 
 

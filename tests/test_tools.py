@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -30,10 +30,13 @@ from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.meetings import Meetings, StoreFailed
 from bridge.sim.demo import serving
-from bridge.tools import booking
-from bridge.tools.booking import Diary, OnBehalfOf
-from bridge.tools.declarations import Terms, meeting_functions
-from bridge.tools.meetings import MOST_LISTED, Functions, Tools
+from bridge.tools import booking, declarations
+from bridge.tools.booking import Diary
+from bridge.tools.declarations import Terms
+from bridge.tools.hand_over import hand_over
+from bridge.tools.meetings import MOST_LISTED, meetings
+from bridge.tools.registry import Functions, Tools
+from bridge.tools.tool import CallContext, OnBehalfOf
 from tests.disk import Disk, disk
 
 DHAKA = ZoneInfo("Asia/Dhaka")
@@ -101,7 +104,7 @@ async def office(tmp_path: Path, *, confirm: bool = False, receivers: int = 1, *
             receivers=[f"{origin}/receiver-{number}" for number in range(receivers)],
             rules=Rules(zone=DHAKA, **rules), confirm=confirm, now=lambda: NOW,
             availability=Availability(http, f"{origin}/busy", DHAKA))
-        world = World(diary, database_file, database, Tools(diary))
+        world = World(diary, database_file, database, Tools(meetings(diary)))
         running = asyncio.create_task(outbox.run())
         try:
             yield world
@@ -112,7 +115,7 @@ async def office(tmp_path: Path, *, confirm: bool = False, receivers: int = 1, *
 
 
 async def run(functions: Functions, function: str, call: OnBehalfOf = CALL, /, **arguments: str) -> dict[str, Any]:
-    return await functions.run(function, json.dumps(arguments), call)
+    return (await functions.run(function, json.dumps(arguments), call)).answer
 
 
 async def schedule(functions: Functions, call: OnBehalfOf = CALL, /, **changed: str) -> dict[str, Any]:
@@ -220,7 +223,7 @@ async def test_what_stands_in_the_place_of_an_address_reaches_nobody(tmp_path: P
         hidden = await schedule(world.functions(), HIDDEN, email=email, datetime="Friday at 15:00")
         assert hidden["status"] == "refused" and "one of the two" in hidden["message"]
         world.diary = replace(world.diary, email_required=True)
-        required = await schedule(Tools(world.diary).for_call(), email=email, datetime="Friday at 15:00")
+        required = await schedule(Tools(meetings(world.diary)).for_call(), email=email, datetime="Friday at 15:00")
         assert required["status"] == "refused" and "e-mail address is missing" in required["message"]
         assert [body["email"] for body in world.bodies] == [""]
 
@@ -289,7 +292,7 @@ async def test_the_caller_s_own_meetings_that_are_to_come_are_listed_in_order(tm
         assert one["read_back"] == "Thursday the 26th of November at ten in the morning, Dhaka time"
         assert (one["name"], one["status"]) == ("Ada Lovelace", "confirmed")
         assert not {"email", "description"} & one.keys(), "a number can be forged"
-        tomorrow = Tools(replace(world.diary, now=lambda: NOW + timedelta(days=4))).for_call()
+        tomorrow = Tools(meetings(replace(world.diary, now=lambda: NOW + timedelta(days=4)))).for_call()
         assert await listed(tomorrow) == [later["meeting_id"]]
 
 
@@ -516,7 +519,7 @@ async def settled(world: World) -> None:
 ])
 async def test_what_cannot_be_booked_is_refused_with_a_sentence(tmp_path: Path, arguments: str, reason: str) -> None:
     async with office(tmp_path) as world:
-        output = await world.functions().run("schedule_meeting", arguments, CALL)
+        output = (await world.functions().run("schedule_meeting", arguments, CALL)).answer
         assert output["status"] == "refused" and reason in output["message"] and output["message"].strip()
         assert world.bodies == []
 
@@ -530,10 +533,11 @@ async def test_an_argument_that_is_null_or_empty_is_as_if_left_out(tmp_path: Pat
             ("schedule_meeting", WANTED), ("reschedule_meeting", {"datetime": "Friday at 15:00"}),
             ("check_availability", {}), ("cancel_meeting", {}),
         ]:
-            output = await world.functions().run(function, json.dumps({**given, **left_out}), CALL)
+            output = (await world.functions().run(function, json.dumps({**given, **left_out}), CALL)).answer
             assert output.get("status") == "confirmed" or len(output["free"]) == 3
         assert [body["description"] for body in world.bodies] == [""] * 3
-        required = await world.functions().run("schedule_meeting", json.dumps({**WANTED, "datetime": nothing}), CALL)
+        without = json.dumps({**WANTED, "datetime": nothing})
+        required = (await world.functions().run("schedule_meeting", without, CALL)).answer
         assert required["message"] == "The date and time is missing: ask the caller for it."
 
 
@@ -545,7 +549,8 @@ async def test_what_is_wrong_with_an_argument_is_said_of_the_matter(
     tmp_path: Path, argument: str, what: str, value: Any,
 ) -> None:
     async with office(tmp_path) as world:
-        output = await world.functions().run("schedule_meeting", json.dumps(WANTED | {argument: value}), CALL)
+        wanted = json.dumps(WANTED | {argument: value})
+        output = (await world.functions().run("schedule_meeting", wanted, CALL)).answer
         assert output["status"] == "refused" and output["message"].startswith(f"The {what} ")
         assert not any(word in output["message"] for word in ("$", "`", "JSON", "str", "byte"))
 
@@ -553,7 +558,7 @@ async def test_what_is_wrong_with_an_argument_is_said_of_the_matter(
 async def test_an_unknown_function_is_an_error_to_speak_about(tmp_path: Path) -> None:
     async with office(tmp_path) as world:
         assert "no function 'launch'" in (await run(world.functions(), "launch"))["error"]
-    assert "no function" in (await run(Tools(None).for_call(), "schedule_meeting"))["error"]
+    assert "no function" in (await run(Tools(hand_over()).for_call(), "schedule_meeting"))["error"]
 
 
 async def test_a_fault_of_our_own_is_told_and_logged(
@@ -563,6 +568,24 @@ async def test_a_fault_of_our_own_is_told_and_logged(
         monkeypatch.setattr(Meetings, "book", lambda *_: 1 / 0)
         assert "error" in await schedule(world.functions())
     assert any(record.exc_info for record in caplog.records)
+
+
+async def test_what_was_done_is_noted_for_another_session_and_what_was_not_is_not(tmp_path: Path) -> None:
+    async with office(tmp_path, confirm=True) as world:
+        functions = world.functions()
+        proposed = await functions.run("schedule_meeting", json.dumps(WANTED), CALL)
+        assert proposed.note == "" and proposed.then is None
+        agreed = json.dumps({"confirmation_id": proposed.answer["confirmation_id"]})
+        booked = await functions.run("schedule_meeting", agreed, turn(2))
+        answer = booked.answer
+        assert booked.note == f"{answer['message']} (meeting_id {answer['meeting_id']})"
+        assert (await functions.run("list_meetings", "{}", turn(2))).note == ""
+        assert (await functions.run("schedule_meeting", '{"datetime": "yesterday"}', turn(3))).note == ""
+
+    async with office(tmp_path) as world:
+        world.status = 422
+        refused = await world.functions().run("schedule_meeting", json.dumps(WANTED | {"datetime": "Friday"}), CALL)
+        assert refused.answer["status"] == "refused" and refused.note == ""
 
 
 # ---- moving and cancelling
@@ -593,7 +616,7 @@ async def test_a_meeting_that_is_moved_is_checked_for_as_long_as_it_takes(tmp_pa
     """MEETING_MINUTES was an hour when it was agreed, and is half an hour now."""
     async with office(tmp_path, opening=OpeningHours.parse("Mon-Fri 09:00-17:00"), minutes=60) as world:
         booked = await schedule(world.functions())
-        world.tools = Tools(replace(world.diary, rules=replace(world.diary.rules, minutes=30)))
+        world.tools = Tools(meetings(replace(world.diary, rules=replace(world.diary.rules, minutes=30))))
         late = await run(world.functions(), "reschedule_meeting", datetime="Friday at 16:30")
         assert late["status"] == "refused" and "outside our opening hours" in late["message"]
         assert "takes one hour" in late["message"]
@@ -612,7 +635,7 @@ async def test_a_meeting_is_not_moved_onto_another_of_the_caller_s(tmp_path: Pat
     async with office(tmp_path, confirm=False) as world:
         first = await schedule(world.functions())
         await schedule(world.functions(), datetime="Friday at 15:00")
-        world.tools = Tools(replace(world.diary, confirm=True))
+        world.tools = Tools(meetings(replace(world.diary, confirm=True)))
         move = {"meeting_id": first["meeting_id"], "datetime": "Friday at 15:00"}
         output = await run(world.functions(), "reschedule_meeting", **move)
         assert output["status"] == "refused" and "not free" in output["message"]
@@ -647,7 +670,7 @@ async def test_a_yes_to_a_booking_cancels_nothing(tmp_path: Path) -> None:
 async def test_a_yes_to_cancelling_one_meeting_does_not_cancel_another(tmp_path: Path) -> None:
     async with office(tmp_path) as world:
         one, other = await schedule(world.functions()), await schedule(world.functions(), datetime="Friday at 15:00")
-        world.tools = Tools(replace(world.diary, confirm=True))
+        world.tools = Tools(meetings(replace(world.diary, confirm=True)))
         functions = world.functions()
         asked = await run(functions, "cancel_meeting", meeting_id=one["meeting_id"])
         output = await run(functions, "cancel_meeting", turn(2), meeting_id=other["meeting_id"],
@@ -659,7 +682,7 @@ async def test_a_yes_to_cancelling_one_meeting_does_not_cancel_another(tmp_path:
 async def test_a_meeting_that_was_moved_meanwhile_is_asked_about_again(tmp_path: Path) -> None:
     async with office(tmp_path) as world:
         await schedule(world.functions())
-        functions = Tools(replace(world.diary, confirm=True)).for_call()
+        functions = Tools(meetings(replace(world.diary, confirm=True))).for_call()
         asked = await run(functions, "cancel_meeting")
         await run(world.functions(), "reschedule_meeting", datetime="Friday at 15:00")
         output = await run(functions, "cancel_meeting", turn(2), confirmation_id=asked["confirmation_id"])
@@ -906,15 +929,19 @@ class trouble_with:
 # ---- what is declared
 
 def declared(**terms: bool) -> dict[str, dict[str, Any]]:
-    return {each["name"]: each for each in meeting_functions(Terms(**terms))}
+    functions = (declarations.schedule_meeting, declarations.reschedule_meeting, declarations.cancel_meeting,
+                 declarations.list_meetings, declarations.check_availability)
+    return {each.__name__: each(Terms(**terms)).named(each.__name__) for each in functions}
 
 
 def arguments_of(function: dict[str, Any]) -> set[str]:
     return {*function["parameters"]["properties"]}
 
 
-def test_each_function_for_meetings_is_declared() -> None:
-    assert [*declared()] == [
+async def test_each_function_for_meetings_is_declared(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        functions = world.functions().declarations(CallContext(NOW))
+    assert [each["name"] for each in functions] == [*declared()] == [
         "schedule_meeting", "reschedule_meeting", "cancel_meeting", "list_meetings", "check_availability"]
 
 
@@ -941,14 +968,16 @@ def test_a_phone_number_is_an_argument_only_where_it_is_not_known() -> None:
 # ---- a transfer
 
 def transfer(*names: str) -> dict[str, Any]:
-    [declared] = [each for each in Tools(None, names).declarations() if each["name"] == "transfer_call"]
-    return declared
+    return next(each for each in offered(names) if each["name"] == "transfer_call")
+
+
+def offered(targets: Collection[str]) -> list[dict[str, Any]]:
+    return Tools(hand_over(targets)).for_call().declarations(CallContext(NOW))
 
 
 def test_a_transfer_is_declared_where_there_is_somebody_to_put_callers_through_to() -> None:
-    assert [each["name"] for each in Tools(None).declarations()] == ["end_call"]
-    tools = Tools(None, {"human": "+15551234567"})
-    assert [each["name"] for each in tools.declarations()] == ["transfer_call", "end_call"]
+    assert [each["name"] for each in offered([])] == ["end_call"]
+    assert [each["name"] for each in offered({"human": "+15551234567"})] == ["transfer_call", "end_call"]
 
 
 def test_whom_to_transfer_to_is_asked_only_where_there_is_a_choice() -> None:

@@ -93,10 +93,10 @@ async def test_a_wrong_shape_is_an_answer_and_no_fault(tmp_path: Path) -> None:
         for function in ("schedule_meeting", "reschedule_meeting", "cancel_meeting", "check_availability"):
             for arguments in ("[" * 100_000, "[" * 10_000, '{"name":' * 1500, "null", "\ud800", '{"name": "\\ud800"}',
                               '{"x": "' + "x" * 20_000 + '"}', "", "NaN", "[]", "{" * 15_000):
-                said = await world.functions().run(function, arguments, CALL)
+                said = (await world.functions().run(function, arguments, CALL)).answer
                 assert said["status"] == "refused", (function, arguments[:50])
         for wrong in ({"a": 1}, ["a"], 1, True):
-            said = await world.functions().run("schedule_meeting", json.dumps(WANTED | {"name": wrong}), CALL)
+            said = (await world.functions().run("schedule_meeting", json.dumps(WANTED | {"name": wrong}), CALL)).answer
             assert said["status"] == "refused"
 
 

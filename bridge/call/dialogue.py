@@ -26,9 +26,8 @@ No part knows another one. What one has to do with another stands here:
 """
 
 import logging
-from typing import Any, Literal, assert_never
-
-import msgspec
+from dataclasses import replace
+from typing import Literal, assert_never
 
 from bridge.call import words
 from bridge.call.bounds import Bounds
@@ -49,6 +48,7 @@ from bridge.call.steps import (
 from bridge.call.voice import Voice
 from bridge.folding import Folded
 from bridge.openai_side import prices, realtime
+from bridge.tools.tool import EndCall, HandOver, Output
 from bridge.twilio_side import media_streams
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,8 @@ log = logging.getLogger(__name__)
 KEPT_FRAMES = 100
 KEPT_FRAMES_GREETING = 250
 
-END_CALL, TRANSFER_CALL = "end_call", "transfer_call"
+#: What a function that wanted to leave the caller is answered instead.
+_STAYS = {"status": "cancelled", "reason": "The caller is speaking: the call goes on."}
 
 
 class Dialogue:
@@ -553,27 +554,30 @@ class Dialogue:
         self.history.called(item)
         self._floor.acted(self._now, self._voice.unheard_ms)
         self._listening.acted(self._now, self._voice.unheard_ms)
-        if item.name == END_CALL:
-            return self._end_call(response_id, item.call_id)
-        if item.name == TRANSFER_CALL and self._plan.transfer_targets:
-            return self._transfer_call(response_id, item)
+        if decide := self._plan.immediate.get(item.name):
+            return self._function_returned(item.call_id, decide(item.arguments), response_id)
         self._errands.begin(item.call_id)
         self._patience.errand_begins()
         return [RunFunction(item.call_id, item.name, item.arguments, self.figures.turns)]
 
-    def function_returned(self, call_id: str, output: dict[str, Any], now: float) -> list[Step]:
-        """A function's answer, for the model to speak about."""
+    def function_returned(self, call_id: str, output: Output, now: float) -> list[Step]:
+        """A function's answer, for the model to speak about, or to leave the caller after it."""
         self._now = now
-        if output.get("status") in ("confirmed", "recorded") and "meeting_id" in output:
-            self._errands.made.append(f"{output.get('message')} (meeting_id {output['meeting_id']})")
         return self._then(self._function_returned(call_id, output))
 
-    def _function_returned(self, call_id: str, output: dict[str, Any]) -> list[Step]:
-        self._errands.returned(call_id)
-        self.history.returned(call_id, output)
-        self._floor.output_told(self._now)
-        self._leaving.function_returned(self._now)
-        return [*self._tell_output(call_id), *self._answer()]
+    def _function_returned(self, call_id: str, output: Output, response_id: str = "") -> list[Step]:
+        """`response_id`: of the response that has called the function, where that is answered at once."""
+        if output.then and self._floor.speaking:
+            output = replace(output, answer=_STAYS, then=None)
+        self._errands.returned(call_id, output.note)
+        self.history.returned(call_id, output.answer)
+        if output.then is None:
+            self._floor.output_told(self._now)
+            self._leaving.function_returned(self._now)
+            return [*self._tell_output(call_id), *self._answer()]
+        self._let_go(output.then, response_id)
+        told = self._tell_output(call_id)
+        return told if response_id else [*told, *self._answer()]
 
     def _tell_output(self, call_id: str) -> list[Step]:
         if self._model != "ready":
@@ -583,30 +587,15 @@ class Dialogue:
 
     # ---- the end, and the transfer to a person
 
-    def _end_call(self, response_id: str, call_id: str) -> list[Step]:
-        note = "The call ends when your goodbye was heard, unless the caller speaks."
-        return self._agreed(
-            HangUp("assistant ended"), words.FAREWELL, response_id, call_id, {"status": "ending", "note": note})
-
-    def _transfer_call(self, response_id: str, item: realtime.Item) -> list[Step]:
-        target = _target(item.arguments, self._plan.transfer_targets)
-        if target is None:
-            known = ", ".join(self._plan.transfer_targets)
-            return self._function_returned(item.call_id, {"error": f"`to` must be one of: {known}."})
-        note = "The caller is connected when your announcement was heard, unless the caller speaks."
-        return self._agreed(
-            Transfer(target), words.CONNECTING, response_id, item.call_id, {"status": "connecting", "note": note})
-
-    def _agreed(
-        self, then: HangUp | Transfer, goodbye: str, response_id: str, call_id: str, output: dict[str, Any],
-    ) -> list[Step]:
-        """The model may leave the caller, unless the caller is speaking."""
-        if self._floor.speaking:
-            output = {"status": "cancelled", "reason": "The caller is speaking: the call goes on."}
-            return self._function_returned(call_id, output)
-        self._leaving.model_wants(then, goodbye, response_id, self._now, self._voice.unheard_ms)
-        self.history.returned(call_id, output)
-        return self._tell_output(call_id)
+    def _let_go(self, then: EndCall | HandOver, response_id: str) -> None:
+        """The model leaves the caller. Its goodbye comes with this response; where there is none, it is asked for."""
+        step: HangUp | Transfer
+        match then:
+            case EndCall():
+                step, goodbye = HangUp("assistant ended"), words.FAREWELL
+            case HandOver(target):
+                step, goodbye = Transfer(target), words.CONNECTING
+        self._leaving.model_wants(step, goodbye, response_id, self._now, self._voice.unheard_ms)
 
     def _leave(self, then: HangUp | Transfer, goodbye: str, *, firm: bool) -> list[Step]:
         """The server wants to leave the caller: a goodbye is asked for as soon as the model is free."""
@@ -713,18 +702,3 @@ class Dialogue:
             caller_waits=silent and not self._floor.speaking and not (self._model == "ready" and self._idle),
             errand_waits=silent and bool(self._errands.running) and self._model == "ready" and not self._floor.taken)
         return steps
-
-
-class _TransferArguments(msgspec.Struct):
-    to: str = ""
-
-
-def _target(arguments: str, known: tuple[str, ...]) -> str | None:
-    """Whom the model wants to connect the caller with; the only one there is needs no name."""
-    try:
-        to = msgspec.json.decode(arguments or "{}", type=_TransferArguments).to
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return None
-    if not to and len(known) == 1:
-        return known[0]
-    return to if to in known else None

@@ -2,7 +2,7 @@
 
 
 class Errands:
-    """The functions of one call. `made` holds a sentence for each thing that they have promised the caller."""
+    """The functions of one call. `made` holds a sentence for each thing that they have done for the caller."""
 
     __slots__ = ("running", "made", "_unseen")
 
@@ -19,8 +19,11 @@ class Errands:
     def begin(self, call_id: str) -> None:
         self.running.add(call_id)
 
-    def returned(self, call_id: str) -> None:
+    def returned(self, call_id: str, note: str = "") -> None:
+        """`note`: what it has done, if a session that comes later should know."""
         self.running.discard(call_id)
+        if note:
+            self.made.append(note)
 
     def told(self, call_id: str) -> None:
         """An output was sent to the session in force."""

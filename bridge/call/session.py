@@ -52,8 +52,8 @@ from bridge.reception.token import Refused
 from bridge.reception.turnstile import Turnstile
 from bridge.records.calls import in_order
 from bridge.settings import Settings
-from bridge.tools.booking import OnBehalfOf
-from bridge.tools.meetings import Tools
+from bridge.tools.registry import Tools
+from bridge.tools.tool import CallContext, OnBehalfOf, Output
 from bridge.twilio_side import media_streams, twiml
 from bridge.twilio_side.caller import Caller
 from bridge.twilio_side.rest import Outcome, complete_call, update_call
@@ -80,6 +80,7 @@ class Services:
     plan: Plan
     http: aiohttp.ClientSession
     tools: Tools
+    opening: Callable[[datetime], str]               # what the model is told of when the business is open
     background: Background
     breaker: Breaker
     metrics: Metrics
@@ -88,14 +89,14 @@ class Services:
     turnstile: Turnstile
 
 
-def plan_of(settings: Settings) -> Plan:
+def plan_of(settings: Settings, tools: Tools) -> Plan:
     """How every call is to go."""
     return Plan(
         greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
         protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION, clips=clips(),
         silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_turn_ms=settings.MAX_TURN_S * 1000,
         most_ms=settings.MAX_CALL_S * 1000, most_usd=settings.MAX_CALL_USD,
-        prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES),
+        prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES), immediate=tools.for_call().immediate,
         transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY)
 
 
@@ -306,7 +307,7 @@ class CallSession:
         output = await self._functions.run(step.name, step.arguments, call)
         self.spawn(self._function_returned(step.call_id, output))
 
-    async def _function_returned(self, call_id: str, output: dict[str, Any]) -> None:
+    async def _function_returned(self, call_id: str, output: Output) -> None:
         await self._carry_out(self._dialogue.function_returned(call_id, output, self._now()))
 
     async def _transfer(self, target: str) -> None:
@@ -347,14 +348,14 @@ class CallSession:
             raise
 
     def session_setup(self) -> tuple[bytes, bool]:
-        settings, tools = self._settings, self._services.tools
-        now, hidden = datetime.now(settings.TIMEZONE), not self._caller.number
+        settings, number = self._settings, self._caller.number
+        context = CallContext(datetime.now(settings.TIMEZONE), number_hidden=not number)
         listens = self._dialogue.listens
         return realtime.session_setup(
             instructions=prompt.instructions(
-                settings.SYSTEM_MESSAGE, now, self._caller.number, tools.briefing(now, number_hidden=hidden)),
-            voice=settings.OPENAI_VOICE,
-            tools=tools.declarations(number_hidden=hidden),
+                settings.SYSTEM_MESSAGE, context.now, number, self._services.opening(context.now),
+                self._functions.prompt(context)),
+            voice=settings.OPENAI_VOICE, tools=self._functions.declarations(context),
             turn_detection=settings.TURN_DETECTION if listens else None,
             transcription_model=settings.OPENAI_TRANSCRIPTION_MODEL,
             noise_reduction=settings.NOISE_REDUCTION,

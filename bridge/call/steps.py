@@ -3,11 +3,12 @@
 Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bridge.openai_side.prices import DEAREST, Prices
+from bridge.tools.tool import Output
 
 #: The sentences that the server can say by itself, recorded.
 ClipName = Literal["moment", "still_here", "goodbye"]
@@ -99,6 +100,8 @@ class Plan:
     most_ms: float = 0.0
     most_usd: float = 0.0
     prices: Prices = DEAREST
+    #: The functions that are answered in the turn in which they are called, by their names. None of them raises.
+    immediate: Mapping[str, Callable[[str], Output]] = field(default_factory=dict)
     transfer_targets: tuple[str, ...] = ()
     operator_key: str = ""       # the key that asks for the first of them
 

@@ -39,6 +39,6 @@ def pressed(digits: str) -> str:
     return f"The caller pressed these keys of the telephone: {' '.join(digits)}"
 
 
-def made(meetings: list[str]) -> str:
-    """What has been booked in this call so far."""
-    return " Done in this call already: " + "; ".join(meetings) + "." if meetings else ""
+def made(notes: list[str]) -> str:
+    """What functions have done in this call so far."""
+    return " Done in this call already: " + "; ".join(notes) + "." if notes else ""

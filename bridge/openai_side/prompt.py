@@ -6,16 +6,15 @@ Pure: the present moment is an argument.
 from datetime import datetime
 
 
-def instructions(system_message: str, now: datetime, caller_number: str, business: str = "") -> str:
+def instructions(system_message: str, now: datetime, caller_number: str, *paragraphs: str) -> str:
     """The session's instructions; `now` is aware, in the business's time zone.
 
-    `business`: when it is open and how meetings are made, as meetings/briefing.py says it.
+    `paragraphs`: what else it is told, of the business and of its functions (tools/); "" is left out.
     """
     parts = [system_message, moment(now), "This is a phone call: speak, keep it short, and never read out symbols."]
     if caller_number:
         parts.append(f"The caller's phone number is {caller_number}; do not ask for it.")
-    parts += [business, "When the conversation is over, say goodbye and call end_call."]
-    return "\n\n".join(filter(None, parts))
+    return "\n\n".join(filter(None, [*parts, *paragraphs]))
 
 
 def moment(now: datetime) -> str:

@@ -11,8 +11,7 @@ from bridge.meetings.meeting import Meeting
 from bridge.meetings.spoken import details
 from bridge.tools.booking import Booked
 from bridge.tools.proposal import Proposal
-
-Output = dict[str, Any]
+from bridge.tools.tool import Output
 
 _WAITS = ("in our books; the business has not answered yet, and will be told. Say that it is noted down and still to "
           "be confirmed.")
@@ -26,11 +25,11 @@ def proposed(proposal: Proposal, confirmation_id: str) -> Output:
     ask = (f"Nothing is cancelled yet. Ask the caller whether the meeting on {meeting.read_back} is to be cancelled"
            if proposal.kind == "cancel" else
            f"Nothing is booked yet. Read {_to_read_back(proposal)} back to the caller")
-    output = {
-        "confirmation_id": confirmation_id, "read_back": meeting.read_back,
+    which = {} if proposal.kind == "book" else {"meeting_id": meeting.id}
+    return Output({
+        **which, "confirmation_id": confirmation_id, "read_back": meeting.read_back,
         "next": f"{ask}; once the caller has agreed, call {_FUNCTIONS[proposal.kind]} again with this "
-                "confirmation_id."}
-    return output if proposal.kind == "book" else {"meeting_id": meeting.id, **output}
+                "confirmation_id."})
 
 
 def _to_read_back(proposal: Proposal) -> str:
@@ -42,12 +41,12 @@ def _to_read_back(proposal: Proposal) -> str:
 
 def somebody_else(own: Meeting, name: str, instead: str, confirmation_id: str) -> Output:
     """The caller has a meeting at that time already, in another name: a correction, or a second person."""
-    return {
+    return Output({
         "status": "refused", "confirmation_id": confirmation_id, "meeting_id": own.id, "read_back": own.read_back,
         "message": f"This caller has a meeting on {own.read_back} already, in the name of {own.name}, and nothing has "
                    f"been changed. If {name} is another person, a second meeting needs a time of its own.{instead} "
                    f"If the name of that meeting is to be {name} from now on, ask the caller, and once the caller has "
-                   "agreed, call schedule_meeting again with this confirmation_id."}
+                   "agreed, call schedule_meeting again with this confirmation_id."})
 
 
 def booked(made: Booked, new: Mapping[str, str] | None = None) -> Output:
@@ -71,13 +70,13 @@ def listed(made: Sequence[Booked], count: int, *, number_hidden: bool) -> Output
 
     Without e-mail address and description: who forges a number should not learn more than when somebody comes.
     """
-    output: Output = {"meetings": [{"name": each.meeting.name, **booked(each)} for each in made]}
+    answer: dict[str, Any] = {"meetings": [{"name": each.meeting.name, **booked(each).answer} for each in made]}
     if not made:
-        output["message"] = "No meeting of this caller is to come." + (
+        answer["message"] = "No meeting of this caller is to come." + (
             " The caller hides the number: only meetings of this call can be found." if number_hidden else "")
     elif count > len(made):
-        output["message"] = f"These are the next {len(made)} of {count}."
-    return output
+        answer["message"] = f"These are the next {len(made)} of {count}."
+    return Output(answer)
 
 
 def corrected(made: Booked, new: Mapping[str, str]) -> Output:
@@ -96,6 +95,8 @@ def corrected(made: Booked, new: Mapping[str, str]) -> Output:
 
 
 def _output(made: Booked, sentence: str) -> Output:
+    """What was done is worth telling a session that takes the place of this one; a refusal has changed nothing."""
     meeting = made.meeting
-    output = {"status": made.status, "meeting_id": meeting.id, "read_back": meeting.read_back, "message": sentence}
-    return {**output, "message_from_the_business": made.answer} if made.answer else output
+    answer = {"status": made.status, "meeting_id": meeting.id, "read_back": meeting.read_back, "message": sentence}
+    said = {"message_from_the_business": made.answer} if made.answer else {}
+    return Output(answer | said, note="" if made.status == "refused" else f"{sentence} (meeting_id {meeting.id})")

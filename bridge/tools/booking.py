@@ -28,6 +28,7 @@ from bridge.meetings.schedule import Refused, Rules, free_starts, read_back, res
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings, NewDelivery, NotYours, Overtaken, SlotTaken, StoreFailed
 from bridge.tools.proposal import Proposal, Proposals, names
+from bridge.tools.tool import OnBehalfOf
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +39,6 @@ LOOK_AHEAD = timedelta(days=14)
 OFFERED = 3
 #: What is said beside free times where only our own books are known.
 LIKELY = "The owner's calendar could not be asked: say that these times are likely, not certain."
-
-
-@dataclass(frozen=True, slots=True)
-class OnBehalfOf:
-    """The call that something is done for, as it is now; `turn` counts what the caller has said."""
-
-    call_sid: str
-    phone_number: str
-    turn: int
-
-    @property
-    def caller(self) -> str:
-        """Whose meetings these are: a caller who hides the number owns those of this call."""
-        return self.phone_number or self.call_sid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,24 +1,8 @@
-"""The functions as they are declared to the model, in the Realtime API's flat shape."""
+"""The functions about meetings, as they are declared to the model. Pure."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
-
-def _function(name: str, description: str, required: list[str], /, **properties: str) -> dict[str, Any]:
-    """A function whose arguments are all text; `properties` are their names and meanings."""
-    return {
-        "type": "function",
-        "name": name,
-        "description": description,
-        "parameters": {
-            "type": "object",
-            "properties": {each: {"type": "string", "description": meaning} for each, meaning in properties.items()},
-            "required": required,
-            "additionalProperties": False,
-        },
-    }
-
+from bridge.tools.tool import Declaration, declaration
 
 _DATETIME = (
     "When it begins, in the caller's words in English, such as 'next Tuesday at half past ten in the morning', "
@@ -34,12 +18,6 @@ _PHONE_NUMBER = (
     "A phone number at which the caller, who hides the one of this call, can be reached: + and the country's code "
     "first. Leave it out for a caller who does not want to give it.")
 
-LIST = _function("list_meetings", "The meetings of this caller that are still to come. Nobody else's can be seen.", [])
-
-CHECK = _function(
-    "check_availability", "Up to three free times, for a caller who does not know when to come.", [],
-    earliest_day="Not before this day: the caller's words, or an ISO 8601 date. Leave it out for as soon as possible.")
-
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -53,12 +31,7 @@ class Terms:
     number_hidden: bool = False
 
 
-def meeting_functions(terms: Terms) -> list[dict[str, Any]]:
-    """What can be done about meetings in a call."""
-    return [_schedule(terms), _reschedule(terms), _cancel(terms), LIST, CHECK]
-
-
-def _schedule(terms: Terms) -> dict[str, Any]:
+def schedule_meeting(terms: Terms) -> Declaration:
     steps = (
         "Books a meeting, in two steps: the first call answers with what to read back and a confirmation_id; when the "
         "caller has agreed, call it again with that id." if terms.confirm else
@@ -66,25 +39,36 @@ def _schedule(terms: Terms) -> dict[str, Any]:
     correct = ("To correct the name, e-mail address or description of a meeting that is booked, call it for the same "
                "moment with what is right.")
     required = ["name", "email", "datetime"] if terms.email_required else ["name", "datetime"]
-    return _function(
-        "schedule_meeting", f"{steps} {correct}", required,
+    return declaration(
+        f"{steps} {correct}", required,
         name="The caller's full name.", email=_EMAIL if terms.email_required else _EMAIL + _LEAVE_OUT,
         **({"phone_number": _PHONE_NUMBER} if terms.number_hidden else {}), datetime=_DATETIME,
         description="All that the caller said of what the meeting is about, in a sentence or two.",
         time_zone=_TIME_ZONE, confirmation_id=_CONFIRMATION if terms.confirm else _ANSWERED)
 
 
-def _reschedule(terms: Terms) -> dict[str, Any]:
-    return _function(
-        "reschedule_meeting", f"Moves a meeting of this caller, {_steps(terms)}.", ["datetime"],
+def reschedule_meeting(terms: Terms) -> Declaration:
+    return declaration(
+        f"Moves a meeting of this caller, {_steps(terms)}.", ["datetime"],
         datetime=_DATETIME, meeting_id=_MEETING, time_zone=_TIME_ZONE, **_confirmation(terms))
 
 
-def _cancel(terms: Terms) -> dict[str, Any]:
+def cancel_meeting(terms: Terms) -> Declaration:
     sure = "" if terms.confirm else " Ask whether the caller is sure first."
-    return _function(
-        "cancel_meeting", f"Cancels a meeting of this caller, {_steps(terms)}.{sure}", [],
+    return declaration(
+        f"Cancels a meeting of this caller, {_steps(terms)}.{sure}", [],
         meeting_id=_MEETING, **_confirmation(terms))
+
+
+def list_meetings(terms: Terms) -> Declaration:
+    return declaration("The meetings of this caller that are still to come. Nobody else's can be seen.", [])
+
+
+def check_availability(terms: Terms) -> Declaration:
+    return declaration(
+        "Up to three free times, for a caller who does not know when to come.", [],
+        earliest_day="Not before this day: the caller's words, or an ISO 8601 date. Leave it out for as soon as "
+                     "possible.")
 
 
 def _steps(terms: Terms) -> str:
@@ -93,21 +77,3 @@ def _steps(terms: Terms) -> str:
 
 def _confirmation(terms: Terms) -> dict[str, str]:
     return {"confirmation_id": _CONFIRMATION} if terms.confirm else {}
-
-
-END_CALL = _function(
-    "end_call", "Ends the call, once your goodbye was heard. Say goodbye first.", ["reason"],
-    reason="Why the call is over, in a few words.")
-
-
-def transfer_call(names: Collection[str]) -> dict[str, Any]:
-    """Puts the caller through to one of these; which one is asked only where there are several."""
-    choice = {"to": "Whom the caller is to speak with."} if len(names) > 1 else {}
-    declared = _function(
-        "transfer_call",
-        "Puts the caller through to a person, for a caller who asks for one or whom you cannot help. Say first that "
-        "you do so. If nobody answers, the caller comes back to you.",
-        [*choice, "reason"], **choice, reason="What the caller wants, in a few words.")
-    if choice:
-        declared["parameters"]["properties"]["to"]["enum"] = [*names]
-    return declared

@@ -1,14 +1,14 @@
-"""The functions the model may call.
+"""The functions about meetings.
 
 What is wrong with their arguments goes back to the model as an answer it can speak about. What the caller must agree to
 is proposed first, and done when the model comes back with the proposal's id and the caller has spoken since.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, time
-from time import monotonic
+from functools import partial
 from typing import Any
 
 from bridge.loop.yielding import yield_loop
@@ -18,20 +18,18 @@ from bridge.meetings.meeting import Meeting
 from bridge.meetings.schedule import Refused, Rules, first_day
 from bridge.meetings.spoken import date_of
 from bridge.records.meetings import NotYours, StoreFailed
-from bridge.tools import answers, briefing
-from bridge.tools.answers import Output
+from bridge.tools import answers, briefing, declarations
 from bridge.tools.arguments import read
-from bridge.tools.booking import LIKELY, AlreadyBooked, Booking, Diary, OnBehalfOf
-from bridge.tools.declarations import END_CALL, Terms, meeting_functions, transfer_call
+from bridge.tools.booking import LIKELY, AlreadyBooked, Booking, Diary
+from bridge.tools.declarations import Terms
 from bridge.tools.proposal import Kind, Proposal
+from bridge.tools.tool import CallContext, Declaration, Kit, OnBehalfOf, Output, Tool
 
 log = logging.getLogger(__name__)
 
-#: Is told of a function that has run: its name, what came of it in a word, and how long it took, seconds.
-Observe = Callable[[str, str, float], None]
+_Function = Callable[[str, OnBehalfOf], Awaitable[Output]]
 
-#: The functions that take a time of the owner's, and what is said where the owner's calendar could not be asked.
-_TAKES_TIME = frozenset({"schedule_meeting", "reschedule_meeting"})
+#: What is said of a time where the owner's calendar could not be asked.
 _NOT_CERTAIN = (
     "The owner's calendar could not be asked whether this time is free. Tell the caller that it is likely, not "
     "certain: the business will get in touch if it has to be changed.")
@@ -40,84 +38,47 @@ _NOT_CERTAIN = (
 MOST_LISTED = 10
 
 
-class Tools:
-    """What the model may do, and is told about it.
-
-    `diary` is None where no meetings are taken, `transfer_to` names whom a call can go to. `rules` say when the
-    business is open, which callers ask where no meetings are taken, too.
-    """
-
-    def __init__(
-        self, diary: Diary | None, transfer_to: Collection[str] = (),
-        observe: Observe = lambda name, status, seconds: None, rules: Rules | None = None,
-    ) -> None:
-        self._diary, self._transfer_to, self._observe = diary, transfer_to, observe
-        self._rules = rules or (diary.rules if diary else None)
-
-    def briefing(self, now: datetime, *, number_hidden: bool = False) -> str:
-        """What the session's instructions say of the business, to a caller whose number is known or is not."""
-        open_when = briefing.opening(self._rules, now) if self._rules else ""
-        how = briefing.booking(self._diary.rules, self._terms(self._diary, number_hidden)) if self._diary else ""
-        return "\n\n".join(filter(None, [open_when, how]))
-
-    def declarations(self, *, number_hidden: bool = False) -> list[dict[str, Any]]:
-        """The functions as session.update declares them, to a caller whose number is known or is not."""
-        meetings = meeting_functions(self._terms(self._diary, number_hidden)) if self._diary else []
-        return [*meetings, *([transfer_call(self._transfer_to)] if self._transfer_to else []), END_CALL]
-
-    @staticmethod
-    def _terms(diary: Diary, number_hidden: bool) -> Terms:
-        return Terms(diary.confirm, diary.email_required, number_hidden)
-
-    def for_call(self) -> "Functions":
-        """The functions of one call: what was read back in it is known only there."""
-        return Functions(self._diary, self._observe)
+def meetings(diary: Diary) -> Kit:
+    """What can be done about meetings in a call: booked, moved, cancelled, listed, and which times are free."""
+    return lambda: _Meetings(diary).tools()
 
 
-class Functions:
-    """The functions of one call."""
+class _Meetings:
+    """The functions of one call: what was read back in it is known only there."""
 
-    def __init__(self, diary: Diary | None, observe: Observe) -> None:
-        self._observe = observe
-        self._functions: dict[str, Callable[[str, OnBehalfOf], Awaitable[Output]]] = {}
-        if diary:
-            self._diary, self._booking = diary, Booking(diary)
-            self._functions = {
-                "schedule_meeting": self._schedule, "reschedule_meeting": self._reschedule,
-                "cancel_meeting": self._cancel, "list_meetings": self._list, "check_availability": self._check,
-            }
+    def __init__(self, diary: Diary) -> None:
+        self._diary, self._booking = diary, Booking(diary)
 
-    async def run(self, name: str, arguments: str, call: OnBehalfOf) -> Output:
-        """A function's answer for the model; whatever goes wrong is an answer too."""
-        function = self._functions.get(name)
-        if function is None:
-            return {"error": f"There is no function {name[:64]!r}."}
-        began = monotonic()
-        output = await self._answer(function, name, arguments, call)
-        if name in _TAKES_TIME and output.get("status") != "refused" and (
-                output.get("read_back") in self._booking.unchecked):
-            output["note"] = _NOT_CERTAIN
-        self._observe(name, output.get("status", "error" if "error" in output else "ok"), monotonic() - began)
-        return output
+    def tools(self) -> list[Tool]:
+        return [
+            self._tool("schedule_meeting", declarations.schedule_meeting, self._certain(self._schedule), promises=True,
+                       prompt=lambda context: briefing.booking(self._diary.rules, self._terms(context))),
+            self._tool("reschedule_meeting", declarations.reschedule_meeting, self._certain(self._reschedule),
+                       promises=True),
+            self._tool("cancel_meeting", declarations.cancel_meeting, self._cancel, promises=True),
+            self._tool("list_meetings", declarations.list_meetings, self._list),
+            self._tool("check_availability", declarations.check_availability, self._check),
+        ]
 
-    async def _answer(
-        self, function: Callable[[str, OnBehalfOf], Awaitable[Output]], name: str, arguments: str, call: OnBehalfOf,
-    ) -> Output:
-        try:
-            return await function(arguments, call)
-        except Refused as refusal:
-            how = {"next": refusal.how} if refusal.how else {}
-            return {"status": "refused", "message": str(refusal), **how}
-        except NotYours:
-            return {"status": "refused", "message": "This caller has no such meeting."}
-        except StoreFailed as failure:
-            log.error("call %(call)s: %(function)s could not be written down: %(failure)s",
-                      {"call": call.call_sid, "function": name, "failure": str(failure)})
-            return {"status": "refused", "message": "Our books cannot be written at the moment, so nothing has been "
-                    "booked or changed. Tell the caller so, and to try again later."}
-        except Exception:
-            log.exception("call %(call)s: function %(function)s failed", {"call": call.call_sid, "function": name})
-            return {"error": "The function failed. Tell the caller that this cannot be done right now."}
+    def _tool(
+        self, name: str, declared: Callable[[Terms], Declaration], function: _Function, *, promises: bool = False,
+        prompt: Callable[[CallContext], str] = lambda context: "",
+    ) -> Tool:
+        return Tool(name=name, declare=lambda context: declared(self._terms(context)), prompt=prompt,
+                    run=partial(_answered, name, function), promises=promises)
+
+    def _terms(self, context: CallContext) -> Terms:
+        return Terms(self._diary.confirm, self._diary.email_required, context.number_hidden)
+
+    def _certain(self, function: _Function) -> _Function:
+        """The function, which takes a time of the owner's, and says so where that may be taken elsewhere."""
+        async def run(arguments: str, call: OnBehalfOf) -> Output:
+            output = await function(arguments, call)
+            answer = output.answer
+            if answer.get("status") == "refused" or answer.get("read_back") not in self._booking.unchecked:
+                return output
+            return replace(output, answer={**answer, "note": _NOT_CERTAIN})
+        return run
 
     # ---- the functions, by their names
 
@@ -176,11 +137,11 @@ class Functions:
 
     async def _check(self, arguments: str, call: OnBehalfOf) -> Output:
         offers, asked = await self._booking.free(self._earliest(read(arguments).get("earliest_day", "")))
-        output: Output = {"free": [
+        answer: dict[str, Any] = {"free": [
             {"datetime": offer.isoformat(), "read_back": self._booking.said(offer)} for offer in offers]}
         if not asked:
-            output["note"] = LIKELY
-        return output
+            answer["note"] = LIKELY
+        return Output(answer)
 
     # ---- steps
 
@@ -285,6 +246,25 @@ class Functions:
             raise Refused(f"That day is too far away: the last one that can be booked is {date_of(last)} {last.year}. "
                           "Which earlier day?")
         return datetime.combine(max(first, now.astimezone(rules.zone).date()), time(), rules.zone)
+
+
+async def _answered(name: str, function: _Function, arguments: str, call: OnBehalfOf) -> Output:
+    """What the function answers, or why the books, or the rules, do not allow it."""
+    try:
+        return await function(arguments, call)
+    except Refused as refusal:
+        return _refused(str(refusal), **({"next": refusal.how} if refusal.how else {}))
+    except NotYours:
+        return _refused("This caller has no such meeting.")
+    except StoreFailed as failure:
+        log.error("call %(call)s: %(function)s could not be written down: %(failure)s",
+                  {"call": call.call_sid, "function": name, "failure": str(failure)})
+        return _refused("Our books cannot be written at the moment, so nothing has been booked or changed. Tell the "
+                        "caller so, and to try again later.")
+
+
+def _refused(message: str, **more: str) -> Output:
+    return Output({"status": "refused", "message": message, **more})
 
 
 def _day(text: str, rules: Rules, now: datetime) -> date:
