@@ -38,6 +38,7 @@ from bridge.reception.turnstile import Turnstile
 from bridge.records.calls import Calls, Limits
 from bridge.records.database import StoreFailed, open_database
 from bridge.records.deliveries import DeliveryQueue
+from bridge.records.endings import Ending
 from bridge.records.erasure import Erasure
 from bridge.records.meetings import Meetings
 from bridge.records.messages import Messages
@@ -173,7 +174,7 @@ async def open_budget(app: web.Application) -> AsyncIterator[None]:
 
     def end_calls() -> None:
         for call in app[keys.CALLS]:
-            call.end("money used up")
+            call.end(Ending.MONEY_USED_UP)
     await budget.refresh()
     async with running(budget.run(end_calls)):
         yield
@@ -301,6 +302,6 @@ def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
 
 async def hang_up(app: web.Application) -> None:
     """Those who are still there; a server that drains has told them before."""
-    reason = "server killed" if app[keys.STOPPING].ending else "server stopping"
+    ending = Ending.SERVER_KILLED if app[keys.STOPPING].ending else Ending.SERVER_STOPPING
     for call in app[keys.CALLS]:
-        call.end(reason)
+        call.end(ending)

@@ -15,6 +15,7 @@ from bridge.call.steps import (
     Clip, HangUp, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer)
 from bridge.openai_side import errors, realtime
 from bridge.openai_side.prices import DEAREST
+from bridge.records.endings import Ending
 from bridge.twilio_side import media_streams
 
 FRAME_MS = 20
@@ -46,7 +47,7 @@ class Conversation(Protocol):
     def frames_missing(self, now: float) -> list[Step]: ...
     def function_returned(self, call_id: str, output: dict[str, Any], now: float) -> list[Step]: ...
     def transfer_failed(self, now: float) -> list[Step]: ...
-    def stopping(self, reason: str, now: float) -> list[Step]: ...
+    def stopping(self, ending: Ending, now: float) -> list[Step]: ...
     def time_passed(self, now: float) -> list[Step]: ...
 
 
@@ -285,7 +286,7 @@ class ImaginedCall:
 
     def server_stops(self) -> None:
         self.stopping = True
-        self.do("stopping", "server stopping")
+        self.do("stopping", Ending.SERVER_STOPPING)
 
     # ---- time
 

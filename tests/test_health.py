@@ -15,6 +15,7 @@ from bridge.console.metrics import Metrics
 from bridge.openai_side.breaker import FAILURES
 from bridge.records.database import open_database, parse_url
 from bridge.records.deliveries import Depth
+from bridge.records.endings import Ending
 from bridge.records.meetings import Meetings
 from bridge.sim.demo import serving
 from bridge.sim.realtime import Call, Turn
@@ -147,7 +148,7 @@ def test_each_figure_has_its_name_and_unit() -> None:
     metrics = Metrics()
     metrics.call_opened()
     metrics.call_opened()
-    metrics.call_closed("assistant ended", 75.0)
+    metrics.call_closed(Ending.ASSISTANT_ENDED, 75.0)
     metrics.first_audio(0.3)
     metrics.turn(0.9)
     metrics.interruption()

@@ -6,6 +6,7 @@ from bridge.call import words
 from bridge.call.leaving import TAIL_MS
 from bridge.call.patience import HUSH_AGAIN_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS
 from bridge.call.steps import HangUp
+from bridge.records.endings import Ending
 from bridge.twilio_side import media_streams
 from tests.talk import CLIPS, Talk, asks, begins, clips, greeted, press, says, until
 
@@ -98,7 +99,7 @@ def test_a_silent_caller_is_asked_once_and_then_left() -> None:
     assert bye["response"]["instructions"] == words.NOBODY_THERE
     says(talk, "bye", "b", "Goodbye.", request=bye["event_id"])
     until(talk, talk.now + TAIL_MS)
-    assert talk.steps == [HangUp("caller silent")]
+    assert talk.steps == [HangUp(Ending.CALLER_SILENT)]
 
 
 @pytest.mark.parametrize("sign", ["speech", "key"])

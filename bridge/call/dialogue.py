@@ -49,6 +49,7 @@ from bridge.call.steps import (
 from bridge.call.voice import Voice
 from bridge.folding import Folded
 from bridge.openai_side import prices, realtime
+from bridge.records.endings import Ending
 from bridge.twilio_side import media_streams
 
 log = logging.getLogger(__name__)
@@ -193,7 +194,7 @@ class Dialogue:
             case media_streams.Dtmf(dtmf=key):
                 return self._then(self._pressed(key.digit))
             case media_streams.Stop():
-                return [HangUp("caller hung up")]
+                return [HangUp(Ending.CALLER_HUNG_UP)]
             case media_streams.Connected() | media_streams.Start():
                 return []
         assert_never(event)
@@ -305,7 +306,7 @@ class Dialogue:
     def _session_updated(self, session: realtime.Session) -> list[Step]:
         if session.listens:
             self._listening.confirmed()
-        return [HangUp("wrong audio format")] if session.speaks_otherwise() else []
+        return [HangUp(Ending.WRONG_AUDIO_FORMAT)] if session.speaks_otherwise() else []
 
     def _barge_in(self) -> list[Step]:
         self._floor.caller_speaks(self._now)
@@ -340,7 +341,7 @@ class Dialogue:
         steps: list[Step] = [
             Measured("fault", name="endless turn"), ToModel(realtime.commit()), ToModel(realtime.stop_listening())]
         if not answered:
-            return steps + self._leave(HangUp("line too noisy"), words.NOT_UNDERSTOOD, firm=True)
+            return steps + self._leave(HangUp(Ending.LINE_TOO_NOISY), words.NOT_UNDERSTOOD, firm=True)
         self.figures.turns += 1
         self._floor.owed = True
         return [*steps, ToModel(realtime.system_text(words.NO_PAUSE)), *self._answer()]
@@ -429,7 +430,7 @@ class Dialogue:
             return self._refused(error)
         if error.event_id == realtime.LISTEN:
             log.error("the model refused to listen: %s", error)
-            return [HangUp("model refused")]
+            return [HangUp(Ending.MODEL_REFUSED)]
         if not error.benign:
             self._complain("the model complained", error)
         if error.event_id is None and (error.back_off or error.already_active) and self._floor.own_answer_failed():
@@ -448,7 +449,7 @@ class Dialogue:
 
     def _refused(self, error: realtime.ErrorDetails) -> list[Step]:
         """Every call would meet the same: trying again is of no use."""
-        return [Measured("fault", name="model refused"), Refusal(str(error)), HangUp("model refused")]
+        return [Measured("fault", name="model refused"), Refusal(str(error)), HangUp(Ending.MODEL_REFUSED)]
 
     def _complain(self, what: str, about: realtime.ErrorDetails | str) -> None:
         """A line for the first of a kind, the tenth, the hundredth: some servers complain of every frame."""
@@ -493,7 +494,7 @@ class Dialogue:
             case "again":
                 return []
             case "given up":
-                return [HangUp("model failed")]
+                return [HangUp(Ending.MODEL_FAILED)]
 
     def _retry(self) -> list[Step]:
         wish = self._floor.retry()
@@ -505,7 +506,7 @@ class Dialogue:
     def _dead(self, reason: str) -> list[Step]:
         """The session does not do what every session does: another one may."""
         log.warning("%s", reason)
-        return [HangUp("model failed")] if self._floor.session_failed() else [Reconnect(reason)]
+        return [HangUp(Ending.MODEL_FAILED)] if self._floor.session_failed() else [Reconnect(reason)]
 
     def _tell(self, kind: str, text: str, role: Literal["caller", "system"]) -> list[Step]:
         """The model is told what happened on the line; the next session is, where there is none."""
@@ -522,7 +523,7 @@ class Dialogue:
         self._now = now
         if not self._voice.stream or self._stopping:
             return []
-        return self._then(self._leave(HangUp("money used up"), words.TIME_OVER, firm=True))
+        return self._then(self._leave(HangUp(Ending.MONEY_USED_UP), words.TIME_OVER, firm=True))
 
     def _used(self, usage: realtime.Usage | None) -> list[Step]:
         """A response was given: what it has cost."""
@@ -536,7 +537,7 @@ class Dialogue:
         steps: list[Step] = [Measured("spent", usd)]
         match self._budget.charge(usd):
             case "used up":
-                steps += self._leave(HangUp("money used up"), words.TIME_OVER, firm=True)
+                steps += self._leave(HangUp(Ending.MONEY_USED_UP), words.TIME_OVER, firm=True)
             case "wrap up":
                 steps.append(ToModel(realtime.system_text(words.WRAP_UP)))
         self.figures.usd = self._budget.usd
@@ -586,7 +587,7 @@ class Dialogue:
     def _end_call(self, response_id: str, call_id: str) -> list[Step]:
         note = "The call ends when your goodbye was heard, unless the caller speaks."
         return self._agreed(
-            HangUp("assistant ended"), words.FAREWELL, response_id, call_id, {"status": "ending", "note": note})
+            HangUp(Ending.ASSISTANT_ENDED), words.FAREWELL, response_id, call_id, {"status": "ending", "note": note})
 
     def _transfer_call(self, response_id: str, item: realtime.Item) -> list[Step]:
         target = _target(item.arguments, self._plan.transfer_targets)
@@ -626,15 +627,15 @@ class Dialogue:
         self._floor.owed = True
         return self._then([*self._tell("note", words.TRANSFER_FAILED, "system"), *self._answer()])
 
-    def stopping(self, reason: str, now: float) -> list[Step]:
+    def stopping(self, ending: Ending, now: float) -> list[Step]:
         """The server stops: the caller hears a recorded goodbye, and nothing else any more."""
         self._now = now
         if not self._voice.stream or self._stopping:
-            return [] if self._stopping else [HangUp(reason)]
+            return [] if self._stopping else [HangUp(ending)]
         steps = [*self._cut_off(), *self._voice.play_clip(self._plan.clips.get("goodbye"), now)]
         self._stopping, self._listening.protected = True, False
         self._bounds.clear()
-        self._leaving.server_stops(reason, now, self._voice.unheard_ms)
+        self._leaving.server_stops(ending, now, self._voice.unheard_ms)
         return [step for step in steps if not isinstance(step, ToModel)]
 
     # ---- time
@@ -688,7 +689,7 @@ class Dialogue:
             case "warning":
                 return self._say(words.ONE_MINUTE)
             case "time":
-                return self._leave(HangUp("time used up"), words.TIME_OVER, firm=True)
+                return self._leave(HangUp(Ending.TIME_USED_UP), words.TIME_OVER, firm=True)
         return []
 
     def _break_silence(self) -> list[Step]:
@@ -702,7 +703,7 @@ class Dialogue:
     def _ask_silent_caller(self) -> list[Step]:
         if self._patience.prompted() == 1:
             return self._say(words.STILL_THERE)
-        return self._leave(HangUp("caller silent"), words.NOBODY_THERE, firm=False)
+        return self._leave(HangUp(Ending.CALLER_SILENT), words.NOBODY_THERE, firm=False)
 
     def _then(self, steps: list[Step]) -> list[Step]:
         """Who waits for whom, now that something has happened."""

@@ -26,6 +26,7 @@ from bridge.openai_side.backoff import Recovery
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.connection import ModelSession, ModelUnreachable, answer_ping, open_session, ping
 from bridge.openai_side.pulse import Pulse
+from bridge.records.endings import Ending
 from bridge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ class ModelLine:
     async def _take_up(self) -> None:
         """A session, whatever it takes, and its beginning."""
         session, listens = await self._connect()
-        leg = Leg(session.socket, "")
+        leg = Leg(session.socket)
         self._attach(leg, session)
         self._call.spawn(self._read(leg, session))
         await self._call.model_ready(listens)
@@ -205,18 +206,18 @@ class ModelLine:
         log.error("call %(call)s: no session at the model, after %(attempts)d attempts in %(seconds).1f s: %(problem)s",
                   {"call": self._call.call_sid, "attempts": self._recovery.attempts, "problem": self._problem,
                    "seconds": self._recovery.lasted_s(self._time())})
-        raise CallOver("model unreachable")
+        raise CallOver(Ending.MODEL_UNREACHABLE)
 
     def _failed(self, problem: ModelUnreachable) -> None:
         """Raises CallOver when trying again is of no use."""
         if problem.fatal:
             self.refused(str(problem))
-            raise CallOver("model unreachable")
+            raise CallOver(Ending.MODEL_UNREACHABLE)
         self._breaker.failed(self._time(), str(problem))
         if problem.final:
             log.error("call %(call)s: no session at the model: %(problem)s",
                       {"call": self._call.call_sid, "problem": str(problem)})
-            raise CallOver("model unreachable")
+            raise CallOver(Ending.MODEL_UNREACHABLE)
         self._note(str(problem), "no session at the model yet")
 
     def _note(self, problem: str, what: str) -> None:
@@ -295,7 +296,7 @@ class ModelLine:
 
     async def _taken_over(self, leg: Leg, session: ModelSession) -> bool:
         """Waits for a quiet moment; False when either session is gone before."""
-        self._next = successor = Leg(session.socket, "")
+        self._next = successor = Leg(session.socket)
         self._call.spawn(self._read(successor, session))
         while leg is self._leg and successor is self._next:
             if self._call.quiet:

@@ -2,19 +2,7 @@
 
 `Dialogue` decides what each side hears; here it is carried out. Nothing else owns the sockets.
 
-How a call ends:
-- caller hung up, phone lost: the phone's socket closed, in order or not. The model's is closed.
-- assistant ended, caller silent, line too noisy, time used up, money used up: after a goodbye that was heard.
-- transferred: Twilio's REST API has taken the call to a person. It is not ours any more, and must not be completed.
-- server stopping: after a recorded goodbye. server killed: at once.
-- model unreachable, model refused, model failed, wrong audio format, internal error: the phone's stream is closed, and
-  the caller hears the fallback, which is what follows the stream (twilio_side/twiml.py).
-- no start: a stream that does not say in START_S which call it is, or says other things first.
-- stream refused: its token is not that of a webhook's answer to this call (turnstile.py). No session was opened.
-- phone too fast: more than MAX_MESSAGES_PER_S for TOO_FAST_S.
-- phone stalled: a socket that took nothing for STALL_S, or that much was waiting for.
-An ending in order is known before the phone's stream is closed, so that what follows it is silence: by REST the call is
-completed, and without it the server that is asked what follows knows.
+How a call can end: records/endings.py.
 
 A model's session that is lost, or stalled, or has nearly had its time, is followed by another one (model_line.py).
 Whichever side ends, the other is closed within a second, and nothing of the call stays behind. A function that
@@ -50,7 +38,7 @@ from bridge.reception.admission import Admission
 from bridge.reception.budget import Budget
 from bridge.reception.token import Refused
 from bridge.reception.turnstile import Turnstile
-from bridge.records.calls import in_order
+from bridge.records.endings import Ending
 from bridge.settings import Settings
 from bridge.tools.booking import OnBehalfOf
 from bridge.tools.meetings import Tools
@@ -113,7 +101,7 @@ class CallSession:
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(services.plan)
         self._tasks = asyncio.TaskGroup()
-        self._to_caller = Leg(phone, "phone")
+        self._to_caller = Leg(phone, is_phone=True)
         self._model = ModelLine(self, services.http, services.settings, services.breaker)
         self._start: media_streams.StartBody | None = None
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
@@ -124,50 +112,51 @@ class CallSession:
         self._alarm_at: float | None = None
         self._unread: tuple[str, ...] = ()           # sides of which a malformed message was logged
 
-    async def run(self) -> str:
-        """Returns why the call ended, when it is over and both sockets are closed."""
+    async def run(self) -> Ending:
+        """Returns how the call ended, when it is over and both sockets are closed."""
         opened = self._loop.time()
-        reason = await self._converse()
+        ending = await self._converse()
         if self._alarm:
             self._alarm.cancel()
         try:
             await self._model.close()
         finally:
-            await self._leave_caller(reason)
-            self._log_close(reason, self._loop.time() - opened)
-        return reason
+            await self._leave_caller(ending)
+            self._log_close(ending, self._loop.time() - opened)
+        return ending
 
-    def end(self, reason: str) -> None:
-        """Ends the call from outside: "server stopping" and "money used up" say goodbye first."""
-        match reason:
-            case "server stopping":
-                self.spawn(self._stop(reason))
-            case "money used up":
+    def end(self, ending: Ending) -> None:
+        """Ends the call from outside: SERVER_STOPPING and MONEY_USED_UP say goodbye first."""
+        match ending:
+            case Ending.SERVER_STOPPING:
+                self.spawn(self._stop(ending))
+            case Ending.MONEY_USED_UP:
                 self.spawn(self._spend_no_more())
             case _:
-                self.spawn(self._hang_up(reason))
+                self.spawn(self._hang_up(ending))
 
     # ---- the conversation
 
-    async def _converse(self) -> str:
-        """Carries frames both ways until somebody leaves; the reason."""
-        reason = "internal error"
+    async def _converse(self) -> Ending:
+        """Carries frames both ways until somebody leaves."""
+        ending = Ending.INTERNAL_ERROR
         try:
             async with self._tasks as tasks:
                 tasks.create_task(self._from_caller())
                 tasks.create_task(self._watch())
-        except* CallOver as endings:
-            reason = str(endings.exceptions[0])
+        except* CallOver as over:
+            ending = next(each.ending for each in over.exceptions if isinstance(each, CallOver))
         except* Exception:
             log.exception("call %(call)s failed", {"call": self.call_sid})
-        return "transferred" if self._transferring and reason in ("caller hung up", "phone lost") else reason
+        left = ending in (Ending.CALLER_HUNG_UP, Ending.PHONE_LOST)
+        return Ending.TRANSFERRED if self._transferring and left else ending
 
     async def _from_caller(self) -> None:
         try:
             async with asyncio.timeout(START_S):
                 start = await self._until_start()
         except TimeoutError:
-            raise CallOver("no start") from None
+            raise CallOver(Ending.NO_START) from None
         await self._pass_turnstile(start)
         self.spawn(self._open_model())
         await self._begin(start)
@@ -187,11 +176,11 @@ class CallSession:
             event = self._phone_event(message)
             if isinstance(event, media_streams.Start):
                 if event.start.media_format.encoding != media_streams.ENCODING:
-                    raise CallOver("wrong audio format")
+                    raise CallOver(Ending.WRONG_AUDIO_FORMAT)
                 return event.start
             messages += 1
             if messages > MOST_BEFORE_START:
-                raise CallOver("no start")
+                raise CallOver(Ending.NO_START)
         raise CallOver(self._phone_ending())
 
     async def _pass_turnstile(self, start: media_streams.StartBody) -> None:
@@ -203,7 +192,7 @@ class CallSession:
             log.warning("call %(call)s: its stream is refused: %(reason)s",
                         {"call": start.call_sid, "reason": str(refusal)})
             self._services.metrics.fault(str(refusal))
-            raise CallOver("stream refused") from None
+            raise CallOver(Ending.STREAM_REFUSED) from None
         self._caller = Caller(start.custom_parameters.get("caller", self._caller.name))
 
     async def _begin(self, start: media_streams.StartBody) -> None:
@@ -225,9 +214,9 @@ class CallSession:
             await asyncio.sleep(1)
             self._check_pace()
             if self._to_caller.stalled_s() > STALL_S:
-                raise CallOver("phone stalled")
+                raise CallOver(Ending.PHONE_STALLED)
             if self._loop.time() - self._last_message > DEAD_S:
-                raise CallOver("phone lost")
+                raise CallOver(Ending.PHONE_LOST)
             self._model.check()
             await self._carry_out(self._dialogue.frames_missing(self._now()))
 
@@ -236,7 +225,7 @@ class CallSession:
         most, self._messages, came = self._settings.MAX_MESSAGES_PER_S, 0, self._messages
         self._too_fast_s = self._too_fast_s + 1 if most and came > most else 0
         if self._too_fast_s >= TOO_FAST_S:
-            raise CallOver("phone too fast")
+            raise CallOver(Ending.PHONE_TOO_FAST)
 
     async def _carry_out(self, steps: list[Step]) -> None:
         """What each side gets goes out in order and in one piece; the caller's first, for a `clear` is urgent."""
@@ -265,10 +254,10 @@ class CallSession:
                 self._model.served()
             case Refusal(problem):
                 self._model.refused(problem)
-            case HangUp(reason):
-                if reason in ("model failed", "model refused"):
+            case HangUp(ending):
+                if ending.by_model:
                     self._model.gave_up("it did not answer")
-                raise CallOver(reason)
+                raise CallOver(ending)
             case Measured():
                 self._measure(step)
 
@@ -328,11 +317,11 @@ class CallSession:
         called = self._start.custom_parameters.get("called", "")
         return twiml.Call(self._origin, self._caller, called, self.call_sid)
 
-    async def _hang_up(self, reason: str) -> None:
-        raise CallOver(reason)
+    async def _hang_up(self, ending: Ending) -> None:
+        raise CallOver(ending)
 
-    async def _stop(self, reason: str) -> None:
-        await self._carry_out(self._dialogue.stopping(reason, self._now()))
+    async def _stop(self, ending: Ending) -> None:
+        await self._carry_out(self._dialogue.stopping(ending, self._now()))
 
     async def _spend_no_more(self) -> None:
         await self._carry_out(self._dialogue.money_used_up(self._now()))
@@ -399,13 +388,12 @@ class CallSession:
 
     # ---- the ending
 
-    async def _leave_caller(self, reason: str) -> None:
+    async def _leave_caller(self, ending: Ending) -> None:
         """What follows the stream is settled before the phone's socket is closed: that is when Twilio goes on."""
-        open_still = in_order(reason) and reason != "caller hung up" and not self._transferring
+        open_still = ending.in_order and not ending.by_caller and not self._transferring
         if self._start and open_still and self._settings.rest_credentials:
             await complete_call(self._services.http, self._settings, self._start.call_sid)
-        going = reason in ("server stopping", "server killed")
-        await self._to_caller.close(WSCloseCode.GOING_AWAY if going else WSCloseCode.OK)
+        await self._to_caller.close(WSCloseCode.GOING_AWAY if ending.by_server else WSCloseCode.OK)
 
     # ---- details
 
@@ -430,20 +418,20 @@ class CallSession:
             log.warning("call %(call)s: a message of the %(side)s could not be read: %(error)s",
                         {"call": self.call_sid, "side": side, "error": str(error)})
 
-    def _phone_ending(self) -> str:
+    def _phone_ending(self) -> Ending:
         orderly = self._phone.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY)
-        return "caller hung up" if orderly else "phone lost"
+        return Ending.CALLER_HUNG_UP if orderly else Ending.PHONE_LOST
 
     def _log_open(self) -> None:
         log.info("call %(call)s opened, from %(caller)s", {"call": self.call_sid, "caller": str(self._caller)})
 
-    def _log_close(self, reason: str, seconds: float) -> None:
+    def _log_close(self, ending: Ending, seconds: float) -> None:
         figures = self._dialogue.figures
         first = figures.first_audio_ms
         log.info(
             "call %(call)s closed after %(seconds).1f s: %(reason)s, %(turns)d turns, "
             "%(interruptions)d interruptions, %(reconnects)d reconnects, %(usd).4f USD, "
             f"{'no audio' if first is None else 'first audio after %(first_audio_ms)d ms'}",
-            {"call": self.call_sid, "seconds": round(seconds, 3), "reason": reason, "turns": figures.turns,
+            {"call": self.call_sid, "seconds": round(seconds, 3), "reason": ending.value, "turns": figures.turns,
              "interruptions": figures.interruptions, "reconnects": figures.reconnects, "usd": figures.usd,
              "first_audio_ms": None if first is None else round(first)})

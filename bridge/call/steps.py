@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bridge.openai_side.prices import DEAREST, Prices
+from bridge.records.endings import Ending
 
 #: The sentences that the server can say by itself, recorded.
 ClipName = Literal["moment", "still_here", "goodbye"]
@@ -61,9 +62,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """The call is over; `reason` is one of those at the top of session.py."""
+    """The call is over."""
 
-    reason: str
+    ending: Ending
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from bridge import __version__, log_queue
 from bridge.records.deliveries import Depth
+from bridge.records.endings import Ending
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 #: How often the event loop is looked at, seconds.
@@ -79,9 +80,9 @@ class Metrics:
     def call_opened(self) -> None:
         self._calls.inc()
 
-    def call_closed(self, reason: str, seconds: float) -> None:
+    def call_closed(self, ending: Ending, seconds: float) -> None:
         self._calls.dec()
-        self._ended.labels(reason or "unknown").inc()
+        self._ended.labels(ending.value).inc()
         self._duration.observe(seconds)
 
     def rejected(self, reason: str) -> None:

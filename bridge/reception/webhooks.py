@@ -15,6 +15,7 @@ from bridge.call.session import CallSession
 from bridge.meetings.message import Message
 from bridge.reception.token import PARAMETER
 from bridge.records.database import StoreFailed
+from bridge.records.endings import Ending
 from bridge.settings import Settings
 from bridge.twilio_side import recording, signature, twiml
 from bridge.twilio_side.caller import Caller
@@ -230,7 +231,7 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
             public_origin(request, settings.PUBLIC_URL), on_start=following.start)
         app[keys.CALLS].add(call)
         try:
-            following.reason = await call.run()
+            following.ending = await call.run()
         finally:
             app[keys.CALLS].discard(call)
     return phone
@@ -242,7 +243,7 @@ class _Following:
     def __init__(self, app: web.Application) -> None:
         self._admission, self._metrics = app[keys.ADMISSION], app[keys.METRICS]
         self._call_sid: str | None = None
-        self.reason = "internal error"
+        self.ending = Ending.INTERNAL_ERROR
 
     def __enter__(self) -> Self:
         self._began = monotonic()
@@ -254,6 +255,6 @@ class _Following:
         self._admission.opened(call_sid, number)
 
     def __exit__(self, *_: object) -> None:
-        self._metrics.call_closed(self.reason, monotonic() - self._began)
+        self._metrics.call_closed(self.ending, monotonic() - self._began)
         if self._call_sid is not None:
-            self._admission.closed(self._call_sid, self.reason)
+            self._admission.closed(self._call_sid, self.ending)
