@@ -14,6 +14,8 @@ from aiohttp.typedefs import Handler
 
 from bridge import __version__, keys
 from bridge.calendars.busy_url import Availability
+from bridge.call import call_log
+from bridge.call.events import Audience
 from bridge.call.session import Services, plan_of
 from bridge.console import answers, health
 from bridge.console import openapi
@@ -30,7 +32,7 @@ from bridge.meetings import event, message
 from bridge.meetings.schedule import Rules
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.probing import probe_while_open
-from bridge.reception import webhooks
+from bridge.reception import stream, webhooks
 from bridge.reception.admission import Admission
 from bridge.reception.budget import Budget
 from bridge.reception.strangers import Door
@@ -86,6 +88,7 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.REFUSALS], app[keys.MALFORMED] = Seldom(REFUSAL_S), Seldom(REFUSAL_S)
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
+    app[keys.AUDIENCE] = Audience(call_log.hear, app[keys.METRICS].hear)
     app[keys.ACCESS] = Access(settings, count=app[keys.METRICS].operator_refused)
     app[keys.STOPPING] = Stopping()
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
@@ -105,7 +108,7 @@ def create_app(settings: Settings) -> web.Application:
         web.get("/message.schema.json", message_schema),
         web.get("/openapi.json", openapi_document),
         *(route(path, handler) for route in (web.get, web.post) for path, handler in WEBHOOKS.items()),
-        web.get("/media-stream/{number}", webhooks.media_stream),
+        web.get("/media-stream/{number}", stream.media_stream),
     ])
     return app
 
@@ -160,6 +163,7 @@ async def open_admission(app: web.Application) -> AsyncIterator[None]:
         Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER,
                settings.most_hidden),
         app[keys.BACKGROUND])
+    app[keys.AUDIENCE].add(admission.hear)
     async with running(admission.run()):
         yield
 
@@ -168,6 +172,7 @@ async def open_budget(app: web.Application) -> AsyncIterator[None]:
     """What the model may still cost today, in all processes together."""
     settings = app[keys.SETTINGS]
     app[keys.BUDGET] = budget = Budget(Spending(app[keys.DATABASE]), settings.MAX_DAY_USD, settings.TIMEZONE)
+    app[keys.AUDIENCE].add(budget.hear)
     if not settings.MAX_DAY_USD:
         yield
         return
@@ -204,7 +209,7 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
     outbox = Outbox(queue, app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
     app[keys.TOOLS] = Tools(
-        diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER, app[keys.METRICS].tool,
+        diary(app, queue, outbox) if settings.WEBHOOK_URL else None, settings.TRANSFER_NUMBER,
         rules=rules_of(settings))
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
     await warn_of_astray(queue, settings.WEBHOOK_URL)
@@ -232,8 +237,8 @@ async def gather_services(app: web.Application) -> None:
     """What every call needs of all this, once for all calls."""
     app[keys.SERVICES] = Services(
         settings=app[keys.SETTINGS], plan=plan_of(app[keys.SETTINGS]), http=app[keys.HTTP], tools=app[keys.TOOLS],
-        background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], metrics=app[keys.METRICS],
-        admission=app[keys.ADMISSION], budget=app[keys.BUDGET], turnstile=app[keys.TURNSTILE])
+        background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], tell=app[keys.AUDIENCE].tell,
+        remember=app[keys.ADMISSION].keep_history)
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:

@@ -35,6 +35,9 @@ from bridge.call.bounds import Bounds
 from bridge.call.budget import Budget
 from bridge.call.ear import Ear
 from bridge.call.errands import Errands
+from bridge.call.events import (
+    Answered, AssistantSaid, CallerSaid, Fault, Figures, FirstAudio, FunctionCalled, Interrupted, Spent, TokensUsed,
+)
 from bridge.call.floor import ANSWER, GO_ON, Floor, Wish
 from bridge.call.history import History
 from bridge.call.keypad import Keypad
@@ -44,7 +47,7 @@ from bridge.call.listening import Listening
 from bridge.call.outcome import outcome, reason
 from bridge.call.patience import HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS, Patience
 from bridge.call.steps import (
-    Figures, HangUp, Measured, Plan, Reconnect, Refusal, RunFunction, Served, Step, ToModel, Transfer,
+    HangUp, Plan, Reconnect, Refusal, RunFunction, Served, Step, Told, ToModel, Transfer,
 )
 from bridge.call.voice import Voice
 from bridge.folding import Folded
@@ -214,7 +217,7 @@ class Dialogue:
         steps: list[Step] = []
         waited_ms = self._latency.mark_back(name, self._now)
         if waited_ms is not None:
-            steps.append(Measured("turn", waited_ms / 1000))
+            steps.append(Told(Answered(waited_ms / 1000)))
         return [*steps, *self._all_heard(), *self._served()] if self._voice.silent else steps
 
     def _served(self) -> list[Step]:
@@ -289,12 +292,7 @@ class Dialogue:
                 self.history.added(item)
                 return []
             case realtime.Transcribed():
-                self.history.transcribed(event.item_id, event.transcript)
-                if event.transcript.strip():
-                    self._floor.caller_was_understood()
-                if event.usage is None:
-                    return []
-                return self._then(self._spent(prices.transcription_cost(event.usage, self._plan.prices)))
+                return self._then(self._transcribed(event))
             case realtime.Error(error=error):
                 return self._then(self._error(error))
             case realtime.SessionUpdated(session=session):
@@ -302,6 +300,16 @@ class Dialogue:
             case realtime.SessionCreated() | realtime.TranscriptDone():
                 return []
         assert_never(event)
+
+    def _transcribed(self, event: realtime.Transcribed) -> list[Step]:
+        steps: list[Step] = []
+        self.history.transcribed(event.item_id, event.transcript)
+        if said := event.transcript.strip():
+            self._floor.caller_was_understood()
+            steps.append(Told(CallerSaid(said)))
+        if event.usage is not None:
+            steps += self._spent(prices.transcription_cost(event.usage, self._plan.prices))
+        return steps
 
     def _session_updated(self, session: realtime.Session) -> list[Step]:
         if session.listens:
@@ -323,7 +331,7 @@ class Dialogue:
         steps = self._voice.cut_off()
         if steps:
             self.figures.interruptions += 1
-            steps.append(Measured("interruption"))
+            steps.append(Told(Interrupted()))
         return steps
 
     def _caller_stopped(self) -> list[Step]:
@@ -339,7 +347,7 @@ class Dialogue:
         self._listening.stop(self._now, protected=answered and not self._leaving)
         self._ear.hold(KEPT_FRAMES_GREETING)
         steps: list[Step] = [
-            Measured("fault", name="endless turn"), ToModel(realtime.commit()), ToModel(realtime.stop_listening())]
+            Told(Fault("endless turn")), ToModel(realtime.commit()), ToModel(realtime.stop_listening())]
         if not answered:
             return steps + self._leave(HangUp(Ending.LINE_TOO_NOISY), words.NOT_UNDERSTOOD, firm=True)
         self.figures.turns += 1
@@ -352,7 +360,7 @@ class Dialogue:
             return steps + self._voice.forget(event.item_id)
         if self.figures.first_audio_ms is None:
             self.figures.first_audio_ms = self._now - self._started_at
-            steps.append(Measured("first audio", self.figures.first_audio_ms / 1000))
+            steps.append(Told(FirstAudio(self.figures.first_audio_ms / 1000)))
         self.history.sounded(event.item_id, event.size / media_streams.BYTES_PER_MS)
         audio, mark = self._voice.play(event.item_id, event.delta, event.size, self._now)
         self._latency.answer_sent(mark)
@@ -403,10 +411,10 @@ class Dialogue:
         if what != "answer" and not dropped:
             self._complain("the model did not answer to the end", error or reason(response))
             if what == "nothing" and wish.purpose != "farewell" and not self._leaving.is_firm:
-                return [Measured("fault", name="response failed"), *self._failed(wish, error)]
+                return [Told(Fault("response failed")), *self._failed(wish, error)]
             again = response.status == "failed" or not self._floor.has_failed    # a filter, or a limit, strikes again
             if what == "half" and again and wish.purpose in ("greeting", "answer") and not self._leaving:
-                return [Measured("fault", name="response broken off"), *self._failed(GO_ON, error)]
+                return [Told(Fault("response broken off")), *self._failed(GO_ON, error)]
         if spoke:
             self._floor.answered()
         if self._listening.protected and not called:
@@ -436,7 +444,7 @@ class Dialogue:
         if error.event_id is None and (error.back_off or error.already_active) and self._floor.own_answer_failed():
             # It is about the server's own answer to the caller's turn.
             if error.back_off or not self._floor.active:
-                return [Measured("fault", name="rate limit"), *self._failed(ANSWER, error)]
+                return [Told(Fault("rate limit")), *self._failed(ANSWER, error)]
             self._floor.owed = True
         wish = self._floor.refused(error)
         if wish is None:
@@ -449,7 +457,7 @@ class Dialogue:
 
     def _refused(self, error: realtime.ErrorDetails) -> list[Step]:
         """Every call would meet the same: trying again is of no use."""
-        return [Measured("fault", name="model refused"), Refusal(str(error)), HangUp(Ending.MODEL_REFUSED)]
+        return [Told(Fault("model refused")), Refusal(str(error)), HangUp(Ending.MODEL_REFUSED)]
 
     def _complain(self, what: str, about: realtime.ErrorDetails | str) -> None:
         """A line for the first of a kind, the tenth, the hundredth: some servers complain of every frame."""
@@ -529,12 +537,11 @@ class Dialogue:
         """A response was given: what it has cost."""
         if usage is None:
             return []
-        tokens = [Measured("tokens", count, kind) for kind, count in usage.counts().items()]
-        return [*tokens, *self._spent(prices.cost(usage, self._plan.prices))]
+        return [Told(TokensUsed(usage.counts())), *self._spent(prices.cost(usage, self._plan.prices))]
 
     def _spent(self, usd: float) -> list[Step]:
         """What the call has cost so far decides how it goes on."""
-        steps: list[Step] = [Measured("spent", usd)]
+        steps: list[Step] = [Told(Spent(usd))]
         match self._budget.charge(usd):
             case "used up":
                 steps += self._leave(HangUp(Ending.MONEY_USED_UP), words.TIME_OVER, firm=True)
@@ -554,6 +561,9 @@ class Dialogue:
         self.history.called(item)
         self._floor.acted(self._now, self._voice.unheard_ms)
         self._listening.acted(self._now, self._voice.unheard_ms)
+        return [Told(FunctionCalled(item.name, item.arguments)), *self._called(response_id, item)]
+
+    def _called(self, response_id: str, item: realtime.Item) -> list[Step]:
         if item.name == END_CALL:
             return self._end_call(response_id, item.call_id)
         if item.name == TRANSFER_CALL and self._plan.transfer_targets:
@@ -713,7 +723,15 @@ class Dialogue:
             self._now, hush_ms=hush_ms, we_wait=silent and self.quiet,
             caller_waits=silent and not self._floor.speaking and not (self._model == "ready" and self._idle),
             errand_waits=silent and bool(self._errands.running) and self._model == "ready" and not self._floor.taken)
+        if self.history.unheard and self._voice.silent:
+            steps = [*(Told(AssistantSaid(words)) for words in self.history.heard()), *steps]
         return steps
+
+    def over(self) -> list[AssistantSaid]:
+        """The call has ended: what the caller has heard until then, and was not told of yet."""
+        self._voice.cut_off()
+        self.history.lost()
+        return [AssistantSaid(words) for words in self.history.heard()]
 
 
 class _TransferArguments(msgspec.Struct):

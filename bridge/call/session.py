@@ -11,7 +11,7 @@ still runs, a booking, is the application's and goes on.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,21 +23,18 @@ from aiohttp.web import WebSocketResponse
 from bridge.call import words
 from bridge.call.clips import clips
 from bridge.call.dialogue import Dialogue
+from bridge.call.entrance import Enter, Entered, NotLetIn
+from bridge.call.events import Closed, Connected, Event, Fault, FunctionReturned, Opened, SessionReplaced, Transferred
 from bridge.call.history import History
 from bridge.call.leg import BURST, CallOver, Leg
 from bridge.call.model_line import ModelLine
 from bridge.call.steps import (
-    HangUp, Measured, Plan, Reconnect, Refusal, RunFunction, Served, Step, ToCaller, ToModel, Transfer,
+    HangUp, Plan, Reconnect, Refusal, RunFunction, Served, Step, Told, ToCaller, ToModel, Transfer,
 )
-from bridge.console.metrics import Metrics
 from bridge.loop.background import Background
 from bridge.openai_side import prompt, realtime
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.prices import prices_for
-from bridge.reception.admission import Admission
-from bridge.reception.budget import Budget
-from bridge.reception.token import Refused
-from bridge.reception.turnstile import Turnstile
 from bridge.records.endings import Ending
 from bridge.settings import Settings
 from bridge.tools.booking import OnBehalfOf
@@ -70,10 +67,10 @@ class Services:
     tools: Tools
     background: Background
     breaker: Breaker
-    metrics: Metrics
-    admission: Admission
-    budget: Budget
-    turnstile: Turnstile
+    #: Tells everybody who listens to calls; it never waits, and never fails.
+    tell: Callable[[Event], None]
+    #: Keeps, by CallSid, what is to be remembered if the caller comes back.
+    remember: Callable[[str, str], Awaitable[None]]
 
 
 def plan_of(settings: Settings) -> Plan:
@@ -91,13 +88,13 @@ class CallSession:
     """Carries one call, from the upgrade to its last log line."""
 
     def __init__(
-        self, phone: WebSocketResponse, caller: Caller, services: Services, origin: str,
-        on_start: Callable[[str, str], None],
+        self, phone: WebSocketResponse, services: Services, origin: str, enter: Enter,
     ) -> None:
-        self._phone, self._caller, self._services = phone, caller, services
-        self._origin, self._on_start = origin, on_start
+        self._phone, self._services, self._tell = phone, services, services.tell
+        self._origin, self._enter = origin, enter
+        self._entered = Entered(Caller())
         self._settings = services.settings
-        self._functions = services.tools.for_call()
+        self._functions = services.tools.for_call(self._observe)
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(services.plan)
         self._tasks = asyncio.TaskGroup()
@@ -105,7 +102,7 @@ class CallSession:
         self._model = ModelLine(self, services.http, services.settings, services.breaker)
         self._start: media_streams.StartBody | None = None
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
-        self._transferring = False
+        self._connecting_with: str | None = None     # whom Twilio is asked to connect the caller with
         self._last_message = self._loop.time()       # of the phone
         self._messages = self._too_fast_s = 0        # of the phone, since the last look; seconds of too many
         self._alarm: asyncio.TimerHandle | None = None
@@ -114,15 +111,13 @@ class CallSession:
 
     async def run(self) -> Ending:
         """Returns how the call ended, when it is over and both sockets are closed."""
-        opened = self._loop.time()
-        ending = await self._converse()
-        if self._alarm:
-            self._alarm.cancel()
+        connected, ending = self._loop.time(), Ending.INTERNAL_ERROR
+        self._tell(Connected())
         try:
-            await self._model.close()
+            ending = await self._converse()
+            await self._close(ending)
         finally:
-            await self._leave_caller(ending)
-            self._log_close(ending, self._loop.time() - opened)
+            self._tell_end(ending, self._loop.time() - connected)
         return ending
 
     def end(self, ending: Ending) -> None:
@@ -149,7 +144,7 @@ class CallSession:
         except* Exception:
             log.exception("call %(call)s failed", {"call": self.call_sid})
         left = ending in (Ending.CALLER_HUNG_UP, Ending.PHONE_LOST)
-        return Ending.TRANSFERRED if self._transferring and left else ending
+        return Ending.TRANSFERRED if self._connecting_with is not None and left else ending
 
     async def _from_caller(self) -> None:
         try:
@@ -157,7 +152,7 @@ class CallSession:
                 start = await self._until_start()
         except TimeoutError:
             raise CallOver(Ending.NO_START) from None
-        await self._pass_turnstile(start)
+        self._entered = await self._let_in(start)
         self.spawn(self._open_model())
         await self._begin(start)
         async for message in self._phone:
@@ -183,29 +178,24 @@ class CallSession:
                 raise CallOver(Ending.NO_START)
         raise CallOver(self._phone_ending())
 
-    async def _pass_turnstile(self, start: media_streams.StartBody) -> None:
-        """Only a stream that a webhook was answered with goes on, and that once; nothing is opened before."""
-        turnstile = self._services.turnstile
+    async def _let_in(self, start: media_streams.StartBody) -> Entered:
         try:
-            await turnstile.take(turnstile.check(start), start.call_sid)
-        except Refused as refusal:
+            return await self._enter(start)
+        except NotLetIn as refusal:
             log.warning("call %(call)s: its stream is refused: %(reason)s",
                         {"call": start.call_sid, "reason": str(refusal)})
-            self._services.metrics.fault(str(refusal))
+            self._tell(Fault(str(refusal)))
             raise CallOver(Ending.STREAM_REFUSED) from None
-        self._caller = Caller(start.custom_parameters.get("caller", self._caller.name))
 
     async def _begin(self, start: media_streams.StartBody) -> None:
         """The phone has said which call this is."""
-        resume = start.custom_parameters.get("resume")
-        kept = await self._services.admission.take_history(start.call_sid) if resume else ""
+        kept = await self._entered.recall() if self._entered.recall else ""
         self._start = start
         if kept:
             self._dialogue = self._dialogue.followed_by(History.load(kept), words.TRANSFER_UNANSWERED)
         if not self._started.done():
             self._started.set_result(None)
-        self._log_open()
-        self._on_start(start.call_sid, self._caller.number)
+        self._tell(Opened(start.call_sid, self._entered.caller))
         await self._carry_out(self._dialogue.started(start.stream_sid, self._now()))
 
     async def _watch(self) -> None:
@@ -258,26 +248,8 @@ class CallSession:
                 if ending.by_model:
                     self._model.gave_up("it did not answer")
                 raise CallOver(ending)
-            case Measured():
-                self._measure(step)
-
-    def _measure(self, step: Measured) -> None:
-        metrics = self._services.metrics
-        match step.what:
-            case "first audio":
-                metrics.first_audio(step.value)
-            case "turn":
-                metrics.turn(step.value)
-            case "interruption":
-                metrics.interruption()
-            case "spent":
-                metrics.spent(step.value)
-                self._services.budget.spent(step.value)
-            case "tokens":
-                direction, _, kind = step.name.partition(" ")
-                metrics.tokens(direction, kind, int(step.value))
-            case "fault":
-                metrics.fault(step.name)
+            case Told(event):
+                self._tell(event)
 
     def _set_alarm(self, deadline: float | None) -> None:
         if self._alarm:
@@ -291,31 +263,34 @@ class CallSession:
         await self._carry_out(self._dialogue.time_passed(self._now()))
 
     async def _run_function(self, step: RunFunction) -> None:
-        call = OnBehalfOf(self.call_sid, self._caller.number, step.turn)
+        call = OnBehalfOf(self.call_sid, self._entered.caller.number, step.turn)
         output = await self._functions.run(step.name, step.arguments, call)
         self.spawn(self._function_returned(step.call_id, output))
+
+    def _observe(self, name: str, status: str, seconds: float) -> None:
+        """A function has answered."""
+        self._tell(FunctionReturned(name, status, seconds))
 
     async def _function_returned(self, call_id: str, output: dict[str, Any]) -> None:
         await self._carry_out(self._dialogue.function_returned(call_id, output, self._now()))
 
     async def _transfer(self, target: str) -> None:
         """Twilio is asked to connect the caller with a person; from here on the stream may end because it does."""
-        self._transferring = True
+        self._connecting_with = target
         settings, call = self._settings, self._as_twilio_knows_it()
-        await self._services.admission.keep_history(self.call_sid, self._dialogue.history.dump())
+        await self._services.remember(self.call_sid, self._dialogue.history.dump())
         outcome = await update_call(
             self._services.http, settings, self.call_sid, twiml.transfer(settings.TRANSFER_NUMBER[target], call))
         if outcome is Outcome.UNKNOWN:
             await asyncio.sleep(UNKNOWN_S)           # done after all, it would have ended this stream by then
         if outcome is not Outcome.DONE:
-            self._transferring = False
-            self._services.metrics.fault("transfer failed")
+            self._connecting_with = None
+            self._tell(Fault("transfer failed"))
             await self._carry_out(self._dialogue.transfer_failed(self._now()))
 
     def _as_twilio_knows_it(self) -> twiml.Call:
         assert self._start
-        called = self._start.custom_parameters.get("called", "")
-        return twiml.Call(self._origin, self._caller, called, self.call_sid)
+        return twiml.Call(self._origin, self._entered.caller, self._entered.called, self._start.call_sid)
 
     async def _hang_up(self, ending: Ending) -> None:
         raise CallOver(ending)
@@ -337,11 +312,11 @@ class CallSession:
 
     def session_setup(self) -> tuple[bytes, bool]:
         settings, tools = self._settings, self._services.tools
-        now, hidden = datetime.now(settings.TIMEZONE), not self._caller.number
+        now, hidden = datetime.now(settings.TIMEZONE), not self._entered.caller.number
         listens = self._dialogue.listens
         return realtime.session_setup(
             instructions=prompt.instructions(
-                settings.SYSTEM_MESSAGE, now, self._caller.number, tools.briefing(now, number_hidden=hidden)),
+                settings.SYSTEM_MESSAGE, now, self._entered.caller.number, tools.briefing(now, number_hidden=hidden)),
             voice=settings.OPENAI_VOICE,
             tools=tools.declarations(number_hidden=hidden),
             turn_detection=settings.TURN_DETECTION if listens else None,
@@ -361,7 +336,7 @@ class CallSession:
         await self._carry_out(self._dialogue.model_ready(self._now(), listens=listens))
 
     async def model_lost(self) -> None:
-        self._services.metrics.fault("model lost")
+        self._tell(Fault("model lost"))
         await self._carry_out(self._dialogue.model_lost(self._now()))
 
     async def model_renewed(self) -> None:
@@ -369,7 +344,7 @@ class CallSession:
 
     async def model_regained(self, seconds: float) -> None:
         self._dialogue.figures.reconnects += 1
-        self._services.metrics.reconnected(seconds)
+        self._tell(SessionReplaced(seconds))
 
     async def from_model(self, message: bytes) -> None:
         try:
@@ -388,9 +363,27 @@ class CallSession:
 
     # ---- the ending
 
+    async def _close(self, ending: Ending) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+        try:
+            await self._model.close()
+        finally:
+            await self._leave_caller(ending)
+
+    def _tell_end(self, ending: Ending, seconds: float) -> None:
+        try:
+            for said in self._dialogue.over():
+                self._tell(said)
+        finally:
+            if ending is Ending.TRANSFERRED and self._connecting_with is not None:
+                self._tell(Transferred(self._connecting_with))
+            call_sid = self._start.call_sid if self._start else None
+            self._tell(Closed(call_sid, ending, seconds, self._dialogue.figures))
+
     async def _leave_caller(self, ending: Ending) -> None:
         """What follows the stream is settled before the phone's socket is closed: that is when Twilio goes on."""
-        open_still = ending.in_order and not ending.by_caller and not self._transferring
+        open_still = ending.in_order and not ending.by_caller and self._connecting_with is None
         if self._start and open_still and self._settings.rest_credentials:
             await complete_call(self._services.http, self._settings, self._start.call_sid)
         await self._to_caller.close(WSCloseCode.GOING_AWAY if ending.by_server else WSCloseCode.OK)
@@ -421,17 +414,3 @@ class CallSession:
     def _phone_ending(self) -> Ending:
         orderly = self._phone.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY)
         return Ending.CALLER_HUNG_UP if orderly else Ending.PHONE_LOST
-
-    def _log_open(self) -> None:
-        log.info("call %(call)s opened, from %(caller)s", {"call": self.call_sid, "caller": str(self._caller)})
-
-    def _log_close(self, ending: Ending, seconds: float) -> None:
-        figures = self._dialogue.figures
-        first = figures.first_audio_ms
-        log.info(
-            "call %(call)s closed after %(seconds).1f s: %(reason)s, %(turns)d turns, "
-            "%(interruptions)d interruptions, %(reconnects)d reconnects, %(usd).4f USD, "
-            f"{'no audio' if first is None else 'first audio after %(first_audio_ms)d ms'}",
-            {"call": self.call_sid, "seconds": round(seconds, 3), "reason": ending.value, "turns": figures.turns,
-             "interruptions": figures.interruptions, "reconnects": figures.reconnects, "usd": figures.usd,
-             "first_audio_ms": None if first is None else round(first)})

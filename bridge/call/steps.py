@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bridge.call.events import Event
 from bridge.openai_side.prices import DEAREST, Prices
 from bridge.records.endings import Ending
 
@@ -68,15 +69,13 @@ class HangUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Something happened that is counted over all calls, with its measure."""
+class Told:
+    """Something has happened that whoever listens to the call is told."""
 
-    what: Literal["first audio", "turn", "interruption", "spent", "tokens", "fault"]
-    value: float = 0.0           # seconds, USD, or how many
-    name: str = ""
+    event: Event
 
 
-Step = ToCaller | ToModel | RunFunction | Transfer | Reconnect | Served | Refusal | HangUp | Measured
+Step = ToCaller | ToModel | RunFunction | Transfer | Reconnect | Served | Refusal | HangUp | Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +101,3 @@ class Plan:
     prices: Prices = DEAREST
     transfer_targets: tuple[str, ...] = ()
     operator_key: str = ""       # the key that asks for the first of them
-
-
-@dataclass(slots=True)
-class Figures:
-    """What happened in a call, for its closing line."""
-
-    turns: int = 0
-    interruptions: int = 0
-    reconnects: int = 0
-    usd: float = 0.0
-    first_audio_ms: float | None = None      # from the stream's start to the first audio for the caller

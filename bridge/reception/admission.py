@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from bridge.call.events import Closed, Event, Opened
 from bridge.loop.background import Background
 from bridge.records.calls import HOUR_S, PENDING_S, Calls, Limits
 from bridge.records.database import StoreFailed
@@ -93,6 +94,14 @@ class Admission:
         return any(not each.streams and not each.ending and each.admitted_at > since for each in self._here.values())
 
     # ---- a stream
+
+    def hear(self, event: Event) -> None:
+        """A listener of calls."""
+        match event:
+            case Opened(call_sid, caller):
+                self.opened(call_sid, caller.number)
+            case Closed(call_sid=str() as call_sid):
+                self.closed(call_sid, event.ending)
 
     def opened(self, call_sid: str, caller: str) -> None:
         """The call's stream has begun, in this process."""

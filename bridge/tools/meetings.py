@@ -48,10 +48,9 @@ class Tools:
     """
 
     def __init__(
-        self, diary: Diary | None, transfer_to: Collection[str] = (),
-        observe: Observe = lambda name, status, seconds: None, rules: Rules | None = None,
+        self, diary: Diary | None, transfer_to: Collection[str] = (), rules: Rules | None = None,
     ) -> None:
-        self._diary, self._transfer_to, self._observe = diary, transfer_to, observe
+        self._diary, self._transfer_to = diary, transfer_to
         self._rules = rules or (diary.rules if diary else None)
 
     def briefing(self, now: datetime, *, number_hidden: bool = False) -> str:
@@ -69,9 +68,12 @@ class Tools:
     def _terms(diary: Diary, number_hidden: bool) -> Terms:
         return Terms(diary.confirm, diary.email_required, number_hidden)
 
-    def for_call(self) -> "Functions":
-        """The functions of one call: what was read back in it is known only there."""
-        return Functions(self._diary, self._observe)
+    def for_call(self, observe: Observe = lambda name, status, seconds: None) -> "Functions":
+        """The functions of one call: what was read back in it is known only there.
+
+        `observe` is told of each answer: the function's name, the status of its output, and how long it took, seconds.
+        """
+        return Functions(self._diary, observe)
 
 
 class Functions:
