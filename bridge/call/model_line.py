@@ -8,6 +8,7 @@
 3. A session that was had and is lost, whoever closed it and however, is followed by another one at once.
 4. So is one whose time is nearly up, before it is: the new one is ready first, and takes over while nobody speaks.
 5. What is sent while there is no session is dropped. The next one is told what was said so far, by the dialogue.
+6. The line knows the model's protocol: the call is given events, and never a message.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ import aiohttp
 from aiohttp import WSCloseCode, WSMsgType
 
 from bridge.call.leg import BURST, CallOver, Leg
-from bridge.openai_side import pulse
+from bridge.openai_side import pulse, realtime
 from bridge.openai_side.backoff import Recovery
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.connection import ModelSession, ModelUnreachable, answer_ping, open_session, ping
@@ -73,7 +74,7 @@ class Conversation(Protocol):
     async def model_lost(self) -> None: ...
     async def model_renewed(self) -> None: ...
     async def model_regained(self, seconds: float) -> None: ...
-    async def from_model(self, message: bytes) -> None: ...
+    async def from_model(self, event: realtime.Event) -> None: ...
 
 
 async def _nowhere(*messages: bytes) -> None:
@@ -100,6 +101,7 @@ class ModelLine:
         self._beat: asyncio.TimerHandle | None = None
         self._renewal: asyncio.TimerHandle | None = None     # a task that sleeps for an hour would cost each call 2 kB
         self._doubted = False                        # the log says that the end of its session cannot be
+        self._unread = False                         # the log says that a message of the model could not be read
 
     async def open(self) -> None:
         """The first session. Raises CallOver when there is none to be had."""
@@ -234,8 +236,8 @@ class ModelLine:
             if leg is self._leg:
                 signs = self._pulse
                 signs.heard = signs.busy = True
-                if message.type is WSMsgType.TEXT:
-                    await self._call.from_model(message.data)
+                if message.type is WSMsgType.TEXT and (event := self._event(message.data)) is not None:
+                    await self._call.from_model(event)
                 signs.busy = False
             elif leg is not self._next:
                 return
@@ -248,6 +250,17 @@ class ModelLine:
             self._next = None
         if leg is self._leg:
             self.lose(f"it was closed with code {socket.close_code}")
+
+    def _event(self, message: bytes) -> realtime.Event | None:
+        """A malformed message is skipped; the first of a call is worth a line."""
+        try:
+            return realtime.parse(message)
+        except realtime.Malformed as error:
+            if not self._unread:
+                self._unread = True
+                log.warning("call %(call)s: a message of the model could not be read: %(error)s",
+                            {"call": self._call.call_sid, "error": str(error)})
+            return None
 
     def _listen_for_life(self, leg: Leg, session: ModelSession) -> None:
         """Every tick: a connection that is dead without saying so is given up."""

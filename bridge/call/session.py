@@ -107,7 +107,7 @@ class CallSession:
         self._messages = self._too_fast_s = 0        # of the phone, since the last look; seconds of too many
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
-        self._unread: tuple[str, ...] = ()           # sides of which a malformed message was logged
+        self._unread = False                         # the log says that a message of the phone could not be read
 
     async def run(self) -> Ending:
         """Returns how the call ended, when it is over and both sockets are closed."""
@@ -346,14 +346,8 @@ class CallSession:
         self._dialogue.figures.reconnects += 1
         self._tell(SessionReplaced(seconds))
 
-    async def from_model(self, message: bytes) -> None:
-        try:
-            event = realtime.parse(message)
-        except realtime.Malformed as error:
-            self._complain("model", error)
-            return
-        if event is not None:
-            await self._carry_out(self._dialogue.from_model(event, self._now()))
+    async def from_model(self, event: realtime.Event) -> None:
+        await self._carry_out(self._dialogue.from_model(event, self._now()))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -401,15 +395,11 @@ class CallSession:
         try:
             return media_streams.parse(message.data) if message.type is WSMsgType.TEXT else None
         except media_streams.Malformed as error:
-            self._complain("phone", error)
+            if not self._unread:                     # the first one is worth a line
+                self._unread = True
+                log.warning("call %(call)s: a message of the phone could not be read: %(error)s",
+                            {"call": self.call_sid, "error": str(error)})
             return None
-
-    def _complain(self, side: str, error: ValueError) -> None:
-        """A malformed message is skipped; the first of a side is worth a line."""
-        if side not in self._unread:
-            self._unread += (side,)
-            log.warning("call %(call)s: a message of the %(side)s could not be read: %(error)s",
-                        {"call": self.call_sid, "side": side, "error": str(error)})
 
     def _phone_ending(self) -> Ending:
         orderly = self._phone.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY)
