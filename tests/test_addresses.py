@@ -16,6 +16,7 @@ from bridge import __version__, keys
 from bridge.app import create_app
 from bridge.meetings import event, message
 from bridge.openai_side.breaker import FAILURES
+from bridge.records.endings import Ending
 from bridge.twilio_side.twiml import APOLOGY
 from tests.helpers import make_settings
 
@@ -209,16 +210,17 @@ async def test_after_a_stream_of_which_nothing_is_known_the_caller_gets_the_fall
     assert verbs(await ask(client, "/after-stream")) == ["Say", "Dial", "Say", "Hangup"]
 
 
-@pytest.mark.parametrize(("reason", "after"), [
-    ("assistant ended", ["Hangup"]), ("server stopping", ["Hangup"]), ("model lost", ["Say", "Hangup"]),
-    ("phone lost", ["Say", "Hangup"]), ("internal error", ["Say", "Hangup"])])
+@pytest.mark.parametrize(("ending", "after"), [
+    (Ending.ASSISTANT_ENDED, ["Hangup"]), (Ending.SERVER_STOPPING, ["Hangup"]),
+    (Ending.MODEL_FAILED, ["Say", "Hangup"]), (Ending.PHONE_LOST, ["Say", "Hangup"]),
+    (Ending.INTERNAL_ERROR, ["Say", "Hangup"])])
 async def test_after_a_stream_that_ended_in_order_there_is_silence(
-    open_bridge: Open, reason: str, after: list[str],
+    open_bridge: Open, ending: Ending, after: list[str],
 ) -> None:
     client = await open_bridge()
     assert client.app
     client.app[keys.ADMISSION].opened(CALL["CallSid"], CALL["From"])
-    client.app[keys.ADMISSION].closed(CALL["CallSid"], reason)
+    client.app[keys.ADMISSION].closed(CALL["CallSid"], ending)
     assert verbs(await ask(client, "/after-stream")) == after
 
 

@@ -21,6 +21,7 @@ from bridge.records import retention
 from bridge.records.calls import Calls, Limits
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue
+from bridge.records.endings import Ending
 from bridge.records.erasure import Erasure, Found
 from bridge.records.meetings import Meetings
 from bridge.records.messages import Messages
@@ -59,7 +60,7 @@ async def call(database: Database, sid: str, caller: str, *, over: bool = True) 
     await calls.opened(sid, caller, NOW)
     await calls.keep_history(sid, "caller: my name is Alice")
     if over:
-        await calls.closed(sid, "transferred", NOW + 1)
+        await calls.closed(sid, Ending.TRANSFERRED, NOW + 1)
 
 
 async def everything(database: Database) -> dict[str, list[Any]]:

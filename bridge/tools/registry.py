@@ -31,14 +31,12 @@ _LATE = Output({"error": "The function did not answer in time. Tell the caller t
 class Tools:
     """What the model may do in every call; `kits` in the order in which it is told of them."""
 
-    def __init__(
-        self, *kits: Kit, observe: Observe = lambda name, status, seconds: None, within_s: float = WITHIN_S,
-    ) -> None:
-        self._kits, self._observe, self._within_s = kits, observe, within_s
+    def __init__(self, *kits: Kit, within_s: float = WITHIN_S) -> None:
+        self._kits, self._within_s = kits, within_s
 
-    def for_call(self) -> "Functions":
+    def for_call(self, observe: Observe = lambda name, status, seconds: None) -> "Functions":
         """The functions of one call: what was read back in it is known only there."""
-        return Functions([tool for kit in self._kits for tool in kit()], self._observe, self._within_s)
+        return Functions([tool for kit in self._kits for tool in kit()], observe, self._within_s)
 
 
 class Functions:
