@@ -14,8 +14,8 @@ import pytest
 from bridge import keys
 from bridge.app import create_app
 from bridge.commands import erase
+from bridge.delivery.news import of_message as message_news
 from bridge.meetings.message import Message
-from bridge.meetings.message import deliveries_for as message_news
 from bridge.records import erasure
 from bridge.records import retention
 from bridge.records.calls import Calls, Limits

@@ -17,7 +17,8 @@ from bridge.meetings.details import DETAILS, another_person, details_of, differi
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.schedule import Refused, Rules, resolve
 from bridge.meetings.spoken import date_of
-from bridge.records.meetings import NotYours, StoreFailed
+from bridge.records.database import StoreFailed
+from bridge.records.meetings import NotYours
 from bridge.tools import answers, briefing
 from bridge.tools.answers import Output
 from bridge.tools.arguments import read
