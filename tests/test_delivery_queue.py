@@ -247,6 +247,23 @@ async def test_a_dead_letter_rests_until_it_is_sent_again(database: Database, qu
     assert (again.attempts, again.created_at, again.since, again.last_error) == (2, NOW, later, "status 410")
 
 
+async def test_whether_a_dead_letter_was_refused_is_what_was_written_down(
+    database: Database, queue: DeliveryQueue,
+) -> None:
+    """However long it has been tried."""
+    await promise(database, 2)
+    refused, given_up = await queue.claim(NOW, LEASE, 9)
+    await queue.dead(refused.id, NOW + 9 * GIVE_UP_S, "answered with status 409", 1, "We are closed.", refused=True)
+    await queue.dead(given_up.id, NOW + 1, "answered with status 503", 1)
+
+    async def now() -> list[tuple[str, bool]]:
+        found = [await queue.get(each.id) for each in (refused, given_up)]
+        return [(each.state, each.refused) for each in found if each]
+    assert await now() == [("dead", True), ("dead", False)]
+    assert await queue.revive(refused.about_id, NOW + 60) == 1
+    assert await now() == [("pending", False), ("dead", False)], "it is asked once more"
+
+
 async def test_what_was_delivered_can_be_sent_again(database: Database, queue: DeliveryQueue) -> None:
     meeting_id = await promise(database, urls=RECEIVERS)
     await promise(database)

@@ -136,6 +136,12 @@ def test_each_receiver_has_a_delivery_of_its_own() -> None:
     assert all(each.startswith("msg_") and len(each) == len("msg_") + 32 for each in ids)
 
 
+def test_the_first_receiver_s_may_be_leased_to_whoever_promises_it() -> None:
+    urls = ["https://one.example/a", "https://two.example/b"]
+    assert [each.lease_s for each in of_meeting(MEETING, urls, "meeting.booked", NOW, lease_first=8.0)] == [8.0, 0.0]
+    assert [each.lease_s for each in of_meeting(MEETING, urls, "meeting.booked", NOW)] == [0.0, 0.0]
+
+
 def test_nobody_to_tell_is_no_delivery() -> None:
     assert of_meeting(MEETING, [], "meeting.booked", NOW) == []
 

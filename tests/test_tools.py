@@ -479,7 +479,7 @@ async def test_what_is_written_down_is_never_denied(tmp_path: Path, monkeypatch:
         async def fails(*_: object) -> None:
             raise StoreFailed("the disk hangs")
         booked = await schedule(world.functions())
-        monkeypatch.setattr(DeliveryQueue, "of_meeting", fails)
+        monkeypatch.setattr(DeliveryQueue, "about", fails)
         output = await schedule(world.functions())
         assert (output["status"], output["meeting_id"]) == ("recorded", booked["meeting_id"])
         assert [meeting.id for meeting in await world.diary.meetings.all()] == [output["meeting_id"]]
