@@ -24,6 +24,8 @@ from bridge.console.metrics import Metrics
 from bridge.delivery import reach
 from bridge.delivery.mailbox import Mailbox
 from bridge.delivery.outbox import STOP_S, Outbox
+from bridge.delivery.receivers import ByScheme
+from bridge.delivery.webhook import SCHEMES, Webhook
 from bridge.log import Seldom
 from bridge.loop.background import Background
 from bridge.loop.stopping import Stopping
@@ -210,7 +212,8 @@ async def watch_model(app: web.Application) -> AsyncIterator[None]:
 async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     """The diary, where there is somebody to tell of a meeting, and the outbox: what was promised once is delivered."""
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
-    outbox = Outbox(queue, app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
+    webhook = Webhook(app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
+    outbox = Outbox(queue, ByScheme(dict.fromkeys(SCHEMES, webhook)))
     kits = [meetings(diary(app, queue, outbox))] if settings.WEBHOOK_URL else []
     app[keys.TOOLS] = Tools(*kits, hand_over(settings.TRANSFER_NUMBER))
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)

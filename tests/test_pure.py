@@ -53,6 +53,7 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.meetings.event",
     "bridge.meetings.message",
     "bridge.meetings.calendar",
+    "bridge.delivery.answer",
     "bridge.delivery.retries",
     "bridge.delivery.statuses",
     "bridge.calendars.busy",

@@ -38,7 +38,8 @@ def signed(now: float) -> tuple[dict[str, str], str]:
         start=datetime(2026, 12, 3, 10, tzinfo=zone), minutes=30, zone=zone, read_back="")
     text = body(meeting, "meeting.booked", datetime.fromtimestamp(now, zone))
     delivery = Delivery(
-        id="msg_1", meeting_id="m", url="", type="meeting.booked", body=text, created_at=0, since=0, attempts=1,
+        id="msg_1", about_kind="meeting", about_id="m",
+        url="", type="meeting.booked", body=text, created_at=0, since=0, attempts=1,
         state="pending", next_at=0, last_error="", answer="")
     return {name.lower(): value for name, value in headers_for(delivery, SECRETS, now).items()}, text
 

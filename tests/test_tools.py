@@ -23,12 +23,13 @@ from bridge.calendars import busy_url as availability
 from bridge.calendars.busy_url import Availability
 from bridge.delivery.outbox import Outbox
 from bridge.delivery.retries import GIVE_UP_S
+from bridge.delivery.webhook import Webhook
 from bridge.meetings.closed_days import ClosedDays
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.schedule import Rules
-from bridge.records.database import Database, open_database, parse_url
+from bridge.records.database import Database, StoreFailed, open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue
-from bridge.records.meetings import Meetings, StoreFailed
+from bridge.records.meetings import Meetings
 from bridge.sim.demo import serving
 from bridge.tools import booking, declarations
 from bridge.tools.booking import Diary
@@ -98,7 +99,7 @@ async def office(tmp_path: Path, *, confirm: bool = False, receivers: int = 1, *
         open_database(parse_url(f"sqlite:///{database_file}")) as database,
     ):
         queue = DeliveryQueue(database)
-        outbox = Outbox(queue, http, ())
+        outbox = Outbox(queue, Webhook(http))
         diary = Diary(
             meetings=Meetings(database), queue=queue, outbox=outbox,
             receivers=[f"{origin}/receiver-{number}" for number in range(receivers)],
@@ -439,14 +440,14 @@ async def test_what_was_refused_and_undone_is_not_sent_again(tmp_path: Path) -> 
         world.status = 409
         assert (await schedule(world.functions()))["status"] == "refused"
         assert await world.diary.queue.revive(recorded["meeting_id"], now) == 0
-        [delivery] = await world.diary.queue.of_meeting(recorded["meeting_id"])
+        [delivery] = await world.diary.queue.about(recorded["meeting_id"])
         assert delivery.state == "undone"
 
 
 async def test_a_receiver_that_was_down_for_days_has_not_refused(tmp_path: Path) -> None:
     async with office(tmp_path) as world:
         booked = await schedule(world.functions())
-        [delivery] = await world.diary.queue.of_meeting(booked["meeting_id"])
+        [delivery] = await world.diary.queue.about(booked["meeting_id"])
         await world.diary.queue.revive(booked["meeting_id"], delivery.since, all=True)
         assert await world.diary.queue.dead(
             delivery.id, delivery.since + GIVE_UP_S, "answered with status 503", delivery.attempts)
@@ -481,7 +482,7 @@ async def test_what_is_written_down_is_never_denied(tmp_path: Path, monkeypatch:
         async def fails(*_: object) -> None:
             raise StoreFailed("the disk hangs")
         booked = await schedule(world.functions())
-        monkeypatch.setattr(DeliveryQueue, "of_meeting", fails)
+        monkeypatch.setattr(DeliveryQueue, "about", fails)
         output = await schedule(world.functions())
         assert (output["status"], output["meeting_id"]) == ("recorded", booked["meeting_id"])
         assert [meeting.id for meeting in await world.diary.meetings.all()] == [output["meeting_id"]]

@@ -17,12 +17,11 @@ from sqlalchemy import (
     BigInteger, Connection, Double, Row, Select, Text, bindparam, delete, exists, insert, select, text, tuple_, update,
 )
 
-from bridge.meetings.meeting import Meeting, NewDelivery
-from bridge.records.database import Database, StoreFailed
+from bridge.meetings.meeting import Meeting
+from bridge.records.database import Database
 from bridge.records.deliveries import Delivery, overtaken, promise, undo
+from bridge.records.news import About, NewDelivery
 from bridge.records.tables import meetings, slots
-
-__all__ = ["Deliveries", "Meetings", "NewDelivery", "NotYours", "Overtaken", "SlotTaken", "StoreFailed"]
 
 #: Any number that nothing else in the database uses as an advisory lock.
 BOOKING_LOCK = 7_261_940_518
@@ -40,7 +39,8 @@ class Overtaken(Exception):
     """Who refused this news has been promised later news of the meeting."""
 
 
-#: The news of a meeting as it now stands, one for each receiver. Called within the transaction; it may be called twice.
+#: The news of a meeting as it now stands, one for each receiver. Called within the transaction, in a thread of the
+#: database's, and perhaps twice: it depends on the meeting and on nothing that changes.
 Deliveries = Callable[[Meeting], Sequence[NewDelivery]]
 
 
@@ -136,7 +136,8 @@ class Meetings:
         return await self._database.read(lambda connection: _all(connection, query.order_by(*_IN_ORDER)))
 
     def _announce(self, connection: Connection, meeting: Meeting, deliveries: Deliveries) -> list[Delivery]:
-        return promise(connection, meeting.id, deliveries(meeting), self._now(), first=meeting.sequence == 0)
+        return promise(
+            connection, About("meeting", meeting.id), deliveries(meeting), self._now(), first=meeting.sequence == 0)
 
 
 # ---- statements, built once
@@ -186,8 +187,9 @@ def _first(connection: Connection, query: Select[Any], **values: Any) -> Meeting
 
 
 def _of(connection: Connection, meeting_id: str, caller: str) -> Meeting:
+    """Locked until the transaction ends: nobody erases it meanwhile, and its news would be left."""
     stored = _first(connection, select(meetings).where(
-        meetings.c.id == meeting_id, meetings.c.caller == caller))
+        meetings.c.id == meeting_id, meetings.c.caller == caller).with_for_update())
     if stored is None:
         raise NotYours(meeting_id)
     return stored

@@ -20,13 +20,15 @@ from zoneinfo import ZoneInfo
 
 from bridge.calendars.busy import Interval, overlaps, without
 from bridge.calendars.busy_url import Availability, NotAsked
-from bridge.delivery.outbox import Outbox
+from bridge.delivery.news import of_meeting
+from bridge.delivery.outbox import LEASE_S, Outbox
 from bridge.loop.yielding import yield_loop
-from bridge.meetings.event import Kind, as_told, deliveries_for
+from bridge.meetings.event import Kind, as_told
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.schedule import Refused, Rules, free_starts, read_back, resolve
+from bridge.records.database import StoreFailed
 from bridge.records.deliveries import Delivery, DeliveryQueue
-from bridge.records.meetings import Meetings, NewDelivery, NotYours, Overtaken, SlotTaken, StoreFailed
+from bridge.records.meetings import Deliveries, Meetings, NotYours, Overtaken, SlotTaken
 from bridge.tools.proposal import Proposal, Proposals, names
 from bridge.tools.tool import OnBehalfOf
 
@@ -221,7 +223,7 @@ class Booking:
         A refusal that came too late to be heard is heard first: there is nothing to be corrected then. Raises NotYours
         and StoreFailed.
         """
-        newest = self._newest(await self._diary.queue.of_meeting(meeting.id))
+        newest = self._newest(await self._diary.queue.about(meeting.id))
         if newest and newest.refused:
             return await self._outcome(meeting, newest)
         stored, news = await self._diary.meetings.change(
@@ -247,7 +249,7 @@ class Booking:
 
     async def standing(self, meeting: Meeting) -> Booked:
         """The same without a wait: what the receiver has said so far."""
-        return await self._outcome(meeting, self._newest(await self._diary.queue.of_meeting(meeting.id)))
+        return await self._outcome(meeting, self._newest(await self._diary.queue.about(meeting.id)))
 
     async def found(self, meeting_id: str) -> Meeting:
         """A meeting as it is by now. Raises NotYours for one that is forgotten."""
@@ -260,15 +262,12 @@ class Booking:
         """The caller's booked meetings that are still to come."""
         return await self._diary.meetings.of_caller(call.caller, self._diary.now())
 
-    def _deliveries(self, kind: Kind, urls: Sequence[str] | None = None) -> Callable[[Meeting], Sequence[NewDelivery]]:
+    def _deliveries(self, kind: Kind, urls: Sequence[str] | None = None) -> Deliveries:
         """The news of this kind, for all receivers or these; the first one's is ours, since the caller waits for it."""
-        diary = self._diary
-
-        def news(meeting: Meeting) -> Sequence[NewDelivery]:
-            receivers = diary.receivers if urls is None else urls
-            return [diary.outbox.ours(each) if each.url == diary.receivers[0] else each
-                    for each in deliveries_for(meeting, receivers, kind, diary.now(), diary.organizer)]
-        return news
+        diary, now = self._diary, self._diary.now()
+        receivers = diary.receivers if urls is None else urls
+        lease_first = LEASE_S if receivers and receivers[0] == diary.receivers[0] else 0.0
+        return lambda meeting: of_meeting(meeting, receivers, kind, now, diary.organizer, lease_first=lease_first)
 
     async def _heard_from(
         self, meeting: Meeting, news: Sequence[Delivery] = (), *, acts_on_no: bool = True,
@@ -280,7 +279,7 @@ class Booking:
         """
         self._diary.outbox.promised(news)
         try:
-            newest = self._newest(news or await self._diary.queue.of_meeting(meeting.id))
+            newest = self._newest(news or await self._diary.queue.about(meeting.id))
         except StoreFailed as reason:                # it is in the books all the same, and so are its deliveries
             log.error("the delivery of meeting %(meeting)s could not be looked up: %(reason)s",
                       {"meeting": meeting.id, "reason": str(reason)})
@@ -319,7 +318,7 @@ class Booking:
         if not meeting.sequence:
             return False
         try:
-            told = await self._diary.queue.of_meeting(meeting.id)
+            told = await self._diary.queue.about(meeting.id)
         except StoreFailed:                          # it is in the books all the same
             return True
         before = self._newest([each for each in told if each.created_at < heard.created_at])
@@ -330,7 +329,7 @@ class Booking:
 
         Where it stays, as it is read to the caller; "" where it is cancelled.
         """
-        told = await self._diary.queue.of_meeting(meeting.id)
+        told = await self._diary.queue.about(meeting.id)
         others = {each.url: None for each in told if each.url != refused.url and each.state not in ("dead", "undone")}
         before = self._newest([each for each in told if each.created_at < refused.created_at and not each.refused])
         if before and before.type != "meeting.cancelled":

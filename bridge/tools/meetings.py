@@ -17,7 +17,8 @@ from bridge.meetings.details import DETAILS, another_person, better_spelled, det
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.schedule import Refused, Rules, first_day
 from bridge.meetings.spoken import date_of
-from bridge.records.meetings import NotYours, StoreFailed
+from bridge.records.database import StoreFailed
+from bridge.records.meetings import NotYours
 from bridge.tools import answers, briefing, declarations
 from bridge.tools.arguments import read
 from bridge.tools.booking import LIKELY, AlreadyBooked, Booking, Diary
