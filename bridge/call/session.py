@@ -23,9 +23,9 @@ still runs, a booking, is the application's and goes on.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 import aiohttp
@@ -33,7 +33,6 @@ from aiohttp import WSCloseCode, WSMsgType
 from aiohttp.web import WebSocketResponse
 
 from bridge.call import words
-from bridge.call.clips import clips
 from bridge.call.dialogue import Dialogue
 from bridge.call.history import History
 from bridge.call.leg import BURST, CallOver, Leg
@@ -45,18 +44,17 @@ from bridge.console.metrics import Metrics
 from bridge.loop.background import Background
 from bridge.openai_side import prompt, realtime
 from bridge.openai_side.breaker import Breaker
-from bridge.openai_side.prices import prices_for
+from bridge.openai_side.connection import Account
 from bridge.reception.admission import Admission
 from bridge.reception.budget import Budget
 from bridge.reception.token import Refused
 from bridge.reception.turnstile import Turnstile
 from bridge.records.calls import in_order
-from bridge.settings import Settings
 from bridge.tools.booking import OnBehalfOf
 from bridge.tools.meetings import Tools
 from bridge.twilio_side import media_streams, twiml
 from bridge.twilio_side.caller import Caller
-from bridge.twilio_side.rest import Outcome, complete_call, update_call
+from bridge.twilio_side.rest import Calls, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -73,12 +71,27 @@ UNKNOWN_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
+class Agent:
+    """Who answers: what the model is told of itself, and whom it may hand a caller over to."""
+
+    system_message: str
+    voice: str
+    turn_detection: dict[str, Any]
+    transcription_model: str             # "": what callers say is not written down
+    noise_reduction: str
+    zone: tzinfo
+    transfer_numbers: Mapping[str, str]  # by their names
+
+
+@dataclass(frozen=True, kw_only=True)
 class Services:
     """What a call needs of the application."""
 
-    settings: Settings
     plan: Plan
+    agent: Agent
+    account: Account
     http: aiohttp.ClientSession
+    rest: Calls | None                   # without it calls end by what follows their stream, and none is transferred
     tools: Tools
     background: Background
     breaker: Breaker
@@ -86,17 +99,7 @@ class Services:
     admission: Admission
     budget: Budget
     turnstile: Turnstile
-
-
-def plan_of(settings: Settings) -> Plan:
-    """How every call is to go."""
-    return Plan(
-        greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
-        protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION, clips=clips(),
-        silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_turn_ms=settings.MAX_TURN_S * 1000,
-        most_ms=settings.MAX_CALL_S * 1000, most_usd=settings.MAX_CALL_USD,
-        prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES),
-        transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY)
+    most_messages_per_s: int             # of a phone; 0: any number
 
 
 class CallSession:
@@ -108,13 +111,12 @@ class CallSession:
     ) -> None:
         self._phone, self._caller, self._services = phone, caller, services
         self._origin, self._on_start = origin, on_start
-        self._settings = services.settings
         self._functions = services.tools.for_call()
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(services.plan)
         self._tasks = asyncio.TaskGroup()
         self._to_caller = Leg(phone, "phone")
-        self._model = ModelLine(self, services.http, services.settings, services.breaker)
+        self._model = ModelLine(self, services.http, services.account, services.breaker)
         self._start: media_streams.StartBody | None = None
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
         self._transferring = False
@@ -233,7 +235,7 @@ class CallSession:
 
     def _check_pace(self) -> None:
         """Called every second: who sends far more than a phone can say is none."""
-        most, self._messages, came = self._settings.MAX_MESSAGES_PER_S, 0, self._messages
+        most, self._messages, came = self._services.most_messages_per_s, 0, self._messages
         self._too_fast_s = self._too_fast_s + 1 if most and came > most else 0
         if self._too_fast_s >= TOO_FAST_S:
             raise CallOver("phone too fast")
@@ -311,11 +313,11 @@ class CallSession:
 
     async def _transfer(self, target: str) -> None:
         """Twilio is asked to connect the caller with a person; from here on the stream may end because it does."""
+        assert self._services.rest                   # without it there is no target
         self._transferring = True
-        settings, call = self._settings, self._as_twilio_knows_it()
+        document = twiml.transfer(self._services.agent.transfer_numbers[target], self._as_twilio_knows_it())
         await self._services.admission.keep_history(self.call_sid, self._dialogue.history.dump())
-        outcome = await update_call(
-            self._services.http, settings, self.call_sid, twiml.transfer(settings.TRANSFER_NUMBER[target], call))
+        outcome = await self._services.rest.update(self.call_sid, document)
         if outcome is Outcome.UNKNOWN:
             await asyncio.sleep(UNKNOWN_S)           # done after all, it would have ended this stream by then
         if outcome is not Outcome.DONE:
@@ -347,17 +349,17 @@ class CallSession:
             raise
 
     def session_setup(self) -> tuple[bytes, bool]:
-        settings, tools = self._settings, self._services.tools
-        now, hidden = datetime.now(settings.TIMEZONE), not self._caller.number
+        agent, tools = self._services.agent, self._services.tools
+        now, hidden = datetime.now(agent.zone), not self._caller.number
         listens = self._dialogue.listens
         return realtime.session_setup(
             instructions=prompt.instructions(
-                settings.SYSTEM_MESSAGE, now, self._caller.number, tools.briefing(now, number_hidden=hidden)),
-            voice=settings.OPENAI_VOICE,
+                agent.system_message, now, self._caller.number, tools.briefing(now, number_hidden=hidden)),
+            voice=agent.voice,
             tools=tools.declarations(number_hidden=hidden),
-            turn_detection=settings.TURN_DETECTION if listens else None,
-            transcription_model=settings.OPENAI_TRANSCRIPTION_MODEL,
-            noise_reduction=settings.NOISE_REDUCTION,
+            turn_detection=agent.turn_detection if listens else None,
+            transcription_model=agent.transcription_model,
+            noise_reduction=agent.noise_reduction,
         ), listens
 
     @property
@@ -402,8 +404,8 @@ class CallSession:
     async def _leave_caller(self, reason: str) -> None:
         """What follows the stream is settled before the phone's socket is closed: that is when Twilio goes on."""
         open_still = in_order(reason) and reason != "caller hung up" and not self._transferring
-        if self._start and open_still and self._settings.rest_credentials:
-            await complete_call(self._services.http, self._settings, self._start.call_sid)
+        if self._start and open_still and self._services.rest:
+            await self._services.rest.complete(self._start.call_sid)
         going = reason in ("server stopping", "server killed")
         await self._to_caller.close(WSCloseCode.GOING_AWAY if going else WSCloseCode.OK)
 
