@@ -41,7 +41,7 @@ class Server(Manner, Protocol):
 
     clock: Clock
     script: Script
-    listener: Listener | None
+    listener: "Listener | None"
 
     async def stopped(self) -> None:
         """Until the server is being left."""
