@@ -3,8 +3,8 @@
 Only this, app.py, server.py and the commands know `Settings`. A part can so be built, and tested, without all of them.
 """
 
+from bridge.call.agent import Agent
 from bridge.call.clips import clips
-from bridge.call.session import Agent
 from bridge.call.steps import Plan
 from bridge.meetings.schedule import Rules
 from bridge.openai_side import prompt

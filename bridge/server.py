@@ -111,9 +111,8 @@ def warn_if_passing(database_url: URL, environ: Mapping[str, str]) -> None:
 def raise_open_files(most_calls: int) -> None:
     """As far as the system lets us; and a warning where that is not enough for so many calls, and strangers besides.
 
-    Each connection is a file, and a call has two.
-
-    What a shell or systemd begins with, 1,024, is meant for programs that use select(2).
+    Each connection is a file, and a call has two. What a shell or systemd begins with, 1,024, is meant for programs
+    that use select(2).
     """
     if sys.platform == "win32":
         return

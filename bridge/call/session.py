@@ -23,9 +23,9 @@ still runs, a booking, is the application's and goes on.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -33,6 +33,7 @@ from aiohttp import WSCloseCode, WSMsgType
 from aiohttp.web import WebSocketResponse
 
 from bridge.call import words
+from bridge.call.agent import Agent
 from bridge.call.dialogue import Dialogue
 from bridge.call.history import History
 from bridge.call.leg import BURST, CallOver, Leg
@@ -68,19 +69,6 @@ TOO_FAST_S = 5
 DEAD_S = 30.0
 #: How long a stream may still last when Twilio did not say whether the call was transferred, seconds.
 UNKNOWN_S = 2.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Agent:
-    """Who answers: what the model is told of itself, and whom it may hand a caller over to."""
-
-    system_message: str
-    voice: str
-    turn_detection: dict[str, Any]
-    transcription_model: str             # "": what callers say is not written down
-    noise_reduction: str
-    zone: tzinfo
-    transfer_numbers: Mapping[str, str]  # by their names
 
 
 @dataclass(frozen=True, kw_only=True)
