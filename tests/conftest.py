@@ -8,8 +8,8 @@ import pytest
 import uvloop
 
 from bridge.records.database import Database, open_database, parse_url
-from tests import postgres
-from tests.postgres import Cluster
+from tests.stage import postgres
+from tests.stage.postgres import Cluster
 
 
 #: Where a loop's own sockets matter: these run on asyncio's too.

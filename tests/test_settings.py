@@ -11,7 +11,7 @@ import pytest
 
 from bridge.openai_side import connection
 from bridge.settings import BadSettings, Settings, load
-from tests.helpers import make_settings
+from tests.stage.settings import make_settings
 
 ROOT = Path(__file__).parent.parent
 TOKEN = {"TWILIO_AUTH_TOKEN": "simulated-token"}
