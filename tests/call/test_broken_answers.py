@@ -1,6 +1,7 @@
 """What is no answer to a caller: one without a sound, or that breaks off. It is asked for again, or gone on with."""
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -9,10 +10,9 @@ from bridge.call.floor import RETRIES, RETRY_MS
 from bridge.call.steps import HangUp
 from bridge.sim.realtime import Call, Turn
 from bridge.twilio_side.twiml import APOLOGY
-from tests.stage.office import GREETING, Office, line, office, speech
+from tests.stage.office import GREETING, GREETING_AUDIO, Office, line, office, speech
 from tests.stage.talk import CLIPS, Talk, asks, clips, ends, greeted, says, until
 
-GREETING_AUDIO = GREETING.output[0].audio   # type: ignore[union-attr]
 SILENT = Turn()
 FILTERED = Turn(incomplete="content_filter")
 
@@ -28,7 +28,7 @@ def done(talk: Talk, response: str, status: str, **details: object) -> None:
     ("incomplete", {"reason": "max_output_tokens"}), ("cancelled", {}), ("failed", {"error": {"code": "internal"}}),
 ])
 def test_an_answer_without_a_sound_is_asked_for_again(
-    status: str, details: dict[str, object], caplog: pytest.LogCaptureFixture,
+    status: str, details: dict[str, Any], caplog: pytest.LogCaptureFixture,
 ) -> None:
     talk = greeted(clips=CLIPS)
     asks(talk, "c", "Hello?")
@@ -37,7 +37,7 @@ def test_an_answer_without_a_sound_is_asked_for_again(
     until(talk, talk.now + RETRY_MS)
     assert talk.requests[-1].startswith("answer")
     [record] = caplog.records
-    assert details.get("reason", "") in record.getMessage()      # type: ignore[operator]
+    assert details.get("reason", "") in record.getMessage()
     assert "internal" in record.getMessage() or "error" not in details
 
 

@@ -1,12 +1,14 @@
 """What each side hears next, decided without a socket."""
 
+from collections.abc import Callable
+
 import pytest
 
 from bridge.call.floor import ANSWER_MS, REQUEST_MS, RETRIES
 from bridge.call.leaving import TAIL_MS
 from bridge.call.listening import BEGIN_MS
 from bridge.call.patience import FILLER_MS
-from bridge.call.steps import HangUp, Reconnect, Refusal, RunFunction
+from bridge.call.steps import HangUp, Reconnect, Refusal, RunFunction, Step
 from bridge.openai_side import errors
 from bridge.twilio_side import media_streams
 from tests.stage.talk import DELTA_250_MS, STREAM, Talk, until
@@ -34,7 +36,8 @@ def greeted() -> Talk:
 @pytest.mark.parametrize("first", ["started", "model_ready"])
 def test_the_greeting_is_asked_for_when_both_sides_are_there(first: str) -> None:
     talk = Talk()
-    both = [lambda: talk.dialogue.started(STREAM, 0), lambda: talk.dialogue.model_ready(0, listens=True)]
+    both: list[Callable[[], list[Step]]] = [
+        lambda: talk.dialogue.started(STREAM, 0), lambda: talk.dialogue.model_ready(0, listens=True)]
     one, two = both if first == "started" else both[::-1]
     assert one() == []
     talk.take(two())

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.call.steps import HangUp, Reconnect, RunFunction, Transfer
+from bridge.call.steps import HangUp, Reconnect, RunFunction, Step, Transfer
 from bridge.twilio_side import media_streams
 from tests.stage.talk import CLIPS, PEOPLE, STREAM, Talk, press, says
 
@@ -27,8 +27,8 @@ class Anything(Talk):
         if not self.over:
             event(self)
 
-    def take(self, steps: list[object]) -> None:    # type: ignore[override]
-        super().take(steps)                         # type: ignore[arg-type]
+    def take(self, steps: list[Step]) -> None:
+        super().take(steps)
         for step in self.steps:
             match step:
                 case HangUp():
@@ -54,7 +54,7 @@ class Anything(Talk):
             self.returns(self.running.pop())
         if self.connecting and not self.over:
             self.connecting = False
-            self.take(self.dialogue.transfer_failed(self.now))      # type: ignore[arg-type]
+            self.take(self.dialogue.transfer_failed(self.now))
 
 
 def requested(talk: Anything) -> str | None:
@@ -74,10 +74,26 @@ def mark(talk: Anything) -> None:
     """The newest mark alone: those before it were lost."""
     for message in talk.heard("mark")[-1:]:
         body = media_streams.MarkBody(message["mark"]["name"])
-        talk.take(talk.dialogue.from_caller(media_streams.Mark(body), talk.now))     # type: ignore[arg-type]
+        talk.take(talk.dialogue.from_caller(media_streams.Mark(body), talk.now))
 
 
-RESPONSES = ("r1", "r2")
+def ends(response: str, status: str) -> Callable[[Anything], None]:
+    return lambda talk: talk.done(response, status)
+
+
+def of(response: str) -> list[Callable[[Anything], None]]:
+    """What may happen to this response."""
+    return [
+        lambda talk: talk.begins(response),
+        lambda talk: talk.begins(response, requested(talk)),
+        lambda talk: talk.speaks(response, f"item of {response}"),
+        lambda talk: talk.calls(response, "schedule_meeting", f"book of {response}"),
+        lambda talk: talk.calls(response, "end_call", f"end of {response}"),
+        lambda talk: talk.calls(response, "transfer_call", f"transfer of {response}"),
+        *(ends(response, status) for status in ("completed", "failed", "incomplete", "cancelled", "")),
+    ]
+
+
 EVENTS: list[Callable[[Anything], None]] = [
     Anything.caller_speaks, Anything.caller_stops, Anything.lets_time_pass, Anything.tells_all, Anything.marks_return,
     mark, breaks, lambda talk: press(talk, "1"), lambda talk: press(talk, "#"), lambda talk: press(talk, "0"),
@@ -85,18 +101,8 @@ EVENTS: list[Callable[[Anything], None]] = [
     *(error(code, named) for named in (True, False) for code in (
         "rate_limit_exceeded", "conversation_already_has_active_response", "server_error",
         "response_cancel_not_active")),
+    *of("r1"), *of("r2"),
 ]
-for response in RESPONSES:
-    EVENTS += [
-        lambda talk, r=response: talk.begins(r),                                    # type: ignore[misc]
-        lambda talk, r=response: talk.begins(r, requested(talk)),                   # type: ignore[misc]
-        lambda talk, r=response: talk.speaks(r, f"item of {r}"),                    # type: ignore[misc]
-        lambda talk, r=response: talk.calls(r, "schedule_meeting", f"book of {r}"),     # type: ignore[misc]
-        lambda talk, r=response: talk.calls(r, "end_call", f"end of {r}"),          # type: ignore[misc]
-        lambda talk, r=response: talk.calls(r, "transfer_call", f"transfer of {r}"),    # type: ignore[misc]
-        *(lambda talk, r=response, s=status: talk.done(r, s)                        # type: ignore[misc]
-          for status in ("completed", "failed", "incomplete", "cancelled", "")),
-    ]
 
 
 @settings(max_examples=300, deadline=None)
@@ -107,7 +113,7 @@ def test_after_anything_the_call_comes_to_rest_or_to_its_end(
     protect: bool, clips: bool, greeted: bool, events: list[int],
 ) -> None:
     talk = Anything(protect, clips)
-    talk.take(talk.dialogue.started(STREAM, 0))      # type: ignore[arg-type]
+    talk.take(talk.dialogue.started(STREAM, 0))
     talk.connects()
     if greeted:
         says(talk, "greeting", "hello", "Hello.", request="greeting_1")

@@ -186,4 +186,5 @@ def test_the_time_to_an_answer_is_measured_from_the_callers_last_word_to_its_sou
     first = next(each for each in talk.to_caller if each["event"] == "mark" and not each.get("back"))
     talk.take(talk.dialogue.from_caller(
         media_streams.Mark(media_streams.MarkBody(first["mark"]["name"])), talk.now))
-    assert [(each.what, each.value) for each in talk.measured] == [("turn", pytest.approx(0.95))]
+    [measured] = talk.measured
+    assert measured.what == "turn" and measured.value == pytest.approx(0.95)

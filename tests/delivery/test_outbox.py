@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from bridge.delivery import outbox as module
+from bridge.delivery import outbox as module, webhook
 from bridge.delivery.delivery_log import host
 from bridge.delivery.outbox import LEASE_S, PER_RECEIVER, Outbox
 from bridge.delivery.retries import GIVE_UP_S
@@ -546,7 +546,7 @@ async def test_a_lease_that_cannot_be_renewed_harms_nothing(
 async def test_a_fault_of_ours_is_an_attempt_that_failed(
     world: World, receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real, faults = module.post, [RuntimeError("a bug")]
+    real, faults = webhook.post, [RuntimeError("a bug")]
 
     async def post(*args: Any) -> Any:
         if faults:

@@ -59,8 +59,8 @@ def test_an_hour_across_the_end_of_summer_time_is_an_hour() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     late = replace(MEETING, zone=berlin, start=datetime(2026, 10, 25, 2, 30, tzinfo=berlin), minutes=60)
     _, event = parsed(ics(late, OWNER, STAMP))
-    assert event["DTSTART"].dt == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
-    assert event["DTEND"].dt == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    assert event.decoded("DTSTART") == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert event.decoded("DTEND") == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("status", "stands"), [("booked", "CONFIRMED"), ("cancelled", "CANCELLED")])
@@ -86,11 +86,11 @@ def test_a_cancellation_cancels_it() -> None:
 
 
 @pytest.mark.parametrize("status", ["booked", "cancelled"])
-def test_without_an_organizer_it_is_a_snapshot_that_invites_nobody(status: str) -> None:
-    calendar, event = parsed(ics(replace(MEETING, status=status), "", STAMP))  # type: ignore[arg-type]
+def test_without_an_organizer_it_is_a_snapshot_that_invites_nobody(status: Status) -> None:
+    calendar, event = parsed(ics(replace(MEETING, status=status), "", STAMP))
     assert "METHOD" not in calendar
     assert "ORGANIZER" not in event and "ATTENDEE" not in event
-    assert "ada@example.com" in event["CONTACT"]
+    assert "ada@example.com" in str(event["CONTACT"])
     assert event["STATUS"] == {"booked": "CONFIRMED", "cancelled": "CANCELLED"}[status]
 
 
@@ -158,4 +158,4 @@ def test_any_words_make_one_event(name: str, description: str) -> None:
     for organizer in (OWNER, ""):
         _, event = parsed(ics(replace(MEETING, name=name, description=description), organizer, STAMP))
         assert event["UID"] == MEETING.id
-        assert event["DTSTART"].dt == MEETING.start
+        assert event.decoded("DTSTART") == MEETING.start

@@ -62,7 +62,8 @@ def error(code: str | None, kind: str) -> dict[str, Any]:
     return {"type": "error", "error": {"type": kind, "code": code, "message": "So\nit is.", "param": None}}
 
 
-CREATED = {"type": "session.created", "session": {"type": "realtime", "audio": {}, "expires_at": 1795608000}}
+CREATED: dict[str, Any] = {
+    "type": "session.created", "session": {"type": "realtime", "audio": {}, "expires_at": 1795608000}}
 
 
 # ---- what is final

@@ -283,11 +283,13 @@ def test_what_was_said_is_known_by_its_item() -> None:
       "input_token_details": {"audio_tokens": 14, "text_tokens": 0}},
      realtime.TranscriptionUsage("tokens", None, 14, 9, 23, realtime.Tokens(0, 14))),
 ])
-def test_what_the_caller_said_comes_with_its_price(usage: object, expected: object) -> None:
+def test_what_the_caller_said_comes_with_its_price(
+    usage: object, expected: realtime.TranscriptionUsage | None,
+) -> None:
     event = parse(json.dumps({
         "type": "conversation.item.input_audio_transcription.completed", "event_id": "event_1", "item_id": "item_1",
         "content_index": 0, "transcript": "Hello?", "languages": [{"code": "en"}], "usage": usage}))
-    assert event == realtime.Transcribed("item_1", "Hello?", expected)  # type: ignore[arg-type]
+    assert event == realtime.Transcribed("item_1", "Hello?", expected)
 
 
 def test_a_turn_is_known_by_the_item_that_it_becomes() -> None:

@@ -134,7 +134,7 @@ async def test_calls_under_way_end_politely_and_who_calls_then_gets_the_fallback
 @pytest.mark.parametrize(("settings", "words"), [
     ({"FALLBACK": "message"}, LEAVE_A_MESSAGE), ({"FALLBACK_MESSAGE": "We are closed."}, "We are closed.")])
 async def test_the_owner_s_fallback_is_what_it_is_otherwise(settings: dict[str, str], words: str) -> None:
-    async with office(MAX_DAY_USD="1", **settings) as world:
+    async with office(MAX_DAY_USD="1", settings=settings) as world:
         world.app[keys.BUDGET].spent(1)
         call = await world.phone.dial()
         await call.hang_up()

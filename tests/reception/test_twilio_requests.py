@@ -25,7 +25,7 @@ STREAM = "/media-stream/15551234567"
 CALL = {"From": "+15551234567", "To": "+15557654321", "CallSid": "CA" + "1" * 32, "AccountSid": ACCOUNT,
         "CallStatus": "ringing"}
 
-START = {"event": "start", "start": {"streamSid": "MZ" + "1" * 32, "callSid": CALL["CallSid"]}}
+START: dict[str, Any] = {"event": "start", "start": {"streamSid": "MZ" + "1" * 32, "callSid": CALL["CallSid"]}}
 
 Client = TestClient[web.Request, web.Application]
 Open = Callable[..., Awaitable[Client]]

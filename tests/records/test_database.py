@@ -117,8 +117,9 @@ async def test_a_database_that_is_up_to_date_keeps_what_it_holds(empty_url: str)
 
 async def test_a_database_of_the_first_version_is_brought_up_to_date_and_keeps_what_it_holds(empty_url: str) -> None:
     url, meeting = parse_url(empty_url), make_meeting()
-    promised = {"meeting_id": meeting.id, "url": RECEIVERS[0], "type": "t", "body": "{}", "created_at": 1.5, "since": 1,
-                "attempts": 2, "state": "pending", "next_at": 2, "last_error": "", "answer": ""}
+    promised: dict[str, Any] = {
+        "meeting_id": meeting.id, "url": RECEIVERS[0], "type": "t", "body": "{}", "created_at": 1.5, "since": 1,
+        "attempts": 2, "state": "pending", "next_at": 2, "last_error": "", "answer": ""}
 
     def fill(connection: Connection) -> None:
         schema.upgrade(connection, "1")
@@ -131,7 +132,7 @@ async def test_a_database_of_the_first_version_is_brought_up_to_date_and_keeps_w
     async with open_database(url) as database:
         assert await Meetings(database).find(meeting.id) == meeting
         [delivery] = await DeliveryQueue(database).of_meeting(meeting.id)
-        assert delivery == Delivery(id="msg_1", message_id=None, **promised)          # type: ignore[arg-type]
+        assert delivery == Delivery(id="msg_1", message_id=None, **promised)
         with pytest.raises(StoreFailed):
             await database.write(lambda each: each.execute(text("UPDATE deliveries SET meeting_id = 'nobody'")))
     async with open_database(url) as database:
@@ -365,7 +366,7 @@ async def test_while_a_lock_is_waited_for_everything_else_goes_on(sqlite_url: st
                 await asyncio.sleep(0.1)
                 start = time.monotonic()
                 gc.collect()
-                assert time.monotonic() - start < engines.WAIT_S - 1, "it waits for the lock"
+                assert time.monotonic() - start < sqlite_file.WAIT_S - 1, "it waits for the lock"
             await working
         finally:
             gc.enable()
@@ -463,7 +464,9 @@ async def test_what_reads_or_is_one_statement_costs_postgresql_no_more_than_one_
 
         def state(connection: Connection) -> Any:
             connection.execute(text("SELECT 1"))
-            return connection.connection.dbapi_connection.info.transaction_status.name  # type: ignore[union-attr]
+            driver = connection.connection.dbapi_connection
+            assert driver is not None
+            return driver.info.transaction_status.name
         assert [statement.split()[0] for statement in seen] == ["SELECT", "DELETE"]
         assert await database.read(state) == "IDLE"
         assert await database.write(state) == "INTRANS"
@@ -516,7 +519,7 @@ async def test_a_server_that_hangs_is_given_up(
             try:
                 start = time.monotonic()
                 assert await reason(database) == "it did not answer within 0.3 s"
-                assert time.monotonic() - start < engines.WAIT_S - 1, "it waits for the lock"
+                assert time.monotonic() - start < sqlite_file.WAIT_S - 1, "it waits for the lock"
             finally:
                 os.kill(pid, signal.SIGCONT)
         await works(database)

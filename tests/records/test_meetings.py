@@ -5,6 +5,7 @@ import random
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -185,7 +186,7 @@ async def test_a_change_moves_the_slot_and_tells_of_it(
     meetings: Meetings, queue: DeliveryQueue, database: Database,
 ) -> None:
     booked, _ = await meetings.book(make_meeting(), news)
-    wanted = {"start": TEN + timedelta(hours=1), "read_back": "Tuesday at eleven"}
+    wanted: dict[str, Any] = {"start": TEN + timedelta(hours=1), "read_back": "Tuesday at eleven"}
     changed, _ = await meetings.change(booked.id, ALICE, wanted, news)
     assert changed == replace(booked, **wanted, sequence=1)
     assert await meetings.find(booked.id) == changed

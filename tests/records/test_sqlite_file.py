@@ -41,7 +41,11 @@ def removed(folder: Path) -> Callable[[], object]:
     for name in NAMES:
         os.link(folder / name, folder / f"{name}.kept")
         (folder / name).unlink()
-    return lambda: [os.rename(folder / f"{name}.kept", folder / name) for name in NAMES]
+
+    def undo() -> None:
+        for name in NAMES:
+            os.rename(folder / f"{name}.kept", folder / name)
+    return undo
 
 
 def replaced(folder: Path) -> Callable[[], object]:

@@ -8,11 +8,12 @@ import json
 import random
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from bridge.call.history import History
 from bridge.call.steps import (
-    Clip, HangUp, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer)
+    Clip, ClipName, HangUp, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer)
 from bridge.openai_side import errors, realtime
 from bridge.openai_side.prices import DEAREST
 from bridge.twilio_side import media_streams
@@ -21,7 +22,8 @@ FRAME_MS = 20
 BYTES_PER_MS = 8
 STREAM = "MZ" + "0" * 32
 DELTA_250_MS = "/" * 2664 + "=="        # 1998 bytes
-CLIPS = {"moment": Clip("bW9tZW50", 8000), "still_here": Clip("c3RpbGw=", 8000), "goodbye": Clip("Ynll", 8000)}
+CLIPS: dict[ClipName, Clip] = {
+    "moment": Clip("bW9tZW50", 8000), "still_here": Clip("c3RpbGw=", 8000), "goodbye": Clip("Ynll", 8000)}
 PCMU = {"format": {"type": "audio/pcmu"}}
 ERRORS = (("server_error", "server_error"), ("rate_limit_exceeded", "inference_rate_limit_exceeded"))
 
@@ -123,7 +125,7 @@ class ImaginedCall:
         if self.session and self.started:
             moves |= self._model_moves()
         for call_id in self.running:
-            moves[f"returns {call_id}"] = lambda call_id=call_id: self.function_returns(call_id)
+            moves[f"returns {call_id}"] = partial(self.function_returns, call_id)
         if self.transferring:
             moves["transfer failed"] = self.transfer_fails
         if self.started and not self.stopping and not self.transferring:

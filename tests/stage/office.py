@@ -7,7 +7,7 @@ call or task left behind.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
@@ -42,7 +42,8 @@ def line(ms: int, seed: int = 1) -> Line:
 
 #: What the model does next, or how to find out when its time has come.
 Scripted = Turn | Callable[[RealtimeSession], Turn]
-GREETING = Turn((line(600, seed=99),))
+GREETING_AUDIO = speech(600, seed=99)
+GREETING = Turn((Line("600 ms of speech.", GREETING_AUDIO),))
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Office:
     app: web.Application
     origin: str
     model: RealtimeServer
-    phone: Phone
+    phone: Phone = field(init=False)
     twilio: TwilioRest = field(default_factory=lambda: TwilioRest(ACCOUNT, TOKEN))
     meetings: list[dict[str, Any]] = field(default_factory=list)
     #: What the webhook answers, in order; then 204.
@@ -89,29 +90,29 @@ class Office:
 @asynccontextmanager
 async def office(
     *turns: Scripted, faults: Faults = Faults(), clock_speed: float = 10, webhook: bool = True, rest: bool = False,
-    delta_speed: float = 8.0, greeting: Turn = GREETING, **environ: str,
+    delta_speed: float = 8.0, greeting: Turn = GREETING, settings: Mapping[str, str] = {}, **environ: str,
 ) -> AsyncIterator[Office]:
-    """A server whose model says `turns` after its greeting; `environ` are settings."""
+    """A server whose model says `turns` after its greeting, with these settings."""
     before = asyncio.all_tasks()
     clock = Clock(clock_speed)
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(
             RealtimeServer(_script([greeting, *turns]), clock=clock, faults=faults, speed=delta_speed))
-        world = Office(web.Application(), "", model, None)  # type: ignore[arg-type]
+        world = Office(web.Application(), "", model)
         await stack.enter_async_context(world.twilio)
         world.may_answer.set()
         outside = await stack.enter_async_context(serving(_outside(world)))
-        settings = {
+        ours = {
             "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_AUTH_TOKEN": TOKEN, **UNSIGNED,
             "DATABASE_URL": f"sqlite:///{stack.enter_context(TemporaryDirectory())}/bridge.db",
             # The phone has one number for all its calls.
             "CONFIRM_MEETINGS": "0", "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0",
             "MAX_MESSAGES_PER_S": "0"}               # its time passes faster than ours
         if webhook:
-            settings["WEBHOOK_URL"] = f"{outside}/meetings"
+            ours["WEBHOOK_URL"] = f"{outside}/meetings"
         if rest:
-            settings |= {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_URL": world.twilio.url}
-        world.app = create_app(load(settings | environ))
+            ours |= {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_URL": world.twilio.url}
+        world.app = create_app(load(ours | dict(settings) | environ))
         world.origin = await stack.enter_async_context(serving(world.app))
         world.phone = await stack.enter_async_context(
             Phone(f"{world.origin}/incoming-call", account_sid=ACCOUNT, auth_token=TOKEN, clock=clock))

@@ -1,5 +1,6 @@
 """What a call does, as TwiML: what follows the stream, whom it may dial, and what Twilio needs to carry it out."""
 
+from collections.abc import Callable
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -89,8 +90,10 @@ def test_a_message_is_asked_for_with_a_tone_and_told_of_twice() -> None:
 @pytest.mark.parametrize("make", [
     lambda call: twiml.transfer(PERSON, call),
     lambda call: twiml.in_place_of_the_assistant(plan("human", PERSON), call)], ids=["transfer", "fallback"])
-def test_a_caller_without_a_number_is_shown_by_ours(make: object, caller: str, called: str, shown: str | None) -> None:
-    [dial] = document(make(Call(ORIGIN, Caller(caller), called))).iter("Dial")      # type: ignore[operator]
+def test_a_caller_without_a_number_is_shown_by_ours(
+    make: Callable[[Call], str], caller: str, called: str, shown: str | None,
+) -> None:
+    [dial] = document(make(Call(ORIGIN, Caller(caller), called))).iter("Dial")
     assert dial.attrib.get("callerId") == shown
 
 

@@ -66,7 +66,8 @@ async def test_what_waits_at_a_wrong_address_is_sent_to_the_right_one(
         meeting = await waits(world, monkeypatch)
         world.takers = {"/mended"}
         receivers = world.diary.receivers
-        receivers[0] = receivers[0].replace("receiver-0", "mended")  # type: ignore[index]
+        assert isinstance(receivers, list)
+        receivers[0] = receivers[0].replace("receiver-0", "mended")
         [command] = advised(caplog, f"{meeting} WAITS")
         assert await types(world, command, monkeypatch, tmp_path) == 0
         world.diary.outbox.wake()
@@ -171,7 +172,8 @@ async def test_a_server_that_starts_with_another_webhook_says_how_to_bring_what_
     mended.router.add_post("/mended", take)
     async with office(tmp_path) as world, serving(mended) as origin:
         meeting = await waits(world, monkeypatch)
-        world.diary.receivers[:] = [f"{origin}/mended"]  # type: ignore[index]
+        assert isinstance(world.diary.receivers, list)
+        world.diary.receivers[:] = [f"{origin}/mended"]
         settings = make_settings(DATABASE_URL=f"sqlite:///{world.database}", WEBHOOK_URL=f"{origin}/mended")
         async with serving(create_app(settings)):
             [command] = advised(caplog, "deliveries wait for an address that is not in WEBHOOK_URL any more: 1 of them")

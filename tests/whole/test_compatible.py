@@ -9,10 +9,9 @@ from bridge.call import floor, listening, voice
 from bridge.call.floor import ANSWER_MS, MUTE_MS, REQUEST_MS, RETRY_MS
 from bridge.call.steps import Reconnect
 from bridge.sim.realtime import Call, Faults, Turn
-from tests.stage.office import GREETING, Office, line, office, speech
+from tests.stage.office import GREETING_AUDIO, Office, line, office, speech
 from tests.stage.talk import Talk, asks, says, until
 
-GREETING_AUDIO = GREETING.output[0].audio   # type: ignore[union-attr]
 ANSWER = Turn((line(500, seed=4),))
 LOOK = Turn((Call("check_availability", {"earliest_day": "tomorrow"}),))
 

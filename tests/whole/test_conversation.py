@@ -10,9 +10,7 @@ import pytest
 from bridge import keys
 from bridge.sim.realtime import Faults, Turn
 from bridge.sim.speech import SILENCE
-from tests.stage.office import GREETING, Office, line, office, speech
-
-GREETING_AUDIO = GREETING.output[0].audio   # type: ignore[union-attr]
+from tests.stage.office import GREETING_AUDIO, Office, line, office, speech
 
 
 async def heard_by_model(world: Office, audio: bytes) -> None:

@@ -344,7 +344,9 @@ async def test_a_meeting_of_a_call_outlives_the_server_that_took_it(tmp_path: Pa
         async with test_main.serving(tmp_path, **environ) as server:
             webhook = f"{server.origin}/incoming-call"
             async with Phone(webhook, account_sid=ACCOUNT, auth_token=TOKEN, clock=clock) as phone:
-                call = await Office(web.Application(), server.origin, model, phone).greeted()
+                world = Office(web.Application(), server.origin, model)
+                world.phone = phone
+                call = await world.greeted()
                 await call.say(speech(600))
                 created = await model.sessions[0].until_received("conversation.item.create")
                 server.process.kill()

@@ -21,7 +21,7 @@ from bridge.openai_side import backoff, connection
 from bridge.sim.realtime import Faults, Line, Turn
 from bridge.sim.speech import SILENCE
 from bridge.twilio_side.twiml import APOLOGY
-from tests.stage.office import GREETING, line, speech
+from tests.stage.office import GREETING_AUDIO, line, speech
 from tests.stage.office import office as any_office
 
 #: What happens here does not hang on exact times, so it may happen fast.
@@ -205,7 +205,7 @@ async def test_a_model_that_never_answers_the_close_is_let_go_of(caplog: pytest.
 async def test_a_greeting_that_fails_once_is_spoken_all_the_same() -> None:
     async with office(faults=Faults(fail_responses=1)) as world:
         call = await world.greeted()
-        assert call.played == GREETING.output[0].audio   # type: ignore[union-attr]
+        assert call.played == GREETING_AUDIO
 
 
 async def test_a_model_that_fails_again_and_again_is_apologised_for(caplog: pytest.LogCaptureFixture) -> None:

@@ -62,7 +62,7 @@ async def test_a_human_is_dialled(rest: bool) -> None:
 
 async def test_the_words_are_the_owner_s() -> None:
     words = {"FALLBACK_MESSAGE": "Es tut uns leid. Auf Wiederhören.", "FALLBACK_LANGUAGE": "de-DE"}
-    async with office(faults=NO_MODEL, rest=True, **words) as world:
+    async with office(faults=NO_MODEL, rest=True, settings=words) as world:
         call = await world.phone.dial()
         await call.until_over()
         assert call.spoken == [words["FALLBACK_MESSAGE"]]

@@ -10,10 +10,9 @@ from bridge.call.floor import MOST_ENDLESS, RETRY_MS
 from bridge.call.listening import BEGIN_MS
 from bridge.call.steps import HangUp, RunFunction
 from bridge.sim.realtime import Turn
-from tests.stage.office import GREETING, Office, line, office, speech
+from tests.stage.office import GREETING_AUDIO, Office, line, office, speech
 from tests.stage.talk import CLIPS, Talk, asks, ends, greeted, press, retold, says, until
 
-GREETING_AUDIO = GREETING.output[0].audio   # type: ignore[union-attr]
 TURN_MS = 30_000
 
 

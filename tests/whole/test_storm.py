@@ -203,7 +203,9 @@ async def test_a_session_that_breaks_while_it_waits_to_take_over_is_not_replaced
         call = await amid_an_answer(world)
         world.model.faults = Faults(drop_after="session.updated")
         [session] = world.app[keys.CALLS]
-        session.spawn(session._model._renew(session._model._leg))    # its time comes now, in the midst of the answer
+        model = session._model
+        assert model._leg
+        session.spawn(model._renew(model._leg))    # its time comes now, in the midst of the answer
         second = await world.model.until_session(2)
         await second.until(lambda: second.closed)
         await call.until_heard(call.heard_ms + 5000)

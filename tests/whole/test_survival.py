@@ -20,7 +20,7 @@ from bridge.sim.phone import PhoneCall
 from bridge.sim.realtime import Call, Faults, Line, RealtimeSession, Turn
 from bridge.sim.twilio_rest import RestFaults
 from bridge.twilio_side.twiml import APOLOGY
-from tests.stage.office import GREETING, Office, line, speech
+from tests.stage.office import GREETING_AUDIO, Office, line, speech
 from tests.stage.office import office as any_office
 
 office = partial(any_office, clock_speed=10)
@@ -142,7 +142,7 @@ async def test_a_first_session_that_fails_is_tried_again_and_greets() -> None:
         for _ in range(2):
             world.model.refuse(2)
             call = await world.greeted()
-            assert call.played == GREETING.output[0].audio   # type: ignore[union-attr]
+            assert call.played == GREETING_AUDIO
         assert not world.app[keys.BREAKER].open      # four failures, but never three in a row
 
 
@@ -203,7 +203,7 @@ async def test_a_session_is_renewed_before_its_time_is_up_and_no_frame_is_lost()
         words = speech(400, seed=3)
         await call.say(words)
         await second.until(lambda: words in second.appended)
-        assert len(call.played) == len(GREETING.output[0].audio)   # type: ignore[union-attr]
+        assert len(call.played) == len(GREETING_AUDIO)
 
 
 @pytest.mark.usefixtures("short_sessions")
@@ -409,7 +409,7 @@ def sales(**environ: str) -> dict[str, str]:
 
 
 async def test_a_caller_is_told_and_then_put_through(caplog: pytest.LogCaptureFixture) -> None:
-    async with office(TRANSFER, rest=True, **sales()) as world:
+    async with office(TRANSFER, rest=True, settings=sales()) as world:
         world.phone.dial_statuses = ["answered"]
         call = await put_through(world)
         assert call.dialled == [PERSON] and call.heard_ms == 900
@@ -423,7 +423,7 @@ async def test_a_caller_is_told_and_then_put_through(caplog: pytest.LogCaptureFi
 
 
 async def test_a_caller_whom_nobody_answers_comes_back_to_an_assistant_that_remembers() -> None:
-    async with office(TRANSFER, rest=True, **sales()) as world:
+    async with office(TRANSFER, rest=True, settings=sales()) as world:
         world.phone.dial_statuses = ["no-answer"]
         await put_through(world)
         second = await world.model.until_session(2)
@@ -438,7 +438,7 @@ async def test_a_transfer_that_twilio_does_not_make_is_told_to_the_caller(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(session_module, "UNKNOWN_S", 0.1)
-    async with office(TRANSFER, LONG, rest=True, **sales()) as world:
+    async with office(TRANSFER, LONG, rest=True, settings=sales()) as world:
         call = await world.greeted()
         world.twilio.faults = RestFaults(status=500)
         await call.say(speech(600))
@@ -452,7 +452,7 @@ async def test_a_transfer_that_twilio_does_not_make_is_told_to_the_caller(
 
 
 async def test_a_transfer_whose_answer_is_lost_is_a_transfer_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
-    async with office(TRANSFER, rest=True, **sales()) as world:
+    async with office(TRANSFER, rest=True, settings=sales()) as world:
         call = await world.greeted()
         world.twilio.faults = RestFaults(breaks=True)
         await call.say(speech(600))
@@ -462,7 +462,7 @@ async def test_a_transfer_whose_answer_is_lost_is_a_transfer_all_the_same(caplog
 
 
 async def test_the_operators_key_puts_the_caller_through_in_mid_sentence() -> None:
-    async with office(LONG, Turn((line(300),)), rest=True, delta_speed=1.2, **sales(OPERATOR_KEY="0")) as world:
+    async with office(LONG, Turn((line(300),)), rest=True, delta_speed=1.2, settings=sales(OPERATOR_KEY="0")) as world:
         world.errors_expected = ["response_cancel_not_active"]       # it may just have been complete
         call = await amid_an_answer(world)
         await call.press("0")
