@@ -1,4 +1,4 @@
-"""What the README says of webhooks is true: its example, and its two ways to check a signature."""
+"""What the README says is true: a webhook's example, two ways to check a signature, the tests that show the rest."""
 
 import base64
 import json
@@ -19,7 +19,8 @@ from bridge.meetings.event import SCHEMA, body
 from bridge.meetings.meeting import Meeting
 from bridge.records.deliveries import Delivery
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 SECRETS = ["whsec_" + base64.b64encode(key * 24).decode() for key in (b"a", b"b")]
 
 
@@ -79,3 +80,11 @@ def test_the_node_snippet_tells_right_from_wrong() -> None:
         f"console.log(JSON.stringify({json.dumps(cases)}.map((each) => verified(...each))))")
     done = subprocess.run(["node", "-e", program], capture_output=True, text=True, check=True, timeout=60)
     assert json.loads(done.stdout) == [True, True, False, False, False]
+
+
+def test_the_tests_that_the_documents_name_are_there() -> None:
+    documents = [ROOT / "README.md", *(ROOT / "bridge").rglob("*.md"), *(ROOT / "tests").rglob("*.md")]
+    text = "".join(each.read_text() for each in documents)
+    named = set(re.findall(r"`(?:tests/)?([\w/]*\btest_\w+\.py)`", text))
+    assert "whole/test_attacks.py" in named
+    assert [name for name in sorted(named) if not (ROOT / "tests" / name).is_file()] == []
