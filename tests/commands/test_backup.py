@@ -17,8 +17,8 @@ from bridge.commands import backup
 from bridge.records import sqlite_file
 from bridge.records.database import open_database, parse_url
 from bridge.records.meetings import Meetings
+from tests.stage.program import run
 from tests.stage.store import check, make_meeting, news
-from tests.test_main import run
 
 
 @dataclass

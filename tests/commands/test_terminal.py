@@ -17,8 +17,8 @@ import pytest
 
 from bridge.records.database import open_database, parse_url
 from bridge.records.meetings import Meetings
+from tests.stage.program import PATIENCE_S, ROOT
 from tests.stage.store import ALICE, make_meeting, no_news
-from tests.test_main import PATIENCE_S, ROOT
 
 CTRL_C, CTRL_D = b"\x03", b"\x04"
 

@@ -10,7 +10,7 @@ import pytest
 from bridge import keys
 from bridge.console.answers import HEADERS
 from bridge.reception import strangers as door
-from tests.whole.test_attacks import FORGED, HEAD, World, until_closed, world_of
+from tests.stage.exposed import FORGED, HEAD, Exposed, exposed, until_closed
 
 ASKED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 
@@ -35,13 +35,13 @@ MALFORMED = {
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with world_of(tmp_path) as world:
+async def world(tmp_path: Path) -> AsyncIterator[Exposed]:
+    async with exposed(tmp_path) as world:
         yield world
         await world.until_nothing_is_left()
 
 
-async def answered(world: World, sent: bytes) -> str:
+async def answered(world: Exposed, sent: bytes) -> str:
     """The last answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     writer.write(sent)
@@ -52,7 +52,7 @@ async def answered(world: World, sent: bytes) -> str:
 
 @pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED)
 async def test_it_is_answered_in_a_word_as_everything_else(
-    world: World, caplog: pytest.LogCaptureFixture, sent: bytes,
+    world: Exposed, caplog: pytest.LogCaptureFixture, sent: bytes,
 ) -> None:
     head, _, body = (await answered(world, sent)).partition("\r\n\r\n")
     status, *headers = head.split("\r\n")
@@ -64,7 +64,7 @@ async def test_it_is_answered_in_a_word_as_everything_else(
     assert "secret" not in line.getMessage()
 
 
-async def test_many_of_them_are_one_line_and_all_are_counted(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_many_of_them_are_one_line_and_all_are_counted(world: Exposed, caplog: pytest.LogCaptureFixture) -> None:
     for sent in MALFORMED.values():
         await answered(world, sent)
     assert [line.getMessage() for line in caplog.records] == [
@@ -74,7 +74,7 @@ async def test_many_of_them_are_one_line_and_all_are_counted(world: World, caplo
 
 
 async def test_a_body_that_ceases_to_be_one_is_no_fault_either(
-    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+    world: Exposed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nobody waits for the rest of it for longer than for a slow one."""
     monkeypatch.setattr(door, "FIRST_S", 0.2)

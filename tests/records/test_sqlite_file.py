@@ -24,9 +24,9 @@ from tests.commands.test_backup import damage
 from tests.console.test_health import PASSWORD, http, readiness
 from tests.stage.office import line, office, speech
 from tests.stage.postgres import Cluster
+from tests.stage.program import KEY, PATIENCE_S, TOKEN, run, serving
 from tests.stage.settings import make_settings
 from tests.stage.store import make_meeting, no_news
-from tests.test_main import KEY, PATIENCE_S, TOKEN, run, serving
 from tests.whole.test_functions import BOOKING, outputs
 
 __all__ = ["http"]                                   # a fixture

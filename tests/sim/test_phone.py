@@ -14,21 +14,21 @@ from twilio.request_validator import RequestValidator
 
 from bridge.sim.clock import Clock
 from bridge.sim.phone import FRAME_BYTES, Phone, PhoneCall, PhoneError
-from tests.stage.voice_server import SECOND, Server, Socket, close_at_once, document, greet, listen
+from tests.stage.voice_server import SECOND, VoiceServer, Socket, close_at_once, document, greet, listen
 
 TOKEN = "12345"
 PUBLIC = "https://bridge.example.com"
 
 
 @pytest.fixture
-async def server(aiohttp_server: Callable[[web.Application], Awaitable[TestServer]]) -> Server:
-    server = Server()
+async def server(aiohttp_server: Callable[[web.Application], Awaitable[TestServer]]) -> VoiceServer:
+    server = VoiceServer()
     server.http = await aiohttp_server(server.app())
     return server
 
 
 @pytest.fixture
-async def phone(server: Server) -> AsyncIterator[Phone]:
+async def phone(server: VoiceServer) -> AsyncIterator[Phone]:
     async with Phone(server.voice, auth_token=TOKEN, clock=Clock(20)) as phone:
         yield phone
 
@@ -39,7 +39,7 @@ def kinds(call: PhoneCall, *wanted: str) -> list[tuple[str, str]]:
 
 # The webhook
 
-async def test_the_webhook_is_asked_like_twilio_does(server: Server, phone: Phone) -> None:
+async def test_the_webhook_is_asked_like_twilio_does(server: VoiceServer, phone: Phone) -> None:
     call = await phone.dial("+15551234567", ForwardedFrom="+15559999999")
     request, form = server.asked[0]
     assert request.method == "POST"
@@ -51,7 +51,7 @@ async def test_the_webhook_is_asked_like_twilio_does(server: Server, phone: Phon
     assert RequestValidator(TOKEN).validate(server.voice, form, request.headers["X-Twilio-Signature"])
 
 
-async def test_get_puts_all_parameters_into_the_signed_query(server: Server, phone: Phone) -> None:
+async def test_get_puts_all_parameters_into_the_signed_query(server: VoiceServer, phone: Phone) -> None:
     call = await phone.dial(method="GET")
     request, form = server.asked[0]
     assert request.query["CallSid"] == call.sid and request.query["From"] == "+15557654321"
@@ -60,7 +60,7 @@ async def test_get_puts_all_parameters_into_the_signed_query(server: Server, pho
     assert RequestValidator(TOKEN).validate(url, {}, request.headers["X-Twilio-Signature"])
 
 
-async def test_without_a_token_nothing_is_signed(server: Server) -> None:
+async def test_without_a_token_nothing_is_signed(server: VoiceServer) -> None:
     async with Phone(server.voice, clock=Clock(20)) as phone:
         await phone.dial()
     assert "X-Twilio-Signature" not in server.asked[0][0].headers
@@ -71,7 +71,7 @@ def came_through_a_proxy(request: web.Request) -> bool:
     return (request.headers["Host"], request.headers["X-Forwarded-Proto"]) == ("bridge.example.com", "https")
 
 
-async def test_a_public_origin_is_signed_and_the_requests_come_as_through_a_proxy(server: Server) -> None:
+async def test_a_public_origin_is_signed_and_the_requests_come_as_through_a_proxy(server: VoiceServer) -> None:
     server.answers["/voice"] = server.connect("wss://bridge.example.com/stream/1", "", ' action="/after"')
     server.talk = close_at_once
     async with Phone(server.voice + "?x=1", auth_token=TOKEN, signed_as=PUBLIC, clock=Clock(20)) as phone:
@@ -103,13 +103,13 @@ async def test_a_public_origin_is_signed_and_the_requests_come_as_through_a_prox
      "500 characters"),
     ("<Redirect>/voice</Redirect>", "without an end"),
 ])
-async def test_twiml_that_twilio_would_refuse(server: Server, phone: Phone, answer: str, complaint: str) -> None:
+async def test_twiml_that_twilio_would_refuse(server: VoiceServer, phone: Phone, answer: str, complaint: str) -> None:
     server.answers["/voice"] = answer
     with pytest.raises(PhoneError, match=complaint):
         await phone.dial()
 
 
-async def test_answers_that_twilio_would_refuse(server: Server, phone: Phone) -> None:
+async def test_answers_that_twilio_would_refuse(server: VoiceServer, phone: Phone) -> None:
     server.status = 404
     with pytest.raises(PhoneError, match="answered 404"):
         await phone.dial()
@@ -126,7 +126,7 @@ async def test_answers_that_twilio_would_refuse(server: Server, phone: Phone) ->
 
 # The stream
 
-async def test_the_stream_is_introduced_as_documented(server: Server, phone: Phone) -> None:
+async def test_the_stream_is_introduced_as_documented(server: VoiceServer, phone: Phone) -> None:
     server.answers["/voice"] = server.connect(inside='<Parameter name="token" value="a&amp;b"/>')
     call = await phone.dial()
     await call.press("1#")
@@ -149,7 +149,9 @@ async def test_the_stream_is_introduced_as_documented(server: Server, phone: Pho
                         "stop": {"accountSid": phone.account_sid, "callSid": call.sid}}
 
 
-async def test_the_upgrade_is_signed_for_the_wss_url_and_its_query_is_dropped(server: Server, phone: Phone) -> None:
+async def test_the_upgrade_is_signed_for_the_wss_url_and_its_query_is_dropped(
+    server: VoiceServer, phone: Phone,
+) -> None:
     server.answers["/voice"] = server.connect(server.stream_url + "?token=x")
     await phone.dial()
     request = server.sockets[0].request
@@ -159,20 +161,20 @@ async def test_the_upgrade_is_signed_for_the_wss_url_and_its_query_is_dropped(se
     assert not RequestValidator(TOKEN).validate(server.stream_url.replace("wss", "https"), {}, signature)
 
 
-async def test_a_relative_stream_url_is_dialled(server: Server, phone: Phone) -> None:
+async def test_a_relative_stream_url_is_dialled(server: VoiceServer, phone: Phone) -> None:
     server.answers["/voice"] = server.connect("/stream/here")
     await phone.dial()
     assert server.sockets[0].request.path == "/stream/here"
 
 
-async def test_a_refused_upgrade_goes_on_with_the_next_verb(server: Server, phone: Phone) -> None:
+async def test_a_refused_upgrade_goes_on_with_the_next_verb(server: VoiceServer, phone: Phone) -> None:
     server.refusal, server.after = 403, "<Say>Sorry</Say>"
     call = await phone.dial()
     await call.until_over()
     assert (call.stream_error, call.close_code, call.spoken) == (403, None, ["Sorry"])
 
 
-async def test_marks_come_back_only_when_played(server: Server, phone: Phone) -> None:
+async def test_marks_come_back_only_when_played(server: VoiceServer, phone: Phone) -> None:
     server.talk = greet(lambda s: s.mark("nothing before"), lambda s: s.media(SECOND),
                         lambda s: s.mark("one"), lambda s: s.media(SECOND), lambda s: s.mark("two"))
     call = await phone.dial()
@@ -191,7 +193,7 @@ async def test_marks_come_back_only_when_played(server: Server, phone: Phone) ->
     assert len(between) >= 1000 / 20
 
 
-async def test_clear_drops_the_audio_and_returns_every_mark(server: Server, phone: Phone) -> None:
+async def test_clear_drops_the_audio_and_returns_every_mark(server: VoiceServer, phone: Phone) -> None:
     cleared = asyncio.Event()
 
     async def talk(socket: Socket) -> None:
@@ -222,7 +224,9 @@ async def test_clear_drops_the_audio_and_returns_every_mark(server: Server, phon
     assert assistant.replace(b"\xff", b"") == call.played
 
 
-async def test_odd_sizes_are_played_to_the_byte_and_align_with_the_callers_side(server: Server, phone: Phone) -> None:
+async def test_odd_sizes_are_played_to_the_byte_and_align_with_the_callers_side(
+    server: VoiceServer, phone: Phone,
+) -> None:
     server.talk = greet(lambda s: s.media(SECOND[:250]), lambda s: s.mark("odd"),
                         lambda s: s.media(SECOND[250:303]))
     call = await phone.dial()
@@ -235,7 +239,7 @@ async def test_odd_sizes_are_played_to_the_byte_and_align_with_the_callers_side(
     assert len(caller) == len(assistant) and len(caller) % FRAME_BYTES == 0
 
 
-async def test_late_marks_are_late_and_in_order(server: Server, phone: Phone) -> None:
+async def test_late_marks_are_late_and_in_order(server: VoiceServer, phone: Phone) -> None:
     phone.late_marks_ms = 100
     server.talk = greet(lambda s: s.media(SECOND[:160]), lambda s: s.mark("one"), lambda s: s.mark("two"))
     call = await phone.dial()
@@ -265,7 +269,7 @@ async def test_late_marks_are_late_and_in_order(server: Server, phone: Phone) ->
     (b"\x00\x01", "31950 a binary frame of 2 bytes"),
 ])
 async def test_what_twilio_does_not_understand_is_warned_about_and_ignored(
-        server: Server, phone: Phone, message: Any, warning: str) -> None:
+        server: VoiceServer, phone: Phone, message: Any, warning: str) -> None:
     async def send(socket: Socket) -> None:
         if isinstance(message, bytes):
             await socket.ws.send_bytes(message)
@@ -281,7 +285,7 @@ async def test_what_twilio_does_not_understand_is_warned_about_and_ignored(
     assert warned.startswith(warning)
 
 
-async def test_both_tracks_carry_what_is_played(server: Server, phone: Phone) -> None:
+async def test_both_tracks_carry_what_is_played(server: VoiceServer, phone: Phone) -> None:
     phone.both_tracks = True
     server.talk = greet(lambda s: s.media(SECOND[:320]))
     call = await phone.dial()
@@ -292,11 +296,11 @@ async def test_both_tracks_carry_what_is_played(server: Server, phone: Phone) ->
     assert outbound.replace(b"\xff", b"") == SECOND[:320]
 
 
-def frames(server: Server) -> list[dict[str, str]]:
+def frames(server: VoiceServer) -> list[dict[str, str]]:
     return [message["media"] for message in server.sockets[0].told if message["event"] == "media"]
 
 
-def words(server: Server) -> bytes:
+def words(server: VoiceServer) -> bytes:
     return b"".join(base64.b64decode(frame["payload"]) for frame in frames(server)).strip(b"\xff")
 
 
@@ -304,7 +308,7 @@ def steps(numbers: list[str]) -> set[int]:
     return {int(after) - int(before) for before, after in zip(numbers, numbers[1:])}
 
 
-async def test_lost_frames_leave_a_gap_in_the_timestamps(server: Server, phone: Phone) -> None:
+async def test_lost_frames_leave_a_gap_in_the_timestamps(server: VoiceServer, phone: Phone) -> None:
     call = await phone.dial()
     await call.say(b"\x11" * 160)
     call.lose_frames(300)
@@ -315,7 +319,7 @@ async def test_lost_frames_leave_a_gap_in_the_timestamps(server: Server, phone: 
     assert steps([frame["chunk"] for frame in frames(server)]) == {1}
 
 
-async def test_frames_that_are_held_leave_none(server: Server, phone: Phone) -> None:
+async def test_frames_that_are_held_leave_none(server: VoiceServer, phone: Phone) -> None:
     call = await phone.dial()
     held = call.clock.ms()
     call.hold_frames(300)
@@ -326,7 +330,7 @@ async def test_frames_that_are_held_leave_none(server: Server, phone: Phone) -> 
     assert steps([frame["timestamp"] for frame in frames(server)]) == {20}
 
 
-async def test_a_stalled_phone_takes_nothing_and_answers_no_ping(server: Server, phone: Phone) -> None:
+async def test_a_stalled_phone_takes_nothing_and_answers_no_ping(server: VoiceServer, phone: Phone) -> None:
     async def talk(socket: Socket) -> None:
         await socket.start()
         await socket.next_of("dtmf")
@@ -350,7 +354,7 @@ async def test_a_stalled_phone_takes_nothing_and_answers_no_ping(server: Server,
     await call.hang_up()
 
 
-async def test_a_dead_line_is_noticed_by_a_missing_pong(server: Server, phone: Phone) -> None:
+async def test_a_dead_line_is_noticed_by_a_missing_pong(server: VoiceServer, phone: Phone) -> None:
     ended = asyncio.Event()
 
     async def talk(socket: Socket) -> None:
@@ -369,14 +373,14 @@ async def test_a_dead_line_is_noticed_by_a_missing_pong(server: Server, phone: P
     await call.until_over()
 
 
-async def test_a_stalled_phone_can_hang_up(server: Server, phone: Phone) -> None:
+async def test_a_stalled_phone_can_hang_up(server: VoiceServer, phone: Phone) -> None:
     call = await phone.dial()
     call.stop_reading()
     await call.hang_up()
     assert server.sockets[0].told[-1]["event"] == "stop"
 
 
-async def test_a_stream_may_never_start(server: Server, phone: Phone) -> None:
+async def test_a_stream_may_never_start(server: VoiceServer, phone: Phone) -> None:
     phone.send_start = False
     call = await phone.dial()
     await call.send_text("{}")
@@ -384,7 +388,7 @@ async def test_a_stream_may_never_start(server: Server, phone: Phone) -> None:
     assert [message.get("event") for message in server.sockets[0].told] == ["connected", None, "stop"]
 
 
-async def test_when_speech_begins_and_ends(server: Server, phone: Phone) -> None:
+async def test_when_speech_begins_and_ends(server: VoiceServer, phone: Phone) -> None:
     server.talk = greet(lambda s: s.media(SECOND[:800]), lambda s: s.next_of("dtmf"),
                         lambda s: s.media(SECOND[:80]))
     call = await phone.dial()
@@ -397,7 +401,7 @@ async def test_when_speech_begins_and_ends(server: Server, phone: Phone) -> None
     assert second > first
 
 
-async def test_a_wait_in_vain_says_what_it_waited_for(server: Server, phone: Phone) -> None:
+async def test_a_wait_in_vain_says_what_it_waited_for(server: VoiceServer, phone: Phone) -> None:
     call = await phone.dial()
     with pytest.raises(TimeoutError, match="in vain for 40 ms heard"):
         await call.until_heard(40, timeout=0.01)
@@ -412,7 +416,7 @@ async def test_a_wait_in_vain_says_what_it_waited_for(server: Server, phone: Pho
 # Endings
 
 @pytest.mark.parametrize("action", ["", ' action="/after"'])
-async def test_verbs_after_connect_run_when_the_server_closes(server: Server, phone: Phone, action: str) -> None:
+async def test_verbs_after_connect_run_when_the_server_closes(server: VoiceServer, phone: Phone, action: str) -> None:
     async def close(socket: Socket) -> None:
         await socket.start()
         await socket.ws.close(code=WSCloseCode.GOING_AWAY)
@@ -425,7 +429,7 @@ async def test_verbs_after_connect_run_when_the_server_closes(server: Server, ph
     assert (call.close_code, call.spoken) == (1001, ["Action" if action else "After"])
 
 
-async def test_verbs_after_connect_run_when_the_server_vanishes(server: Server, phone: Phone) -> None:
+async def test_verbs_after_connect_run_when_the_server_vanishes(server: VoiceServer, phone: Phone) -> None:
     async def vanish(socket: Socket) -> None:
         await socket.start()
         assert socket.request.transport
@@ -437,7 +441,7 @@ async def test_verbs_after_connect_run_when_the_server_vanishes(server: Server, 
     assert (call.close_code, call.spoken) == (1006, ["Sorry"])
 
 
-async def test_verbs_after_connect_run_when_the_line_drops(server: Server, phone: Phone) -> None:
+async def test_verbs_after_connect_run_when_the_line_drops(server: VoiceServer, phone: Phone) -> None:
     ended = asyncio.Event()
 
     async def talk(socket: Socket) -> None:
@@ -458,7 +462,7 @@ async def test_verbs_after_connect_run_when_the_line_drops(server: Server, phone
 
 @pytest.mark.parametrize("end", [PhoneCall.hang_up, PhoneCall.complete])
 async def test_no_verb_runs_when_the_caller_is_gone(
-        server: Server, phone: Phone, end: Callable[[PhoneCall], Awaitable[None]]) -> None:
+        server: VoiceServer, phone: Phone, end: Callable[[PhoneCall], Awaitable[None]]) -> None:
     server.answers["/voice"] = server.connect(attributes=' action="/after"') + "<Say>never</Say>"
     call = await phone.dial()
     await end(call)
@@ -467,7 +471,7 @@ async def test_no_verb_runs_when_the_caller_is_gone(
     assert [request.path for request, _ in server.asked] == ["/voice"]
 
 
-async def test_new_twiml_from_rest_replaces_the_old(server: Server, phone: Phone) -> None:
+async def test_new_twiml_from_rest_replaces_the_old(server: VoiceServer, phone: Phone) -> None:
     server.after = "<Say>never</Say>"
     call = await phone.dial()
     await call.update(document("<Dial>+1777</Dial>"))
@@ -478,7 +482,7 @@ async def test_new_twiml_from_rest_replaces_the_old(server: Server, phone: Phone
         await call.update(document(""))
 
 
-async def test_a_stream_can_be_opened_again_and_is_a_new_one(server: Server, phone: Phone) -> None:
+async def test_a_stream_can_be_opened_again_and_is_a_new_one(server: VoiceServer, phone: Phone) -> None:
     server.after, server.talk = "<Redirect>/voice2</Redirect>", close_at_once
     server.answers["/voice2"] = server.connect()
     call = await phone.dial()
@@ -487,7 +491,7 @@ async def test_a_stream_can_be_opened_again_and_is_a_new_one(server: Server, pho
     assert {socket.told[1]["start"]["callSid"] for socket in server.sockets} == {call.sid}
 
 
-async def test_the_streams_status_is_told(server: Server, phone: Phone) -> None:
+async def test_the_streams_status_is_told(server: VoiceServer, phone: Phone) -> None:
     server.answers["/voice"] = (
         f'<Connect><Stream url="{server.stream_url}" name="bridge" '
         f'statusCallback="{server.http.make_url("/status")}"/></Connect>')
@@ -498,7 +502,7 @@ async def test_the_streams_status_is_told(server: Server, phone: Phone) -> None:
     assert {(form["StreamName"], form["StreamSid"]) for form in told} == {("bridge", call.stream_sid)}
 
 
-async def test_leaving_the_phone_ends_its_calls(server: Server) -> None:
+async def test_leaving_the_phone_ends_its_calls(server: VoiceServer) -> None:
     async with Phone(server.voice, clock=Clock(20)) as phone:
         call = await phone.dial()
     assert call.over

@@ -12,21 +12,21 @@ from twilio.rest import Client
 from bridge.sim.clock import Clock
 from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.twilio_rest import RestFaults, TwilioRest
-from tests.stage.voice_server import Server, document
+from tests.stage.voice_server import VoiceServer, document
 
 ACCOUNT, TOKEN = "AC" + "1" * 32, "a-token"
 SAY = document("<Say>Hold the line.</Say>")
 
 
 @pytest.fixture
-async def server(aiohttp_server: Callable[..., Awaitable[TestServer]]) -> Server:
-    server = Server()
+async def server(aiohttp_server: Callable[..., Awaitable[TestServer]]) -> VoiceServer:
+    server = VoiceServer()
     server.http = await aiohttp_server(server.app())
     return server
 
 
 @pytest.fixture
-async def phone(server: Server) -> AsyncIterator[Phone]:
+async def phone(server: VoiceServer) -> AsyncIterator[Phone]:
     async with Phone(server.voice, account_sid=ACCOUNT, clock=Clock(20)) as phone:
         yield phone
 
@@ -57,7 +57,7 @@ async def post(rest: TwilioRest, call: PhoneCall, form: dict[str, str], token: s
         return answer.status, problem.get("code", 0)
 
 
-async def test_a_call_is_completed(rest: TwilioRest, phone: Phone, server: Server) -> None:
+async def test_a_call_is_completed(rest: TwilioRest, phone: Phone, server: VoiceServer) -> None:
     server.after = "<Say>never</Say>"
     call = await phone.dial()
     assert await update(rest, call, status="completed") == "completed"
@@ -83,7 +83,7 @@ async def test_new_twiml_takes_over(rest: TwilioRest, phone: Phone) -> None:
     assert call.spoken == ["Hold the line."]
 
 
-async def test_a_new_address_takes_over(rest: TwilioRest, phone: Phone, server: Server) -> None:
+async def test_a_new_address_takes_over(rest: TwilioRest, phone: Phone, server: VoiceServer) -> None:
     server.answers["/next"] = "<Say>Next.</Say>"
     call = await phone.dial()
     await update(rest, call, url=str(server.http.make_url("/next")) + "?a=1&b=2", method="GET")

@@ -55,7 +55,7 @@ class Socket:
         await self.ws.send_str(json.dumps(message))
 
 
-class Server:
+class VoiceServer:
     """A voice application whose answers are set by the test; it keeps what it is asked."""
 
     def __init__(self) -> None:

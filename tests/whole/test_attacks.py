@@ -8,125 +8,33 @@ import ctypes
 import logging
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
 
 import aiohttp
 import pytest
-from aiohttp import web
-from twilio.request_validator import RequestValidator
 
 from bridge import app as app_module
 from bridge import keys, server
-from bridge.app import create_app
 from bridge.call import session
 from bridge.reception import strangers as door
-from bridge.reception.token import LIFE_S, NONCE_BYTES, mint
-from bridge.sim.realtime import RealtimeServer
-from bridge.twilio_side import signature, twiml
-from bridge.twilio_side.caller import Caller
-from tests.stage.settings import make_settings
+from bridge.reception.token import LIFE_S
+from bridge.twilio_side import signature
+from tests.stage.exposed import (
+    FORGED, FORM, HEAD, PARAMETERS, PATIENCE_S, STREAM, WEBHOOK, Exposed, exposed, made, signed, start, until_closed)
 
-TOKEN, ACCOUNT = "12345", "AC" + "0" * 32
-HOST = "bridge.example.com"
-WEBHOOK, STREAM = f"https://{HOST}/incoming-call", f"wss://{HOST}/media-stream/15551234567"
-FORM = {"From": "+15551234567", "To": "+15557654321", "CallSid": "CA" + "1" * 32, "AccountSid": ACCOUNT,
-        "CallStatus": "ringing"}
-PARAMETERS = twiml.stream_parameters(twiml.Call("", Caller(FORM["From"]), FORM["To"], FORM["CallSid"]))
 #: Public ones.
 TWILIO, STRANGER = "3.80.0.1", "1.2.3.4"
 #: Linux's <sched.h>.
 CLONE_NEWNET = 0x40000000
-#: A bound for what takes milliseconds; no test depends on it.
-PATIENCE_S = 20.0
-
-
-@dataclass
-class World:
-    app: web.Application
-    port: int
-    model: RealtimeServer
-    http: aiohttp.ClientSession
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
-
-    async def post(self, headers: dict[str, str], **changed: str) -> int:
-        async with self.http.post(self.url("/incoming-call"), data=FORM | changed, headers=headers) as answer:
-            return answer.status
-
-    async def answered(self) -> dict[str, str]:
-        """A call as Twilio opens it: the stream's parameters, its token among them."""
-        async with self.http.post(self.url("/incoming-call"), data=FORM, headers=signed(WEBHOOK, FORM)) as answer:
-            document = ElementTree.fromstring(await answer.text())
-        return {each.attrib["name"]: each.attrib["value"] for each in document.iter("Parameter")}
-
-    async def upgrade(self, headers: dict[str, str]) -> aiohttp.ClientWebSocketResponse:
-        return await self.http.ws_connect(self.url("/media-stream/15551234567"), headers=headers)
-
-    async def stream(self, parameters: dict[str, str], **changed: str) -> str:
-        """Twilio's signature seen somewhere, and a `start` of one's own making: what becomes of it."""
-        socket = await self.upgrade(signed(STREAM))
-        await socket.send_json(start(parameters, **changed))
-        message = await asyncio.wait_for(socket.receive(), PATIENCE_S)
-        await socket.close()
-        return message.type.name.lower()
-
-    async def until_nothing_is_left(self) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while self.app[keys.CALLS] or len(self.app[keys.DOOR]):
-                await asyncio.sleep(0.005)
-
-    def faults(self, kind: str) -> int:
-        figures = self.app[keys.METRICS].render().decode()
-        found = [line for line in figures.splitlines() if line.startswith(f'bridge_faults_total{{kind="{kind}"}}')]
-        return int(float(found[0].split()[-1])) if found else 0
-
-
-@asynccontextmanager
-async def world_of(folder: Path, **environ: str) -> AsyncIterator[World]:
-    async with AsyncExitStack() as stack:
-        model = await stack.enter_async_context(RealtimeServer())
-        app = create_app(make_settings(**{
-            "DATABASE_URL": f"sqlite:///{folder}/bridge.db", "PUBLIC_URL": f"https://{HOST}",
-            "TWILIO_AUTH_TOKEN": TOKEN,
-            "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_URL": "http://127.0.0.1:1", "OPENAI_REALTIME_URL": model.url,
-            "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0"} | environ))
-        listening = socket.create_server(("127.0.0.1", 0))
-        await stack.enter_async_context(server.serving(app, listening))
-        http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)))
-        yield World(app, listening.getsockname()[1], model, http)
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with world_of(tmp_path) as world:
+async def world(tmp_path: Path) -> AsyncIterator[Exposed]:
+    async with exposed(tmp_path) as world:
         yield world
         await world.until_nothing_is_left()
-
-
-def signed(address: str, form: dict[str, str] | None = None, token: str = TOKEN) -> dict[str, str]:
-    return {"X-Twilio-Signature": RequestValidator(token).compute_signature(address, form or {})}
-
-
-def start(parameters: dict[str, str], call: str = FORM["CallSid"], account: str = ACCOUNT) -> dict[str, Any]:
-    return {"event": "start", "start": {
-        "streamSid": "MZ" + "1" * 32, "callSid": call, "accountSid": account, "customParameters": parameters}}
-
-
-def made(secret: str = TOKEN, account: str = ACCOUNT, age: float = 0, **changed: str) -> dict[str, str]:
-    """Parameters with a token that is made as the server makes it."""
-    bound = PARAMETERS | changed
-    token = mint(secret, (FORM["CallSid"], account, bound["caller"], bound["called"], ""), b"\0" * NONCE_BYTES,
-                 time.time() - age)
-    return PARAMETERS | {"token": token}
 
 
 # ---- what Twilio has not signed
@@ -156,7 +64,7 @@ def claiming(address: str) -> dict[str, str]:
     return {"Host": host, "X-Forwarded-Host": host, "X-Forwarded-Proto": scheme}
 
 
-async def test_what_twilio_has_not_signed_for_here_opens_nothing(world: World) -> None:
+async def test_what_twilio_has_not_signed_for_here_opens_nothing(world: Exposed) -> None:
     webhooks = UNSIGNED | {name: claiming(url) | signed(url, FORM) for name, (url, _) in ELSEWHERE.items()}
     upgrades = UNSIGNED | {name: claiming(url) | signed(url) for name, (_, url) in ELSEWHERE.items()} | {
         "signed for the webhook": signed(WEBHOOK, FORM)}
@@ -177,7 +85,7 @@ async def test_what_twilio_has_not_signed_for_here_opens_nothing(world: World) -
 
 # ---- what Twilio has signed, shown by somebody else
 
-async def test_a_webhook_that_is_shown_again_opens_nothing(world: World) -> None:
+async def test_a_webhook_that_is_shown_again_opens_nothing(world: Exposed) -> None:
     """Its answer says no more than the first one: where Twilio would connect, and a token for the same call."""
     first, again = await world.answered(), await world.answered()
     assert {name for name in first if first[name] != again[name]} == {"token"}
@@ -200,7 +108,7 @@ STREAMS: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
 
 
 async def test_a_stream_without_its_own_token_is_closed_and_opens_nothing(
-    world: World, caplog: pytest.LogCaptureFixture,
+    world: Exposed, caplog: pytest.LogCaptureFixture,
 ) -> None:
     become = {}
     for name, (parameters, changed, why) in STREAMS.items():
@@ -215,7 +123,7 @@ async def test_a_stream_without_its_own_token_is_closed_and_opens_nothing(
     assert world.app[keys.TURNSTILE]._taken == {}
 
 
-async def test_a_token_that_is_shown_again_is_refused_while_its_call_goes_on(world: World) -> None:
+async def test_a_token_that_is_shown_again_is_refused_while_its_call_goes_on(world: Exposed) -> None:
     parameters = await world.answered()
     call = await world.upgrade(signed(STREAM))
     await call.send_json(start(parameters))
@@ -230,7 +138,7 @@ async def test_a_token_that_is_shown_again_is_refused_while_its_call_goes_on(wor
 
 
 async def test_a_stream_that_does_not_say_which_call_it_is_is_closed(
-    world: World, monkeypatch: pytest.MonkeyPatch,
+    world: Exposed, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(session, "START_S", 0.1)
     silent = await world.upgrade(signed(STREAM))
@@ -242,7 +150,7 @@ async def test_a_stream_that_does_not_say_which_call_it_is_is_closed(
 
 # ---- what is too much
 
-async def test_what_is_said_before_the_start_is_little_and_read_with_care(world: World) -> None:
+async def test_what_is_said_before_the_start_is_little_and_read_with_care(world: Exposed) -> None:
     for nonsense in ("[" * 60_000, '{"event":' * 6_000, "{}", '{"event":"media","media":{"payload":"////"}}'):
         talker = await world.upgrade(signed(STREAM))
         for _ in range(session.MOST_BEFORE_START + 1):
@@ -261,7 +169,7 @@ async def test_a_phone_that_says_far_more_than_a_phone_can_is_closed(
 ) -> None:
     monkeypatch.setattr(session, "TOO_FAST_S", 1)
     caplog.set_level(logging.INFO)
-    async with world_of(tmp_path) as world:
+    async with exposed(tmp_path) as world:
         call = await world.upgrade(signed(STREAM))
         await call.send_json(start(await world.answered()))
         await world.model.until_session(timeout=PATIENCE_S)
@@ -280,9 +188,6 @@ async def test_a_phone_that_says_far_more_than_a_phone_can_is_closed(
 
 
 # ---- connections that nobody has shown to be Twilio's
-
-HEAD = b"POST /incoming-call HTTP/1.1\r\nHost: bridge.example.com\r\n"
-FORGED = HEAD + b"X-Twilio-Signature: forged\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 
 ASKED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -308,16 +213,7 @@ RAW: dict[str, tuple[bytes, bytes, int]] = {
 }
 
 
-async def until_closed(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the server closes the connection, in whatever way."""
-    answer = b""
-    with suppress(ConnectionResetError):             # what came before it was an answer all the same
-        while came := await asyncio.wait_for(reader.read(4096), PATIENCE_S):
-            answer += came
-    return answer
-
-
-async def raw(world: World, sent: bytes, drops: bytes) -> int:
+async def raw(world: Exposed, sent: bytes, drops: bytes) -> int:
     """The status of the last answer, once the server has closed the connection; 0 without one."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
 
@@ -341,7 +237,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, seconds)
 
 
-async def test_what_takes_too_long_or_is_too_large_is_turned_away(impatient: None, world: World) -> None:
+async def test_what_takes_too_long_or_is_too_large_is_turned_away(impatient: None, world: Exposed) -> None:
     answers = await asyncio.gather(*(raw(world, sent, drops) for sent, drops, _ in RAW.values()))
     assert dict(zip(RAW, answers)) == {name: status for name, (_, _, status) in RAW.items()}
     await world.until_nothing_is_left()
@@ -349,7 +245,7 @@ async def test_what_takes_too_long_or_is_too_large_is_turned_away(impatient: Non
 
 
 async def test_who_breaks_off_in_mid_body_leaves_no_fault_in_the_log(
-    world: World, caplog: pytest.LogCaptureFixture,
+    world: Exposed, caplog: pytest.LogCaptureFixture,
 ) -> None:
     for _ in range(3):
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
@@ -362,7 +258,7 @@ async def test_who_breaks_off_in_mid_body_leaves_no_fault_in_the_log(
     assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
-async def test_who_holds_many_connections_keeps_nobody_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_holds_many_connections_keeps_nobody_out(world: Exposed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door, "MOST", 20)
     strangers = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(60)]
     for _, writer in strangers:
@@ -395,7 +291,7 @@ def public_addresses() -> Iterator[None]:
 
 @pytest.mark.skipif(shutil.which("ip") is None, reason="iproute2 is not installed: its ip must be on PATH")
 async def test_who_holds_many_connections_from_one_address_closes_only_its_own(
-    public_addresses: None, world: World,
+    public_addresses: None, world: Exposed,
 ) -> None:
     async def come(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", world.port, local_addr=(address, 0))
@@ -409,7 +305,7 @@ async def test_who_holds_many_connections_from_one_address_closes_only_its_own(
         each.close()
 
 
-async def test_a_connection_that_was_answered_may_be_used_again(impatient: None, world: World) -> None:
+async def test_a_connection_that_was_answered_may_be_used_again(impatient: None, world: Exposed) -> None:
     """As a proxy does: one that is closed just when it is used again would cost a call."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     for rest in (door.FIRST_S + 2 * app_module.DOOR_S, 0):

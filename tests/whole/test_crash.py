@@ -22,7 +22,7 @@ from bridge.sim.demo import serving
 from bridge.sim.phone import Phone
 from bridge.sim.realtime import AFTERWARDS, Call, RealtimeServer, Turn
 from bridge.twilio_side.twiml import APOLOGY
-from tests import test_main
+from tests.stage import program
 from tests.stage.crash import COMMITTED, PATIENCE_S, TAKEN, Ask, Servers, Told, servers
 from tests.stage.office import ACCOUNT, GREETING, TOKEN, Office, speech
 from tests.stage.store import rows
@@ -341,7 +341,7 @@ async def test_a_meeting_of_a_call_outlives_the_server_that_took_it(tmp_path: Pa
         environ = settings(sqlite_url, receiver) | {
             "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_ACCOUNT_SID": ACCOUNT}
         receiver.working.clear()
-        async with test_main.serving(tmp_path, **environ) as server:
+        async with program.serving(tmp_path, **environ) as server:
             webhook = f"{server.origin}/incoming-call"
             async with Phone(webhook, account_sid=ACCOUNT, auth_token=TOKEN, clock=clock) as phone:
                 world = Office(web.Application(), server.origin, model)
@@ -356,7 +356,7 @@ async def test_a_meeting_of_a_call_outlives_the_server_that_took_it(tmp_path: Pa
         output = json.loads(created["item"]["output"])
         assert output["status"] == "recorded" and receiver.filed == []
         receiver.working.set()
-        async with asyncio.timeout(10), test_main.serving(tmp_path, **environ):
+        async with asyncio.timeout(10), program.serving(tmp_path, **environ):
             while not receiver.filed:
                 await asyncio.sleep(0.01)
     assert receiver.filed == [output["meeting_id"]]

@@ -25,9 +25,9 @@ from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.realtime import AFTERWARDS, Call, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.realtime.script import Script
 from tests.stage.office import ACCOUNT, GREETING, TOKEN
+from tests.stage.program import PATIENCE_S, Program, serving
 from tests.stage.settings import make_settings
 from tests.stage.store import make_meeting, news, rows
-from tests.test_main import PATIENCE_S, Server, serving
 
 PASSWORD = "the operator's password"
 OPEN = {"MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0", "CONFIRM_MEETINGS": "0",
@@ -40,7 +40,7 @@ MIDNIGHT = (datetime.now(UTC) + timedelta(days=2)).replace(hour=0, minute=0, sec
 class Running:
     """A server in a process of its own, and who calls it."""
 
-    server: Server
+    server: Program
     phone: Phone
     model: RealtimeServer
     http: aiohttp.ClientSession
