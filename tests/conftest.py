@@ -9,8 +9,8 @@ import pytest
 import uvloop
 
 from bridge.records.database import Database, open_database, parse_url
-from tests import postgres
-from tests.postgres import Cluster
+from tests.stage import postgres
+from tests.stage.postgres import Cluster
 
 
 # No test fails for being slow: the machine may be busy.

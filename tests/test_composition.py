@@ -4,7 +4,7 @@ import pytest
 
 from bridge import composition
 from bridge.twilio_side import twiml
-from tests.helpers import make_settings
+from tests.stage.settings import make_settings
 
 ACCOUNT = "AC" + "0" * 32
 SECRETS = {"OPENAI_API_KEY": "sk-mine", "TWILIO_AUTH_TOKEN": "the-token", "TWILIO_AUTH_TOKEN_OLD": "the-old-token",

@@ -165,7 +165,7 @@ def log_until_stuck(lines: log_queue.LogQueue, count: int) -> None:
     """The first line is in the hands of the thread, which cannot write it; the others come then."""
     for number in range(count):
         logger.info("line %d", number)
-        while number == 0 and not lines.queue.empty():
+        while number == 0 and not lines._lines.empty():
             time.sleep(0.001)
 
 

@@ -7,8 +7,6 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -16,34 +14,7 @@ import pytest
 
 from bridge import __version__
 from bridge.records.database import open_database, parse_url
-from bridge.sim.process import BRIDGE, ROOT, Server, running
-
-KEY, TOKEN = "sk-very-secret", "token-very-secret"
-#: A bound for what takes a second; no test depends on it.
-PATIENCE_S = 30.0
-
-
-def environment(**environ: str) -> dict[str, str]:
-    """These settings and no others."""
-    return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")} | environ
-
-
-async def run(where: Path, *arguments: str, **environ: str) -> tuple[int | None, str, str]:
-    """Exit code, standard output and standard error of a program that ends by itself."""
-    process = await asyncio.create_subprocess_exec(
-        *BRIDGE, *arguments, cwd=where, env={"PYTHONPATH": str(ROOT)} | environment(**environ),
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
-    out, error = await asyncio.wait_for(process.communicate(), PATIENCE_S)
-    return process.returncode, out.decode(), error.decode()
-
-
-@asynccontextmanager
-async def serving(where: Path, first: str = ":", **environ: str) -> AsyncIterator[Server]:
-    """A server on a free port; killed if the test does not stop it. `first`: what the shell does before."""
-    environ = {"HOST": "127.0.0.1", "PORT": "0", "OPENAI_API_KEY": KEY, "ALLOW_UNSIGNED": "1"} | environ
-    command = ("/bin/sh", "-c", f'{first}; exec "$@"', "sh", *BRIDGE)
-    async with running(where, environment(**environ), command, within_s=PATIENCE_S) as server:
-        yield server
+from tests.stage.program import KEY, PATIENCE_S, ROOT, TOKEN, run, serving
 
 
 # ---- starting

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge import log, log_queue
 from bridge.redaction import Redaction, escaped
-from tests.helpers import make_settings
+from tests.stage.settings import make_settings
 
 SECRETS = ["token-very-secret", "sk-simulated", "whsec_c2VjcmV0c2VjcmV0", "5ecret/path?key=5ecret"]
 redact = Redaction(SECRETS)

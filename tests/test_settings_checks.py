@@ -10,7 +10,7 @@ import pytest
 
 from bridge.meetings.hours import OpeningHours
 from bridge.settings import BadSettings, doubts, load, load_one
-from tests.helpers import UNSIGNED
+from tests.stage.settings import UNSIGNED
 
 ROOT = Path(__file__).parent.parent
 KEY = {"OPENAI_API_KEY": "sk-simulated", "TWILIO_AUTH_TOKEN": "simulated-token"}

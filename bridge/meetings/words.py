@@ -10,7 +10,7 @@ It stands in place of a library that guesses. Of "Tuesday 2 to 3 pm" dateutil (f
 three o'clock; "not tomorrow at noon" is tomorrow at noon to them, "tomorrow at half three" nine or no time at all, and
 "01.12.2026" the 12th of January, to dateparser too. Microsoft's recognizers find both halves of a day, but leave out
 what they do not know as the others do ("Tuesday week" is this Tuesday), and are not kept any more. What is said can be
-looked at as a whole in tests/what_callers_say.txt.
+looked at as a whole in tests/meetings/what_callers_say.txt.
 """
 
 import re

@@ -4,9 +4,10 @@ import json
 
 from bridge.call import words
 from bridge.call.leaving import TAIL_MS
+from bridge.records.endings import Ending
 from bridge.call.steps import HangUp, RunFunction, Transfer
 from bridge.tools.tool import EndCall, HandOver, Output
-from tests.talk import Talk, asks, begins, greeted, retold, says, until
+from tests.stage.talk import Talk, asks, begins, greeted, retold, says, until
 
 LOOK_UP = "look_up_the_invoice"
 
@@ -47,7 +48,7 @@ def test_a_function_that_ends_the_call_lets_the_caller_hear_a_goodbye_first() ->
     assert talk.sent("response.create")[-1]["response"]["instructions"] == words.FAREWELL
     says(talk, "bye", "a", "Goodbye.", request=talk.requests[-1])
     until(talk, talk.now + TAIL_MS)
-    assert talk.steps == [HangUp("assistant ended")]
+    assert talk.steps == [HangUp(Ending.ASSISTANT_ENDED)]
 
 
 def test_a_function_that_hands_over_amid_an_answer_waits_for_its_end() -> None:
@@ -95,12 +96,12 @@ def test_the_next_session_is_told_what_functions_have_done_and_no_more() -> None
 
 
 def test_a_function_of_any_name_that_decides_at_once_ends_the_call_in_the_same_turn() -> None:
-    talk = greeted(immediate={"adieu": lambda arguments: Output({"ok": True}, EndCall())})
+    talk = greeted(immediate={"adieu": lambda arguments: Output({"ok": "yes"}, EndCall())})
     begins(talk, "r", "a", "Goodbye.")
     talk.calls("r", "adieu")
     assert not any(isinstance(step, RunFunction) for step in talk.steps)
-    assert answers(talk) == [{"ok": True}]
+    assert [*answers(talk)] == [{"ok": "yes"}]
     talk.done("r")
     talk.marks_return()
     until(talk, talk.now + TAIL_MS)
-    assert talk.steps == [HangUp("assistant ended")]
+    assert talk.steps == [HangUp(Ending.ASSISTANT_ENDED)]

@@ -12,7 +12,7 @@ from bridge.call.events import (
 from bridge.call.steps import HangUp
 from bridge.records.endings import Ending
 from bridge.twilio_side.caller import Caller
-from tests.talk import asks, begins, ends, greeted, says
+from tests.stage.talk import asks, begins, ends, greeted, says
 
 WORDS = "I can offer you Friday at three or Monday at nine."
 

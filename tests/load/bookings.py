@@ -36,7 +36,7 @@ from tests.load.model import Model
 from tests.load.relay import new_event_loop
 from tests.load.server import free_port, serving, stand_back
 from tests.load.table import number, spread, times
-from tests.postgres import new_database
+from tests.stage.postgres import new_database
 
 FUNCTION = "schedule_meeting"
 #: The answers after which a caller may be told that a meeting is booked.
