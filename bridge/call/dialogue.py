@@ -706,13 +706,14 @@ class Dialogue:
 
     def _then(self, steps: list[Step]) -> list[Step]:
         """Who waits for whom, now that something has happened."""
-        silent = self._voice.silent and bool(self._voice.stream) and not self._stopping
+        all_heard = self._voice.silent
+        silent = all_heard and bool(self._voice.stream) and not self._stopping
         hush_ms = HUSH_MS if self._model == "ready" else HUSH_LOST_MS if self._model == "lost" else HUSH_FIRST_MS
         self._patience.look(
             self._now, hush_ms=hush_ms, we_wait=silent and self.quiet,
             caller_waits=silent and not self._floor.speaking and not (self._model == "ready" and self._idle),
             errand_waits=silent and bool(self._errands.running) and self._model == "ready" and not self._floor.taken)
-        if self.history.unheard and self._voice.silent:
+        if all_heard and self.history.unheard:
             steps = [*(Told(AssistantSaid(words)) for words in self.history.heard()), *steps]
         return steps
 

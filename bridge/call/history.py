@@ -110,9 +110,10 @@ class History:
 
     def heard(self) -> list[str]:
         """The assistant's words that the caller has heard since this was asked; to be asked in silence only."""
-        done = [item for item in self.unheard if item.complete and item.sound_ms]
-        self.unheard = [item for item in self.unheard if not item.complete]
-        return [item.text.strip() for item in done if item.text.strip()]
+        done = [item for item in self.unheard if item.complete]
+        if done:
+            self.unheard = [item for item in self.unheard if not item.complete]
+        return [item.text.strip() for item in done if item.sound_ms and item.text.strip()]
 
     # ---- what a new session is told
 

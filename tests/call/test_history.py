@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.call.history import MOST_CHARACTERS, MOST_ITEMS, History, heard
+from bridge.call.history import MOST_CHARACTERS, MOST_ITEMS, MOST_UNHEARD, History, heard
 from bridge.openai_side import realtime
 from tests.stage.vendor import check_client_event
 
@@ -148,3 +148,34 @@ def test_what_was_heard_is_a_beginning_of_whole_words(text: str, heard_ms: float
     part = heard(text, heard_ms, all_ms)
     assert text.startswith(part)
     assert part == text or not part or text[len(part)].isspace()
+
+
+# ---- what was heard
+
+def test_what_was_heard_is_told_once_and_only_when_it_is_complete() -> None:
+    history = History()
+    assistant(history, "a", "Hello there.", 1000)
+    assistant(history, "b", "I can offer", 1000, complete=False)
+    assert history.heard() == ["Hello there."] and history.heard() == []
+    history.completed("b")
+    assert history.heard() == ["I can offer"]
+
+
+def test_words_that_had_no_sound_were_not_heard() -> None:
+    history = History()
+    assistant(history, "a", "silent words", 0)
+    assert history.heard() == [] and history.unheard == []
+
+
+def test_of_what_was_cut_the_words_up_to_there_were_heard() -> None:
+    history = History()
+    assistant(history, "a", "one two three four", 4000)
+    history.cut("a", 2000)
+    assert history.heard() == ["one two"]
+
+
+def test_items_whose_end_is_lost_do_not_pile_up() -> None:
+    history = History()
+    for number in range(100):
+        assistant(history, f"a{number}", "no end", 1000, complete=False)
+    assert len(history.unheard) <= MOST_UNHEARD + 1
