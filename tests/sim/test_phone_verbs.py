@@ -1,29 +1,11 @@
 """The verbs that the simulated phone runs, and how strictly it reads them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
-from bridge.sim.clock import Clock
 from bridge.sim.phone import Phone, PhoneError
 from tests.stage.voice_server import SECOND, VoiceServer, close_at_once, document
-
-TOKEN = "12345"
-
-
-@pytest.fixture
-async def server(aiohttp_server: Callable[[web.Application], Awaitable[TestServer]]) -> VoiceServer:
-    server = VoiceServer()
-    server.http = await aiohttp_server(server.app())
-    return server
-
-
-@pytest.fixture
-async def phone(server: VoiceServer) -> AsyncIterator[Phone]:
-    async with Phone(server.voice, auth_token=TOKEN, clock=Clock(20)) as phone:
-        yield phone
 
 
 async def test_verbs_run_in_order(server: VoiceServer, phone: Phone) -> None:

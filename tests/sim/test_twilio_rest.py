@@ -1,11 +1,10 @@
 """The simulated REST API of Twilio: asked by Twilio's own package, and over plain HTTP where that would not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from aiohttp.test_utils import TestServer
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
@@ -16,13 +15,6 @@ from tests.stage.voice_server import VoiceServer, document
 
 ACCOUNT, TOKEN = "AC" + "1" * 32, "a-token"
 SAY = document("<Say>Hold the line.</Say>")
-
-
-@pytest.fixture
-async def server(aiohttp_server: Callable[..., Awaitable[TestServer]]) -> VoiceServer:
-    server = VoiceServer()
-    server.http = await aiohttp_server(server.app())
-    return server
 
 
 @pytest.fixture

@@ -128,6 +128,21 @@ async def office(
     assert not left, left
 
 
+async def amid_an_answer(world: Office) -> PhoneCall:
+    """The caller has asked, and the model is in the middle of its answer."""
+    call = await world.greeted()
+    await call.say(speech(600))
+    await call.until_speaking(after_ms=world.phone.clock.ms())
+    await call.until_heard(call.heard_ms + 1000)
+    return call
+
+
+def told(session: RealtimeSession) -> list[str]:
+    """The texts that a session was told, in order."""
+    items = [event["item"] for event in session.received if event["type"] == "conversation.item.create"]
+    return [item["content"][0]["text"] for item in items if item["type"] == "message"]
+
+
 def _script(turns: Sequence[Scripted]) -> Callable[[RealtimeSession], Turn]:
     """Each session begins at the first turn; one that is a function is asked when its time has come."""
     places: Counter[str] = Counter()

@@ -9,7 +9,7 @@ from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 from multidict import MultiDictProxy
 
-
+TOKEN = "12345"
 #: Of mu-law, none of it silence.
 SECOND = bytes(range(128)) * 62 + bytes(64)
 
