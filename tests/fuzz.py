@@ -21,7 +21,6 @@ from zoneinfo import ZoneInfo
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256
 
 from bridge import log
-from bridge.call.dialogue import _target
 from bridge.console import access, passwords
 from bridge.delivery import retries, webhook
 from bridge.delivery.reach import is_public
@@ -38,11 +37,15 @@ from bridge.records.database import parse_url
 from bridge.redaction import Redaction, escaped
 from bridge.settings import BadSettings, Settings, load
 from bridge.tools.arguments import read
+from bridge.tools.hand_over import hand_over
+from bridge.tools.registry import Tools
+from bridge.tools.tool import HandOver
 from bridge.twilio_side import media_streams, recording, signature, twiml
 from bridge.twilio_side.caller import Caller
 
 Target = Callable[[bytes], object]
 UTC_ZONE = ZoneInfo("UTC")
+AT_ONCE = Tools(hand_over(("sales", "support"))).for_call().immediate
 NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
 MEETING = Meeting(
     id="1", caller="+1", call_sid="CA", name="Ada", email="a@b.example", description="", phone_number="+1",
@@ -146,7 +149,7 @@ def arguments(data: bytes) -> None:
         email_address(given.get("email", ""))
     except Refused:
         pass
-    assert _target(text, ("sales", "support")) in (None, "sales", "support")
+    assert AT_ONCE["transfer_call"](text).then in (None, HandOver("sales"), HandOver("support"))
     tidy.without_formula(tidy.several_lines(text)).encode()
 
 

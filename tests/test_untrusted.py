@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from icalendar import Calendar
 
-from bridge.call.dialogue import _target
 from bridge.commands import meetings as command
 from bridge.delivery.webhook import headers_for
 from bridge.meetings.calendar import export, ics
@@ -23,6 +22,9 @@ from bridge.records.database import open_database, parse_url
 from bridge.records.deliveries import Delivery
 from bridge.records.meetings import Meetings
 from bridge.records.messages import Messages
+from bridge.tools.hand_over import hand_over
+from bridge.tools.registry import Tools
+from bridge.tools.tool import HandOver
 from bridge.twilio_side import twiml
 from bridge.twilio_side.caller import Caller
 from tests.store import DHAKA, TEN, make_meeting, news
@@ -163,18 +165,24 @@ def test_what_was_said_does_not_steer_the_owner_s_terminal(
 KNOWN = ("sales", "support")
 
 
+def target(arguments: str) -> str | None:
+    """With whom the caller is connected when the model says this."""
+    then = Tools(hand_over(KNOWN)).for_call().immediate["transfer_call"](arguments).then
+    return then.target if isinstance(then, HandOver) else None
+
+
 @pytest.mark.parametrize("arguments", [
     {"to": "+15550009999"}, {"to": "sip:x@evil.example"}, {"to": "sales</Number><Number>+1555"}, {"to": "Sales"},
     {"to": "sales,support"}, {"to": ""}, {"to": None}, {}, {"number": "+15550009999"}, {"to": ["sales"]},
 ])
 def test_the_model_transfers_to_names_of_the_settings_only(arguments: dict[str, Any]) -> None:
-    assert _target(json.dumps(arguments), KNOWN) is None
+    assert target(json.dumps(arguments)) is None
 
 
 @given(st.text())
 def test_whatever_the_model_says_the_target_is_a_known_one(arguments: str) -> None:
-    assert _target(arguments, KNOWN) is None
-    assert _target(json.dumps({"to": arguments}), KNOWN) in (None, *KNOWN)
+    assert target(arguments) is None
+    assert target(json.dumps({"to": arguments})) in (None, *KNOWN)
 
 
 def test_what_a_transfer_dials_is_a_setting() -> None:
