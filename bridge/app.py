@@ -206,7 +206,7 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
     outbox = Outbox(queue, app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
     kits = [meetings(diary(app, queue, outbox))] if settings.WEBHOOK_URL else []
-    app[keys.TOOLS] = Tools(*kits, hand_over(settings.TRANSFER_NUMBER), observe=app[keys.METRICS].tool)
+    app[keys.TOOLS] = Tools(*kits, hand_over(settings.TRANSFER_NUMBER))
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
     await warn_of_astray(queue, settings.WEBHOOK_URL)
     delivering = asyncio.create_task(outbox.run())

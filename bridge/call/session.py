@@ -110,7 +110,7 @@ class CallSession:
         self._phone, self._caller, self._services = phone, caller, services
         self._origin, self._on_start = origin, on_start
         self._settings = services.settings
-        self._functions = services.tools.for_call()
+        self._functions = services.tools.for_call(services.metrics.tool)
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(services.plan)
         self._tasks = asyncio.TaskGroup()
