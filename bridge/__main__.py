@@ -14,7 +14,7 @@ from bridge.commands import meetings as command
 from bridge.commands import password as console
 from bridge.server import event_loop, serve
 from bridge.settings import BadSettings, doubts, load, load_one
-from bridge.sim.faults import FAULTS
+from bridge.sim.faults import REHEARSED
 
 #: The exit code of a command that Ctrl-C has ended, as shells have it.
 INTERRUPTED = 130
@@ -22,6 +22,16 @@ INTERRUPTED = 130
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command; the process's exit code: 0, 1 when it failed, 2 when it was set up wrongly, INTERRUPTED."""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:                          # `| head` has seen enough, and nothing more is said at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bridge", description="An AI that answers phone calls.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command")
@@ -29,10 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     demo = commands.add_parser(
         "demo", help="hear a whole call, without any account or network",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="faults:\n" + "\n".join(f"  {name:<22}{fault.what}" for name, fault in FAULTS.items()))
+        epilog="faults:\n" + "\n".join(f"  {name:<22}{fault.what}" for name, fault in REHEARSED.items()))
     demo.add_argument("--fast", action="store_true", help="faster than real time")
     demo.add_argument("--wav", type=Path, default=Path("bridge-demo.wav"), help="where the recording goes")
-    demo.add_argument("--fault", choices=FAULTS, metavar="NAME", help="rehearse a fault, one of those listed below")
+    demo.add_argument("--fault", choices=REHEARSED, metavar="NAME", help="rehearse a fault, one of those listed below")
     command.add_parser(commands)
     erase.add_parser(commands)
     backup.add_parser(commands)
@@ -54,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load(os.environ, Path(".env"))
         return serve(settings, doubts(settings, os.environ, Path(".env"), today=date.today()))
     except BadSettings as problems:
-        print(f"bridge cannot start:\n{problems}\nThe README lists all settings.", file=sys.stderr)
+        print(f"bridge cannot start:\n{problems}\nbridge/SETTINGS.md lists all settings.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:                        # who asked for the end knows why
         print(file=sys.stderr)

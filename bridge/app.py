@@ -14,6 +14,8 @@ from aiohttp.typedefs import Handler
 
 from bridge import __version__, keys
 from bridge.calendars.busy_url import Availability
+from bridge.call import call_log
+from bridge.call.events import Audience
 from bridge.call.session import Services, plan_of
 from bridge.console import answers, health
 from bridge.console import openapi
@@ -22,6 +24,8 @@ from bridge.console.metrics import Metrics
 from bridge.delivery import reach
 from bridge.delivery.mailbox import Mailbox
 from bridge.delivery.outbox import STOP_S, Outbox
+from bridge.delivery.receivers import ByScheme
+from bridge.delivery.webhook import SCHEMES, Webhook
 from bridge.log import Seldom
 from bridge.loop.background import Background
 from bridge.loop.stopping import Stopping
@@ -30,7 +34,7 @@ from bridge.meetings import event, message
 from bridge.meetings.schedule import Rules
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.probing import probe_while_open
-from bridge.reception import webhooks
+from bridge.reception import stream, webhooks
 from bridge.reception.admission import Admission
 from bridge.reception.budget import Budget
 from bridge.reception.strangers import Door
@@ -38,6 +42,7 @@ from bridge.reception.turnstile import Turnstile
 from bridge.records.calls import Calls, Limits
 from bridge.records.database import StoreFailed, open_database
 from bridge.records.deliveries import DeliveryQueue
+from bridge.records.endings import Ending
 from bridge.records.erasure import Erasure
 from bridge.records.meetings import Meetings
 from bridge.records.messages import Messages
@@ -88,6 +93,7 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.REFUSALS], app[keys.MALFORMED] = Seldom(REFUSAL_S), Seldom(REFUSAL_S)
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
+    app[keys.AUDIENCE] = Audience(call_log.hear, app[keys.METRICS].hear)
     app[keys.ACCESS] = Access(settings, count=app[keys.METRICS].operator_refused)
     app[keys.STOPPING] = Stopping()
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
@@ -107,7 +113,7 @@ def create_app(settings: Settings) -> web.Application:
         web.get("/message.schema.json", message_schema),
         web.get("/openapi.json", openapi_document),
         *(route(path, handler) for route in (web.get, web.post) for path, handler in WEBHOOKS.items()),
-        web.get("/media-stream/{number}", webhooks.media_stream),
+        web.get("/media-stream/{number}", stream.media_stream),
     ])
     return app
 
@@ -162,6 +168,7 @@ async def open_admission(app: web.Application) -> AsyncIterator[None]:
         Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER,
                settings.most_hidden),
         app[keys.BACKGROUND])
+    app[keys.AUDIENCE].add(admission.hear)
     async with running(admission.run()):
         yield
 
@@ -170,13 +177,14 @@ async def open_budget(app: web.Application) -> AsyncIterator[None]:
     """What the model may still cost today, in all processes together."""
     settings = app[keys.SETTINGS]
     app[keys.BUDGET] = budget = Budget(Spending(app[keys.DATABASE]), settings.MAX_DAY_USD, settings.TIMEZONE)
+    app[keys.AUDIENCE].add(budget.hear)
     if not settings.MAX_DAY_USD:
         yield
         return
 
     def end_calls() -> None:
         for call in app[keys.CALLS]:
-            call.end("money used up")
+            call.end(Ending.MONEY_USED_UP)
     await budget.refresh()
     async with running(budget.run(end_calls)):
         yield
@@ -204,7 +212,8 @@ async def watch_model(app: web.Application) -> AsyncIterator[None]:
 async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     """The diary, where there is somebody to tell of a meeting, and the outbox: what was promised once is delivered."""
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
-    outbox = Outbox(queue, app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
+    webhook = Webhook(app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
+    outbox = Outbox(queue, ByScheme(dict.fromkeys(SCHEMES, webhook)))
     kits = [meetings(diary(app, queue, outbox))] if settings.WEBHOOK_URL else []
     app[keys.TOOLS] = Tools(*kits, hand_over(settings.TRANSFER_NUMBER))
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
@@ -235,8 +244,8 @@ async def gather_services(app: web.Application) -> None:
     app[keys.SERVICES] = Services(
         settings=settings, plan=plan_of(settings, tools), http=app[keys.HTTP], tools=tools,
         opening=partial(briefing.opening, rules_of(settings)),
-        background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], metrics=app[keys.METRICS],
-        admission=app[keys.ADMISSION], budget=app[keys.BUDGET], turnstile=app[keys.TURNSTILE])
+        background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], tell=app[keys.AUDIENCE].tell,
+        remember=app[keys.ADMISSION].keep_history)
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:
@@ -305,6 +314,6 @@ def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
 
 async def hang_up(app: web.Application) -> None:
     """Those who are still there; a server that drains has told them before."""
-    reason = "server killed" if app[keys.STOPPING].ending else "server stopping"
+    ending = Ending.SERVER_KILLED if app[keys.STOPPING].ending else Ending.SERVER_STOPPING
     for call in app[keys.CALLS]:
-        call.end(reason)
+        call.end(ending)

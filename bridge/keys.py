@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from aiohttp import web
 
+from bridge.call.events import Audience
 from bridge.call.session import CallSession, Services
 from bridge.console.access import Access
 from bridge.console.metrics import Metrics
@@ -45,6 +46,8 @@ REFUSALS = web.AppKey("REFUSALS", Seldom)
 MALFORMED = web.AppKey("MALFORMED", Seldom)
 DOOR = web.AppKey("DOOR", Door[web.RequestHandler])
 METRICS = web.AppKey("METRICS", Metrics)
+#: Who listens to calls: what belongs to the application adds its listener when it is opened.
+AUDIENCE = web.AppKey("AUDIENCE", Audience)
 STOPPING = web.AppKey("STOPPING", Stopping)
 #: What /readyz asks, by the name of what may be missing.
 CHECKS = web.AppKey("CHECKS", dict[str, Check])

@@ -31,6 +31,7 @@ from bridge import __version__, keys, log, log_queue, open_files
 from bridge.app import create_app
 from bridge.console.answers import HEADERS
 from bridge.records.database import DatabaseUnavailable
+from bridge.records.endings import Ending
 from bridge.settings import Settings
 
 #: How long a goodbye may take, seconds; and a call that ends without one.
@@ -117,12 +118,12 @@ def event_loop() -> asyncio.AbstractEventLoop:
 async def run(settings: Settings, listening: socket.socket) -> None:
     """Serves until the signals say otherwise. Raises DatabaseUnavailable."""
     app = create_app(settings)
-    ending = Ending(app)
+    shutdown = Shutdown(app)
     async with serving(app, listening):
         spare_the_collector()
         announce(settings, listening)
-        await ending.told.wait()
-        await ending.drain()
+        await shutdown.told.wait()
+        await shutdown.drain()
 
 
 @asynccontextmanager
@@ -209,7 +210,7 @@ def announce(settings: Settings, listening: socket.socket) -> None:
         __version__, host, port, settings.PUBLIC_URL or "https://<your host>")
 
 
-class Ending:
+class Shutdown:
     """How the server ends: what the signals ask for, and what becomes of the calls."""
 
     def __init__(self, app: web.Application) -> None:
@@ -247,9 +248,9 @@ class Ending:
         await self._wait(self._drain_s, self._is_busy)
         self._stopping.ending = True
         if not self._at_once:
-            self._end("server stopping")
+            self._end(Ending.SERVER_STOPPING)
             await self._wait(GOODBYE_S, self._has_calls)
-        self._end("server killed")
+        self._end(Ending.SERVER_KILLED)
         await wait_while(self._has_calls, HANG_UP_S)
         if not self._app[keys.SETTINGS].rest_credentials:
             await self._wait(HANG_UP_S, self._app[keys.ADMISSION].expects_question)
@@ -264,9 +265,9 @@ class Ending:
     def _has_calls(self) -> bool:
         return bool(self._calls)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, ending: Ending) -> None:
         for call in self._calls:
-            call.end(reason)
+            call.end(ending)
 
 
 async def wait_while(busy: Callable[[], bool], seconds: float) -> None:

@@ -1,12 +1,12 @@
 """Every setting: read once from the environment, then from `.env`, and checked all together.
 
-A field is named as its variable is; its `setting(...)` holds the default as one would write it in `.env`, how the
-text becomes a value, and an example for who wrote it wrong. An empty variable stands for the default, or for "off"
-where a setting can be switched off.
+A field is named as its variable is. Its `setting(...)` holds the default as one would write it in `.env`, how the text
+becomes a value (setting_values.py), an example for who wrote it wrong, and what it is for: SETTINGS.md and
+`.env.example` are made of that by `python -m tests.documentation`. An empty variable stands for the default, or for
+"off" where a setting can be switched off.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import sqlalchemy
-from email_validator import EmailNotValidError, validate_email
 from yarl import URL
 
 from bridge import env_file, settings_checks
@@ -26,220 +25,24 @@ from bridge.meetings.schedule import duration
 from bridge.openai_side import prices
 from bridge.reception.blocklist import Blocklist
 from bridge.records.database import parse_url
+from bridge.setting_values import (
+    Parse, addresses, choice, email, language, masking, matching, origin, phone_number, public_url, shared_keys, spoken,
+    switch, text, time_zone, transfer_numbers, turn_detection, url, usd, whole)
 from bridge.settings_checks import FOR_ANYBODY
-from bridge.twilio_side.caller import E164
-from bridge.twilio_side.public_url import parse_public_url
 from bridge.twilio_side.twiml import FallbackKind
-
-Parse = Callable[[str], Any]
-
-#: As much of a fallback's words as fits into TwiML of 4000 characters with everything else.
-SAY_CHARACTERS = 1000
 
 
 class BadSettings(Exception):
     """What is wrong with the settings: one line for each, fit to be shown to a person."""
 
 
-# ---- how a text becomes a value: each raises ValueError with what is wrong, as the end of a sentence
-
-def text(value: str) -> str:
-    return value
-
-
-def whole(low: int, high: int) -> Parse:
-    def parse(value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", value) or not low <= int(value) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(value)
-    return parse
-
-
-def switch(value: str) -> bool:
-    if value not in ("0", "1"):
-        raise ValueError("must be 1 (on) or 0 (off)")
-    return value == "1"
-
-
-def usd(value: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value):
-        raise ValueError("must be an amount in US dollars")
-    return float(value)
-
-
-def choice(*allowed: str) -> Parse:
-    def parse(value: str) -> str:
-        if value not in allowed:
-            raise ValueError("must be one of " + ", ".join(filter(None, allowed)) + (", or empty" * ("" in allowed)))
-        return value
-    return parse
-
-
-def matching(pattern: str, what: str) -> Parse:
-    def parse(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(f"must be {what}")
-        return value
-    return parse
-
-
-def url(secure: str) -> Parse:
-    """An address that is `secure` (https or wss); the same without TLS on this machine only."""
-    plain = secure.removesuffix("s")
-
-    def parse(value: str) -> str:
-        try:
-            address = URL(value)
-        except ValueError as error:
-            raise ValueError(f"is no address ({error})") from None
-        loopback = address.host in ("localhost", "127.0.0.1", "::1")
-        if not address.host or address.scheme != secure and not (address.scheme == plain and loopback):
-            raise ValueError(f"must begin with {secure}:// ({plain}:// on this machine only)")
-        if not re.fullmatch(r"[\w.-]+|[0-9A-Fa-f:.]+", address.host):
-            raise ValueError("names a host that cannot be")
-        return value
-    return parse
-
-
-def addresses(value: str) -> tuple[str, ...]:
-    """One or several https addresses, separated by commas."""
-    return tuple(url("https")(each) for each in re.split(r"[,\s]+", value.strip(", ")))
-
-
-def origin(value: str) -> str:
-    address = URL(url("https")(value))
-    if address.path not in ("", "/") or address.query_string or address.fragment or address.user:
-        raise ValueError("must be an origin: scheme and host, nothing behind it")
-    return str(address.origin())
-
-
-def public_url(value: str) -> str:
-    return parse_public_url(url("https")(value))
-
-
-def email(value: str) -> str:
-    try:
-        return validate_email(value, check_deliverability=False).normalized
-    except EmailNotValidError as error:
-        raise ValueError(f"is no e-mail address ({error})") from None
-
-
-def spoken(value: str) -> str:
-    """What Twilio's <Say> is to speak: on one line, and without what XML cannot hold."""
-    words = " ".join(value.split())
-    if not words.isprintable() or len(words) > SAY_CHARACTERS:
-        raise ValueError(f"must be a sentence of {SAY_CHARACTERS} characters at most, without control characters")
-    return words
-
-
-def phone_number(value: str) -> str:
-    if not E164.fullmatch(value):
-        raise ValueError("must be a phone number with + and the country's code")
-    return value
-
-
-def transfer_numbers(value: str) -> dict[str, str]:
-    """`+15551234567`, which is called "human", or `sales=+15551234567,support=+15557654321`: numbers by name."""
-    if "=" not in value:
-        return {A_HUMAN: phone_number(value)}
-    numbers: dict[str, str] = {}
-    for each in value.strip(", ").split(","):
-        name, _, number = (part.strip() for part in each.partition("="))
-        if not re.fullmatch(r"[A-Za-z][\w -]{0,39}", name, re.ASCII):
-            raise ValueError("needs a name before each =, of letters, digits, spaces, _ and -")
-        if name in numbers:
-            raise ValueError(f"has two numbers for {name!r}")
-        numbers[name] = phone_number(number)
-    return numbers
-
-
-def language(value: str) -> str:
-    if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]{2,4})?(-[A-Za-z0-9]{2,3})?", value):
-        raise ValueError("must be a language of Twilio's <Say>")
-    return value
-
-
-def time_zone(value: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(value)
-    except Exception:                # ZoneInfo lets OSError, ValueError and others through, by the name's shape
-        raise ValueError("must be a time zone of the IANA list") from None
-
-
-_VAD_NUMBERS: dict[str, dict[str, tuple[type, float, float]]] = {
-    "server_vad": {"threshold": (float, 0, 1), "prefix_padding_ms": (int, 0, 5000),
-                   "silence_duration_ms": (int, 50, 10000)},
-    "semantic_vad": {},
-}
-_EAGERNESS = ("low", "medium", "high", "auto")
-
-
-def turn_detection(value: str) -> dict[str, Any]:
-    """`server_vad,threshold=0.5,...` or `semantic_vad,eagerness=low`, as the Realtime API's object."""
-    kind, *options = re.split(r"[,\s]+", value.strip())
-    if kind not in _VAD_NUMBERS:
-        raise ValueError("must begin with server_vad or semantic_vad")
-    detection: dict[str, Any] = {"type": kind}
-    for option in options:
-        name, _, number = option.partition("=")
-        if kind == "semantic_vad" and name == "eagerness":
-            detection[name] = choice(*_EAGERNESS)(number)
-        else:
-            detection[name] = _vad_number(kind, name, number)
-    # The server answers a turn, and stops its answer when the caller speaks: what call/dialogue.py builds on.
-    return {**detection, "create_response": True, "interrupt_response": True}
-
-
-def _vad_number(kind: str, name: str, number: str) -> float:
-    known = _VAD_NUMBERS[kind]
-    if name not in known:
-        raise ValueError(f"has no {name!r} for {kind}, only " + ", ".join(known or ["eagerness"]))
-    convert, low, high = known[name]
-    try:
-        value: float = convert(number)
-    except ValueError:
-        value = -1
-    if not low <= value <= high:
-        raise ValueError(f"needs {name} from {low} to {high}")
-    return value
-
-
-_SHARED_KEY = re.compile(r"[\w.:-]{1,200}=[!-+\--~]{16,500}")
-
-
-def shared_keys(value: str) -> tuple[str, ...]:
-    """Twilio's shared keys, each as `id=secret`."""
-    pairs = tuple(re.split(r"[,\s]+", value.strip(", ")))
-    if not all(map(_SHARED_KEY.fullmatch, pairs)) or len({pair.partition("=")[0] for pair in pairs}) < len(pairs):
-        raise ValueError("must be ids and secrets, each id once and each secret of 16 characters or more")
-    return pairs
-
-
-# ---- secrets
-
-class Secret(str):
-    """A text whose repr does not show it, wherever it is printed with others around it."""
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-
-def masking(parse: Parse) -> Parse:
-    def parse_secret(value: str) -> Secret | tuple[Secret, ...]:
-        parsed: str | tuple[str, ...] = parse(value)
-        return tuple(map(Secret, parsed)) if isinstance(parsed, tuple) else Secret(parsed)
-    return parse_secret
-
-
-# ---- the settings
-
 def setting(
-    default: str | None, parse: Parse, example: str, *, secret: bool = False, empty_is_off: bool = False,
+    default: str | None, parse: Parse, example: str, *, about: str, secret: bool = False, empty_is_off: bool = False,
 ) -> Any:
-    """A field whose text is `default` when its variable is not set; None: it must be set."""
+    """A field whose text is `default` when its variable is not set; None: it must be set. `about` is Markdown."""
     return field(repr=not secret, metadata={
         "default": default, "parse": masking(parse) if secret else parse, "example": example,
-        "empty_is_off": empty_is_off})
+        "empty_is_off": empty_is_off, "about": about})
 
 
 SYSTEM_MESSAGE = (
@@ -247,8 +50,6 @@ SYSTEM_MESSAGE = (
     "Be brief, warm and clear: one or two sentences, then let the caller speak."
 )
 
-#: What a transfer's only target is called.
-A_HUMAN = "human"
 FALLBACK_GOODBYE = "Thank you for calling. If you still need us, please call again later. Goodbye."
 
 _AUTH_TOKEN = matching(r"[!-~]+", "a token without spaces")
@@ -259,71 +60,241 @@ _ACCOUNT_SID = matching("AC[0-9a-f]{32}", "AC and 32 hexadecimal digits, from th
 class Settings:
     """All settings, checked. Secrets do not show in its repr."""
 
-    OPENAI_API_KEY: str = setting(None, matching(r"[!-~]+", "a key without spaces"), "sk-...", secret=True)
-    OPENAI_MODEL: str = setting("gpt-realtime-2.1", matching(r"[\w.:/-]+", "a model's name"), "gpt-realtime-2.1")
-    OPENAI_VOICE: str = setting("marin", matching(r"[\w-]+", "a voice's name"), "marin")
+    OPENAI_API_KEY: str = setting(
+        None, matching(r"[!-~]+", "a key without spaces"), "sk-...", secret=True,
+        about="The key of your OpenAI account.")
+    SYSTEM_MESSAGE: str = setting(
+        SYSTEM_MESSAGE, text, "You are the receptionist of Bridge Dental.",
+        about="Who the assistant is, what it knows and how it behaves.")
+    GREETINGS_RESPONSE: str = setting(
+        "Hello! How can I help you?", text, "Hello! How can I help you?",
+        about="The first words of every call, spoken as they stand here.")
+    TIMEZONE: ZoneInfo = setting(
+        "UTC", time_zone, "Europe/Berlin",
+        about=(
+            "Where your business is, as a name of the IANA list such as `Europe/Berlin`: the assistant knows the "
+            "date and time there, and \"tomorrow at ten\" means ten o'clock there."))
+    WEBHOOK_URL: tuple[str, ...] = setting(
+        "", addresses, "https://example.com/meetings", secret=True,
+        about=(
+            "Takes booked meetings as JSON, by POST; several, separated by commas. `https`, or `http` on the same "
+            "machine. Empty: no meetings are offered."))
+    WEBHOOK_SECRET: tuple[str, ...] = setting(
+        "", parse_secrets, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", secret=True,
+        about=(
+            "`whsec_` and a secret in base64: what is sent to your webhook is signed with it. Several, separated by "
+            "spaces, while you change it."))
+    TWILIO_AUTH_TOKEN: str = setting(
+        "", _AUTH_TOKEN, "the auth token of the Twilio console", secret=True,
+        about=(
+            "The auth token of your Twilio console: only Twilio is let in. Required, unless `ALLOW_UNSIGNED` says "
+            "otherwise."))
+    TWILIO_ACCOUNT_SID: str = setting(
+        "", _ACCOUNT_SID, "AC0123456789abcdef0123456789abcdef",
+        about=(
+            "The account SID of your Twilio console. With the token, calls are ended and transferred by Twilio's "
+            "REST API. Empty: they are ended by closing the stream."))
+    FALLBACK: FallbackKind = setting(
+        "apology", choice(*get_args(FallbackKind)), "human",
+        about=(
+            "What a caller gets when the assistant cannot speak: `apology`, `message` (recorded, and sent to your "
+            "webhook) or `human` (`FALLBACK_NUMBER` is dialled)."))
+    FALLBACK_NUMBER: str = setting(
+        "", phone_number, "+15551234567",
+        about="Whom `FALLBACK=human` dials, such as `+15551234567`.")
+    FALLBACK_MESSAGE: str = setting(
+        "", spoken, "Please call again in a few minutes. Goodbye.",
+        about="What the caller is told first then. Empty: an English sentence that suits `FALLBACK`.")
+    FALLBACK_GOODBYE: str = setting(
+        FALLBACK_GOODBYE, spoken, "Thank you for calling. Goodbye.",
+        about="The last words, after a message, and after a person was dialled, whether or not somebody answered.")
+    FALLBACK_LANGUAGE: str = setting(
+        "en-US", language, "de-DE",
+        about="The language of these two, as Twilio's `<Say>` names it.")
+    TRANSFER_NUMBER: dict[str, str] = setting(
+        "", transfer_numbers, "sales=+15551234567,support=+15557654321",
+        about=(
+            "Whom the assistant can put a caller through to: one number, or several by name, "
+            "`sales=+15551234567,support=+15557654321`. Needs Twilio's account SID and token."))
+    PUBLIC_URL: str = setting(
+        "", public_url, "https://bridge.example.com",
+        about=(
+            "The `https` address under which Twilio reaches this server (`http` on the same machine only): scheme "
+            "and host, and the path that a proxy takes off, such as `https://example.com/calls`. Empty: taken from "
+            "the request (`X-Forwarded-Proto` and `X-Forwarded-Host`, `Forwarded`, `Host`)."))
+    DATABASE_URL: sqlalchemy.URL = setting(
+        "sqlite:///bridge.db", parse_url, "postgres://user:password@host/database",
+        about=(
+            "Where meetings and the state of calls are kept: a SQLite file, or "
+            "`postgres://user:password@host/database`."))
+    RETENTION_DAYS: int = setting(
+        "0", whole(0, 36_500), "90",
+        about=(
+            "Meetings and messages are forgotten so many days after they were over and settled, never what your "
+            "webhook has not been told yet. `0`: they are kept."))
+    MEETING_MINUTES: int = setting(
+        "30", whole(1, 24 * 60), "30",
+        about="How long a meeting takes.")
+    OPENING_HOURS: OpeningHours | None = setting(
+        "", OpeningHours.parse, "Mon-Fri 09:00-17:00; Sat 10:00-13:00",
+        about="When meetings can be, such as `Mon-Fri 09:00-17:00; Sat 10:00-13:00`. Empty: at any time.")
+    CLOSED_DAYS: ClosedDays | None = setting(
+        "", ClosedDays.parse, "2026-12-24,2027-08-02..2027-08-15,*-12-31",
+        about=(
+            "When meetings cannot be all the same: dates, ranges and a country's public holidays, such as "
+            "`2026-12-24,2027-08-02..2027-08-15,DE-BY`: see [meetings](meetings/README.md). Holidays need the package "
+            "`holidays`."))
+    MINIMUM_NOTICE: timedelta = setting(
+        "1h", duration, "2h",
+        about="How far ahead a meeting must be: `30m`, `2h`, `1d`.")
+    MAXIMUM_NOTICE: timedelta = setting(
+        "365d", duration, "90d",
+        about="How far ahead a meeting may be.")
+    CONFIRM_MEETINGS: bool = setting(
+        "1", switch, "1",
+        about="`1`: a meeting is booked after the caller has agreed to what was read back. `0`: at once.")
+    MEETING_EMAIL: str = setting(
+        "optional", choice("optional", "required"), "required",
+        about=(
+            "`optional`: a caller without an e-mail address can book; one who hides the number gives a phone number "
+            "or an address. `required`: nobody books without an address."))
+    AVAILABILITY_URL: str = setting(
+        "", url("https"), "https://example.com/busy", secret=True,
+        about="An address that says when you are busy elsewhere: see [delivery](delivery/README.md).")
+    ALLOW_PRIVATE_WEBHOOKS: bool = setting(
+        "0", switch, "1",
+        about=(
+            "`1`: `WEBHOOK_URL` and `AVAILABILITY_URL` may lead into a private network. `0`: to public addresses "
+            "only, and to this machine by `http://localhost`."))
+    ORGANIZER_EMAIL: str = setting(
+        "", email, "office@example.com",
+        about="Who invites, in the iCalendar file of a meeting.")
+    OPENAI_MODEL: str = setting(
+        "gpt-realtime-2.1", matching(r"[\w.:/-]+", "a model's name"), "gpt-realtime-2.1",
+        about="A model of the Realtime API.")
+    OPENAI_VOICE: str = setting(
+        "marin", matching(r"[\w-]+", "a voice's name"), "marin",
+        about="The assistant's voice.")
+    OPENAI_TRANSCRIPTION_MODEL: str = setting(
+        "gpt-transcribe", text, "gpt-transcribe", empty_is_off=True,
+        about="What writes down the caller's words. Empty: nothing does.")
     OPENAI_REALTIME_URL: str = setting(
-        "wss://api.openai.com/v1/realtime", url("wss"), "wss://api.openai.com/v1/realtime")
-    OPENAI_TRANSCRIPTION_MODEL: str = setting("gpt-transcribe", text, "gpt-transcribe", empty_is_off=True)
+        "wss://api.openai.com/v1/realtime", url("wss"), "wss://api.openai.com/v1/realtime",
+        about=(
+            "The Realtime API's address; the model is appended. On Azure "
+            "`wss://<resource>.openai.azure.com/openai/v1/realtime`, and the key goes into Azure's own header."))
     OPENAI_PRICES: dict[str, float] = setting(
-        "", prices.parse, "audio_in=32,audio_cached=0.4,audio_out=64,text_in=4,text_cached=0.4,text_out=24")
-    MAX_CALL_USD: float = setting("0", usd, "2.50")
-    MAX_DAY_USD: float = setting("0", usd, "20")
-    SYSTEM_MESSAGE: str = setting(SYSTEM_MESSAGE, text, "You are the receptionist of Bridge Dental.")
-    GREETINGS_RESPONSE: str = setting("Hello! How can I help you?", text, "Hello! How can I help you?")
-    PROTECT_GREETING: bool = setting("1", switch, "1")
+        "", prices.parse, "audio_in=32,audio_cached=0.4,audio_out=64,text_in=4,text_cached=0.4,text_out=24",
+        about=(
+            "What the model costs where the list in `bridge/openai_side/prices.py` (read in November 2026) is out of "
+            "date: US dollars for a million tokens, any of "
+            "`audio_in=32,audio_cached=0.4,audio_out=64,text_in=4,text_cached=0.4,text_out=24`, and "
+            "`transcription_minute=0.017` for a minute of the caller's words written down. A model that is not "
+            "listed is taken to cost as much as the dearest that is."))
+    MAX_CALL_USD: float = setting(
+        "0", usd, "2.50",
+        about="A call ends politely when the model has cost so much, US dollars by the prices above. `0`: no limit.")
+    MAX_DAY_USD: float = setting(
+        "0", usd, "20",
+        about=(
+            "What the model may cost in a day, US dollars by the prices above, in all processes that share the "
+            "database; the day is that of `TIMEZONE`. When it is used up, calls under way end politely, and callers "
+            "get the fallback until midnight. `0`: no limit."))
+    SILENCE_PROMPT_S: int = setting(
+        "12", whole(0, 3600), "12",
+        about=(
+            "A caller who says nothing for so many seconds is asked once whether anybody is there; after as many "
+            "again the assistant says goodbye. `0`: never."))
+    MAX_TURN_S: int = setting(
+        "30", whole(0, 3600), "30",
+        about=(
+            "A caller who is heard for so many seconds without a pause, as on a noisy line, is answered all the "
+            "same, and cannot interrupt that answer. After three turns in a row without a pause, and of which no "
+            "word was understood, the call ends with a goodbye. `0`: the pause is waited for."))
+    MAX_CALL_S: int = setting(
+        "1800", whole(0, 24 * 3600), "1800",
+        about="The longest a call lasts, seconds; it is announced a minute before. `0`: no limit.")
+    OPERATOR_KEY: str = setting(
+        "", choice("*", "0"), "0",
+        about="The key, `0` or `*`, that puts the caller through to a person: the first of `TRANSFER_NUMBER`.")
+    PROTECT_GREETING: bool = setting(
+        "1", switch, "1",
+        about=(
+            "`1`: the greeting cannot be interrupted, and what the caller says meanwhile is heard afterwards. `0`: "
+            "it can be."))
     TURN_DETECTION: dict[str, Any] = setting(
         "server_vad,threshold=0.5,prefix_padding_ms=300,silence_duration_ms=500", turn_detection,
-        "semantic_vad,eagerness=auto")
-    SILENCE_PROMPT_S: int = setting("12", whole(0, 3600), "12")
-    MAX_TURN_S: int = setting("30", whole(0, 3600), "30")
-    MAX_CALL_S: int = setting("1800", whole(0, 24 * 3600), "1800")
-    OPERATOR_KEY: str = setting("", choice("*", "0"), "0")
-    NOISE_REDUCTION: str = setting("", choice("", "near_field", "far_field"), "near_field")
-    TIMEZONE: ZoneInfo = setting("UTC", time_zone, "Europe/Berlin")
-    WEBHOOK_URL: tuple[str, ...] = setting("", addresses, "https://example.com/meetings", secret=True)
-    WEBHOOK_SECRET: tuple[str, ...] = setting("", parse_secrets, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", secret=True)
-    DATABASE_URL: sqlalchemy.URL = setting("sqlite:///bridge.db", parse_url, "postgres://user:password@host/database")
-    RETENTION_DAYS: int = setting("0", whole(0, 36_500), "90")
-    MEETING_MINUTES: int = setting("30", whole(1, 24 * 60), "30")
-    OPENING_HOURS: OpeningHours | None = setting("", OpeningHours.parse, "Mon-Fri 09:00-17:00; Sat 10:00-13:00")
-    CLOSED_DAYS: ClosedDays | None = setting("", ClosedDays.parse, "2026-12-24,2027-08-02..2027-08-15,*-12-31")
-    MINIMUM_NOTICE: timedelta = setting("1h", duration, "2h")
-    MAXIMUM_NOTICE: timedelta = setting("365d", duration, "90d")
-    CONFIRM_MEETINGS: bool = setting("1", switch, "1")
-    MEETING_EMAIL: str = setting("optional", choice("optional", "required"), "required")
-    AVAILABILITY_URL: str = setting("", url("https"), "https://example.com/busy", secret=True)
-    ALLOW_PRIVATE_WEBHOOKS: bool = setting("0", switch, "1")
-    ORGANIZER_EMAIL: str = setting("", email, "office@example.com")
-    FALLBACK: FallbackKind = setting("apology", choice(*get_args(FallbackKind)), "human")
-    FALLBACK_NUMBER: str = setting("", phone_number, "+15551234567")
-    FALLBACK_MESSAGE: str = setting("", spoken, "Please call again in a few minutes. Goodbye.")
-    FALLBACK_GOODBYE: str = setting(FALLBACK_GOODBYE, spoken, "Thank you for calling. Goodbye.")
-    FALLBACK_LANGUAGE: str = setting("en-US", language, "de-DE")
-    TRANSFER_NUMBER: dict[str, str] = setting("", transfer_numbers, "sales=+15551234567,support=+15557654321")
-    HOST: str = setting("0.0.0.0", matching(r"[\w.:-]+", "a host name or an address"), "127.0.0.1")
-    PORT: int = setting("5050", whole(0, 65535), "5050")
-    PUBLIC_URL: str = setting("", public_url, "https://bridge.example.com")
-    TWILIO_ACCOUNT_SID: str = setting("", _ACCOUNT_SID, "AC0123456789abcdef0123456789abcdef")
-    TWILIO_AUTH_TOKEN: str = setting("", _AUTH_TOKEN, "the auth token of the Twilio console", secret=True)
-    TWILIO_AUTH_TOKEN_OLD: str = setting("", _AUTH_TOKEN, "the auth token before that one", secret=True)
-    TWILIO_SHARED_KEYS: tuple[str, ...] = setting(
-        "", shared_keys, "webhooks_sharedkey_1=the-secret-of-that-key", secret=True)
-    ALLOW_UNSIGNED: str = setting("0", choice("0", "1", FOR_ANYBODY), "1")
-    TWILIO_API_URL: str = setting("https://api.twilio.com", origin, "https://api.twilio.com")
-    MAX_CALLS: int = setting("100", whole(1, 100_000), "100")
-    MAX_CALLS_PER_CALLER: int = setting("2", whole(0, 100_000), "2")
-    CALLS_PER_HOUR_PER_CALLER: int = setting("20", whole(0, 100_000), "20")
-    MAX_CALLS_HIDDEN: int | None = setting("", whole(0, 100_000), "10")
-    BLOCKED_CALLERS: Blocklist | None = setting("", Blocklist.parse, "+15557654321, +1900*, anonymous")
-    MAX_MESSAGES_PER_S: int = setting("200", whole(0, 100_000), "200")
-    DRAIN_S: int = setting("20", whole(0, 3600), "20")
-    ADMIN_PASSWORD: str = setting("", parse_password, "a password of 12 characters or more", secret=True)
+        "semantic_vad,eagerness=auto",
+        about=(
+            "When the caller's turn ends: `server_vad` with its numbers, or `semantic_vad,eagerness=auto` (`low`, "
+            "`medium`, `high`)."))
+    NOISE_REDUCTION: str = setting(
+        "", choice("", "near_field", "far_field"), "near_field",
+        about="`near_field` for a phone at the ear, `far_field` for a loudspeaker. Empty: off.")
+    HOST: str = setting(
+        "0.0.0.0", matching(r"[\w.:-]+", "a host name or an address"), "127.0.0.1",
+        about="The address to listen on; `::` for IPv6 and IPv4.")
+    PORT: int = setting(
+        "5050", whole(0, 65535), "5050",
+        about="The port to listen on, as Heroku sets it; `0`: any free one.")
+    MAX_CALLS: int = setting(
+        "100", whole(1, 100_000), "100",
+        about="More calls at once than this, in all processes that share the database, are rejected as busy.")
+    MAX_CALLS_PER_CALLER: int = setting(
+        "2", whole(0, 100_000), "2",
+        about="More calls at once from one number than this are rejected as busy. `0`: any number.")
+    CALLS_PER_HOUR_PER_CALLER: int = setting(
+        "20", whole(0, 100_000), "20",
+        about="More calls in an hour from one number than this are rejected as busy. `0`: any number.")
+    MAX_CALLS_HIDDEN: int | None = setting(
+        "", whole(0, 100_000), "10",
+        about=(
+            "More calls at once than this from all who hide their number are rejected as busy. Empty: half of "
+            "`MAX_CALLS`. `0`: any number."))
+    BLOCKED_CALLERS: Blocklist | None = setting(
+        "", Blocklist.parse, "+15557654321, +1900*, anonymous",
+        about=(
+            "Whose calls are not answered, separated by commas: numbers, beginnings of numbers such as `+1900*`, and "
+            "`anonymous` for all who hide theirs. They hear that the number is not in service."))
+    MAX_MESSAGES_PER_S: int = setting(
+        "200", whole(0, 100_000), "200",
+        about=(
+            "A stream that sends more messages a second than this, for five seconds, is closed: Twilio sends 50. "
+            "`0`: any number."))
+    DRAIN_S: int = setting(
+        "20", whole(0, 3600), "20",
+        about="How long calls may go on when the server is told to stop, seconds; it then exits within 8 more.")
+    ADMIN_PASSWORD: str = setting(
+        "", parse_password, "a password of 12 characters or more", secret=True,
+        about=(
+            "The operator's password, 12 characters at least: opens `/metrics`, and the reasons of `/readyz`. Empty: "
+            "they are not there."))
     ADMIN_PASSWORD_HASH: str = setting(
         "", parse_hash, "scrypt:16384:8:1:AAAAAAAAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-        secret=True)
-    LOG_LEVEL: str = setting("INFO", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
-    LOG_FORMAT: str = setting("text", choice("text", "json"), "json")
+        secret=True,
+        about="Instead of the password its hash, as `python -m bridge hash-password` prints it.")
+    TWILIO_AUTH_TOKEN_OLD: str = setting(
+        "", _AUTH_TOKEN, "the auth token before that one", secret=True,
+        about="The auth token before that one, which counts too while you change it.")
+    TWILIO_SHARED_KEYS: tuple[str, ...] = setting(
+        "", shared_keys, "webhooks_sharedkey_1=the-secret-of-that-key", secret=True,
+        about=(
+            "The shared keys by which your account signs webhooks, if it does: `id=secret`, several separated by "
+            "commas."))
+    ALLOW_UNSIGNED: str = setting(
+        "0", choice("0", "1", FOR_ANYBODY), "1",
+        about=(
+            "`1`: without `TWILIO_AUTH_TOKEN` the server starts all the same, and answers whoever asks; only with "
+            "`HOST=127.0.0.1`. For development. `anybody-may-call-at-my-expense`: with any `HOST`."))
+    LOG_LEVEL: str = setting(
+        "INFO", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO",
+        about="`DEBUG`, `INFO`, `WARNING` or `ERROR`.")
+    LOG_FORMAT: str = setting(
+        "text", choice("text", "json"), "json",
+        about="`text` for people, `json` for machines.")
+    TWILIO_API_URL: str = setting(
+        "https://api.twilio.com", origin, "https://api.twilio.com",
+        about="The origin of Twilio's REST API; another one is for tests.")
 
     @property
     def most_hidden(self) -> int:
@@ -363,6 +334,14 @@ class Settings:
 
 
 NAMES = tuple(each.name for each in fields(Settings))
+#: Where a group of settings begins: the first of it, and what the group is about.
+HEADINGS = {
+    "SYSTEM_MESSAGE": "most likely yours",
+    "DATABASE_URL": "meetings",
+    "OPENAI_MODEL": "the model",
+    "SILENCE_PROMPT_S": "the conversation",
+    "HOST": "the server",
+}
 #: Those in which a ` #` may stand.
 TEXTS = tuple(each.name for each in fields(Settings) if each.metadata["parse"] in (text, spoken)) + ("ADMIN_PASSWORD",)
 
@@ -422,7 +401,9 @@ def _parsed(
     return parsed, problems
 
 
-def _value(value: str | None, *, default: str | None, parse: Parse, example: str, empty_is_off: bool) -> Any:
+def _value(
+    value: str | None, *, default: str | None, parse: Parse, example: str, empty_is_off: bool, about: str,
+) -> Any:
     value = value and value.strip()
     if value:
         return parse(value)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import uvloop
 
@@ -11,6 +12,10 @@ from bridge.records.database import Database, open_database, parse_url
 from tests import postgres
 from tests.postgres import Cluster
 
+
+# No test fails for being slow: the machine may be busy.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 #: Where a loop's own sockets matter: these run on asyncio's too.
 BOTH_LOOPS = {"test_leg"}

@@ -22,7 +22,8 @@ from twilio.request_validator import HMAC_SHA1, HMAC_SHA256
 
 from bridge import log
 from bridge.console import access, passwords
-from bridge.delivery import retries, webhook
+from bridge.delivery import retries, statuses, webhook
+from bridge.delivery.answer import Answer
 from bridge.delivery.reach import is_public
 from bridge.meetings import tidy
 from bridge.meetings.calendar import ics
@@ -169,7 +170,8 @@ def calendar(data: bytes) -> None:
 def receiver(data: bytes) -> None:
     assert len(webhook.message_of(data)) <= webhook.MAX_MESSAGE
     status, after = several(data, 2)
-    retries.decide(int(data[0]) * 4 if data else None, {"Retry-After": after}, 1, 0.0, 1.0, 0.5)
+    answer = statuses.answered(int(data[0]) * 4, {"Retry-After": after}, "", 1.0) if data else Answer()
+    retries.decide(answer, 1, 0.0, 1.0, 0.5)
 
 
 def stranger(data: bytes) -> None:

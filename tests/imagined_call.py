@@ -16,6 +16,7 @@ from bridge.call.steps import (
     Clip, HangUp, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer)
 from bridge.openai_side import errors, realtime
 from bridge.openai_side.prices import DEAREST
+from bridge.records.endings import Ending
 from bridge.tools.hand_over import hand_over
 from bridge.tools.registry import Tools
 from bridge.tools.tool import Output
@@ -50,7 +51,7 @@ class Conversation(Protocol):
     def frames_missing(self, now: float) -> list[Step]: ...
     def function_returned(self, call_id: str, output: Output, now: float) -> list[Step]: ...
     def transfer_failed(self, now: float) -> list[Step]: ...
-    def stopping(self, reason: str, now: float) -> list[Step]: ...
+    def stopping(self, ending: Ending, now: float) -> list[Step]: ...
     def time_passed(self, now: float) -> list[Step]: ...
 
 
@@ -289,7 +290,7 @@ class ImaginedCall:
 
     def server_stops(self) -> None:
         self.stopping = True
-        self.do("stopping", "server stopping")
+        self.do("stopping", Ending.SERVER_STOPPING)
 
     # ---- time
 

@@ -20,6 +20,7 @@ from bridge.app import create_app
 from bridge.settings import load
 from bridge.sim.clock import Clock
 from bridge.sim.demo import serving
+from bridge.sim.owner import Owner
 from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.realtime import AFTERWARDS, Faults, Line, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.twilio_rest import TwilioRest
@@ -97,10 +98,12 @@ async def office(
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(
             RealtimeServer(_script([greeting, *turns]), clock=clock, faults=faults, speed=delta_speed))
-        world = Office(web.Application(), "", model, None)  # type: ignore[arg-type]
+        owner = Owner()
+        world = Office(
+            web.Application(), "", model, None,         # type: ignore[arg-type]
+            meetings=owner.meetings, answers=owner.answers, may_answer=owner.may_answer)
         await stack.enter_async_context(world.twilio)
-        world.may_answer.set()
-        outside = await stack.enter_async_context(serving(_outside(world)))
+        outside = await stack.enter_async_context(serving(owner.app()))
         settings = {
             "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_AUTH_TOKEN": TOKEN, **UNSIGNED,
             "DATABASE_URL": f"sqlite:///{stack.enter_context(TemporaryDirectory())}/bridge.db",
@@ -144,15 +147,3 @@ def _check(world: Office) -> None:
             check_client_event(event)
         errors = [error["error"]["code"] for error in session.errors]
         assert [code for code in errors if code not in world.errors_expected] == [], session.errors
-
-
-def _outside(world: Office) -> web.Application:
-    """The owner's webhook."""
-    async def meeting(request: web.Request) -> web.Response:
-        await world.may_answer.wait()
-        world.meetings.append(await request.json())
-        return web.Response(status=world.answers.pop(0) if world.answers else 204)
-
-    app = web.Application()
-    app.router.add_post("/meetings", meeting)
-    return app

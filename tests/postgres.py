@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -10,8 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,6 @@ class Cluster:
 
     port: int
     process: "subprocess.Popen[bytes]"
-    _numbers: Iterator[int] = field(default_factory=count)
 
     def url(self, database: str) -> str:
         return f"postgres://bridge@127.0.0.1:{self.port}/{database}"
@@ -44,15 +43,32 @@ class Cluster:
     @contextmanager
     def database(self, template: str = "template1") -> Iterator[str]:
         """A new database, a copy of `template`, dropped in the end; its name."""
-        name = f"test_{next(self._numbers)}"
-        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield name
-        self.run(f"DROP DATABASE {name} WITH (FORCE)")
+        with new_database(self.url("postgres"), template) as name:
+            yield name
 
     def run(self, statement: str, database: str = "postgres") -> list[Any]:
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
-            cursor = connection.execute(statement)       # type: ignore[call-overload]
-            return cursor.fetchall() if cursor.description else []
+        return run(self.url(database), statement)
+
+
+@contextmanager
+def new_database(server: str, template: str = "template1") -> Iterator[str]:
+    """A new database on the PostgreSQL at this address, a copy of `template`, dropped in the end; its name.
+
+    Whoever the address names must be allowed to create databases. Raises psycopg.Error.
+    """
+    name = f"bridge_test_{secrets.token_hex(4)}"
+    run(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield name
+    finally:
+        run(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def run(address: str, statement: str) -> list[Any]:
+    """What this statement gives, outside of any transaction."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from bridge.meetings.meeting import Meeting
 from bridge.records import tables
 from bridge.records.database import Database
-from bridge.records.meetings import NewDelivery
+from bridge.records.news import NewDelivery
 
 DHAKA = ZoneInfo("Asia/Dhaka")
 #: Ten in the morning.
@@ -56,6 +56,6 @@ async def check(database: Database) -> None:
         for minute in range((row.end_at - row.start_at) // 60))
     assert wanted == Counter((row.minute, row.meeting_id) for row in await rows(database, "slots"))
     assert len({minute for minute, _ in wanted}) == len(wanted)
-    told = Counter(row.meeting_id for row in await rows(database, "deliveries"))
+    told = Counter(row.about_id for row in await rows(database, "deliveries"))
     # Everything that has come of a meeting was told to every receiver, once.
     assert told == {row.id: len(RECEIVERS) * (row.sequence + 1) for row in await rows(database, "meetings")}

@@ -5,8 +5,9 @@ import json
 from typing import Any
 
 from bridge.call.dialogue import Dialogue
+from bridge.call.events import Event
 from bridge.call.history import History
-from bridge.call.steps import Clip, Measured, Plan, Served, Step, ToCaller, ToModel
+from bridge.call.steps import Clip, Plan, Served, Step, Told, ToCaller, ToModel
 from bridge.openai_side import realtime
 from bridge.tools.hand_over import hand_over
 from bridge.tools.registry import Tools
@@ -32,13 +33,13 @@ class Talk:
         self.to_model: list[dict[str, Any]] = []
         self.to_caller: list[dict[str, Any]] = []
         self.steps: list[Step] = []
-        self.measured: list[Measured] = []
+        self.told: list[Event] = []                  # what whoever listens to the call was told
         self.served = 0                              # how often an answer was heard to its end
 
     def take(self, steps: list[Step]) -> None:
-        self.steps = [step for step in steps if not isinstance(step, Measured | Served)]
+        self.steps = [step for step in steps if not isinstance(step, Told | Served)]
         self.served += sum(isinstance(step, Served) for step in steps)
-        self.measured += [step for step in steps if isinstance(step, Measured)]
+        self.told += [step.event for step in steps if isinstance(step, Told)]
         self.to_model += [json.loads(step.message) for step in steps if isinstance(step, ToModel)]
         self.to_caller += [json.loads(step.message) for step in steps if isinstance(step, ToCaller)]
 
@@ -62,8 +63,11 @@ class Talk:
         for message in list(self.to_caller):
             if message["event"] == "mark" and not message.get("back"):
                 message["back"] = True
-                body = media_streams.MarkBody(message["mark"]["name"])
-                self.take(self.dialogue.from_caller(media_streams.Mark(body), self.now))
+                self.mark_back(message["mark"]["name"])
+
+    def mark_back(self, name: str) -> None:
+        """What was sent before this mark has been played."""
+        self.take(self.dialogue.from_caller(media_streams.Mark(media_streams.MarkBody(name)), self.now))
 
     def model(self, **event: Any) -> None:
         parsed = realtime.parse(json.dumps(event))

@@ -16,6 +16,7 @@ from bridge import __version__, keys
 from bridge.app import create_app
 from bridge.meetings import event, message
 from bridge.openai_side.breaker import FAILURES
+from bridge.records.endings import Ending
 from bridge.twilio_side.twiml import APOLOGY
 from tests.helpers import make_settings
 
@@ -209,16 +210,17 @@ async def test_after_a_stream_of_which_nothing_is_known_the_caller_gets_the_fall
     assert verbs(await ask(client, "/after-stream")) == ["Say", "Dial", "Say", "Hangup"]
 
 
-@pytest.mark.parametrize(("reason", "after"), [
-    ("assistant ended", ["Hangup"]), ("server stopping", ["Hangup"]), ("model lost", ["Say", "Hangup"]),
-    ("phone lost", ["Say", "Hangup"]), ("internal error", ["Say", "Hangup"])])
+@pytest.mark.parametrize(("ending", "after"), [
+    (Ending.ASSISTANT_ENDED, ["Hangup"]), (Ending.SERVER_STOPPING, ["Hangup"]),
+    (Ending.MODEL_FAILED, ["Say", "Hangup"]), (Ending.PHONE_LOST, ["Say", "Hangup"]),
+    (Ending.INTERNAL_ERROR, ["Say", "Hangup"])])
 async def test_after_a_stream_that_ended_in_order_there_is_silence(
-    open_bridge: Open, reason: str, after: list[str],
+    open_bridge: Open, ending: Ending, after: list[str],
 ) -> None:
     client = await open_bridge()
     assert client.app
     client.app[keys.ADMISSION].opened(CALL["CallSid"], CALL["From"])
-    client.app[keys.ADMISSION].closed(CALL["CallSid"], reason)
+    client.app[keys.ADMISSION].closed(CALL["CallSid"], ending)
     assert verbs(await ask(client, "/after-stream")) == after
 
 
@@ -346,6 +348,18 @@ async def test_a_broken_form_is_the_senders_fault(
         assert answer.status in (400, 403)
 
 
+@pytest.mark.parametrize(("charset", "status"), [
+    ("UTF-8", 200), ("utf8", 200), ('"utf-8"', 200), ("latin-1", 400), ("idna", 400), ("punycode", 400)])
+async def test_a_form_is_utf_8_and_no_charset_that_takes_half_a_second_to_read(
+    open_bridge: Open, charset: str, status: int,
+) -> None:
+    """Python reads punycode in quadratic time, and every call would wait for it."""
+    client = await open_bridge()
+    answer = await client.post(
+        "/incoming-call", data=b"From=-1", headers={"Content-Type": f"{FORM}; charset={charset}"})
+    assert answer.status == status
+
+
 @pytest.mark.parametrize("environ", [{}, {"TWILIO_AUTH_TOKEN": TOKEN}], ids=["open", "guarded"])
 async def test_a_body_larger_than_any_form_is_refused(open_bridge: Open, environ: dict[str, str]) -> None:
     client = await open_bridge(**environ)
@@ -377,6 +391,8 @@ async def test_the_public_url_wins_over_what_the_request_says(open_bridge: Open)
      "bridge.example.com:8443"),
     ({"Host": "bridge.example.com", "Forwarded": "for=1.2.3.4"}, "bridge.example.com"),
     ({"Host": "bridge.example.com", "Forwarded": ";;=\"nonsense"}, "bridge.example.com"),
+    # To read many commas takes every call's time.
+    ({"Host": "bridge.example.com", "Forwarded": "," * 2000 + "host=a.internal"}, "bridge.example.com"),
     ({"Host": "10.0.0.1", "X-Forwarded-Host": "bridge.example.com", "Forwarded": "host=a.internal"},
      "bridge.example.com"),
 ])
@@ -529,6 +545,19 @@ async def test_a_refusal_says_what_to_do_and_does_not_fill_the_log(
     assert (await client.get(STREAM)).status == 403
     [line] = [record.getMessage() for record in caplog.records if "was refused" in record.getMessage()]
     assert f"{PUBLIC}/incoming-call was refused" in line and "check TWILIO_AUTH_TOKEN, and set PUBLIC_URL" in line
+
+
+@pytest.mark.parametrize("header", ["Host", "X-Forwarded-Host", "X-Forwarded-Proto"])
+@pytest.mark.parametrize("claimed", [{}, {"X-Twilio-Signature": "forged"}], ids=["unsigned", "forged"])
+async def test_an_address_that_is_none_is_a_refusal_with_a_line_too(
+    open_bridge: Open, caplog: pytest.LogCaptureFixture, header: str, claimed: dict[str, str],
+) -> None:
+    """It may be the owner's proxy that says so, of every call."""
+    client = await open_bridge(TWILIO_AUTH_TOKEN=TOKEN)
+    answer = await client.post("/incoming-call", data=CALL, headers={header: "a b"} | claimed)
+    assert answer.status == (400 if claimed else 403)
+    [line] = [record.getMessage() for record in caplog.records if "was refused" in record.getMessage()]
+    assert "for /incoming-call was refused" in line and "set PUBLIC_URL" in line
 
 
 async def test_an_unsigned_webhook_by_get_is_turned_away(open_bridge: Open) -> None:

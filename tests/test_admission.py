@@ -19,6 +19,7 @@ from bridge.reception.admission import Admission
 from bridge.records import engines
 from bridge.records.calls import DAY_S, HOUR_S, LEASE_S, PENDING_S, Calls, Limits
 from bridge.records.database import Database, open_database, parse_url
+from bridge.records.endings import Ending
 from bridge.sim.demo import serving
 from bridge.sim.realtime import Turn
 from tests.helpers import make_settings
@@ -189,11 +190,11 @@ async def test_without_the_database_a_process_goes_by_its_own_counts(
     assert await admission.admit("CA4", "") is None
     assert await admission.admit("CA5", "") is None
     assert await admission.admit("CA6", "") == "MAX_CALLS"
-    admission.closed("CA1", "caller hung up")
+    admission.closed("CA1", Ending.CALLER_HUNG_UP)
     assert await admission.ended_in_order("CA1") is True
     assert await admission.admit("CA7", ALICE) is None
     admission.opened("CA7", ALICE)
-    admission.closed("CA7", "model lost")
+    admission.closed("CA7", Ending.MODEL_FAILED)
     assert await admission.ended_in_order("CA7") is False
     assert await admission.admit("CA8", ALICE) == "CALLS_PER_HOUR_PER_CALLER"
     clock.now += HOUR_S
@@ -222,7 +223,7 @@ async def test_calls_are_renewed_for_as_long_as_they_last_and_old_ones_forgotten
 ) -> None:
     monkeypatch.setattr(admission_module, "RENEW_S", 0.01)
     clock, calls = Clock(), Calls(database, "one")
-    await calls.closed("CA0", "caller hung up", NOW - DAY_S - 1)
+    await calls.closed("CA0", Ending.CALLER_HUNG_UP, NOW - DAY_S - 1)
     admission = Admission(calls, Limits(calls=1), background, clock)
     assert await admission.admit("CA1", ALICE) is None
     admission.opened("CA1", ALICE)
@@ -257,8 +258,8 @@ async def test_a_caller_who_is_back_before_the_old_stream_is_gone_is_still_on_th
     admission = Admission(Calls(database, "one"), Limits(), background)
     admission.opened("CA1", ALICE)
     admission.opened("CA1", ALICE)
-    admission.closed("CA1", "transferred")
+    admission.closed("CA1", Ending.TRANSFERRED)
     await background.finish(10)
     assert [row.ended_at for row in await rows(database, "calls")] == [None]
-    admission.closed("CA1", "caller hung up")
+    admission.closed("CA1", Ending.CALLER_HUNG_UP)
     assert await admission.ended_in_order("CA1") is True

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from bridge import __main__ as program
 from bridge.app import create_app
-from bridge.delivery.retries import GIVE_UP_S
-from bridge.records.meetings import Meetings, StoreFailed
+from bridge.records.database import StoreFailed
+from bridge.records.meetings import Meetings
 from bridge.sim.demo import serving
 from bridge.tools import booking
 from tests.helpers import make_settings
@@ -145,10 +145,8 @@ async def test_what_was_given_up_after_days_can_be_sent_again(
 ) -> None:
     async with office(tmp_path) as world:
         monkeypatch.setattr("bridge.delivery.retries.GIVE_UP_S", -1.0)      # it has been tried for days already
-        monkeypatch.setattr("bridge.records.deliveries.GIVE_UP_S", -1.0)
         world.status = 503
         assert (await schedule(world.functions()))["status"] == "recorded"
-        monkeypatch.setattr("bridge.records.deliveries.GIVE_UP_S", GIVE_UP_S)
         [meeting] = await world.diary.meetings.all()
         world.status = 204
         [resend] = advised(caplog, f"{meeting.id} WAS NOT DELIVERED")

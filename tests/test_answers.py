@@ -7,6 +7,7 @@ import pytest
 from bridge.call import words
 from bridge.call.floor import RETRIES, RETRY_MS
 from bridge.call.steps import HangUp
+from bridge.records.endings import Ending
 from bridge.sim.realtime import Call, Turn
 from bridge.twilio_side.twiml import APOLOGY
 from tests.office import GREETING, Office, line, office, speech
@@ -51,7 +52,7 @@ def test_a_caller_hears_a_word_meanwhile_and_the_fallback_after_the_third() -> N
         if not talk.steps:
             until(talk, talk.now + 1_000)
     assert clips(talk)[0] == "moment"
-    assert talk.steps == [HangUp("model failed")]
+    assert talk.steps == [HangUp(Ending.MODEL_FAILED)]
 
 
 @pytest.mark.parametrize("call", ["schedule_meeting", "end_call"])
@@ -102,7 +103,7 @@ def test_a_model_that_always_fails_after_a_syllable_is_given_up() -> None:
         talk.done(f"r{attempt}", "failed")
         if attempt < RETRIES:
             until(talk, talk.now + RETRIES * RETRY_MS)
-    assert talk.steps == [HangUp("model failed")]
+    assert talk.steps == [HangUp(Ending.MODEL_FAILED)]
 
 
 def test_a_call_whose_time_is_over_is_not_kept_by_an_answer_without_a_sound() -> None:
@@ -170,7 +171,7 @@ def test_half_a_goodbye_is_one() -> None:
     ends(talk, "bye", "b")
     while not talk.steps:
         talk.time_passes()
-    assert talk.steps == [HangUp("assistant ended")]
+    assert talk.steps == [HangUp(Ending.ASSISTANT_ENDED)]
 
 
 # ---- over real sockets

@@ -27,8 +27,10 @@ from bridge import app as app_module
 from bridge import keys, server
 from bridge.app import create_app
 from bridge.call import session
+from bridge.call.events import Closed, Connected, Event, Fault
 from bridge.reception import strangers as door
 from bridge.reception.token import LIFE_S, NONCE_BYTES, mint
+from bridge.records.endings import Ending
 from bridge.sim.realtime import RealtimeServer
 from bridge.twilio_side import signature, twiml
 from bridge.twilio_side.caller import Caller
@@ -213,6 +215,16 @@ async def test_a_stream_without_its_own_token_is_closed_and_opens_nothing(
     await world.until_nothing_is_left()
     assert world.model.connections == 0
     assert world.app[keys.TURNSTILE]._taken == {}
+
+
+async def test_a_stream_that_is_not_let_in_is_connected_and_closed_and_never_opened(world: World) -> None:
+    told: list[Event] = []
+    world.app[keys.AUDIENCE].add(told.append)
+    await world.stream(PARAMETERS)
+    await world.until_nothing_is_left()
+    connected, fault, closed = told
+    assert (connected, fault) == (Connected(), Fault("no token"))
+    assert isinstance(closed, Closed) and closed.call_sid is None and closed.ending is Ending.STREAM_REFUSED
 
 
 async def test_a_token_that_is_shown_again_is_refused_while_its_call_goes_on(world: World) -> None:

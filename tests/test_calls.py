@@ -3,9 +3,12 @@
 import asyncio
 
 import pytest
+from sqlalchemy import update
 
-from bridge.records.calls import DAY_S, HOUR_S, LEASE_S, PENDING_S, Calls, Limits, in_order
+from bridge.records import tables
+from bridge.records.calls import DAY_S, HOUR_S, LEASE_S, PENDING_S, Calls, Limits
 from bridge.records.database import Database, open_database, parse_url
+from bridge.records.endings import Ending
 from tests.store import ALICE, BOB, NOW, rows
 
 
@@ -45,7 +48,7 @@ async def test_callers_without_a_number_never_hold_every_line(calls: Calls) -> N
     limits = Limits(calls=3, hidden=2)
     assert await admitted(calls, 3, limits) == [None, None, "MAX_CALLS_HIDDEN"]
     assert await admitted(calls, 2, limits, caller=ALICE) == [None, "MAX_CALLS"]
-    await calls.closed("CA0", "caller hung up", NOW)
+    await calls.closed("CA0", Ending.CALLER_HUNG_UP, NOW)
     assert await admitted(calls, 1, limits) == [None], "the line of one who has left"
 
 
@@ -53,7 +56,7 @@ async def test_how_often_somebody_may_call_in_an_hour_counts_calls_that_are_over
     limits = Limits(per_caller=1, per_hour=2)
     for number in range(2):
         assert await calls.admit(f"CA{number}", ALICE, limits, NOW + number) is None
-        await calls.closed(f"CA{number}", "caller hung up", NOW + number)
+        await calls.closed(f"CA{number}", Ending.CALLER_HUNG_UP, NOW + number)
     assert await calls.admit("CA2", ALICE, limits, NOW + HOUR_S - 1) == "CALLS_PER_HOUR_PER_CALLER"
     assert await calls.admit("CA2", ALICE, limits, NOW + HOUR_S) is None, "the first is an hour old"
 
@@ -73,7 +76,7 @@ async def test_a_webhook_that_comes_again_is_the_same_admission(calls: Calls, el
     assert await elsewhere.admit("CA1", ALICE, limits, NOW + 1) is None
     await calls.opened("CA1", ALICE, NOW + 2)
     assert await elsewhere.admit("CA1", ALICE, limits, NOW + 3) is None
-    await calls.closed("CA1", "assistant ended", NOW + 4)
+    await calls.closed("CA1", Ending.ASSISTANT_ENDED, NOW + 4)
     assert await calls.ending("CA1") == "assistant ended", "its stream was still this process's"
     assert await calls.admit("CA2", BOB, limits, NOW + 4) is None, "it counted once"
 
@@ -115,13 +118,13 @@ async def test_a_call_that_is_over_counts_no_more(calls: Calls) -> None:
     limits = Limits(calls=1)
     assert await calls.admit("CA1", ALICE, limits, NOW) is None
     await calls.opened("CA1", ALICE, NOW)
-    await calls.closed("CA1", "caller hung up", NOW + 1)
+    await calls.closed("CA1", Ending.CALLER_HUNG_UP, NOW + 1)
     assert await calls.admit("CA2", BOB, limits, NOW + 1) is None
 
 
 async def test_a_renewal_brings_no_call_back_that_is_over(calls: Calls) -> None:
     await calls.opened("CA1", ALICE, NOW)
-    await calls.closed("CA1", "caller hung up", NOW + 1)
+    await calls.closed("CA1", Ending.CALLER_HUNG_UP, NOW + 1)
     await calls.renew({"CA1": ALICE}, NOW + 2)
     assert await calls.ending("CA1") == "caller hung up"
     assert await calls.admit("CA2", BOB, Limits(calls=1), NOW + 2) is None
@@ -137,7 +140,7 @@ async def test_what_was_let_in_without_the_database_counts_once_it_answers(calls
 
 async def test_a_call_is_forgotten_after_a_day(calls: Calls, database: Database) -> None:
     await calls.opened("CA1", ALICE, NOW)
-    await calls.closed("CA1", "caller hung up", NOW + 1)
+    await calls.closed("CA1", Ending.CALLER_HUNG_UP, NOW + 1)
     await calls.admit("CA2", ALICE, Limits(), NOW + DAY_S)
     await calls.sweep(NOW + DAY_S)
     assert [row.call_sid for row in await rows(database, "calls")] == ["CA1", "CA2"]
@@ -147,25 +150,34 @@ async def test_a_call_is_forgotten_after_a_day(calls: Calls, database: Database)
 
 # ---- how it ended
 
-@pytest.mark.parametrize(("reason", "orderly"), [
-    ("caller hung up", True), ("assistant ended", True), ("server stopping", True), ("transferred", True),
-    ("model lost", False), ("server killed", False), ("phone lost", False), ("", False)])
-async def test_it_is_known_whether_a_call_ended_in_order(calls: Calls, reason: str, orderly: bool) -> None:
+@pytest.mark.parametrize(("ending", "orderly"), [
+    (Ending.CALLER_HUNG_UP, True), (Ending.ASSISTANT_ENDED, True), (Ending.SERVER_STOPPING, True),
+    (Ending.TRANSFERRED, True), (Ending.MODEL_FAILED, False), (Ending.SERVER_KILLED, False),
+    (Ending.PHONE_LOST, False), (Ending.UNKNOWN, False)])
+async def test_it_is_known_whether_a_call_ended_in_order(calls: Calls, ending: Ending, orderly: bool) -> None:
     assert await calls.ending("CA1") is None
     await calls.opened("CA1", ALICE, NOW)
-    assert in_order(await calls.ending("CA1") or "") is False, "it has not, and its process may have died"
-    await calls.closed("CA1", reason, NOW + 1)
-    assert in_order(await calls.ending("CA1") or "") is orderly
+    assert await calls.ending("CA1") == "", "it has not, and its process may have died"
+    await calls.closed("CA1", ending, NOW + 1)
+    assert await calls.ending("CA1") is ending
+    assert ending.in_order is orderly
+
+
+async def test_a_word_of_another_version_is_an_ending_out_of_order(calls: Calls, database: Database) -> None:
+    await calls.closed("CA1", Ending.CALLER_HUNG_UP, NOW)
+    await database.execute(update(tables.calls).values(reason="taken by a bird"))
+    assert await calls.ending("CA1") is Ending.UNKNOWN
+    assert not Ending.UNKNOWN.in_order
 
 
 async def test_an_ending_is_known_of_a_call_that_was_never_written_down(calls: Calls) -> None:
-    await calls.closed("CA1", "caller hung up", NOW)
-    assert in_order(await calls.ending("CA1") or "")
+    await calls.closed("CA1", Ending.CALLER_HUNG_UP, NOW)
+    assert await calls.ending("CA1") is Ending.CALLER_HUNG_UP
 
 
 async def test_a_caller_who_comes_back_has_not_ended(calls: Calls, elsewhere: Calls) -> None:
     await calls.opened("CA1", ALICE, NOW)
-    await calls.closed("CA1", "transferred", NOW + 1)
+    await calls.closed("CA1", Ending.TRANSFERRED, NOW + 1)
     await elsewhere.opened("CA1", ALICE, NOW + 60)
     assert await calls.ending("CA1") == ""
     assert await calls.admit("CA2", BOB, Limits(calls=1), NOW + 61) == "MAX_CALLS"
@@ -174,12 +186,12 @@ async def test_a_caller_who_comes_back_has_not_ended(calls: Calls, elsewhere: Ca
 async def test_the_end_of_a_stream_is_no_end_of_a_later_one_elsewhere(calls: Calls, elsewhere: Calls) -> None:
     await calls.opened("CA1", ALICE, NOW)
     await elsewhere.opened("CA1", ALICE, NOW + 1)
-    await calls.closed("CA1", "transferred", NOW + 2)
+    await calls.closed("CA1", Ending.TRANSFERRED, NOW + 2)
     assert await calls.ending("CA1") == ""
 
 
 async def test_news_that_come_in_the_wrong_order_change_nothing(calls: Calls) -> None:
-    await calls.closed("CA1", "caller hung up", NOW + 1)
+    await calls.closed("CA1", Ending.CALLER_HUNG_UP, NOW + 1)
     await calls.opened("CA1", ALICE, NOW)
     assert await calls.ending("CA1") == "caller hung up"
 
@@ -190,7 +202,7 @@ async def test_what_was_said_is_taken_once(calls: Calls, elsewhere: Calls) -> No
     await calls.opened("CA1", ALICE, NOW)
     assert await calls.take_history("CA1") == ""
     await calls.keep_history("CA1", "Caller: “hello” 🦷")
-    await calls.closed("CA1", "transferred", NOW + 1)
+    await calls.closed("CA1", Ending.TRANSFERRED, NOW + 1)
     await elsewhere.opened("CA1", ALICE, NOW + 60)
     assert await elsewhere.take_history("CA1") == "Caller: “hello” 🦷"
     assert await calls.take_history("CA1") == ""
@@ -199,15 +211,15 @@ async def test_what_was_said_is_taken_once(calls: Calls, elsewhere: Calls) -> No
 async def test_what_was_said_is_forgotten_when_the_caller_does_not_come_back(calls: Calls) -> None:
     await calls.opened("CA1", ALICE, NOW)
     await calls.keep_history("CA1", "Caller: hello")
-    await calls.closed("CA1", "transferred", NOW)
+    await calls.closed("CA1", Ending.TRANSFERRED, NOW)
     await calls.sweep(NOW + HOUR_S + 1)
     assert await calls.take_history("CA1") == ""
-    assert in_order(await calls.ending("CA1") or "")
+    assert await calls.ending("CA1") is Ending.TRANSFERRED
 
 
 async def test_what_was_said_is_forgotten_when_the_call_ends(calls: Calls, database: Database) -> None:
     await calls.opened("CA1", ALICE, NOW)
     await calls.keep_history("CA1", "Caller: hello")
-    await calls.closed("CA1", "caller hung up", NOW + 1)
+    await calls.closed("CA1", Ending.CALLER_HUNG_UP, NOW + 1)
     assert [row.history for row in await rows(database, "calls")] == [""]
     assert await calls.take_history("CA9") == ""

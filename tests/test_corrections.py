@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from icalendar import Calendar
 
 from bridge.delivery import retries
 from bridge.meetings.hours import OpeningHours
+from bridge.sim.demo import serving
 from bridge.tools import booking
 from bridge.tools.booking import Diary
 from bridge.tools.meetings import meetings
@@ -253,6 +255,80 @@ async def test_a_caller_who_waits_hears_that_the_correction_was_taken_behind_the
         assert [body["sequence"] for body in world.bodies[-2:]] == [0, 1]
 
 
+# ---- a no while something newer is on its way
+
+class Slow:
+    """A receiver that keeps what it says no to waiting until it may answer; `noes`: by their `sequence`."""
+
+    def __init__(self, *noes: int) -> None:
+        self.noes, self.may_answer = noes, asyncio.Event()
+        self.asked: list[dict[str, Any]] = []
+        self.taken: list[dict[str, Any]] = []
+        self.app = web.Application()
+        self.app.router.add_post("/", self.take)
+
+    async def take(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.asked.append(body)
+        if body["sequence"] in self.noes:
+            await self.may_answer.wait()
+            return web.Response(status=409)
+        self.taken.append(body)
+        return web.Response(status=204)
+
+    async def refuse(self, world: World, functions: Functions, first: dict[str, str]) -> list[dict[str, Any]]:
+        """What is answered to `first`, and to a description that is added before it is refused."""
+        asked = len(self.asked)
+        one = asyncio.create_task(schedule(functions, **first))
+        while len(self.asked) == asked:
+            await asyncio.sleep(0.005)
+        sequence = self.asked[-1]["sequence"]
+        other = asyncio.create_task(schedule(functions, **first, description="Allergic to penicillin"))
+        while (await world.diary.meetings.all())[0].sequence == sequence:
+            await asyncio.sleep(0.005)
+        self.may_answer.set()
+        return list(await asyncio.gather(one, other))
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(booking, "ANSWER_S", 20.0)
+
+
+@pytest.mark.parametrize("booked", [False, True])
+async def test_a_no_takes_nothing_back_that_was_sent_behind_it_and_nothing_is_called_confirmed(
+    tmp_path: Path, patient: None, caplog: pytest.LogCaptureFixture, booked: bool,
+) -> None:
+    slow = Slow(1 if booked else 0)
+    async with office(tmp_path) as world, serving(slow.app) as origin:
+        functions = with_diary(world, receivers=[origin])
+        if booked:
+            assert (await schedule(functions))["status"] == "confirmed"
+        outputs = await slow.refuse(world, functions, {"email": "ada@example.org"})
+        assert [output["status"] for output in outputs] == ["recorded", "recorded"]
+        [meeting] = await world.diary.meetings.all()
+        last = slow.taken[-1]
+        assert last["description"] == "Allergic to penicillin"
+        assert (meeting.status, meeting.sequence, meeting.email, meeting.description) == (
+            last["status"], last["sequence"], last["email"], last["description"])
+        [loud] = [line.getMessage() for line in caplog.records if line.levelname == "ERROR"]
+        assert f"python -m bridge meetings show {meeting.id}" in loud
+        assert (await schedule(functions, email="ada@example.net"))["status"] == "confirmed", "it is known by now"
+
+
+async def test_where_all_of_it_is_refused_the_meeting_is_as_it_was(tmp_path: Path, patient: None) -> None:
+    slow = Slow(1, 2)
+    async with office(tmp_path) as world, serving(slow.app) as origin:
+        functions = with_diary(world, receivers=[origin])
+        await schedule(functions)
+        outputs = await slow.refuse(world, functions, {"email": "ada@example.org"})
+        assert [output["status"] for output in outputs] == ["refused", "refused"]
+        [meeting] = await world.diary.meetings.all()
+        assert (meeting.email, meeting.description) == (WANTED["email"], WANTED["description"])
+        slow.noes = ()
+        assert (await schedule(functions, email="ada@example.net"))["status"] == "confirmed", "no old no is heard again"
+
+
 # ---- the call that confirms
 
 @pytest.mark.parametrize("correction", CORRECTIONS + [{"email": "Ada@Example.org", "name": "Ada King"}])
@@ -315,6 +391,20 @@ async def test_an_address_that_cannot_be_right_is_asked_for_and_books_nothing(tm
         output = await run(functions, "schedule_meeting", turn(2), confirmation_id=proposed["confirmation_id"],
                            email="ada at example")
         assert output["status"] == "refused" and "e-mail" in output["message"] and world.bodies == []
+
+
+@pytest.mark.parametrize("first, then, kept", [
+    ("ada lovelace", "Ada Lovelace", "Ada Lovelace"), ("ADA LOVELACE", "Ada Lovelace", "Ada Lovelace"),
+    ("Ada Lovelace", "ada lovelace", "Ada Lovelace"), ("Ada Lovelace", "ADA LOVELACE", "Ada Lovelace")])
+async def test_a_name_that_gets_its_capitals_with_the_yes_has_them(
+    tmp_path: Path, first: str, then: str, kept: str,
+) -> None:
+    async with office(tmp_path, confirm=True) as world:
+        functions = world.functions()
+        proposed = await schedule(functions, name=first)
+        booked = await schedule(functions, turn(2), name=then, confirmation_id=proposed["confirmation_id"])
+        assert booked["status"] == "confirmed" and "new" not in booked["message"], "a caller does not hear capitals"
+        assert [body["name"] for body in world.bodies] == [kept]
 
 
 # ---- the moment that was agreed

@@ -218,7 +218,7 @@ async def check(database_url: str, receiver: Receiver, running: Servers) -> None
     assert {row.status for row in booked.values()} == {"booked"}
     owners = {row.start_at: row.caller for row in booked.values()}
     assert len(owners) == len(booked)
-    assert Counter(row.meeting_id for row in deliveries) == Counter({*booked})
+    assert Counter(row.about_id for row in deliveries) == Counter({*booked})
     assert {row.state for row in deliveries} == {"delivered"}
 
     # The receiver: a meeting has one id and one body over all attempts, an id has one meeting, and each is filed once.

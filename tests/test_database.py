@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,14 +24,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, delete, event, insert, inspect, text, update
 
+from bridge.meetings.message import Message
 from bridge.records import database as database_module
 from bridge.records import engines, schema, sqlite_file
 from bridge.records.database import Database, DatabaseUnavailable, StoreFailed, open_database, parse_url
 from bridge.records.deliveries import Delivery, DeliveryQueue
+from bridge.records.erasure import Erasure
 from bridge.records.meetings import Meetings, _columns
+from bridge.records.messages import Messages, _insert
 from bridge.records.tables import metadata, slots
 from tests.postgres import Cluster
-from tests.store import RECEIVERS, TEN, check, make_meeting, news, rows
+from tests.store import NOW, RECEIVERS, TEN, check, make_meeting, news, rows
 
 ROOT = Path(__file__).parent.parent
 
@@ -115,27 +119,74 @@ async def test_a_database_that_is_up_to_date_keeps_what_it_holds(empty_url: str)
             await check(database)
 
 
-async def test_a_database_of_the_first_version_is_brought_up_to_date_and_keeps_what_it_holds(empty_url: str) -> None:
+@pytest.mark.parametrize("version", ["1", "2", "3", "4", "5"])
+async def test_a_database_of_an_earlier_version_is_brought_up_to_date_and_keeps_what_it_holds(
+    empty_url: str, version: str,
+) -> None:
     url, meeting = parse_url(empty_url), make_meeting()
-    promised = {"meeting_id": meeting.id, "url": RECEIVERS[0], "type": "t", "body": "{}", "created_at": 1.5, "since": 1,
-                "attempts": 2, "state": "pending", "next_at": 2, "last_error": "", "answer": ""}
+    left = Message(id="RE1", caller=meeting.caller, call_sid="CA1", recording_url="https://r.example", seconds=3,
+                   recorded=datetime.fromtimestamp(NOW, UTC))
+    promised = {"url": RECEIVERS[0], "type": "t", "body": "{}", "created_at": 1.5, "since": 1.0, "attempts": 2,
+                "state": "pending", "next_at": 2.0, "last_error": "", "answer": ""}
+    three_days = 3 * 24 * 3600
+    old: dict[str, dict[str, Any]] = {
+        "msg_1": {}, "msg_2": {"state": "delivered", "answer": "Noted."},
+        "msg_3": {"state": "dead", "next_at": three_days + 0.5, "last_error": "answered with status 409"},
+        "msg_4": {"state": "dead", "next_at": three_days + 1.0, "last_error": "answered with status 503"},
+        "msg_5": {"state": "undone"},
+    }
+    kinds = ["meeting"] if version in "12" else ["meeting", "message"]
 
     def fill(connection: Connection) -> None:
-        schema.upgrade(connection, "1")
+        schema.upgrade(connection, version)
         connection.execute(insert(metadata.tables["meetings"]).values(_columns(meeting)))
-        connection.execute(text(
-            f"INSERT INTO deliveries (id, {', '.join(promised)}) VALUES ('msg_1', :{', :'.join(promised)})"), promised)
+        if "message" in kinds:
+            _insert(connection, left)
+        for kind in kinds:
+            for id, more in old.items():
+                values = promised | more | {"id": f"{kind}/{id}", f"{kind}_id": {"meeting": meeting, "message": left}[
+                    kind].id}
+                connection.execute(text(
+                    f"INSERT INTO deliveries ({', '.join(values)}) VALUES (:{', :'.join(values)})"), values)
     engine = engines.create_engine(url)
     await engine.run(fill, "transaction")
     await engine.dispose()
     async with open_database(url) as database:
+        queue = DeliveryQueue(database)
         assert await Meetings(database).find(meeting.id) == meeting
-        [delivery] = await DeliveryQueue(database).of_meeting(meeting.id)
-        assert delivery == Delivery(id="msg_1", message_id=None, **promised)          # type: ignore[arg-type]
-        with pytest.raises(StoreFailed):
-            await database.write(lambda each: each.execute(text("UPDATE deliveries SET meeting_id = 'nobody'")))
+        assert await Messages(database).find(left.id) == (left if "message" in kinds else None)
+        for kind, about in zip(kinds, (meeting.id, left.id), strict=False):
+            assert await queue.about(about) == [
+                Delivery(**promised | more | {"id": f"{kind}/{id}", "about_kind": kind, "about_id": about,
+                                              "refused": id == "msg_3"}) for id, more in old.items()]
+        assert await database.read(lambda each: [*compare_metadata(MigrationContext.configure(each), metadata)]) == []
     async with open_database(url) as database:
-        assert await DeliveryQueue(database).claim(3, 1, 9) != []
+        assert {each.id for each in await DeliveryQueue(database).claim(3, 1, 9)} == {f"{each}/msg_1" for each in kinds}
+        erased = await Erasure(database).erase(meeting.caller, NOW)
+        assert (erased.deliveries, await rows(database, "deliveries")) == (len(kinds) * len(old), [])
+
+
+async def test_what_an_upgrade_has_copied_is_not_readable_once_a_caller_is_erased(
+    sqlite_url: str, tmp_path: Path,
+) -> None:
+    """The old table's pages stay in the file, free."""
+    (tmp_path / "bridge.db").touch(0o600)
+    url, meeting = parse_url(sqlite_url), make_meeting()
+
+    def fill(connection: Connection) -> None:
+        schema.upgrade(connection, "5")
+        connection.execute(insert(metadata.tables["meetings"]).values(_columns(meeting)))
+        for number in range(200):
+            connection.execute(text(
+                "INSERT INTO deliveries (id, meeting_id, url, type, body, created_at, since, attempts, state, next_at, "
+                "last_error, answer) VALUES (:id, :meeting, '', '', :body, 1, 1, 1, 'delivered', 1, '', '')"),
+                {"id": f"msg_{number}", "meeting": meeting.id, "body": "Ada Secret " * 50})
+    engine = engines.create_engine(url)
+    await engine.run(fill, "transaction")
+    await engine.dispose()
+    async with open_database(url) as database:
+        assert (await Erasure(database).erase(meeting.caller, NOW)).deliveries == 200
+    assert {path.name: path.read_bytes().count(b"Ada Secret") for path in tmp_path.iterdir()} == {"bridge.db": 0}
 
 
 async def test_processes_that_start_at_once_agree(empty_url: str) -> None:

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from bridge.delivery.retries import GIVE_UP_S
-from bridge.meetings.meeting import Meeting, NewDelivery
+from bridge.meetings.meeting import Meeting
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import Delivery, DeliveryQueue, Depth
 from bridge.records.meetings import Meetings
+from bridge.records.news import NewDelivery
 from tests.store import NOW, RECEIVERS, make_meeting, news
 
 LEASE = 30.0
@@ -139,7 +140,7 @@ async def test_what_waits_for_other_news_is_not_attempted_by_who_promises_it(
 ) -> None:
     booked, corrected = await two_versions(database, LEASE)
     assert (booked.attempts, corrected.attempts) == (1, 0)
-    assert await queue.of_meeting(booked.meeting_id or "") == [booked, corrected]
+    assert await queue.about(booked.about_id) == [booked, corrected]
 
 
 async def test_another_receiver_and_another_meeting_do_not_wait(database: Database, queue: DeliveryQueue) -> None:
@@ -148,7 +149,7 @@ async def test_another_receiver_and_another_meeting_do_not_wait(database: Databa
     await meetings.change(meeting.id, meeting.caller, {"email": "new@b.example"}, news)
     await promise(database)
     claimed = await queue.claim(NOW, LEASE, 10)
-    assert [(each.url, each.meeting_id == meeting.id) for each in claimed] == [(ONE, True), (ONE, False), (TWO, True)]
+    assert [(each.url, each.about_id == meeting.id) for each in claimed] == [(ONE, True), (ONE, False), (TWO, True)]
 
 
 async def test_a_receiver_can_be_left_out(database: Database, queue: DeliveryQueue) -> None:
@@ -162,7 +163,7 @@ async def test_a_receiver_can_be_left_out(database: Database, queue: DeliveryQue
 
 async def test_one_may_claim_none_but_one_s_own(database: Database, queue: DeliveryQueue) -> None:
     await promise(database, 3)
-    mine, _ = await queue.of_meeting(await promise(database, urls=RECEIVERS))
+    mine, _ = await queue.about(await promise(database, urls=RECEIVERS))
     assert [each.id for each in await queue.claim(NOW, LEASE, 10, only=[mine.id, "unknown"])] == [mine.id]
     assert await queue.claim(NOW, LEASE, 10, only=[mine.id]) == []
     assert await queue.claim(NOW, LEASE, 10, only=[]) == []
@@ -246,6 +247,23 @@ async def test_a_dead_letter_rests_until_it_is_sent_again(database: Database, qu
     assert (again.attempts, again.created_at, again.since, again.last_error) == (2, NOW, later, "status 410")
 
 
+async def test_whether_a_dead_letter_was_refused_is_what_was_written_down(
+    database: Database, queue: DeliveryQueue,
+) -> None:
+    """However long it has been tried."""
+    await promise(database, 2)
+    refused, given_up = await queue.claim(NOW, LEASE, 9)
+    await queue.dead(refused.id, NOW + 9 * GIVE_UP_S, "answered with status 409", 1, "We are closed.", refused=True)
+    await queue.dead(given_up.id, NOW + 1, "answered with status 503", 1)
+
+    async def now() -> list[tuple[str, bool]]:
+        found = [await queue.get(each.id) for each in (refused, given_up)]
+        return [(each.state, each.refused) for each in found if each]
+    assert await now() == [("dead", True), ("dead", False)]
+    assert await queue.revive(refused.about_id, NOW + 60) == 1
+    assert await now() == [("pending", False), ("dead", False)], "it is asked once more"
+
+
 async def test_what_was_delivered_can_be_sent_again(database: Database, queue: DeliveryQueue) -> None:
     meeting_id = await promise(database, urls=RECEIVERS)
     await promise(database)
@@ -253,7 +271,7 @@ async def test_what_was_delivered_can_be_sent_again(database: Database, queue: D
         await queue.delivered(each.id, NOW, "", each.attempts)
     assert await queue.revive(meeting_id, NOW) == 0
     assert await queue.revive(meeting_id, NOW, all=True) == 2
-    assert {each.meeting_id for each in await queue.claim(NOW, LEASE, 10)} == {meeting_id}
+    assert {each.about_id for each in await queue.claim(NOW, LEASE, 10)} == {meeting_id}
 
 
 async def test_what_waits_is_sent_again_too_but_not_what_is_under_way(
@@ -291,7 +309,7 @@ async def test_all_that_waits_is_sent_again_but_not_what_was_refused(database: D
     await promise(database, 4)
     waiting, refused, given_up, delivered = await queue.claim(NOW, LEASE, 9)
     await queue.retry(waiting.id, NOW + GIVE_UP_S + 3600, "answered with status 404", 1)
-    await queue.dead(refused.id, NOW + 1, "answered with status 409", 1)
+    await queue.dead(refused.id, NOW + 1, "answered with status 409", 1, refused=True)
     await queue.dead(given_up.id, NOW + GIVE_UP_S, "answered with status 404", 1)
     await queue.delivered(delivered.id, NOW, "", 1)
     assert await queue.revive(None, NOW + GIVE_UP_S) == 2
@@ -305,9 +323,9 @@ async def test_what_is_sent_again_goes_to_the_address_of_now(database: Database,
     mended = "https://two.example/mended"
     assert await queue.astray((ONE, mended)) == 1 and await queue.astray((ONE, TWO)) == 0
     assert await queue.revive(meeting_id, NOW + 60, receivers=(ONE, mended)) == 2
-    assert {each.url for each in await queue.of_meeting(meeting_id)} == {ONE, mended}
+    assert {each.url for each in await queue.about(meeting_id)} == {ONE, mended}
     assert await queue.revive(meeting_id, NOW + 60, receivers=(mended,)) == 0, "whoever is still named is told already"
-    assert {each.url for each in await queue.of_meeting(meeting_id)} == {ONE, mended}
+    assert {each.url for each in await queue.about(meeting_id)} == {ONE, mended}
 
 
 async def test_the_depth_counts_by_state(database: Database, queue: DeliveryQueue) -> None:
@@ -323,6 +341,6 @@ async def test_the_depth_counts_by_state(database: Database, queue: DeliveryQueu
 async def test_the_states_are_counted_for_each_meeting(database: Database, queue: DeliveryQueue) -> None:
     one_id, two_id = [await promise(database, urls=RECEIVERS) for _ in range(2)]
     deliveries = await queue.claim(NOW, LEASE, 10)
-    [dead] = [each for each in deliveries if each.meeting_id == one_id and each.url == RECEIVERS[0]]
+    [dead] = [each for each in deliveries if each.about_id == one_id and each.url == RECEIVERS[0]]
     await queue.dead(dead.id, NOW, "", 1)
     assert await queue.states() == {one_id: {"dead": 1, "pending": 1}, two_id: {"pending": 2}}

@@ -5,13 +5,14 @@ import logging
 import stat
 import wave
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from bridge.__main__ import main
 from bridge.sim import demo
+from bridge.sim.owner import Owner
 from bridge.sim.speech import load_clip
 
 
@@ -44,7 +45,7 @@ def test_the_demo_plays_a_whole_call_and_keeps_it(tmp_path: Path, capsys: pytest
 
 @pytest.mark.slow
 async def test_the_demo_says_so_when_something_went_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "receiver_app", lambda narrator, meetings: web.Application())
+    monkeypatch.setattr(demo, "Owner", partial(Owner, status=503))
     out = io.StringIO()
     assert await demo.run(tmp_path / "call.wav", fast=True, out=out) == 1
     assert "PROBLEM: 0 meetings arrived at the webhook, not 1" in out.getvalue()

@@ -8,6 +8,7 @@ from bridge.call.listening import BEGIN_MS
 from bridge.call.patience import FILLER_MS
 from bridge.call.steps import HangUp, Reconnect, Refusal, RunFunction
 from bridge.openai_side import errors
+from bridge.records.endings import Ending
 from bridge.twilio_side import media_streams
 from tests.talk import DELTA_250_MS, STREAM, Talk, until
 
@@ -104,7 +105,7 @@ def test_a_model_that_does_not_begin_to_greet_is_reconnected_and_then_given_up()
         talk.breaks()
         talk.connects()
     talk.time_passes()
-    assert talk.steps == [HangUp("model failed")]
+    assert talk.steps == [HangUp(Ending.MODEL_FAILED)]
     assert [request.partition("_")[0] for request in talk.requests] == ["greeting"] * (1 + RETRIES)
 
 
@@ -128,7 +129,7 @@ def test_a_greeting_that_is_refused_again_and_again_is_given_up() -> None:
         talk.model(type="error", error={"code": "rate_limit_exceeded", "event_id": talk.requests[-1]})
         if not talk.steps:
             talk.time_passes()
-    assert talk.steps == [HangUp("model failed")]
+    assert talk.steps == [HangUp(Ending.MODEL_FAILED)]
 
 
 # ---- listening
@@ -146,7 +147,7 @@ def listening() -> Talk:
 
 def test_a_server_that_refuses_to_listen_does_not_make_a_deaf_call(listening: Talk) -> None:
     listening.model(type="error", error={"code": "invalid_value", "event_id": "listen"})
-    assert listening.steps == [HangUp("model refused")]
+    assert listening.steps == [HangUp(Ending.MODEL_REFUSED)]
 
 
 def test_a_server_that_never_says_it_listens_does_not_make_a_deaf_call(listening: Talk) -> None:
@@ -353,7 +354,7 @@ def test_an_answer_that_fails_is_asked_for_again_and_then_given_up(greeted: Talk
         greeted.done(f"r{attempt}", "failed")
         if not greeted.steps:
             greeted.time_passes()
-    assert greeted.steps == [HangUp("model failed")]
+    assert greeted.steps == [HangUp(Ending.MODEL_FAILED)]
     assert len(greeted.requests) == 1 + RETRIES
 
 
@@ -470,14 +471,14 @@ def test_the_goodbye_is_heard_before_the_call_ends(greeted: Talk) -> None:
     greeted.marks_return()
     assert greeted.dialogue.deadline == greeted.now + TAIL_MS
     greeted.time_passes()
-    assert greeted.steps == [HangUp("assistant ended")]
+    assert greeted.steps == [HangUp(Ending.ASSISTANT_ENDED)]
 
 
 def test_a_goodbye_whose_mark_never_returns_is_bounded(greeted: Talk) -> None:
     says_goodbye_and_ends(greeted)
     while not greeted.steps:
         greeted.time_passes()
-    assert greeted.steps == [HangUp("assistant ended")]
+    assert greeted.steps == [HangUp(Ending.ASSISTANT_ENDED)]
     assert greeted.now <= BEGIN_MS + 250 + TAIL_MS
 
 
@@ -505,7 +506,7 @@ def test_a_model_that_ends_without_a_goodbye_is_asked_for_one(greeted: Talk) -> 
     greeted.done("bye")
     greeted.marks_return()
     greeted.time_passes()
-    assert greeted.steps == [HangUp("assistant ended")]
+    assert greeted.steps == [HangUp(Ending.ASSISTANT_ENDED)]
 
 
 def test_a_farewell_that_never_comes_does_not_keep_the_call(greeted: Talk) -> None:
@@ -515,7 +516,7 @@ def test_a_farewell_that_never_comes_does_not_keep_the_call(greeted: Talk) -> No
     greeted.begins("bye", greeted.requests[-1])
     greeted.done("bye", "failed")
     greeted.time_passes()
-    assert greeted.steps == [HangUp("assistant ended")]
+    assert greeted.steps == [HangUp(Ending.ASSISTANT_ENDED)]
 
 
 def test_a_call_is_not_ended_while_the_caller_speaks(greeted: Talk) -> None:
@@ -541,12 +542,12 @@ def test_what_came_of_a_booking_is_told_before_the_call_ends(greeted: Talk) -> N
     greeted.done("result")
     greeted.marks_return()
     greeted.time_passes()
-    assert greeted.steps == [HangUp("assistant ended")]
+    assert greeted.steps == [HangUp(Ending.ASSISTANT_ENDED)]
 
 
 def test_a_hang_up_ends_the_call(greeted: Talk) -> None:
     greeted.take(greeted.dialogue.from_caller(media_streams.Stop(), 0))
-    assert greeted.steps == [HangUp("caller hung up")]
+    assert greeted.steps == [HangUp(Ending.CALLER_HUNG_UP)]
 
 
 # ---- errors
@@ -555,7 +556,7 @@ def test_a_hang_up_ends_the_call(greeted: Talk) -> None:
 def test_an_error_that_cannot_be_mended_ends_the_call(greeted: Talk, error: dict[str, str]) -> None:
     greeted.model(type="error", error=error)
     refusal, ending = greeted.steps
-    assert isinstance(refusal, Refusal) and ending == HangUp("model refused")
+    assert isinstance(refusal, Refusal) and ending == HangUp(Ending.MODEL_REFUSED)
 
 
 @pytest.mark.parametrize("code", sorted(errors.BENIGN))
@@ -569,4 +570,4 @@ def test_events_that_crossed_on_the_way_harm_nothing(
 def test_a_format_that_changes_in_the_call_is_never_relayed(greeted: Talk) -> None:
     pcm = {"format": {"type": "audio/pcm", "rate": 24000}}
     greeted.model(type="session.updated", session={"audio": {"input": pcm, "output": pcm}})
-    assert greeted.steps == [HangUp("wrong audio format")]
+    assert greeted.steps == [HangUp(Ending.WRONG_AUDIO_FORMAT)]

@@ -18,6 +18,7 @@ from bridge import keys
 from bridge.call import session as session_module
 from bridge.call.clips import clips
 from bridge.openai_side import backoff, connection
+from bridge.records.endings import Ending
 from bridge.sim.realtime import Faults, Line, Turn
 from bridge.sim.speech import SILENCE
 from bridge.twilio_side.twiml import APOLOGY
@@ -146,7 +147,7 @@ async def test_a_server_that_is_killed_leaves_at_once(caplog: pytest.LogCaptureF
         call = await world.greeted()
         heard = len(call.played)
         for session in world.app[keys.CALLS]:
-            session.end("server killed")
+            session.end(Ending.SERVER_KILLED)
         await call.until_over()
         assert call.close_code == aiohttp.WSCloseCode.GOING_AWAY and len(call.played) == heard
         assert call.spoken == [APOLOGY]

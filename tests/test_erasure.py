@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -10,20 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Delete, Table, delete
 
 from bridge import keys
 from bridge.app import create_app
 from bridge.commands import erase
+from bridge.delivery.news import of_message as message_news
+from bridge.meetings.meeting import Meeting
 from bridge.meetings.message import Message
-from bridge.meetings.message import deliveries_for as message_news
 from bridge.records import erasure
 from bridge.records import retention
 from bridge.records.calls import Calls, Limits
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue
+from bridge.records.endings import Ending
 from bridge.records.erasure import Erasure, Found
-from bridge.records.meetings import Meetings
+from bridge.records.meetings import Meetings, NotYours
 from bridge.records.messages import Messages
+from bridge.records.news import NewDelivery
 from bridge.sim.demo import serving
 from tests.helpers import make_settings
 from tests.store import ALICE, BOB, DHAKA, NOW, RECEIVERS, TEN, make_meeting, news, rows
@@ -59,7 +64,7 @@ async def call(database: Database, sid: str, caller: str, *, over: bool = True) 
     await calls.opened(sid, caller, NOW)
     await calls.keep_history(sid, "caller: my name is Alice")
     if over:
-        await calls.closed(sid, "transferred", NOW + 1)
+        await calls.closed(sid, Ending.TRANSFERRED, NOW + 1)
 
 
 async def everything(database: Database) -> dict[str, list[Any]]:
@@ -119,6 +124,51 @@ async def test_the_time_is_free_again(database: Database) -> None:
     await Erasure(database).erase(ALICE, NOW)
     _, booked = await Meetings(database).book(make_meeting(caller=BOB), news)
     assert booked
+
+
+async def test_news_that_is_promised_meanwhile_is_erased_too(database_url: str) -> None:
+    promising, go = threading.Event(), threading.Event()
+
+    def slowly(meeting: Meeting) -> list[NewDelivery]:
+        promising.set()
+        assert go.wait(30)
+        return news(meeting)
+    async with open_database(parse_url(database_url)) as ours, open_database(parse_url(database_url)) as theirs:
+        meeting, _ = await Meetings(ours).book(make_meeting(caller=ALICE), news)
+        cancelling = asyncio.create_task(Meetings(theirs).cancel(meeting.id, ALICE, slowly))
+        await asyncio.to_thread(promising.wait, 30)
+        erasing = asyncio.create_task(Erasure(ours).erase(ALICE, NOW))
+        await asyncio.wait({erasing}, timeout=0.3)
+        assert not erasing.done(), "it waits for what is under way"
+        go.set()
+        await cancelling
+        await erasing
+        assert await everything(ours) == {table: [] for table in TABLES}
+
+
+async def test_no_news_is_promised_of_what_is_being_erased(
+    database_url: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    removing, go = threading.Event(), threading.Event()
+
+    def slowly(table: Table) -> Delete:
+        if table.name == "slots":                    # the deliveries are gone, and the meeting is not
+            removing.set()
+            assert go.wait(30)
+        return delete(table)
+    monkeypatch.setattr(erasure, "delete", slowly)
+    async with open_database(parse_url(database_url)) as ours, open_database(parse_url(database_url)) as theirs:
+        meeting, _ = await Meetings(ours).book(make_meeting(caller=ALICE), news)
+        erasing = asyncio.create_task(Erasure(ours).erase(ALICE, NOW))
+        await asyncio.to_thread(removing.wait, 30)
+        cancelling = asyncio.create_task(Meetings(theirs).cancel(meeting.id, ALICE, news))
+        await asyncio.wait({cancelling}, timeout=0.3)
+        assert not cancelling.done(), "it waits until that is decided"
+        go.set()
+        await erasing
+        with pytest.raises(NotYours):
+            await cancelling
+        assert await everything(ours) == {table: [] for table in TABLES}
 
 
 async def test_in_a_sqlite_file_nothing_can_be_read_any_more(sqlite_url: str, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from icalendar import Calendar
 from jsonschema import Draft202012Validator, ValidationError
 
-from bridge.meetings.event import SCHEMA, Kind, body, deliveries_for
+from bridge.delivery.news import of_meeting
+from bridge.meetings.event import SCHEMA, Kind, body
 from bridge.meetings.meeting import Meeting
 from tests.store import DHAKA, TEN, make_meeting
 
@@ -126,17 +127,23 @@ def test_whatever_is_said_the_body_is_plain_ascii_json() -> None:
 
 def test_each_receiver_has_a_delivery_of_its_own() -> None:
     urls = ["https://one.example/a", "https://two.example/b"]
-    deliveries = deliveries_for(MEETING, urls, "meeting.booked", NOW)
+    deliveries = of_meeting(MEETING, urls, "meeting.booked", NOW)
     assert [each.url for each in deliveries] == urls
     assert [each.type for each in deliveries] == ["meeting.booked"] * 2
     assert {each.body for each in deliveries} == {body(MEETING, "meeting.booked", NOW)}
-    ids = {each.id for each in deliveries + deliveries_for(MEETING, urls, "meeting.booked", NOW)}
+    ids = {each.id for each in deliveries + of_meeting(MEETING, urls, "meeting.booked", NOW)}
     assert len(ids) == 4
     assert all(each.startswith("msg_") and len(each) == len("msg_") + 32 for each in ids)
 
 
+def test_the_first_receiver_s_may_be_leased_to_whoever_promises_it() -> None:
+    urls = ["https://one.example/a", "https://two.example/b"]
+    assert [each.lease_s for each in of_meeting(MEETING, urls, "meeting.booked", NOW, lease_first=8.0)] == [8.0, 0.0]
+    assert [each.lease_s for each in of_meeting(MEETING, urls, "meeting.booked", NOW)] == [0.0, 0.0]
+
+
 def test_nobody_to_tell_is_no_delivery() -> None:
-    assert deliveries_for(MEETING, [], "meeting.booked", NOW) == []
+    assert of_meeting(MEETING, [], "meeting.booked", NOW) == []
 
 
 def test_the_zone_of_the_meeting_is_the_business_s() -> None:

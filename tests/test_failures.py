@@ -9,6 +9,7 @@ from bridge.call.floor import LONGEST_WAIT_MS, MUTE_MS, RETRIES, RETRY_MS
 from bridge.call.steps import HangUp, Reconnect, Refusal
 from bridge.folding import MOST_KINDS, Folded
 from bridge.openai_side import errors
+from bridge.records.endings import Ending
 from tests.talk import CLIPS, Talk, asks, begins, clips, ends, greeted, press, says, until
 
 LIMITED = {
@@ -83,7 +84,7 @@ def test_answers_that_begin_and_fail_are_given_up_as_others_are() -> None:
         if attempt < RETRIES:
             talk.marks_return()
             until(talk, talk.now + RETRY_MS * RETRIES)
-    assert talk.steps == [HangUp("model failed")]
+    assert talk.steps == [HangUp(Ending.MODEL_FAILED)]
 
 
 def test_sessions_that_each_make_one_sound_are_given_up_as_silent_ones_are() -> None:
@@ -95,7 +96,7 @@ def test_sessions_that_each_make_one_sound_are_given_up_as_silent_ones_are() -> 
         talk.marks_return()
         talk.now += MUTE_MS
         talk.take(talk.dialogue.time_passed(talk.now + 1_000))
-        ended += talk.steps == [HangUp("model failed")]
+        ended += talk.steps == [HangUp(Ending.MODEL_FAILED)]
         if not ended:
             assert isinstance(talk.steps[0], Reconnect)
             talk.breaks()
@@ -118,14 +119,14 @@ def test_what_every_call_would_meet_ends_it_at_once_and_says_what_to_do(code: st
         if where != "a response":
             talk.caller_speaks()
         fails(talk, "r", error)
-    assert talk.steps == [Refusal(f"{code}: So it is. ({errors.FATAL[code]})"), HangUp("model refused")]
+    assert talk.steps == [Refusal(f"{code}: So it is. ({errors.FATAL[code]})"), HangUp(Ending.MODEL_REFUSED)]
 
 
 def test_a_type_counts_as_a_code_does() -> None:
     talk = greeted()
     talk.begins("r")
     fails(talk, "r", {"type": "insufficient_quota", "code": None, "message": ""})
-    assert talk.steps[-1] == HangUp("model refused")
+    assert talk.steps[-1] == HangUp(Ending.MODEL_REFUSED)
 
 
 @pytest.mark.parametrize("error", [None, {"type": "server_error", "code": None}, {"code": "weather"}])
@@ -205,7 +206,7 @@ def test_a_wait_that_no_caller_would_wait_for_is_not_begun(message: str) -> None
     talk = greeted()
     talk.begins("r")
     fails(talk, "r", LIMITED | {"message": message})
-    assert talk.steps == [HangUp("model failed")]
+    assert talk.steps == [HangUp(Ending.MODEL_FAILED)]
 
 
 def test_waits_come_to_an_end() -> None:
@@ -216,7 +217,7 @@ def test_waits_come_to_an_end() -> None:
         talk.time_passes()
         talk.begins(f"r{attempt}", talk.requests[-1])
         fails(talk, f"r{attempt}", LIMITED)
-    assert talk.steps == [HangUp("model failed")]
+    assert talk.steps == [HangUp(Ending.MODEL_FAILED)]
     assert talk.now <= (RETRIES + 1) * LONGEST_WAIT_MS
 
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import re
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -13,6 +11,7 @@ import pytest
 
 from bridge import keys
 from bridge.sim.phone import Phone
+from bridge.sim.process import Server, running
 from bridge.sim.realtime import Call, Faults, Turn
 from bridge.twilio_side import twiml
 from bridge.twilio_side.caller import Caller
@@ -20,7 +19,6 @@ from bridge.twilio_side.twiml import APOLOGY, LEAVE_A_MESSAGE, PUTTING_THROUGH
 from tests.office import ACCOUNT, TOKEN, Office, line, speech
 from tests.office import office as any_office
 
-ROOT = Path(__file__).parent.parent
 PERSON = "+15557770000"
 GOODBYE = "Thank you. Goodbye."
 
@@ -143,39 +141,29 @@ async def test_after_a_transfer_that_nobody_answers_the_caller_is_back_at_the_as
 @pytest.mark.parametrize("rest", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_a_caller_whose_server_is_killed_is_served_all_the_same(rest: bool, tmp_path: Path) -> None:
     """With REST credentials by the verbs that Twilio has already, without them by the next process."""
-    async with office(rest=rest) as world, another_process(world, tmp_path) as (server, port):
-        router = Router(port)
+    async with office(rest=rest) as world, another_process(world, tmp_path) as server:
+        router = Router(server.port)
         async with router.listening() as origin, Phone(
                 f"{origin}/incoming-call", account_sid=ACCOUNT, auth_token=TOKEN, clock=world.phone.clock) as phone:
             call = await phone.dial()
             await call.until_speaking()
             router.port = None if rest else int(world.origin.rpartition(":")[2])
             router.close_the_first()
-            server.kill()
+            await server.kill()
             await call.until_over()
             assert call.close_code == 1006
             assert call.spoken == [APOLOGY]
 
 
 @asynccontextmanager
-async def another_process(world: Office, folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """A server with the office's model in a process of its own, and its port."""
+async def another_process(world: Office, folder: Path) -> AsyncIterator[Server]:
+    """A server with the office's model in a process of its own."""
     settings = {
         "OPENAI_API_KEY": world.model.key, "OPENAI_REALTIME_URL": world.model.url, "TWILIO_AUTH_TOKEN": TOKEN,
-        "HOST": "127.0.0.1", "PORT": "0", "PYTHONPATH": str(ROOT),
+        "HOST": "127.0.0.1", "PORT": "0",
         "TWILIO_ACCOUNT_SID": world.app[keys.SETTINGS].TWILIO_ACCOUNT_SID, "TWILIO_API_URL": world.twilio.url}
-    server = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bridge", cwd=folder, env=os.environ | settings, stderr=asyncio.subprocess.PIPE)
-    assert server.stderr
-    try:
-        async with asyncio.timeout(20):
-            while not (listening := re.search(rb"listens on 127.0.0.1 port (\d+)", await server.stderr.readline())):
-                pass
-        yield server, int(listening[1])
-    finally:
-        with suppress(ProcessLookupError):
-            server.kill()
-        await server.communicate()
+    async with running(folder, os.environ | settings) as server:
+        yield server
 
 
 class Router:

@@ -10,11 +10,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge import __version__, keys
 from bridge.app import create_app
+from bridge.call.events import (
+    Answered, CallerSaid, Closed, Connected, Fault, Figures, FirstAudio, FunctionReturned, Interrupted, SessionReplaced,
+    Spent, TokensUsed,
+)
 from bridge.console import health
 from bridge.console.metrics import Metrics
 from bridge.openai_side.breaker import FAILURES
 from bridge.records.database import open_database, parse_url
 from bridge.records.deliveries import Depth
+from bridge.records.endings import Ending
 from bridge.records.meetings import Meetings
 from bridge.sim.demo import serving
 from bridge.sim.realtime import Call, Turn
@@ -145,17 +150,13 @@ async def test_what_waits_in_the_outbox_shows_in_the_figures(sqlite_url: str, ht
 
 def test_each_figure_has_its_name_and_unit() -> None:
     metrics = Metrics()
-    metrics.call_opened()
-    metrics.call_opened()
-    metrics.call_closed("assistant ended", 75.0)
-    metrics.first_audio(0.3)
-    metrics.turn(0.9)
-    metrics.interruption()
-    metrics.reconnected(0.4)
-    metrics.fault("model lost")
-    metrics.tool("schedule_meeting", "confirmed", 0.2)
-    metrics.tokens("output", "audio", 500)
-    metrics.spent(0.032)
+    for event in (
+        Connected(), Connected(), FirstAudio(0.3), Answered(0.9), Interrupted(), SessionReplaced(0.4),
+        Fault("model lost"), FunctionReturned("schedule_meeting", "confirmed", 0.2),
+        TokensUsed({("output", "audio"): 500}), Spent(0.032), CallerSaid("my number is 555"),
+        Closed("CA1", Ending.ASSISTANT_ENDED, 75.0, Figures()),
+    ):
+        metrics.hear(event)
     metrics.rejected("MAX_CALLS")
     metrics.outbox(Depth(pending=3, delivered=9, dead=1, oldest=NOW - 60), NOW)
     found = samples(metrics.render().decode())
@@ -180,7 +181,7 @@ def test_each_figure_has_its_name_and_unit() -> None:
 
 def test_two_applications_have_figures_of_their_own() -> None:
     one, two = Metrics(), Metrics()
-    one.interruption()
+    one.hear(Interrupted())
     assert value(samples(two.render().decode()), "interruptions_total") == 0
 
 

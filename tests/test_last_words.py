@@ -8,6 +8,7 @@ from bridge.call.leaving import LAST_MS, TAIL_MS
 from bridge.call.listening import BEGIN_MS
 from bridge.call.steps import HangUp
 from bridge.openai_side.prices import Prices
+from bridge.records.endings import Ending
 from tests.talk import CLIPS, PEOPLE, Talk, asks, begins, clips, ends, greeted, press, retold, says, until
 
 
@@ -24,7 +25,7 @@ def test_the_end_of_the_time_is_announced_a_minute_before_and_then_comes() -> No
     assert bye["response"]["instructions"] == words.TIME_OVER
     says(talk, "bye", "b", "Goodbye.", request=bye["event_id"])
     until(talk, talk.now + TAIL_MS)
-    assert talk.steps == [HangUp("time used up")]
+    assert talk.steps == [HangUp(Ending.TIME_USED_UP)]
 
 
 def test_a_caller_who_talks_on_at_the_end_of_the_time_cannot_put_it_off() -> None:
@@ -35,7 +36,7 @@ def test_a_caller_who_talks_on_at_the_end_of_the_time_cannot_put_it_off() -> Non
     assert talk.sent("response.create")[-1]["response"]["instructions"] == words.TIME_OVER
     asks(talk, "c2", "No, wait!")
     until(talk, 30_000 + LAST_MS)
-    assert talk.steps == [HangUp("time used up")]
+    assert talk.steps == [HangUp(Ending.TIME_USED_UP)]
 
 
 def test_a_last_goodbye_that_the_caller_cut_is_said_again() -> None:
@@ -59,7 +60,7 @@ def test_what_happens_during_the_last_goodbye_does_not_have_it_said_twice() -> N
     ends(talk, "bye", "b")
     assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "farewell"]
     talk.time_passes()
-    assert talk.steps == [HangUp("time used up")]
+    assert talk.steps == [HangUp(Ending.TIME_USED_UP)]
 
 
 def spends(talk: Talk, response: str, tokens: int) -> None:
@@ -88,7 +89,7 @@ def test_a_call_is_wrapped_up_before_its_money_is_used_up_and_then_ended() -> No
     assert bye["response"]["instructions"] == words.TIME_OVER
     says(talk, "bye", "b", "Goodbye.", request=bye["event_id"])
     until(talk, talk.now + TAIL_MS)
-    assert talk.steps == [HangUp("money used up")]
+    assert talk.steps == [HangUp(Ending.MONEY_USED_UP)]
 
 
 # ---- the server stops
@@ -96,14 +97,14 @@ def test_a_call_is_wrapped_up_before_its_money_is_used_up_and_then_ended() -> No
 def test_a_server_that_stops_says_a_recorded_goodbye_and_nothing_else() -> None:
     talk = greeted(clips=CLIPS)
     begins(talk, "r", "a", "A long answer.")
-    talk.take(talk.dialogue.stopping("server stopping", talk.now))
+    talk.take(talk.dialogue.stopping(Ending.SERVER_STOPPING, talk.now))
     assert talk.heard("clear") and clips(talk) == ["goodbye"]
     media = len(talk.heard("media"))
     talk.speaks("r", "a")
     assert len(talk.heard("media")) == media
     talk.marks_return()
     until(talk, talk.now + TAIL_MS)
-    assert talk.steps == [HangUp("server stopping")]
+    assert talk.steps == [HangUp(Ending.SERVER_STOPPING)]
 
 
 def test_nothing_that_still_happens_disturbs_the_servers_goodbye() -> None:
@@ -111,14 +112,14 @@ def test_nothing_that_still_happens_disturbs_the_servers_goodbye() -> None:
     talk.begins("r")
     talk.calls("r", "schedule_meeting")
     talk.breaks()
-    talk.take(talk.dialogue.stopping("server stopping", talk.now))
+    talk.take(talk.dialogue.stopping(Ending.SERVER_STOPPING, talk.now))
     talk.connects()
     talk.returns()
     press(talk, "10#")
     press(talk, "0")
     assert len(talk.requests) == 1 and not talk.heard("clear")
     until(talk, talk.now + BEGIN_MS)
-    assert talk.steps == [HangUp("server stopping")]
+    assert talk.steps == [HangUp(Ending.SERVER_STOPPING)]
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -128,15 +129,15 @@ def test_a_server_that_stops_in_mid_greeting_does_not_begin_to_listen(complete: 
     talk.speaks("r")
     if complete:
         talk.done("r")
-    talk.take(talk.dialogue.stopping("server stopping", talk.now))
+    talk.take(talk.dialogue.stopping(Ending.SERVER_STOPPING, talk.now))
     talk.marks_return()
     assert not talk.sent("session.update") and clips(talk) == ["goodbye"]
     until(talk, talk.now + TAIL_MS)
-    assert talk.steps == [HangUp("server stopping")]
+    assert talk.steps == [HangUp(Ending.SERVER_STOPPING)]
 
 
 def test_a_phone_that_does_not_say_that_it_heard_the_goodbye_is_let_go_of() -> None:
     talk = greeted(clips=CLIPS)
-    talk.take(talk.dialogue.stopping("server stopping", talk.now))
+    talk.take(talk.dialogue.stopping(Ending.SERVER_STOPPING, talk.now))
     until(talk, talk.now + BEGIN_MS)
-    assert talk.steps == [HangUp("server stopping")]
+    assert talk.steps == [HangUp(Ending.SERVER_STOPPING)]

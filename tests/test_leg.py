@@ -13,12 +13,12 @@ from bridge.sim.demo import serving
 
 
 @asynccontextmanager
-async def connected(side: str = "phone") -> AsyncIterator[tuple[Leg, aiohttp.ClientWebSocketResponse]]:
+async def connected(*, is_phone: bool = True) -> AsyncIterator[tuple[Leg, aiohttp.ClientWebSocketResponse]]:
     """A leg, and the peer at its other end."""
     async def serve(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(max_msg_size=0)
         await socket.prepare(request)
-        legs.put_nowait(Leg(socket, side))
+        legs.put_nowait(Leg(socket, is_phone=is_phone))
         await over.wait()
         return socket
 
@@ -98,7 +98,7 @@ async def test_a_phone_that_takes_nothing_ends_its_call_before_much_waits_for_it
 
 
 async def test_a_model_that_takes_nothing_costs_no_memory_and_does_not_end_the_call() -> None:
-    async with connected(side="") as (leg, _):
+    async with connected(is_phone=False) as (leg, _):
         first = await fill(leg)
         await leg.send(b"one more")
         assert leg.stuck and leg._waiting == []
@@ -107,7 +107,7 @@ async def test_a_model_that_takes_nothing_costs_no_memory_and_does_not_end_the_c
 
 
 async def test_a_model_that_left_is_noticed_by_who_reads_it() -> None:
-    async with connected(side="") as (leg, peer):
+    async with connected(is_phone=False) as (leg, peer):
         await peer.close()
         for _ in range(50):
             await leg.send(b"x" * 100_000)

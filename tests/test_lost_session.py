@@ -5,6 +5,7 @@ import pytest
 from bridge.call import words
 from bridge.call.floor import MUTE_MS, RETRIES, RETRY_MS
 from bridge.call.steps import HangUp, Reconnect, Step
+from bridge.records.endings import Ending
 from bridge.tools.tool import Output
 from tests.talk import Talk, asks, begins, ends, greeted, press, retold, says, until
 
@@ -128,7 +129,7 @@ def test_a_goodbye_that_was_lost_is_said_by_the_next_session() -> None:
     assert "goodbye" in farewell["response"]["instructions"]
     says(talk, "bye", "b", "Goodbye.", request=farewell["event_id"])
     talk.time_passes()
-    assert talk.steps == [HangUp("assistant ended")]
+    assert talk.steps == [HangUp(Ending.ASSISTANT_ENDED)]
 
 
 def test_a_goodbye_that_breaks_off_is_said_once_more_and_once_only() -> None:
@@ -140,7 +141,7 @@ def test_a_goodbye_that_breaks_off_is_said_once_more_and_once_only() -> None:
     talk.connects()
     says(talk, "bye", "b", "Goodbye.", request=talk.requests[-1])
     talk.time_passes()
-    assert talk.steps == [HangUp("assistant ended")]
+    assert talk.steps == [HangUp(Ending.ASSISTANT_ENDED)]
     assert [request.partition("_")[0] for request in talk.requests] == ["greeting", "farewell"]
 
 

@@ -15,62 +15,35 @@ import aiohttp
 import pytest
 
 from bridge import __version__
+from bridge.records.database import open_database, parse_url
+from bridge.sim.process import BRIDGE, ROOT, Server, running
 
-ROOT = Path(__file__).parent.parent
 KEY, TOKEN = "sk-very-secret", "token-very-secret"
 #: A bound for what takes a second; no test depends on it.
 PATIENCE_S = 30.0
 
 
-async def launch(where: Path, *arguments: str, first: str = ":", **environ: str) -> asyncio.subprocess.Process:
-    """The program in a folder of its own, with these settings and no others; `first`: what the shell does before."""
-    measuring = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-    return await asyncio.create_subprocess_exec(
-        "/bin/sh", "-c", f'{first}; exec "$@"', "sh", sys.executable, "-m", "bridge", *arguments,
-        cwd=where, env={"PYTHONPATH": str(ROOT)} | measuring | environ,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+def environment(**environ: str) -> dict[str, str]:
+    """These settings and no others."""
+    return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")} | environ
 
 
 async def run(where: Path, *arguments: str, **environ: str) -> tuple[int | None, str, str]:
     """Exit code, standard output and standard error of a program that ends by itself."""
-    process = await launch(where, *arguments, **environ)
+    process = await asyncio.create_subprocess_exec(
+        *BRIDGE, *arguments, cwd=where, env={"PYTHONPATH": str(ROOT)} | environment(**environ),
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
     out, error = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     return process.returncode, out.decode(), error.decode()
 
 
-class Server:
-    """A running server: its address, and everything it has said."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process, self.said, self.origin = process, "", ""
-
-    async def until_it_listens(self) -> None:
-        assert self.process.stderr
-        while not (found := re.search(r"listens on \S+ port (\d+)", self.said)):
-            line = await self.process.stderr.readline()
-            assert line, f"ended before it listened: {self.said}"
-            self.said += line.decode()
-        self.origin = f"http://127.0.0.1:{found[1]}"
-
-    async def stop(self, by: signal.Signals) -> int | None:
-        self.process.send_signal(by)
-        _, rest = await asyncio.wait_for(self.process.communicate(), PATIENCE_S)
-        self.said += rest.decode()
-        return self.process.returncode
-
-
 @asynccontextmanager
 async def serving(where: Path, first: str = ":", **environ: str) -> AsyncIterator[Server]:
-    """A server on a free port of this machine; killed if the test does not stop it."""
+    """A server on a free port; killed if the test does not stop it. `first`: what the shell does before."""
     environ = {"HOST": "127.0.0.1", "PORT": "0", "OPENAI_API_KEY": KEY, "ALLOW_UNSIGNED": "1"} | environ
-    server = Server(await launch(where, first=first, **environ))
-    try:
-        await asyncio.wait_for(server.until_it_listens(), PATIENCE_S)
+    command = ("/bin/sh", "-c", f'{first}; exec "$@"', "sh", *BRIDGE)
+    async with running(where, environment(**environ), command, within_s=PATIENCE_S) as server:
         yield server
-    finally:
-        if server.process.returncode is None:
-            server.process.kill()
-        await server.process.communicate()
 
 
 # ---- starting
@@ -84,7 +57,7 @@ async def test_without_a_key_it_says_what_to_do_and_exits_with_2(tmp_path: Path)
         "OPENAI_API_KEY is not set, for example OPENAI_API_KEY=sk-...",
         "TWILIO_AUTH_TOKEN is not set: it stands in the Twilio console, and keeps everybody but Twilio out. To try the "
         "server on this machine without it, set ALLOW_UNSIGNED=1 and HOST=127.0.0.1",
-        "The README lists all settings.",
+        "bridge/SETTINGS.md lists all settings.",
     ]
 
 
@@ -180,6 +153,21 @@ async def test_a_disk_that_does_not_last_is_warned_of(tmp_path: Path, environ: d
     async with serving(tmp_path, TWILIO_AUTH_TOKEN=TOKEN, **environ) as server:
         assert ("Set DATABASE_URL to a PostgreSQL database" in server.said) == warned
         assert ("WARNING MEETINGS ARE FORGOTTEN" in server.said) == warned
+
+
+async def test_whoever_reads_only_the_first_lines_of_a_command_sees_no_traceback(tmp_path: Path) -> None:
+    async with open_database(parse_url(f"sqlite:///{tmp_path}/bridge.db")):
+        pass
+    reading, writing = os.pipe()
+    os.close(reading)                                # as `| head` does, once it has seen enough
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bridge", "meetings", cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, stdout=writing,
+            stderr=asyncio.subprocess.PIPE)
+    finally:
+        os.close(writing)
+    _, error = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    assert (process.returncode, error) == (1, b"")
 
 
 async def test_log_lines_for_machines_are_json(tmp_path: Path) -> None:

@@ -17,10 +17,9 @@ from icalendar import Calendar
 from sqlalchemy import URL
 
 from bridge.commands import meetings as command, listing
-from bridge.meetings.event import deliveries_for
+from bridge.delivery.news import of_meeting, of_message
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.message import Message
-from bridge.meetings.message import deliveries_for as message_deliveries_for
 from bridge.records.database import Database, open_database, parse_url
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings
@@ -54,14 +53,14 @@ class Owner:
             async with self.store() as database:
                 for meeting in meetings:
                     await Meetings(database).book(
-                        meeting, lambda meeting: deliveries_for(meeting, [ONE, TWO], "meeting.booked", TEN))
+                        meeting, lambda meeting: of_meeting(meeting, [ONE, TWO], "meeting.booked", TEN))
         asyncio.run(work())
 
     def keep(self, message: Message) -> None:
         async def work() -> None:
             async with self.store() as database:
                 await Messages(database).keep(
-                    message, message_deliveries_for(message, [ONE, TWO], DHAKA), TEN.timestamp())
+                    message, of_message(message, [ONE, TWO], DHAKA), TEN.timestamp())
         asyncio.run(work())
 
     def settle(self) -> None:
@@ -79,7 +78,7 @@ class Owner:
     def deliveries(self, meeting: Meeting) -> list[Delivery]:
         async def work() -> list[Delivery]:
             async with self.store() as database:
-                return await DeliveryQueue(database).of_meeting(meeting.id)
+                return await DeliveryQueue(database).about(meeting.id)
         return asyncio.run(work())
 
     def cancel(self, meeting: Meeting) -> None:

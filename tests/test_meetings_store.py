@@ -12,9 +12,10 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from bridge.meetings.meeting import Meeting
-from bridge.records.database import Database, open_database, parse_url
+from bridge.records.database import Database, StoreFailed, open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue
-from bridge.records.meetings import Meetings, NewDelivery, NotYours, SlotTaken, StoreFailed
+from bridge.records.meetings import Meetings, NotYours, SlotTaken
+from bridge.records.news import NewDelivery
 from bridge.records.tables import slots
 from tests.store import ALICE, BOB, NOW, RECEIVERS, TEN, check, make_meeting, news, no_news, rows
 
@@ -37,7 +38,7 @@ async def test_a_booking_is_stored_with_one_delivery_for_each_receiver(
     meeting = make_meeting()
     stored, promised = await meetings.book(meeting, news)
     assert stored == await meetings.find(meeting.id) == meeting
-    deliveries = await queue.of_meeting(meeting.id)
+    deliveries = await queue.about(meeting.id)
     assert [each.url for each in promised] == [*RECEIVERS] and sorted(promised, key=lambda each: each.id) == deliveries
     assert {each.url for each in deliveries} == set(RECEIVERS)
     for each in deliveries:
@@ -189,7 +190,7 @@ async def test_a_change_moves_the_slot_and_tells_of_it(
     changed, _ = await meetings.change(booked.id, ALICE, wanted, news)
     assert changed == replace(booked, **wanted, sequence=1)
     assert await meetings.find(booked.id) == changed
-    assert len(await queue.of_meeting(booked.id)) == 2 * len(RECEIVERS)
+    assert len(await queue.about(booked.id)) == 2 * len(RECEIVERS)
     await check(database)
     assert (await meetings.book(make_meeting(caller=BOB), news))[1], "its old minutes are free"
 

@@ -15,8 +15,10 @@ from aiohttp.test_utils import TestServer
 from jsonschema import Draft202012Validator, ValidationError
 
 from bridge.delivery.mailbox import READY_S, Mailbox
+from bridge.delivery.news import of_message
 from bridge.delivery.outbox import Outbox
-from bridge.meetings.message import SCHEMA, Message, body, deliveries_for
+from bridge.delivery.webhook import Webhook
+from bridge.meetings.message import SCHEMA, Message, body
 from bridge.records.database import Database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.messages import Messages
@@ -65,14 +67,14 @@ def test_the_schema_refuses_what_is_wrong(key: str, wrong: Any) -> None:
 # ---- kept once
 
 async def keep(database: Database, message: Message = MESSAGE, due: float = NOW) -> bool:
-    return await Messages(database).keep(message, deliveries_for(message, RECEIVERS, DHAKA), due)
+    return await Messages(database).keep(message, of_message(message, RECEIVERS, DHAKA), due)
 
 
 async def test_a_message_is_kept_with_its_deliveries(database: Database) -> None:
     assert await keep(database)
     assert await Messages(database).find(MESSAGE.id) == MESSAGE
     queue = DeliveryQueue(database)
-    found = await queue.of_meeting(MESSAGE.id)
+    found = await queue.about(MESSAGE.id)
     assert {each.url for each in found} == {*RECEIVERS}
     assert {each.about for each in found} == {("message", MESSAGE.id)}
     assert {each.id for each in await queue.claim(NOW, 60, 9)} == {each.id for each in found}
@@ -127,7 +129,7 @@ async def test_dead_letters_of_a_message_are_revived(database: Database) -> None
 async def test_a_message_goes_out_when_it_can_be_fetched_or_after_a_while(database: Database) -> None:
     queue = DeliveryQueue(database)
     async with aiohttp.ClientSession() as http:
-        mailbox = Mailbox(Messages(database), Outbox(queue, http, ()), RECEIVERS[:1], DHAKA)
+        mailbox = Mailbox(Messages(database), Outbox(queue, Webhook(http)), RECEIVERS[:1], DHAKA)
         await mailbox.take(MESSAGE, ready=False)
         assert await queue.next_due(NOW) == NOW + READY_S
         await mailbox.take(MESSAGE, ready=True)
@@ -146,9 +148,9 @@ async def test_a_message_that_nobody_takes_is_a_dead_letter_and_a_loud_line(
     app.router.add_post("/hook", refuse)
     queue = DeliveryQueue(database)
     async with TestServer(app) as server, aiohttp.ClientSession() as http:
-        outbox = Outbox(queue, http, (), clock=lambda: NOW)
+        outbox = Outbox(queue, Webhook(http), clock=lambda: NOW)
         await Mailbox(Messages(database), outbox, [str(server.make_url("/hook"))], DHAKA).take(MESSAGE, ready=True)
-        [promised] = await queue.of_meeting(MESSAGE.id)
+        [promised] = await queue.about(MESSAGE.id)
         [settled] = await outbox.settle([promised.id], 10)
         await outbox.stop()
     assert (settled.state, bodies) == ("dead", [sent()])

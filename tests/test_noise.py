@@ -9,6 +9,7 @@ from bridge.call import floor, words
 from bridge.call.floor import MOST_ENDLESS, RETRY_MS
 from bridge.call.listening import BEGIN_MS
 from bridge.call.steps import HangUp, RunFunction
+from bridge.records.endings import Ending
 from bridge.sim.realtime import Turn
 from tests.office import GREETING, Office, line, office, speech
 from tests.talk import CLIPS, Talk, asks, ends, greeted, press, retold, says, until
@@ -116,7 +117,7 @@ def test_after_three_turns_in_a_row_without_a_word_the_call_ends_with_a_goodbye(
     assert bye["response"]["instructions"] == words.NOT_UNDERSTOOD
     assert noisy.sent("session.update")[-1]["session"]["audio"]["input"]["turn_detection"] is None
     says(noisy, "bye", "b", "Goodbye.", request=bye["event_id"])
-    while HangUp("line too noisy") not in noisy.steps:
+    while HangUp(Ending.LINE_TOO_NOISY) not in noisy.steps:
         noisy.time_passes()
 
 

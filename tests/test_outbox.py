@@ -15,10 +15,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from bridge.delivery import outbox as module
+from bridge.delivery import receivers
+from bridge.delivery.answer import Answer
 from bridge.delivery.delivery_log import host
+from bridge.delivery.news import of_meeting
 from bridge.delivery.outbox import LEASE_S, PER_RECEIVER, Outbox
 from bridge.delivery.retries import GIVE_UP_S
-from bridge.meetings.event import deliveries_for
+from bridge.delivery.webhook import Webhook
 from bridge.records.database import Database, StoreFailed, open_database, parse_url
 from bridge.records.deliveries import Delivery, DeliveryQueue
 from bridge.records.meetings import Meetings
@@ -104,15 +107,17 @@ class World:
         """Books a meeting with a delivery to each; their ids, in the same order."""
         meeting, _ = await self.meetings.book(
             make_meeting(30 * self._booked, name="Ada Secret", email="ada@secret.example"),
-            lambda meeting: deliveries_for(meeting, urls, "meeting.booked", TEN))
+            lambda meeting: of_meeting(meeting, urls, "meeting.booked", TEN))
         self._booked += 1
-        ids = {each.url: each.id for each in await self.queue.of_meeting(meeting.id)}
+        ids = {each.url: each.id for each in await self.queue.about(meeting.id)}
         return [ids[url] for url in urls]
 
-    def outbox(self, queue: DeliveryQueue | None = None) -> Outbox:
+    def outbox(self, queue: DeliveryQueue | None = None, receiver: receivers.Receiver | None = None) -> Outbox:
         async def rest(wake: asyncio.Event, seconds: float) -> None:
             await self._rest(outbox, wake, seconds)
-        outbox = Outbox(queue or self.queue, self.http, (), clock=lambda: self.now, rest=rest, jitter=lambda: 0.5)
+        outbox = Outbox(
+            queue or self.queue, receiver or Webhook(self.http, (), lambda: self.now),
+            clock=lambda: self.now, rest=rest, jitter=lambda: 0.5)
         return outbox
 
     async def _rest(self, outbox: Outbox, wake: asyncio.Event, seconds: float) -> None:
@@ -212,7 +217,7 @@ async def test_after_more_than_three_days_it_is_a_dead_letter(
         assert [record.levelname for record in caplog.records if "NOT DELIVERED" in record.getMessage()] == ["ERROR"]
 
         receiver.always = 0
-        assert await world.queue.revive(delivery.meeting_id, world.now) == 1
+        assert await world.queue.revive(delivery.about_id, world.now) == 1
         outbox.wake()
         await world.passes(5, outbox)
     assert await world.state(promised) == "delivered"
@@ -225,7 +230,7 @@ async def test_a_dead_letter_that_was_sent_again_has_another_three_days(world: W
     async with running(world.outbox()) as outbox:
         await world.passes(2 * GIVE_UP_S, outbox)
         assert await world.state(promised) == "dead"
-        await world.queue.revive((await world.one(promised)).meeting_id, world.now)
+        await world.queue.revive((await world.one(promised)).about_id, world.now)
         await world.passes(60, outbox)
     assert await world.state(promised) == "delivered"
 
@@ -262,8 +267,8 @@ async def test_a_receiver_that_is_gone_makes_a_dead_letter_and_a_loud_line(
     assert (delivery.state, delivery.attempts) == ("dead", 1)
     assert (delivery.last_error, delivery.answer) == ("answered with status 410", "Closed for good.")
     [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-    assert f"MEETING {delivery.meeting_id} WAS NOT DELIVERED: 127.0.0.1 answered with status 410" in line
-    assert f"python -m bridge meetings resend {delivery.meeting_id}" in line
+    assert f"MEETING {delivery.about_id} WAS NOT DELIVERED: 127.0.0.1 answered with status 410" in line
+    assert f"python -m bridge meetings resend {delivery.about_id}" in line
     for private in ("token-in-the", "secret.example", "Ada", ALICE):
         assert private not in caplog.text
 
@@ -544,17 +549,17 @@ async def test_a_lease_that_cannot_be_renewed_harms_nothing(
 
 
 async def test_a_fault_of_ours_is_an_attempt_that_failed(
-    world: World, receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+    world: World, receiver: Receiver, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    real, faults = module.post, [RuntimeError("a bug")]
+    faults = [RuntimeError("a bug")]
 
-    async def post(*args: Any) -> Any:
-        if faults:
-            raise faults.pop()
-        return await real(*args)
-    monkeypatch.setattr(module, "post", post)
+    class Faulty:
+        async def hand_over(self, delivery: Delivery) -> Answer:
+            if faults:
+                raise faults.pop()
+            return await Webhook(world.http).hand_over(delivery)
     [promised] = await world.promise(receiver.url())
-    async with running(world.outbox()) as outbox:
+    async with running(world.outbox(receiver=Faulty())) as outbox:
         await world.passes(60, outbox)
     delivery = await world.one(promised)
     assert (delivery.state, delivery.attempts) == ("delivered", 2)

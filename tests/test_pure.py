@@ -39,6 +39,8 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.openai_side.pulse",
     "bridge.openai_side.prices",
     "bridge.reading",
+    "bridge.call.entrance",
+    "bridge.call.events",
     "bridge.call.outcome",
     "bridge.call.playback",
     "bridge.call.dialogue",
@@ -51,6 +53,7 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.meetings.event",
     "bridge.meetings.message",
     "bridge.meetings.calendar",
+    "bridge.delivery.answer",
     "bridge.delivery.retries",
     "bridge.delivery.statuses",
     "bridge.calendars.busy",
@@ -58,6 +61,7 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.meetings.details",
     "bridge.tools.proposal",
     "bridge.folding",
+    "bridge.records.endings",
     "bridge.redaction",
 ])
 def test_it_needs_no_event_loop_and_no_network(module: str) -> None:

@@ -20,10 +20,11 @@ from bridge.calendars.busy_url import Availability, NotAsked
 from bridge.delivery import reach
 from bridge.delivery.outbox import Outbox
 from bridge.delivery.reach import is_public, open_session
-from bridge.delivery.webhook import post
+from bridge.delivery.webhook import Webhook, post
 from bridge.records.database import Database
 from bridge.records.deliveries import DeliveryQueue
-from bridge.records.meetings import Meetings, NewDelivery
+from bridge.records.meetings import Meetings
+from bridge.records.news import NewDelivery
 from tests.store import make_meeting
 from tests.test_webhook import DELIVERY
 
@@ -81,15 +82,15 @@ async def neighbour() -> AsyncIterator[tuple[int, list[int]]]:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_private_address_gets_no_connection(host: str, scheme: str) -> None:
     async with neighbour() as (port, connections), open_session(resolver=Names(["127.0.0.1"])) as http:
-        answer = await post(http, replace(DELIVERY, url=f"{scheme}://{host}:{port}/hook"), (), 0)
-    assert (answer.status, answer.problem) == (None, f"could not be reached ({reach.REFUSAL})")
+        answer = await post(http, replace(DELIVERY, url=f"{scheme}://{host}:{port}/hook"), ())
+    assert (answer.meaning, answer.problem) == ("set-up", f"could not be reached ({reach.REFUSAL})")
     assert connections == []
 
 
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001"])
 async def test_no_other_spelling_of_an_address_helps(host: str) -> None:
     async with neighbour() as (port, connections), open_session() as http:
-        answer = await post(http, replace(DELIVERY, url=f"http://{host}:{port}/hook"), (), 0)
+        answer = await post(http, replace(DELIVERY, url=f"http://{host}:{port}/hook"), ())
     assert answer.problem.startswith("could not be reached (") and connections == []
 
 
@@ -105,9 +106,9 @@ async def test_what_the_owner_can_mend_of_a_connection_is_told_apart(
         async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[Any]:
             raise error
     async with open_session(private=True, resolver=Failing([])) as http:
-        answer = await post(http, replace(DELIVERY, url="https://hooks.example/secret"), (), 0)
+        answer = await post(http, replace(DELIVERY, url="https://hooks.example/secret"), ())
     assert answer.problem.startswith(f"could not be reached ({why}") and "secret" not in answer.problem
-    assert answer.misconfigured is misconfigured
+    assert (answer.meaning == "set-up") is misconfigured
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: nobody makes a certificate")
@@ -121,14 +122,14 @@ async def test_a_certificate_that_nobody_vouches_for_is_the_owners_to_mend(tmp_p
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=tls)
     async with server, open_session() as http:
         port = server.sockets[0].getsockname()[1]
-        answer = await post(http, replace(DELIVERY, url=f"https://localhost:{port}/secret"), (), 0)
+        answer = await post(http, replace(DELIVERY, url=f"https://localhost:{port}/secret"), ())
     assert answer.problem.startswith("could not be reached (its certificate is not accepted: self")
-    assert answer.misconfigured and "secret" not in answer.problem
+    assert answer.meaning == "set-up" and "secret" not in answer.problem
 
 
 async def test_a_name_with_several_addresses_leads_to_none_that_is_private() -> None:
     async with neighbour() as (port, connections), open_session(resolver=Names(["127.0.0.1,10.0.0.1,::1"])) as http:
-        answer = await post(http, replace(DELIVERY, url=f"http://rebinding.example:{port}/hook"), (), 0)
+        answer = await post(http, replace(DELIVERY, url=f"http://rebinding.example:{port}/hook"), ())
     assert answer.problem == f"could not be reached ({reach.REFUSAL})" and connections == []
 
 
@@ -141,28 +142,28 @@ async def test_what_is_checked_is_what_is_connected_to(monkeypatch: pytest.Monke
         return True
     monkeypatch.setattr(reach, "is_public", harmless)
     async with neighbour() as (port, connections), open_session(resolver=names) as http:
-        answer = await post(http, replace(DELIVERY, url=f"http://rebinding.example:{port}/hook"), (), 0)
-    assert (answer.status, connections) == (200, [1]), "it listens at the first address only"
+        answer = await post(http, replace(DELIVERY, url=f"http://rebinding.example:{port}/hook"), ())
+    assert (answer.meaning, connections) == ("taken", [1]), "it listens at the first address only"
     assert names.asked == ["rebinding.example"] and checked == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 async def test_this_machine_is_reached_by_its_own_name(host: str) -> None:
     async with neighbour() as (port, connections), open_session() as http:
-        answer = await post(http, replace(DELIVERY, url=f"http://{host}:{port}/hook"), (), 0)
-    assert (answer.status, answer.problem) == (200, "") and connections == [1]
+        answer = await post(http, replace(DELIVERY, url=f"http://{host}:{port}/hook"), ())
+    assert (answer.meaning, answer.problem) == ("taken", "") and connections == [1]
 
 
 async def test_a_name_of_this_machine_leads_nowhere_else() -> None:
     async with open_session(resolver=Names(["10.255.255.1"])) as http:
-        answer = await post(http, replace(DELIVERY, url="http://localhost:1/hook"), (), 0)
+        answer = await post(http, replace(DELIVERY, url="http://localhost:1/hook"), ())
     assert answer.problem == f"could not be reached ({reach.REFUSAL})"
 
 
 async def test_the_owner_may_allow_a_private_network() -> None:
     async with neighbour() as (port, connections), open_session(private=True, resolver=Names(["127.0.0.1"])) as http:
-        answer = await post(http, replace(DELIVERY, url=f"http://n8n.internal.example:{port}/hook"), (), 0)
-    assert (answer.status, answer.problem) == (200, "") and connections == [1]
+        answer = await post(http, replace(DELIVERY, url=f"http://n8n.internal.example:{port}/hook"), ())
+    assert (answer.meaning, answer.problem) == ("taken", "") and connections == [1]
 
 
 async def test_a_calendar_is_held_to_the_same() -> None:
@@ -184,7 +185,7 @@ async def test_a_refused_delivery_waits_like_one_in_an_outage(database: Database
     await Meetings(database).book(
         make_meeting(), lambda meeting: [NewDelivery("msg_1", "https://rebinding.example/", "meeting.booked", "{}")])
     async with open_session(resolver=Names(["169.254.169.254"])) as http:
-        outbox = Outbox(queue, http, ())
+        outbox = Outbox(queue, Webhook(http))
         running = asyncio.create_task(outbox.run())
         async with asyncio.timeout(10):
             while not (waiting := await queue.get("msg_1")) or not waiting.last_error:

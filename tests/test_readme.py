@@ -1,4 +1,4 @@
-"""What the README says of webhooks is true: its example, and its two ways to check a signature."""
+"""What the READMEs say is true: the webhook's example and two ways to check a signature; every link leads somewhere."""
 
 import base64
 import json
@@ -19,13 +19,14 @@ from bridge.meetings.event import SCHEMA, body
 from bridge.meetings.meeting import Meeting
 from bridge.records.deliveries import Delivery
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+CONTRACT = (ROOT / "bridge" / "delivery" / "README.md").read_text()
 SECRETS = ["whsec_" + base64.b64encode(key * 24).decode() for key in (b"a", b"b")]
 
 
 def block(language: str, containing: str) -> str:
     found: str
-    [found] = [each for each in re.findall(rf"```{language}\n(.*?)```", README, re.S) if containing in each]
+    [found] = [each for each in re.findall(rf"```{language}\n(.*?)```", CONTRACT, re.S) if containing in each]
     return found
 
 
@@ -37,7 +38,8 @@ def signed(now: float) -> tuple[dict[str, str], str]:
         start=datetime(2026, 12, 3, 10, tzinfo=zone), minutes=30, zone=zone, read_back="")
     text = body(meeting, "meeting.booked", datetime.fromtimestamp(now, zone))
     delivery = Delivery(
-        id="msg_1", meeting_id="m", url="", type="meeting.booked", body=text, created_at=0, since=0, attempts=1,
+        id="msg_1", about_kind="meeting", about_id="m",
+        url="", type="meeting.booked", body=text, created_at=0, since=0, attempts=1,
         state="pending", next_at=0, last_error="", answer="")
     return {name.lower(): value for name, value in headers_for(delivery, SECRETS, now).items()}, text
 
@@ -79,3 +81,27 @@ def test_the_node_snippet_tells_right_from_wrong() -> None:
         f"console.log(JSON.stringify({json.dumps(cases)}.map((each) => verified(...each))))")
     done = subprocess.run(["node", "-e", program], capture_output=True, text=True, check=True, timeout=60)
     assert json.loads(done.stdout) == [True, True, False, False, False]
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+PAGES = [ROOT / "README.md", *ROOT.glob("bridge/**/*.md"), *ROOT.glob("tests/**/*.md"), *ROOT.glob(".github/*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_is_a_face_and_no_manual() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 250

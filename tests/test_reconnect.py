@@ -16,6 +16,7 @@ from bridge.call import session as session_module
 from bridge.call.clips import clips
 from bridge.call.words import RESUMED, STILL_THERE, TRANSFER_FAILED, TRANSFER_UNANSWERED, pressed
 from bridge.openai_side import backoff, pulse
+from bridge.records.endings import Ending
 from bridge.sim.phone import PhoneCall
 from bridge.sim.realtime import Call, Faults, Line, RealtimeSession, Turn
 from bridge.sim.twilio_rest import RestFaults
@@ -308,10 +309,10 @@ async def test_a_call_that_ends_while_a_session_follows_another_leaves_none_of_t
         held = session._model._leg                   # or the garbage collector might close it
         if how == "lost":
             session._model.lose("it answers nothing")
-            session.end("server killed")
+            session.end(Ending.SERVER_KILLED)
         else:
             async def ends() -> None:
-                session.end("server killed")
+                session.end(Ending.SERVER_KILLED)
                 await asyncio.sleep(10)              # is cancelled: the call is over
             monkeypatch.setattr(session, "model_renewed", ends)
         await call.until_over()

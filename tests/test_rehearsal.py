@@ -10,15 +10,15 @@ import pytest
 from bridge.__main__ import main
 from bridge.sim import rehearsal
 from bridge.sim.clock import Clock
-from bridge.sim.faults import ENDINGS, FAULTS
+from bridge.sim.faults import ENDINGS, FAULTS, REHEARSED
 from bridge.sim.phone import Event, Phone, PhoneCall, PhoneError
 from bridge.sim.rehearsal import INJECT, clips, ending, rehearse, silence_ms
 
-SLOW = [name for name in FAULTS if name != "model-refused"]
+SLOW = [name for name in REHEARSED if name != "model-refused"]
 
 
 def test_every_fault_that_can_be_named_can_be_done() -> None:
-    assert INJECT.keys() == FAULTS.keys()
+    assert INJECT.keys() == REHEARSED.keys()
     assert all(fault.endings and set(fault.endings) <= ENDINGS.keys() for fault in FAULTS.values())
     assert all("silence" not in fault.endings and "error" not in fault.endings for fault in FAULTS.values())
 
@@ -27,14 +27,14 @@ def test_the_help_lists_the_faults(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["demo", "--help"])
     told = capsys.readouterr().out
-    assert all(name in told and fault.what in told for name, fault in FAULTS.items())
+    assert all(name in told and fault.what in told for name, fault in REHEARSED.items())
     with pytest.raises(SystemExit, match="2"):
         main(["demo", "--fault", "earthquake"])
 
 
 def check(told: str, wav: Path, name: str) -> None:
     assert "PROBLEM" not in told
-    assert any(ENDINGS[how] in told for how in FAULTS[name].endings)
+    assert any(ENDINGS[how] in told for how in REHEARSED[name].endings)
     assert re.search(r"silence after the fault: +\d+\.\d s", told)
     with wave.open(str(wav)) as recording:
         assert (recording.getnchannels(), recording.getframerate()) == (2, 8000)
@@ -57,7 +57,7 @@ async def test_a_fault_can_be_rehearsed(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.slow
 async def test_an_ending_that_is_not_promised_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FAULTS, "model-refused", FAULTS["model-refused"]._replace(endings=("went on",)))
+    monkeypatch.setitem(REHEARSED, "model-refused", REHEARSED["model-refused"]._replace(endings=("went on",)))
     out = io.StringIO()
     assert await rehearse("model-refused", tmp_path / "call.wav", fast=True, out=out) == 1
     assert "PROBLEM: the README promises another ending: went on" in out.getvalue()

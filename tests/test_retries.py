@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery.retries import GIVE_UP_S, LONGEST_RETRY_AFTER_S, Dead, Decision, Delivered, RetryAt, decide, pause
+from bridge.delivery.answer import Answer
+from bridge.delivery.retries import GIVE_UP_S, LONGEST_WAIT_S, Dead, Decision, Delivered, RetryAt, decide, pause
+from bridge.delivery.statuses import answered
 
 BEGUN = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
 DAY = 24 * 3600
@@ -17,8 +19,9 @@ def after(
     words: str = "",
 ) -> Decision:
     """The decision about a delivery that was created `age` seconds ago."""
-    headers = {} if wait is None else {"Retry-After": wait}
-    return decide(status, headers, attempts, BEGUN, BEGUN + age, jitter, words)
+    headers, now = {} if wait is None else {"Retry-After": wait}, BEGUN + age
+    answer = Answer() if status is None else answered(status, headers, words, now)
+    return decide(answer, attempts, BEGUN, now, jitter)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 207, 299])
@@ -71,7 +74,7 @@ def test_a_failure_before_three_days_is_not_the_last_and_one_after_them_is() -> 
 
 def test_three_days_are_some_two_dozen_attempts() -> None:
     now, attempts = BEGUN, 1
-    while isinstance(decision := decide(500, {}, attempts, BEGUN, now, 0.5), RetryAt):
+    while isinstance(decision := decide(Answer(), attempts, BEGUN, now, 0.5), RetryAt):
         now, attempts = decision.at, attempts + 1
     assert 20 <= attempts <= 30
     assert GIVE_UP_S <= now - BEGUN < GIVE_UP_S + 5 * 3600
@@ -100,4 +103,4 @@ def test_whatever_comes_it_is_decided_within_bounds(
     decision = after(status, attempts, age=age, jitter=jitter, wait=wait)
     if isinstance(decision, RetryAt):
         assert age < GIVE_UP_S
-        assert 0.99 < decision.at - (BEGUN + age) < LONGEST_RETRY_AFTER_S + 1
+        assert 0.99 < decision.at - (BEGUN + age) < LONGEST_WAIT_S + 1

@@ -220,6 +220,14 @@ def test_the_ends_of_the_calendar_are_too_far(said: str) -> None:
     assert "too far away" in refused(said, Rules(ZoneInfo("Asia/Tokyo")))
 
 
+def test_a_meeting_that_would_end_behind_the_calendar_is_too_far() -> None:
+    assert "too far away" in refused("9999-12-31T23:59", Rules(BERLIN, maximum_notice=timedelta.max))
+
+
+def test_a_meeting_that_would_end_behind_the_calendar_is_too_far_whatever_the_notice() -> None:
+    assert "too far away" in refused("31 December 9999 at 23:59", Rules(BERLIN, maximum_notice=timedelta.max))
+
+
 def test_outside_opening_hours_the_day_s_hours_are_told() -> None:
     rules = Rules(BERLIN, 90, OpeningHours.parse("Mon 09:00-12:00,13:00-17:30; Tue 18:00-24:00"))
     message = refused("2026-11-30T16:30", rules)

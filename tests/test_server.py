@@ -21,13 +21,15 @@ from bridge.records.database import open_database, parse_url
 from bridge.records.meetings import Meetings
 from bridge.sim.clock import Clock
 from bridge.sim.demo import serving as serving_app
+from bridge.sim.owner import Owner
 from bridge.sim.phone import Phone, PhoneCall
+from bridge.sim.process import Server
 from bridge.sim.realtime import AFTERWARDS, Call, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.realtime.script import Script
 from tests.helpers import make_settings
 from tests.office import ACCOUNT, GREETING, TOKEN
 from tests.store import make_meeting, news, rows
-from tests.test_main import PATIENCE_S, Server, serving
+from tests.test_main import PATIENCE_S, serving
 
 PASSWORD = "the operator's password"
 OPEN = {"MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0", "CONFIRM_MEETINGS": "0",
@@ -64,12 +66,11 @@ class Running:
                         return reasons
                 await asyncio.sleep(0.01)
 
-    async def ended(self) -> int | None:
+    async def ended(self) -> int:
         """Its exit code, once it has exited."""
-        _, rest = await asyncio.wait_for(self.server.process.communicate(), PATIENCE_S)
-        self.server.said += rest.decode()
+        code = await self.server.ended(PATIENCE_S)
         assert "Traceback" not in self.server.said
-        return self.server.process.returncode
+        return code
 
     def endings(self) -> list[str]:
         """The reasons of the calls that are over."""
@@ -225,6 +226,7 @@ async def test_what_is_there_for_good_is_left_out_of_garbage_collections(tmp_pat
 
 async def test_a_log_that_nobody_reads_keeps_no_call_and_no_end_waiting(tmp_path: Path) -> None:
     async with running(tmp_path, DRAIN_S="3600", TWILIO_AUTH_TOKEN="") as world:
+        world.server.stop_reading()
         told = {"CallSid": "CA2", "CallStatus": "completed", "DialCallStatus": "x" * 4000}
         for _ in range(150):                         # each is a line; a pipe and its reader here hold 200 kB
             async with asyncio.timeout(PATIENCE_S), world.http.post(
@@ -249,13 +251,7 @@ async def test_the_last_lines_are_written_before_the_end(tmp_path: Path) -> None
 
 async def test_what_was_promised_is_delivered_though_no_webhook_is_set_any_more(sqlite_url: str) -> None:
     came = asyncio.Event()
-
-    async def take(request: web.Request) -> web.Response:
-        came.set()
-        return web.Response(status=204)
-    receiver = web.Application()
-    receiver.router.add_post("/meetings", take)
-    async with serving_app(receiver) as origin:
+    async with serving_app(Owner(lambda meeting, status: came.set()).app()) as origin:
         async with open_database(parse_url(sqlite_url)) as database:
             await Meetings(database).book(make_meeting(), lambda meeting: news(meeting, [f"{origin}/meetings"]))
         async with serving_app(create_app(make_settings(DATABASE_URL=sqlite_url))):

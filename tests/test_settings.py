@@ -11,6 +11,7 @@ import pytest
 
 from bridge.openai_side import connection
 from bridge.settings import BadSettings, Settings, load
+from tests import documentation
 from tests.helpers import make_settings
 
 ROOT = Path(__file__).parent.parent
@@ -408,24 +409,19 @@ def example_lines() -> list[tuple[bool, str, str]]:
     return [(not off, name, value) for off, name, value in re.findall(r"^(#?)([A-Z][A-Z_]+)=(.*)$", text, re.M)]
 
 
-def readme_table() -> dict[str, str]:
-    """The README's settings: name and default, as they are printed."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, heading, rest = text.partition("\n| Setting | Default | What it is for |\n")
-    assert heading, "the README has no table of settings"
-    table, _, _ = rest.partition("\n\n")
-    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| .*\w.* \|$", table, re.M)
-    assert len(rows) == len(table.strip().splitlines()) - 1
-    assert len(rows) == len(dict(rows))
-    return dict(rows)
+def test_the_table_of_settings_is_made_of_the_settings() -> None:
+    """Else run `python -m tests.documentation`."""
+    assert documentation.SETTINGS_MD.read_text(encoding="utf-8") == documentation.settings_md()
 
 
-def printed(default: str | None) -> str:
-    return "required" if default is None else f"`{default}`" if default else "empty"
+def test_the_table_has_every_setting_with_its_default_and_what_it_is_for() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| .*\w.* \|$", documentation.settings_md(), re.M)
+    assert dict(rows) == {name: documentation.printed(default) for name, default in DEFAULTS.items()}
+    assert len(rows) == len(NAMES)
 
 
-def test_the_readme_lists_every_setting_with_its_default() -> None:
-    assert readme_table() == {name: printed(default) for name, default in DEFAULTS.items()}
+def test_the_example_file_is_made_of_the_settings() -> None:
+    assert documentation.ENV_EXAMPLE.read_text(encoding="utf-8") == documentation.env_example()
 
 
 def test_the_example_file_lists_every_setting_with_its_default_once() -> None:
@@ -441,10 +437,10 @@ def test_in_the_example_file_only_what_is_required_is_in_force_and_the_key_comes
 
 
 def test_every_setting_in_the_example_file_has_a_line_that_explains_it() -> None:
-    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
-    for before, line in zip(lines, lines[1:]):
+    for paragraph in (ROOT / ".env.example").read_text(encoding="utf-8").split("\n\n"):
+        *about, line = paragraph.splitlines()
         if re.match(r"#?[A-Z][A-Z_]+=", line):
-            assert re.match(r"# \w.*\.", before) or "https://" in before, line
+            assert about and about[0].startswith("# ") and about[-1].endswith("."), line
 
 
 def filled_in(text: str) -> str:

@@ -3,9 +3,11 @@
 import pytest
 
 from bridge.call import words
+from bridge.call.events import Answered
 from bridge.call.leaving import TAIL_MS
 from bridge.call.patience import HUSH_AGAIN_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS
 from bridge.call.steps import HangUp
+from bridge.records.endings import Ending
 from bridge.twilio_side import media_streams
 from tests.talk import CLIPS, Talk, asks, begins, clips, greeted, press, says, until
 
@@ -98,7 +100,7 @@ def test_a_silent_caller_is_asked_once_and_then_left() -> None:
     assert bye["response"]["instructions"] == words.NOBODY_THERE
     says(talk, "bye", "b", "Goodbye.", request=bye["event_id"])
     until(talk, talk.now + TAIL_MS)
-    assert talk.steps == [HangUp("caller silent")]
+    assert talk.steps == [HangUp(Ending.CALLER_SILENT)]
 
 
 @pytest.mark.parametrize("sign", ["speech", "key"])
@@ -177,7 +179,7 @@ def test_a_caller_who_waits_for_a_function_is_not_silent() -> None:
 def test_the_time_to_an_answer_is_measured_from_the_callers_last_word_to_its_sound_at_the_phone() -> None:
     talk = greeted()
     talk.dialogue._plan.turn_detection["silence_duration_ms"] = 500
-    talk.measured.clear()
+    talk.told.clear()
     talk.now = 10_000
     asks(talk, "c", "Hello?")
     talk.now = 10_400
@@ -186,4 +188,5 @@ def test_the_time_to_an_answer_is_measured_from_the_callers_last_word_to_its_sou
     first = next(each for each in talk.to_caller if each["event"] == "mark" and not each.get("back"))
     talk.take(talk.dialogue.from_caller(
         media_streams.Mark(media_streams.MarkBody(first["mark"]["name"])), talk.now))
-    assert [(each.what, each.value) for each in talk.measured] == [("turn", pytest.approx(0.95))]
+    [answered] = [each for each in talk.told if isinstance(each, Answered)]
+    assert answered.seconds == pytest.approx(0.95)

@@ -23,12 +23,13 @@ from bridge.calendars import busy_url as availability
 from bridge.calendars.busy_url import Availability
 from bridge.delivery.outbox import Outbox
 from bridge.delivery.retries import GIVE_UP_S
+from bridge.delivery.webhook import Webhook
 from bridge.meetings.closed_days import ClosedDays
 from bridge.meetings.hours import OpeningHours
 from bridge.meetings.schedule import Rules
-from bridge.records.database import Database, open_database, parse_url
+from bridge.records.database import Database, StoreFailed, open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue
-from bridge.records.meetings import Meetings, StoreFailed
+from bridge.records.meetings import Meetings
 from bridge.sim.demo import serving
 from bridge.tools import booking, declarations
 from bridge.tools.booking import Diary
@@ -98,7 +99,7 @@ async def office(tmp_path: Path, *, confirm: bool = False, receivers: int = 1, *
         open_database(parse_url(f"sqlite:///{database_file}")) as database,
     ):
         queue = DeliveryQueue(database)
-        outbox = Outbox(queue, http, ())
+        outbox = Outbox(queue, Webhook(http))
         diary = Diary(
             meetings=Meetings(database), queue=queue, outbox=outbox,
             receivers=[f"{origin}/receiver-{number}" for number in range(receivers)],
@@ -439,14 +440,14 @@ async def test_what_was_refused_and_undone_is_not_sent_again(tmp_path: Path) -> 
         world.status = 409
         assert (await schedule(world.functions()))["status"] == "refused"
         assert await world.diary.queue.revive(recorded["meeting_id"], now) == 0
-        [delivery] = await world.diary.queue.of_meeting(recorded["meeting_id"])
+        [delivery] = await world.diary.queue.about(recorded["meeting_id"])
         assert delivery.state == "undone"
 
 
 async def test_a_receiver_that_was_down_for_days_has_not_refused(tmp_path: Path) -> None:
     async with office(tmp_path) as world:
         booked = await schedule(world.functions())
-        [delivery] = await world.diary.queue.of_meeting(booked["meeting_id"])
+        [delivery] = await world.diary.queue.about(booked["meeting_id"])
         await world.diary.queue.revive(booked["meeting_id"], delivery.since, all=True)
         assert await world.diary.queue.dead(
             delivery.id, delivery.since + GIVE_UP_S, "answered with status 503", delivery.attempts)
@@ -481,7 +482,7 @@ async def test_what_is_written_down_is_never_denied(tmp_path: Path, monkeypatch:
         async def fails(*_: object) -> None:
             raise StoreFailed("the disk hangs")
         booked = await schedule(world.functions())
-        monkeypatch.setattr(DeliveryQueue, "of_meeting", fails)
+        monkeypatch.setattr(DeliveryQueue, "about", fails)
         output = await schedule(world.functions())
         assert (output["status"], output["meeting_id"]) == ("recorded", booked["meeting_id"])
         assert [meeting.id for meeting in await world.diary.meetings.all()] == [output["meeting_id"]]
@@ -768,6 +769,18 @@ async def test_what_could_not_be_asked_is_not_certain_in_either_step(tmp_path: P
         assert "note" not in await run(functions, "cancel_meeting", turn(4), meeting_id=booked["meeting_id"])
 
 
+async def test_times_that_are_offered_instead_are_not_certain_without_the_calendar(tmp_path: Path) -> None:
+    async with office(tmp_path) as world:
+        await schedule(world.functions())
+        somebody_else = replace(CALL, call_sid="CA" + "2" * 32, phone_number="+15550000002")
+        known = await schedule(world.functions(), somebody_else)
+        assert "Free are: " in known["message"] and "not certain" not in known["message"]
+        world.busy = 503
+        unknown = await schedule(world.functions(), somebody_else)
+        assert unknown["status"] == "refused" and "Free are: " in unknown["message"]
+        assert "likely, not certain" in unknown["message"]
+
+
 async def test_a_calendar_that_never_answers_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(availability, "TIMEOUT_S", 0.05)
     async with office(tmp_path) as world:
@@ -810,21 +823,30 @@ async def test_a_meeting_that_the_owners_calendar_shows_can_be_moved_over_itself
 
 @pytest.mark.parametrize("day, reason", [
     ("soon", "ISO 8601"), ("2026-02-30", "ISO 8601"), ("9999-12-31", "too far away"), ("2028-01-01", "too far away"),
-    ("0001-01-01", "")])
+    ("31 December 9999", "too far away"), ("in 9999 years", "ISO 8601"), ("0001-01-01", ""), ("1 January 2020", "")])
 async def test_a_day_that_cannot_be_looked_at_is_refused_with_a_sentence(
     tmp_path: Path, day: str, reason: str,
 ) -> None:
     async with office(tmp_path) as world:
         output = await run(world.functions(), "check_availability", earliest_day=day)
         assert reason in output["message"] if reason else len(output["free"]) == 3
-        assert not reason.startswith("too") or "the 23rd of November" in output["message"], "the last day"
+        assert not reason.startswith("too") or "the 23rd of November 2027" in output["message"], "the last day"
 
 
-@pytest.mark.parametrize("day", ["2026-11-26", "Thursday", "the 26th of November", "in three days"])
+@pytest.mark.parametrize("day", [
+    "2026-11-26", "Thursday", "the 26th of November", "in three days", "2026-11-26T15:00", "Thursday afternoon",
+    "2026-11-25T23:00:00Z"])
 async def test_the_earliest_day_may_be_said_as_the_caller_says_it(tmp_path: Path, day: str) -> None:
     async with office(tmp_path) as world:
         free = await run(world.functions(), "check_availability", earliest_day=day)
         assert free["free"][0]["datetime"] == "2026-11-26T00:00:00+06:00"
+
+
+@pytest.mark.parametrize("week, monday", [("next week", "2026-11-30"), ("the week after next", "2026-12-07")])
+async def test_from_a_week_on_is_from_its_monday_on(tmp_path: Path, week: str, monday: str) -> None:
+    async with office(tmp_path) as world:
+        free = await run(world.functions(), "check_availability", earliest_day=week)
+        assert free["free"][0]["datetime"] == f"{monday}T00:00:00+06:00"
 
 
 async def test_behind_a_long_holiday_there_are_free_times(tmp_path: Path) -> None:

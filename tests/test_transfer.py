@@ -10,6 +10,7 @@ from bridge.call.history import History
 from bridge.call.leaving import TAIL_MS
 from bridge.call.patience import HUSH_MS
 from bridge.call.steps import HangUp, Transfer
+from bridge.records.endings import Ending
 from tests.talk import CLIPS, PEOPLE, Talk, asks, begins, clips, ends, greeted, press, retold, says, until
 
 
@@ -182,7 +183,7 @@ def test_a_transfer_that_fails_after_the_time_was_used_up_does_not_keep_the_call
     talk.take(talk.dialogue.transfer_failed(talk.now))
     says(talk, "bye", "b", "The time is over.", request=talk.requests[-1])
     until(talk, talk.now + TAIL_MS)
-    assert talk.steps == [HangUp("time used up")]
+    assert talk.steps == [HangUp(Ending.TIME_USED_UP)]
 
 
 def test_the_operators_key_amid_other_digits_is_a_digit() -> None:

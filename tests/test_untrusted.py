@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from bridge.commands import meetings as command
+from bridge.delivery.news import of_message
 from bridge.delivery.webhook import headers_for
 from bridge.meetings.calendar import export, ics
-from bridge.meetings.message import Message, deliveries_for
+from bridge.meetings.message import Message
 from bridge.meetings.tidy import one_line, several_lines, without_formula
 from bridge.records.database import open_database, parse_url
 from bridge.records.deliveries import Delivery
@@ -127,7 +128,8 @@ def test_no_text_breaks_out_of_the_calendar(name: str, description: str) -> None
 
 def delivery(body: str) -> Delivery:
     return Delivery(
-        id="msg_1", meeting_id="m", url="", type="meeting.booked", body=body, created_at=0, since=0, attempts=1,
+        id="msg_1", about_kind="meeting", about_id="m",
+        url="", type="meeting.booked", body=body, created_at=0, since=0, attempts=1,
         state="pending", next_at=0, last_error="", answer="")
 
 
@@ -149,7 +151,7 @@ def test_what_was_said_does_not_steer_the_owner_s_terminal(
     async def keep() -> None:
         async with open_database(parse_url(sqlite_url)) as database:
             await Meetings(database).book(meeting, news)
-            await Messages(database).keep(message, deliveries_for(message, ["https://\x1b/"], DHAKA), 0)
+            await Messages(database).keep(message, of_message(message, ["https://\x1b/"], DHAKA), 0)
     asyncio.run(keep())
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers(dest="command"))

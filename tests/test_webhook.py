@@ -16,13 +16,15 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from bridge import __version__
 from bridge.delivery import webhook
-from bridge.delivery.webhook import Answer, message_of, parse_secrets, post
+from bridge.delivery.answer import Answer
+from bridge.delivery.webhook import message_of, parse_secrets, post
 from bridge.records.deliveries import Delivery
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"              # the one of the Standard Webhooks specification
 OLD_SECRET = "whsec_" + base64.b64encode(b"an old secret of 32 bytes, or so").decode()
 DELIVERY = Delivery(
-    id="msg_1", meeting_id="meeting-1", url="", type="meeting.booked", body='{"name": "Zoë \\u2603"}', created_at=0,
+    id="msg_1", about_kind="meeting", about_id="meeting-1",
+    url="", type="meeting.booked", body='{"name": "Zoë \\u2603"}', created_at=0,
     since=0, attempts=1, state="pending", next_at=0, last_error="", answer="")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -62,7 +64,7 @@ async def test_the_request_is_what_standard_webhooks_asks_for(http: aiohttp.Clie
         return web.Response()
     now = time.time()
     async with receiver(take) as delivery:
-        await post(http, delivery, (SECRET,), now)
+        await post(http, delivery, (SECRET,), lambda: now)
     [(headers, body)] = requests
     assert body.decode() == DELIVERY.body
     assert headers["Content-Type"] == "application/json"
@@ -98,43 +100,41 @@ def test_without_a_secret_nothing_is_signed() -> None:
 @pytest.mark.parametrize("status", [200, 202, 204])
 async def test_a_2xx_is_no_problem(http: aiohttp.ClientSession, status: int) -> None:
     async with receiver(answering(status)) as delivery:
-        answer = await post(http, delivery, (), 0)
-    assert (answer.status, answer.message, answer.problem) == (status, "", "")
+        answer = await post(http, delivery, ())
+    assert (answer.meaning, answer.message, answer.problem) == ("taken", "", "")
 
 
 async def test_the_receiver_s_message_is_kept(http: aiohttp.ClientSession) -> None:
     said = b'{"message_to_caller": "See you at the back door.", "more": [1, 2], "message": "Workflow was started"}'
     async with receiver(answering(200, said)) as delivery:
-        answer = await post(http, delivery, (), 0)
+        answer = await post(http, delivery, ())
     assert (answer.message, answer.untold) == ("See you at the back door.", False)
 
 
 async def test_what_platforms_say_by_themselves_is_not_for_the_caller(http: aiohttp.ClientSession) -> None:
     async with receiver(answering(200, b'{"message": "Workflow was started"}')) as delivery:
-        answer = await post(http, delivery, (), 0)
-    assert (answer.status, answer.message, answer.untold, answer.problem) == (200, "", True, "")
+        answer = await post(http, delivery, ())
+    assert (answer.meaning, answer.message, answer.untold, answer.problem) == ("taken", "", True, "")
 
 
-async def test_a_refusal_keeps_its_status_and_headers(http: aiohttp.ClientSession) -> None:
+async def test_a_receiver_that_is_busy_says_for_how_long(http: aiohttp.ClientSession) -> None:
     async with receiver(answering(429, Retry_After="30")) as delivery:
-        answer = await post(http, delivery, (), 0)
-    assert answer.status == 429
-    assert answer.headers["retry-after"] == "30"
-    assert (answer.problem, answer.misconfigured) == ("answered with status 429", False)
+        answer = await post(http, delivery, ())
+    assert (answer.meaning, answer.wait_s, answer.problem) == ("later", 30, "answered with status 429")
 
 
 @pytest.mark.parametrize("status", [400, 409, 410, 422])
 async def test_the_words_of_a_no_are_for_the_caller(http: aiohttp.ClientSession, status: int) -> None:
     async with receiver(answering(status, b'{"message_to_caller": "We are closed then."}')) as delivery:
-        answer = await post(http, delivery, (), 0)
-    assert (answer.status, answer.message, answer.misconfigured) == (status, "We are closed then.", False)
+        answer = await post(http, delivery, ())
+    assert (answer.meaning, answer.message) == ("no", "We are closed then.")
     assert answer.problem == f"answered with status {status}"
 
 
 @pytest.mark.parametrize("status", [301, 401, 404, 429, 500, 503])
 async def test_the_words_of_what_is_tried_again_are_not(http: aiohttp.ClientSession, status: int) -> None:
     async with receiver(answering(status, b'{"message_to_caller": "Sorry, something broke."}')) as delivery:
-        assert (await post(http, delivery, (), 0)).message == ""
+        assert (await post(http, delivery, ())).message == ""
 
 
 @pytest.mark.parametrize(("status", "advice"), [
@@ -145,16 +145,16 @@ async def test_a_mistake_of_set_up_is_told_with_what_to_mend(
     http: aiohttp.ClientSession, status: int, advice: str,
 ) -> None:
     async with receiver(answering(status)) as delivery:
-        answer = await post(http, delivery, (), 0)
-    assert answer.misconfigured
+        answer = await post(http, delivery, ())
+    assert answer.meaning == "set-up"
     assert answer.problem.startswith(f"answered with status {status}: ") and advice in answer.problem
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(http: aiohttp.ClientSession, status: int) -> None:
     async with receiver(answering(status, Location="/elsewhere")) as delivery:
-        answer = await post(http, delivery, (), 0)
-    assert answer.status == status
+        answer = await post(http, delivery, ())
+    assert answer.meaning == "set-up"
     assert answer.problem.startswith(f"answered with status {status}: redirects are not followed")
 
 
@@ -189,7 +189,7 @@ async def test_of_an_endless_answer_only_the_beginning_is_read(
     monkeypatch.setattr(webhook, "message_of", measure)
     monkeypatch.setattr(webhook, "BODY_S", 30.0)
     async with receiver(endless) as delivery:
-        assert (await post(http, delivery, (), 0)).status == 200
+        assert (await post(http, delivery, ())).meaning == "taken"
     assert lengths == [64 * 1024]
 
 
@@ -206,9 +206,9 @@ async def test_an_answer_that_does_not_end_is_an_answer(
         return response
     monkeypatch.setattr(webhook, "BODY_S", 0.01)
     async with receiver(stall) as delivery:
-        answer = await post(http, delivery, (), 0)
+        answer = await post(http, delivery, ())
         over.set()
-    assert (answer.status, answer.message, answer.problem) == (201, "", "")
+    assert (answer.meaning, answer.message, answer.problem) == ("taken", "", "")
 
 
 async def test_an_answer_that_breaks_off_is_an_answer(http: aiohttp.ClientSession) -> None:
@@ -220,12 +220,12 @@ async def test_an_answer_that_breaks_off_is_an_answer(http: aiohttp.ClientSessio
         request.transport.close()
         return response
     async with receiver(break_off) as delivery:
-        assert (await post(http, delivery, (), 0)).status == 200
+        assert (await post(http, delivery, ())).meaning == "taken"
 
 
 async def test_a_body_that_is_not_what_its_encoding_says_is_an_answer(http: aiohttp.ClientSession) -> None:
     async with receiver(answering(200, b"this is not gzip", Content_Encoding="gzip")) as delivery:
-        assert (await post(http, delivery, (), 0)).status == 200
+        assert (await post(http, delivery, ())).meaning == "taken"
 
 
 # ---- when nothing is answered
@@ -240,14 +240,14 @@ async def test_a_receiver_that_is_silent_is_given_up(
         return web.Response()
     monkeypatch.setattr(webhook, "TIMEOUT_S", 0.05)
     async with receiver(silent) as delivery:
-        answer = await post(http, delivery, (), 0)
+        answer = await post(http, delivery, ())
         over.set()
     assert answer == Answer(problem="did not answer within 0.05 s")
 
 
 async def test_a_receiver_that_is_not_there(http: aiohttp.ClientSession) -> None:
-    answer = await post(http, replace(DELIVERY, url=f"http://127.0.0.1:{unused_port()}/secret"), (), 0)
-    assert answer.status is None
+    answer = await post(http, replace(DELIVERY, url=f"http://127.0.0.1:{unused_port()}/secret"), ())
+    assert answer.meaning == "later"
     assert answer.problem.startswith("could not be reached (")
     assert "secret" not in answer.problem
 
@@ -258,14 +258,14 @@ async def test_a_receiver_that_hangs_up(http: aiohttp.ClientSession) -> None:
         request.transport.close()
         return web.Response()
     async with receiver(hang_up) as delivery:
-        answer = await post(http, delivery, (), 0)
-    assert (answer.status, answer.problem) == (None, "could not be reached (ServerDisconnectedError)")
+        answer = await post(http, delivery, ())
+    assert (answer.meaning, answer.problem) == ("later", "could not be reached (ServerDisconnectedError)")
 
 
 @pytest.mark.parametrize("url", ["https://", "nonsense", "ftp://host/secret", "http://[::1/secret", "http://a:99999/"])
 async def test_an_address_that_is_none(http: aiohttp.ClientSession, url: str) -> None:
-    answer = await post(http, replace(DELIVERY, url=url), (), 0)
-    assert answer.status is None
+    answer = await post(http, replace(DELIVERY, url=url), ())
+    assert answer.meaning in ("set-up", "later")
     assert answer.problem.startswith("could not be reached (")
     assert "secret" not in answer.problem
 

@@ -19,11 +19,13 @@ from sqlalchemy import Connection, text
 
 from bridge import app as app_module
 from bridge.console.answers import hide_faults
+from bridge.delivery import news as delivery_news
 from bridge.delivery import webhook
+from bridge.delivery.news import of_meeting
 from bridge.delivery.webhook import post
 from bridge.loop import yielding
 from bridge.loop.yielding import PIECE_S, yield_core, yield_loop
-from bridge.meetings import calendar, event
+from bridge.meetings import calendar
 from bridge.meetings.calendar import ics
 from bridge.meetings.meeting import Meeting
 from bridge.reception.strangers import FIRST_S, Door
@@ -148,9 +150,9 @@ def test_an_invitation_is_written_in_small_steps_and_is_what_icalendar_writes(
     def give() -> None:
         nonlocal given
         given += 1
-    for module in calendar, event:
+    for module in calendar, delivery_news:
         monkeypatch.setattr(module, "yield_core", give)
-    [news] = event.deliveries_for(MEETING, ["http://localhost/"], "meeting.booked", datetime.now(UTC), "o@example.com")
+    [news] = of_meeting(MEETING, ["http://localhost/"], "meeting.booked", datetime.now(UTC), "o@example.com")
     written = ics(MEETING, "o@example.com", datetime.now(UTC))
     assert Calendar.from_ical(written).to_ical().decode() == written
     assert given > 2 * written.count("\r\n") and news.body
@@ -173,9 +175,10 @@ async def test_a_delivery_is_made_and_sent_in_two_pieces(monkeypatch: pytest.Mon
     app.router.add_post("/", take)
     async with serving(app) as base, aiohttp.ClientSession() as http:
         delivery = Delivery(
-            id="msg_1", meeting_id="1", url=f"{base}/", type="meeting.booked", body="{}", created_at=time(),
+            id="msg_1", about_kind="meeting", about_id="1",
+            url=f"{base}/", type="meeting.booked", body="{}", created_at=time(),
             since=time(), attempts=1, state="pending", next_at=time(), last_error="", answer="")
-        assert (await post(http, delivery, (), time())).status == 200
+        assert (await post(http, delivery, ())).meaning == "taken"
     assert at_yield == [0, 0] and arrived == 1
 
 

@@ -34,6 +34,9 @@ from bridge.call.bounds import Bounds
 from bridge.call.budget import Budget
 from bridge.call.ear import Ear
 from bridge.call.errands import Errands
+from bridge.call.events import (
+    Answered, AssistantSaid, CallerSaid, Fault, Figures, FirstAudio, FunctionCalled, Interrupted, Spent, TokensUsed,
+)
 from bridge.call.floor import ANSWER, GO_ON, Floor, Wish
 from bridge.call.history import History
 from bridge.call.keypad import Keypad
@@ -43,11 +46,12 @@ from bridge.call.listening import Listening
 from bridge.call.outcome import outcome, reason
 from bridge.call.patience import HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS, Patience
 from bridge.call.steps import (
-    Figures, HangUp, Measured, Plan, Reconnect, Refusal, RunFunction, Served, Step, ToModel, Transfer,
+    HangUp, Plan, Reconnect, Refusal, RunFunction, Served, Step, Told, ToModel, Transfer,
 )
 from bridge.call.voice import Voice
 from bridge.folding import Folded
 from bridge.openai_side import prices, realtime
+from bridge.records.endings import Ending
 from bridge.tools.tool import EndCall, HandOver, Output
 from bridge.twilio_side import media_streams
 
@@ -194,7 +198,7 @@ class Dialogue:
             case media_streams.Dtmf(dtmf=key):
                 return self._then(self._pressed(key.digit))
             case media_streams.Stop():
-                return [HangUp("caller hung up")]
+                return [HangUp(Ending.CALLER_HUNG_UP)]
             case media_streams.Connected() | media_streams.Start():
                 return []
         assert_never(event)
@@ -214,7 +218,7 @@ class Dialogue:
         steps: list[Step] = []
         waited_ms = self._latency.mark_back(name, self._now)
         if waited_ms is not None:
-            steps.append(Measured("turn", waited_ms / 1000))
+            steps.append(Told(Answered(waited_ms / 1000)))
         return [*steps, *self._all_heard(), *self._served()] if self._voice.silent else steps
 
     def _served(self) -> list[Step]:
@@ -289,12 +293,7 @@ class Dialogue:
                 self.history.added(item)
                 return []
             case realtime.Transcribed():
-                self.history.transcribed(event.item_id, event.transcript)
-                if event.transcript.strip():
-                    self._floor.caller_was_understood()
-                if event.usage is None:
-                    return []
-                return self._then(self._spent(prices.transcription_cost(event.usage, self._plan.prices)))
+                return self._then(self._transcribed(event))
             case realtime.Error(error=error):
                 return self._then(self._error(error))
             case realtime.SessionUpdated(session=session):
@@ -303,10 +302,20 @@ class Dialogue:
                 return []
         assert_never(event)
 
+    def _transcribed(self, event: realtime.Transcribed) -> list[Step]:
+        steps: list[Step] = []
+        self.history.transcribed(event.item_id, event.transcript)
+        if said := event.transcript.strip():
+            self._floor.caller_was_understood()
+            steps.append(Told(CallerSaid(said)))
+        if event.usage is not None:
+            steps += self._spent(prices.transcription_cost(event.usage, self._plan.prices))
+        return steps
+
     def _session_updated(self, session: realtime.Session) -> list[Step]:
         if session.listens:
             self._listening.confirmed()
-        return [HangUp("wrong audio format")] if session.speaks_otherwise() else []
+        return [HangUp(Ending.WRONG_AUDIO_FORMAT)] if session.speaks_otherwise() else []
 
     def _barge_in(self) -> list[Step]:
         self._floor.caller_speaks(self._now)
@@ -323,7 +332,7 @@ class Dialogue:
         steps = self._voice.cut_off()
         if steps:
             self.figures.interruptions += 1
-            steps.append(Measured("interruption"))
+            steps.append(Told(Interrupted()))
         return steps
 
     def _caller_stopped(self) -> list[Step]:
@@ -339,9 +348,9 @@ class Dialogue:
         self._listening.stop(self._now, protected=answered and not self._leaving)
         self._ear.hold(KEPT_FRAMES_GREETING)
         steps: list[Step] = [
-            Measured("fault", name="endless turn"), ToModel(realtime.commit()), ToModel(realtime.stop_listening())]
+            Told(Fault("endless turn")), ToModel(realtime.commit()), ToModel(realtime.stop_listening())]
         if not answered:
-            return steps + self._leave(HangUp("line too noisy"), words.NOT_UNDERSTOOD, firm=True)
+            return steps + self._leave(HangUp(Ending.LINE_TOO_NOISY), words.NOT_UNDERSTOOD, firm=True)
         self.figures.turns += 1
         self._floor.owed = True
         return [*steps, ToModel(realtime.system_text(words.NO_PAUSE)), *self._answer()]
@@ -352,7 +361,7 @@ class Dialogue:
             return steps + self._voice.forget(event.item_id)
         if self.figures.first_audio_ms is None:
             self.figures.first_audio_ms = self._now - self._started_at
-            steps.append(Measured("first audio", self.figures.first_audio_ms / 1000))
+            steps.append(Told(FirstAudio(self.figures.first_audio_ms / 1000)))
         self.history.sounded(event.item_id, event.size / media_streams.BYTES_PER_MS)
         audio, mark = self._voice.play(event.item_id, event.delta, event.size, self._now)
         self._latency.answer_sent(mark)
@@ -403,10 +412,10 @@ class Dialogue:
         if what != "answer" and not dropped:
             self._complain("the model did not answer to the end", error or reason(response))
             if what == "nothing" and wish.purpose != "farewell" and not self._leaving.is_firm:
-                return [Measured("fault", name="response failed"), *self._failed(wish, error)]
+                return [Told(Fault("response failed")), *self._failed(wish, error)]
             again = response.status == "failed" or not self._floor.has_failed    # a filter, or a limit, strikes again
             if what == "half" and again and wish.purpose in ("greeting", "answer") and not self._leaving:
-                return [Measured("fault", name="response broken off"), *self._failed(GO_ON, error)]
+                return [Told(Fault("response broken off")), *self._failed(GO_ON, error)]
         if spoke:
             self._floor.answered()
         if self._listening.protected and not called:
@@ -430,13 +439,13 @@ class Dialogue:
             return self._refused(error)
         if error.event_id == realtime.LISTEN:
             log.error("the model refused to listen: %s", error)
-            return [HangUp("model refused")]
+            return [HangUp(Ending.MODEL_REFUSED)]
         if not error.benign:
             self._complain("the model complained", error)
         if error.event_id is None and (error.back_off or error.already_active) and self._floor.own_answer_failed():
             # It is about the server's own answer to the caller's turn.
             if error.back_off or not self._floor.active:
-                return [Measured("fault", name="rate limit"), *self._failed(ANSWER, error)]
+                return [Told(Fault("rate limit")), *self._failed(ANSWER, error)]
             self._floor.owed = True
         wish = self._floor.refused(error)
         if wish is None:
@@ -449,7 +458,7 @@ class Dialogue:
 
     def _refused(self, error: realtime.ErrorDetails) -> list[Step]:
         """Every call would meet the same: trying again is of no use."""
-        return [Measured("fault", name="model refused"), Refusal(str(error)), HangUp("model refused")]
+        return [Told(Fault("model refused")), Refusal(str(error)), HangUp(Ending.MODEL_REFUSED)]
 
     def _complain(self, what: str, about: realtime.ErrorDetails | str) -> None:
         """A line for the first of a kind, the tenth, the hundredth: some servers complain of every frame."""
@@ -494,7 +503,7 @@ class Dialogue:
             case "again":
                 return []
             case "given up":
-                return [HangUp("model failed")]
+                return [HangUp(Ending.MODEL_FAILED)]
 
     def _retry(self) -> list[Step]:
         wish = self._floor.retry()
@@ -506,7 +515,7 @@ class Dialogue:
     def _dead(self, reason: str) -> list[Step]:
         """The session does not do what every session does: another one may."""
         log.warning("%s", reason)
-        return [HangUp("model failed")] if self._floor.session_failed() else [Reconnect(reason)]
+        return [HangUp(Ending.MODEL_FAILED)] if self._floor.session_failed() else [Reconnect(reason)]
 
     def _tell(self, kind: str, text: str, role: Literal["caller", "system"]) -> list[Step]:
         """The model is told what happened on the line; the next session is, where there is none."""
@@ -523,21 +532,20 @@ class Dialogue:
         self._now = now
         if not self._voice.stream or self._stopping:
             return []
-        return self._then(self._leave(HangUp("money used up"), words.TIME_OVER, firm=True))
+        return self._then(self._leave(HangUp(Ending.MONEY_USED_UP), words.TIME_OVER, firm=True))
 
     def _used(self, usage: realtime.Usage | None) -> list[Step]:
         """A response was given: what it has cost."""
         if usage is None:
             return []
-        tokens = [Measured("tokens", count, kind) for kind, count in usage.counts().items()]
-        return [*tokens, *self._spent(prices.cost(usage, self._plan.prices))]
+        return [Told(TokensUsed(usage.counts())), *self._spent(prices.cost(usage, self._plan.prices))]
 
     def _spent(self, usd: float) -> list[Step]:
         """What the call has cost so far decides how it goes on."""
-        steps: list[Step] = [Measured("spent", usd)]
+        steps: list[Step] = [Told(Spent(usd))]
         match self._budget.charge(usd):
             case "used up":
-                steps += self._leave(HangUp("money used up"), words.TIME_OVER, firm=True)
+                steps += self._leave(HangUp(Ending.MONEY_USED_UP), words.TIME_OVER, firm=True)
             case "wrap up":
                 steps.append(ToModel(realtime.system_text(words.WRAP_UP)))
         self.figures.usd = self._budget.usd
@@ -554,6 +562,9 @@ class Dialogue:
         self.history.called(item)
         self._floor.acted(self._now, self._voice.unheard_ms)
         self._listening.acted(self._now, self._voice.unheard_ms)
+        return [Told(FunctionCalled(item.name, item.arguments)), *self._called(response_id, item)]
+
+    def _called(self, response_id: str, item: realtime.Item) -> list[Step]:
         if decide := self._plan.immediate.get(item.name):
             return self._function_returned(item.call_id, decide(item.arguments), response_id)
         self._errands.begin(item.call_id)
@@ -592,7 +603,7 @@ class Dialogue:
         step: HangUp | Transfer
         match then:
             case EndCall():
-                step, goodbye = HangUp("assistant ended"), words.FAREWELL
+                step, goodbye = HangUp(Ending.ASSISTANT_ENDED), words.FAREWELL
             case HandOver(target):
                 step, goodbye = Transfer(target), words.CONNECTING
         self._leaving.model_wants(step, goodbye, response_id, self._now, self._voice.unheard_ms)
@@ -615,15 +626,15 @@ class Dialogue:
         self._floor.owed = True
         return self._then([*self._tell("note", words.TRANSFER_FAILED, "system"), *self._answer()])
 
-    def stopping(self, reason: str, now: float) -> list[Step]:
+    def stopping(self, ending: Ending, now: float) -> list[Step]:
         """The server stops: the caller hears a recorded goodbye, and nothing else any more."""
         self._now = now
         if not self._voice.stream or self._stopping:
-            return [] if self._stopping else [HangUp(reason)]
+            return [] if self._stopping else [HangUp(ending)]
         steps = [*self._cut_off(), *self._voice.play_clip(self._plan.clips.get("goodbye"), now)]
         self._stopping, self._listening.protected = True, False
         self._bounds.clear()
-        self._leaving.server_stops(reason, now, self._voice.unheard_ms)
+        self._leaving.server_stops(ending, now, self._voice.unheard_ms)
         return [step for step in steps if not isinstance(step, ToModel)]
 
     # ---- time
@@ -677,7 +688,7 @@ class Dialogue:
             case "warning":
                 return self._say(words.ONE_MINUTE)
             case "time":
-                return self._leave(HangUp("time used up"), words.TIME_OVER, firm=True)
+                return self._leave(HangUp(Ending.TIME_USED_UP), words.TIME_OVER, firm=True)
         return []
 
     def _break_silence(self) -> list[Step]:
@@ -691,7 +702,7 @@ class Dialogue:
     def _ask_silent_caller(self) -> list[Step]:
         if self._patience.prompted() == 1:
             return self._say(words.STILL_THERE)
-        return self._leave(HangUp("caller silent"), words.NOBODY_THERE, firm=False)
+        return self._leave(HangUp(Ending.CALLER_SILENT), words.NOBODY_THERE, firm=False)
 
     def _then(self, steps: list[Step]) -> list[Step]:
         """Who waits for whom, now that something has happened."""
@@ -701,4 +712,12 @@ class Dialogue:
             self._now, hush_ms=hush_ms, we_wait=silent and self.quiet,
             caller_waits=silent and not self._floor.speaking and not (self._model == "ready" and self._idle),
             errand_waits=silent and bool(self._errands.running) and self._model == "ready" and not self._floor.taken)
+        if self.history.unheard and self._voice.silent:
+            steps = [*(Told(AssistantSaid(words)) for words in self.history.heard()), *steps]
         return steps
+
+    def over(self) -> list[AssistantSaid]:
+        """The call has ended: what the caller has heard until then, and was not told of yet."""
+        self._voice.cut_off()
+        self.history.lost()
+        return [AssistantSaid(words) for words in self.history.heard()]

@@ -19,6 +19,8 @@ from bridge.openai_side import realtime
 #: As much as is kept, and as much as is told again: items, characters.
 MOST_ITEMS = 200
 MOST_CHARACTERS = 24_000
+#: As many items are waited for until they were heard. One whose end was lost is never known to be.
+MOST_UNHEARD = 16
 #: How fast the voices speak, characters a second; a little less than they do, for what was not heard must not count.
 SPEECH_RATE = 14
 #: What an item's id gets when the item is told anew; ids have 32 characters at most.
@@ -48,13 +50,16 @@ class History:
     def __init__(self, items: list[Item] | None = None) -> None:
         self._items: list[Item] = items or []
         self._retold: set[str] = set()       # the assistant's, told as text to the session in force
+        self.unheard: list[Item] = []        # the assistant's that the caller has not heard to their end, or cut
 
     # ---- what happens
 
     def added(self, item: realtime.Item) -> None:
         """The server has a new item; those that we told it are known already."""
         if item.type == "message" and item.role in ("user", "assistant") and self._find(item.id) is None:
-            self._append(Item(item.id, "caller" if item.role == "user" else "assistant"))
+            self._append(new := Item(item.id, "caller" if item.role == "user" else "assistant"))
+            if new.role == "assistant":
+                self.unheard = [*self.unheard[-MOST_UNHEARD:], new]
 
     def transcribed(self, item_id: str, words: str) -> None:
         """The caller's words, late."""
@@ -102,6 +107,12 @@ class History:
         for item in [*self._items]:
             if item.role == "assistant" and not item.complete:
                 self.cut(item.id, int(item.sound_ms))
+
+    def heard(self) -> list[str]:
+        """The assistant's words that the caller has heard since this was asked; to be asked in silence only."""
+        done = [item for item in self.unheard if item.complete and item.sound_ms]
+        self.unheard = [item for item in self.unheard if not item.complete]
+        return [item.text.strip() for item in done if item.text.strip()]
 
     # ---- what a new session is told
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from bridge.call.bounds import Bounds
 from bridge.call.listening import BEGIN_MS, OVERRUN_MS
 from bridge.call.steps import HangUp, Transfer
+from bridge.records.endings import Ending
 
 #: How long a call goes on at most that has to end, ms.
 LAST_MS = 20_000
@@ -70,9 +71,9 @@ class Leaving:
         self._due.set(self._goodbye.until if firm else now + BEGIN_MS + unheard_ms)
         return True
 
-    def server_stops(self, reason: str, now: float, unheard_ms: float) -> None:
+    def server_stops(self, ending: Ending, now: float, unheard_ms: float) -> None:
         """A recorded goodbye is playing, and the call ends after it."""
-        self._goodbye = _Goodbye(HangUp(reason), "", firm=True, said=True)
+        self._goodbye = _Goodbye(HangUp(ending), "", firm=True, said=True)
         self._due.set(now + unheard_ms + OVERRUN_MS)
 
     # ---- it is said

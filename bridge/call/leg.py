@@ -7,6 +7,8 @@ from contextlib import suppress
 from aiohttp import ClientWebSocketResponse, WSMsgType
 from aiohttp.web import WebSocketResponse
 
+from bridge.records.endings import Ending
+
 Socket = WebSocketResponse[bool] | ClientWebSocketResponse[bool]
 
 #: How long a peer may take to answer a close.
@@ -19,7 +21,11 @@ BURST = 8
 
 
 class CallOver(Exception):
-    """The call has ended; the message is the reason."""
+    """The call has ended, and how."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.value)
+        self.ending = ending
 
 
 class Leg:
@@ -28,11 +34,12 @@ class Leg:
     A task that finds another one waiting for the socket leaves its message and goes on reading; `stalled_s` says
     for how long the socket has taken nothing, so that the call can end before much is waiting.
 
-    `side`: whose leaving, or taking nothing, ends the call; "" where it does not: who reads that socket notices.
+    `is_phone`: losing the phone, or a stall of it, ends the call. Of any other peer the reader of its socket deals with
+    that.
     """
 
-    def __init__(self, socket: Socket, side: str) -> None:
-        self._socket, self._side = socket, side
+    def __init__(self, socket: Socket, *, is_phone: bool = False) -> None:
+        self._socket, self._is_phone = socket, is_phone
         self._time = asyncio.get_running_loop().time
         self._waiting: list[bytes] = []              # a list costs a call a tenth of what a deque does
         self._since: float | None = None             # when the send under way began
@@ -52,8 +59,8 @@ class Leg:
                 await self._socket.send_frame(self._waiting.pop(0), WSMsgType.TEXT)
         except ConnectionError:
             self._waiting.clear()
-            if self._side:
-                raise CallOver(f"{self._side} lost") from None
+            if self._is_phone:
+                raise CallOver(Ending.PHONE_LOST) from None
         except asyncio.CancelledError:
             self.stuck = True                        # only a socket that takes nothing makes a send wait
             raise
@@ -65,8 +72,8 @@ class Leg:
         if sum(map(len, self._waiting)) > MOST_WAITING:
             self.stuck = True
             self._waiting.clear()
-            if self._side:
-                raise CallOver(f"{self._side} stalled")
+            if self._is_phone:
+                raise CallOver(Ending.PHONE_STALLED)
 
     def stalled_s(self) -> float:
         return 0.0 if self._since is None else self._time() - self._since

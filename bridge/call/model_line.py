@@ -8,6 +8,7 @@
 3. A session that was had and is lost, whoever closed it and however, is followed by another one at once.
 4. So is one whose time is nearly up, before it is: the new one is ready first, and takes over while nobody speaks.
 5. What is sent while there is no session is dropped. The next one is told what was said so far, by the dialogue.
+6. The line knows the model's protocol: the call is given events, and never a message.
 """
 
 import asyncio
@@ -21,11 +22,12 @@ import aiohttp
 from aiohttp import WSCloseCode, WSMsgType
 
 from bridge.call.leg import BURST, CallOver, Leg
-from bridge.openai_side import pulse
+from bridge.openai_side import pulse, realtime
 from bridge.openai_side.backoff import Recovery
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.connection import ModelSession, ModelUnreachable, answer_ping, open_session, ping
 from bridge.openai_side.pulse import Pulse
+from bridge.records.endings import Ending
 from bridge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ class Conversation(Protocol):
     async def model_lost(self) -> None: ...
     async def model_renewed(self) -> None: ...
     async def model_regained(self, seconds: float) -> None: ...
-    async def from_model(self, message: bytes) -> None: ...
+    async def from_model(self, event: realtime.Event) -> None: ...
 
 
 async def _nowhere(*messages: bytes) -> None:
@@ -99,6 +101,7 @@ class ModelLine:
         self._beat: asyncio.TimerHandle | None = None
         self._renewal: asyncio.TimerHandle | None = None     # a task that sleeps for an hour would cost each call 2 kB
         self._doubted = False                        # the log says that the end of its session cannot be
+        self._unread = False                         # the log says that a message of the model could not be read
 
     async def open(self) -> None:
         """The first session. Raises CallOver when there is none to be had."""
@@ -163,7 +166,7 @@ class ModelLine:
     async def _take_up(self) -> None:
         """A session, whatever it takes, and its beginning."""
         session, listens = await self._connect()
-        leg = Leg(session.socket, "")
+        leg = Leg(session.socket)
         self._attach(leg, session)
         self._call.spawn(self._read(leg, session))
         await self._call.model_ready(listens)
@@ -205,18 +208,18 @@ class ModelLine:
         log.error("call %(call)s: no session at the model, after %(attempts)d attempts in %(seconds).1f s: %(problem)s",
                   {"call": self._call.call_sid, "attempts": self._recovery.attempts, "problem": self._problem,
                    "seconds": self._recovery.lasted_s(self._time())})
-        raise CallOver("model unreachable")
+        raise CallOver(Ending.MODEL_UNREACHABLE)
 
     def _failed(self, problem: ModelUnreachable) -> None:
         """Raises CallOver when trying again is of no use."""
         if problem.fatal:
             self.refused(str(problem))
-            raise CallOver("model unreachable")
+            raise CallOver(Ending.MODEL_UNREACHABLE)
         self._breaker.failed(self._time(), str(problem))
         if problem.final:
             log.error("call %(call)s: no session at the model: %(problem)s",
                       {"call": self._call.call_sid, "problem": str(problem)})
-            raise CallOver("model unreachable")
+            raise CallOver(Ending.MODEL_UNREACHABLE)
         self._note(str(problem), "no session at the model yet")
 
     def _note(self, problem: str, what: str) -> None:
@@ -233,8 +236,8 @@ class ModelLine:
             if leg is self._leg:
                 signs = self._pulse
                 signs.heard = signs.busy = True
-                if message.type is WSMsgType.TEXT:
-                    await self._call.from_model(message.data)
+                if message.type is WSMsgType.TEXT and (event := self._event(message.data)) is not None:
+                    await self._call.from_model(event)
                 signs.busy = False
             elif leg is not self._next:
                 return
@@ -247,6 +250,17 @@ class ModelLine:
             self._next = None
         if leg is self._leg:
             self.lose(f"it was closed with code {socket.close_code}")
+
+    def _event(self, message: bytes) -> realtime.Event | None:
+        """A malformed message is skipped; the first of a call is worth a line."""
+        try:
+            return realtime.parse(message)
+        except realtime.Malformed as error:
+            if not self._unread:
+                self._unread = True
+                log.warning("call %(call)s: a message of the model could not be read: %(error)s",
+                            {"call": self._call.call_sid, "error": str(error)})
+            return None
 
     def _listen_for_life(self, leg: Leg, session: ModelSession) -> None:
         """Every tick: a connection that is dead without saying so is given up."""
@@ -295,7 +309,7 @@ class ModelLine:
 
     async def _taken_over(self, leg: Leg, session: ModelSession) -> bool:
         """Waits for a quiet moment; False when either session is gone before."""
-        self._next = successor = Leg(session.socket, "")
+        self._next = successor = Leg(session.socket)
         self._call.spawn(self._read(successor, session))
         while leg is self._leg and successor is self._next:
             if self._call.quiet:

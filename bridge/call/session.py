@@ -2,19 +2,7 @@
 
 `Dialogue` decides what each side hears; here it is carried out. Nothing else owns the sockets.
 
-How a call ends:
-- caller hung up, phone lost: the phone's socket closed, in order or not. The model's is closed.
-- assistant ended, caller silent, line too noisy, time used up, money used up: after a goodbye that was heard.
-- transferred: Twilio's REST API has taken the call to a person. It is not ours any more, and must not be completed.
-- server stopping: after a recorded goodbye. server killed: at once.
-- model unreachable, model refused, model failed, wrong audio format, internal error: the phone's stream is closed, and
-  the caller hears the fallback, which is what follows the stream (twilio_side/twiml.py).
-- no start: a stream that does not say in START_S which call it is, or says other things first.
-- stream refused: its token is not that of a webhook's answer to this call (turnstile.py). No session was opened.
-- phone too fast: more than MAX_MESSAGES_PER_S for TOO_FAST_S.
-- phone stalled: a socket that took nothing for STALL_S, or that much was waiting for.
-An ending in order is known before the phone's stream is closed, so that what follows it is silence: by REST the call is
-completed, and without it the server that is asked what follows knows.
+How a call can end: records/endings.py.
 
 A model's session that is lost, or stalled, or has nearly had its time, is followed by another one (model_line.py).
 Whichever side ends, the other is closed within a second, and nothing of the call stays behind. A function that
@@ -23,7 +11,7 @@ still runs, a booking, is the application's and goes on.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,22 +23,19 @@ from aiohttp.web import WebSocketResponse
 from bridge.call import words
 from bridge.call.clips import clips
 from bridge.call.dialogue import Dialogue
+from bridge.call.entrance import Enter, Entered, NotLetIn
+from bridge.call.events import Closed, Connected, Event, Fault, FunctionReturned, Opened, SessionReplaced, Transferred
 from bridge.call.history import History
 from bridge.call.leg import BURST, CallOver, Leg
 from bridge.call.model_line import ModelLine
 from bridge.call.steps import (
-    HangUp, Measured, Plan, Reconnect, Refusal, RunFunction, Served, Step, ToCaller, ToModel, Transfer,
+    HangUp, Plan, Reconnect, Refusal, RunFunction, Served, Step, Told, ToCaller, ToModel, Transfer,
 )
-from bridge.console.metrics import Metrics
 from bridge.loop.background import Background
 from bridge.openai_side import prompt, realtime
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.prices import prices_for
-from bridge.reception.admission import Admission
-from bridge.reception.budget import Budget
-from bridge.reception.token import Refused
-from bridge.reception.turnstile import Turnstile
-from bridge.records.calls import in_order
+from bridge.records.endings import Ending
 from bridge.settings import Settings
 from bridge.tools.registry import Tools
 from bridge.tools.tool import CallContext, OnBehalfOf, Output
@@ -83,10 +68,10 @@ class Services:
     opening: Callable[[datetime], str]               # what the model is told of when the business is open
     background: Background
     breaker: Breaker
-    metrics: Metrics
-    admission: Admission
-    budget: Budget
-    turnstile: Turnstile
+    #: Tells everybody who listens to calls; it never waits, and never fails.
+    tell: Callable[[Event], None]
+    #: Keeps, by CallSid, what is to be remembered if the caller comes back.
+    remember: Callable[[str, str], Awaitable[None]]
 
 
 def plan_of(settings: Settings, tools: Tools) -> Plan:
@@ -104,72 +89,71 @@ class CallSession:
     """Carries one call, from the upgrade to its last log line."""
 
     def __init__(
-        self, phone: WebSocketResponse, caller: Caller, services: Services, origin: str,
-        on_start: Callable[[str, str], None],
+        self, phone: WebSocketResponse, services: Services, origin: str, enter: Enter,
     ) -> None:
-        self._phone, self._caller, self._services = phone, caller, services
-        self._origin, self._on_start = origin, on_start
+        self._phone, self._services, self._tell = phone, services, services.tell
+        self._origin, self._enter = origin, enter
+        self._entered = Entered(Caller())
         self._settings = services.settings
-        self._functions = services.tools.for_call(services.metrics.tool)
+        self._functions = services.tools.for_call(self._observe)
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(services.plan)
         self._tasks = asyncio.TaskGroup()
-        self._to_caller = Leg(phone, "phone")
+        self._to_caller = Leg(phone, is_phone=True)
         self._model = ModelLine(self, services.http, services.settings, services.breaker)
         self._start: media_streams.StartBody | None = None
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
-        self._transferring = False
+        self._connecting_with: str | None = None     # whom Twilio is asked to connect the caller with
         self._last_message = self._loop.time()       # of the phone
         self._messages = self._too_fast_s = 0        # of the phone, since the last look; seconds of too many
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
-        self._unread: tuple[str, ...] = ()           # sides of which a malformed message was logged
+        self._unread = False                         # the log says that a message of the phone could not be read
 
-    async def run(self) -> str:
-        """Returns why the call ended, when it is over and both sockets are closed."""
-        opened = self._loop.time()
-        reason = await self._converse()
-        if self._alarm:
-            self._alarm.cancel()
+    async def run(self) -> Ending:
+        """Returns how the call ended, when it is over and both sockets are closed."""
+        connected, ending = self._loop.time(), Ending.INTERNAL_ERROR
+        self._tell(Connected())
         try:
-            await self._model.close()
+            ending = await self._converse()
+            await self._close(ending)
         finally:
-            await self._leave_caller(reason)
-            self._log_close(reason, self._loop.time() - opened)
-        return reason
+            self._tell_end(ending, self._loop.time() - connected)
+        return ending
 
-    def end(self, reason: str) -> None:
-        """Ends the call from outside: "server stopping" and "money used up" say goodbye first."""
-        match reason:
-            case "server stopping":
-                self.spawn(self._stop(reason))
-            case "money used up":
+    def end(self, ending: Ending) -> None:
+        """Ends the call from outside: SERVER_STOPPING and MONEY_USED_UP say goodbye first."""
+        match ending:
+            case Ending.SERVER_STOPPING:
+                self.spawn(self._stop(ending))
+            case Ending.MONEY_USED_UP:
                 self.spawn(self._spend_no_more())
             case _:
-                self.spawn(self._hang_up(reason))
+                self.spawn(self._hang_up(ending))
 
     # ---- the conversation
 
-    async def _converse(self) -> str:
-        """Carries frames both ways until somebody leaves; the reason."""
-        reason = "internal error"
+    async def _converse(self) -> Ending:
+        """Carries frames both ways until somebody leaves."""
+        ending = Ending.INTERNAL_ERROR
         try:
             async with self._tasks as tasks:
                 tasks.create_task(self._from_caller())
                 tasks.create_task(self._watch())
-        except* CallOver as endings:
-            reason = str(endings.exceptions[0])
+        except* CallOver as over:
+            ending = next(each.ending for each in over.exceptions if isinstance(each, CallOver))
         except* Exception:
             log.exception("call %(call)s failed", {"call": self.call_sid})
-        return "transferred" if self._transferring and reason in ("caller hung up", "phone lost") else reason
+        left = ending in (Ending.CALLER_HUNG_UP, Ending.PHONE_LOST)
+        return Ending.TRANSFERRED if self._connecting_with is not None and left else ending
 
     async def _from_caller(self) -> None:
         try:
             async with asyncio.timeout(START_S):
                 start = await self._until_start()
         except TimeoutError:
-            raise CallOver("no start") from None
-        await self._pass_turnstile(start)
+            raise CallOver(Ending.NO_START) from None
+        self._entered = await self._let_in(start)
         self.spawn(self._open_model())
         await self._begin(start)
         async for message in self._phone:
@@ -188,36 +172,31 @@ class CallSession:
             event = self._phone_event(message)
             if isinstance(event, media_streams.Start):
                 if event.start.media_format.encoding != media_streams.ENCODING:
-                    raise CallOver("wrong audio format")
+                    raise CallOver(Ending.WRONG_AUDIO_FORMAT)
                 return event.start
             messages += 1
             if messages > MOST_BEFORE_START:
-                raise CallOver("no start")
+                raise CallOver(Ending.NO_START)
         raise CallOver(self._phone_ending())
 
-    async def _pass_turnstile(self, start: media_streams.StartBody) -> None:
-        """Only a stream that a webhook was answered with goes on, and that once; nothing is opened before."""
-        turnstile = self._services.turnstile
+    async def _let_in(self, start: media_streams.StartBody) -> Entered:
         try:
-            await turnstile.take(turnstile.check(start), start.call_sid)
-        except Refused as refusal:
+            return await self._enter(start)
+        except NotLetIn as refusal:
             log.warning("call %(call)s: its stream is refused: %(reason)s",
                         {"call": start.call_sid, "reason": str(refusal)})
-            self._services.metrics.fault(str(refusal))
-            raise CallOver("stream refused") from None
-        self._caller = Caller(start.custom_parameters.get("caller", self._caller.name))
+            self._tell(Fault(str(refusal)))
+            raise CallOver(Ending.STREAM_REFUSED) from None
 
     async def _begin(self, start: media_streams.StartBody) -> None:
         """The phone has said which call this is."""
-        resume = start.custom_parameters.get("resume")
-        kept = await self._services.admission.take_history(start.call_sid) if resume else ""
+        kept = await self._entered.recall() if self._entered.recall else ""
         self._start = start
         if kept:
             self._dialogue = self._dialogue.followed_by(History.load(kept), words.TRANSFER_UNANSWERED)
         if not self._started.done():
             self._started.set_result(None)
-        self._log_open()
-        self._on_start(start.call_sid, self._caller.number)
+        self._tell(Opened(start.call_sid, self._entered.caller))
         await self._carry_out(self._dialogue.started(start.stream_sid, self._now()))
 
     async def _watch(self) -> None:
@@ -226,9 +205,9 @@ class CallSession:
             await asyncio.sleep(1)
             self._check_pace()
             if self._to_caller.stalled_s() > STALL_S:
-                raise CallOver("phone stalled")
+                raise CallOver(Ending.PHONE_STALLED)
             if self._loop.time() - self._last_message > DEAD_S:
-                raise CallOver("phone lost")
+                raise CallOver(Ending.PHONE_LOST)
             self._model.check()
             await self._carry_out(self._dialogue.frames_missing(self._now()))
 
@@ -237,7 +216,7 @@ class CallSession:
         most, self._messages, came = self._settings.MAX_MESSAGES_PER_S, 0, self._messages
         self._too_fast_s = self._too_fast_s + 1 if most and came > most else 0
         if self._too_fast_s >= TOO_FAST_S:
-            raise CallOver("phone too fast")
+            raise CallOver(Ending.PHONE_TOO_FAST)
 
     async def _carry_out(self, steps: list[Step]) -> None:
         """What each side gets goes out in order and in one piece; the caller's first, for a `clear` is urgent."""
@@ -266,30 +245,12 @@ class CallSession:
                 self._model.served()
             case Refusal(problem):
                 self._model.refused(problem)
-            case HangUp(reason):
-                if reason in ("model failed", "model refused"):
+            case HangUp(ending):
+                if ending.by_model:
                     self._model.gave_up("it did not answer")
-                raise CallOver(reason)
-            case Measured():
-                self._measure(step)
-
-    def _measure(self, step: Measured) -> None:
-        metrics = self._services.metrics
-        match step.what:
-            case "first audio":
-                metrics.first_audio(step.value)
-            case "turn":
-                metrics.turn(step.value)
-            case "interruption":
-                metrics.interruption()
-            case "spent":
-                metrics.spent(step.value)
-                self._services.budget.spent(step.value)
-            case "tokens":
-                direction, _, kind = step.name.partition(" ")
-                metrics.tokens(direction, kind, int(step.value))
-            case "fault":
-                metrics.fault(step.name)
+                raise CallOver(ending)
+            case Told(event):
+                self._tell(event)
 
     def _set_alarm(self, deadline: float | None) -> None:
         if self._alarm:
@@ -303,37 +264,40 @@ class CallSession:
         await self._carry_out(self._dialogue.time_passed(self._now()))
 
     async def _run_function(self, step: RunFunction) -> None:
-        call = OnBehalfOf(self.call_sid, self._caller.number, step.turn)
+        call = OnBehalfOf(self.call_sid, self._entered.caller.number, step.turn)
         output = await self._functions.run(step.name, step.arguments, call)
         self.spawn(self._function_returned(step.call_id, output))
+
+    def _observe(self, name: str, status: str, seconds: float) -> None:
+        """A function has answered."""
+        self._tell(FunctionReturned(name, status, seconds))
 
     async def _function_returned(self, call_id: str, output: Output) -> None:
         await self._carry_out(self._dialogue.function_returned(call_id, output, self._now()))
 
     async def _transfer(self, target: str) -> None:
         """Twilio is asked to connect the caller with a person; from here on the stream may end because it does."""
-        self._transferring = True
+        self._connecting_with = target
         settings, call = self._settings, self._as_twilio_knows_it()
-        await self._services.admission.keep_history(self.call_sid, self._dialogue.history.dump())
+        await self._services.remember(self.call_sid, self._dialogue.history.dump())
         outcome = await update_call(
             self._services.http, settings, self.call_sid, twiml.transfer(settings.TRANSFER_NUMBER[target], call))
         if outcome is Outcome.UNKNOWN:
             await asyncio.sleep(UNKNOWN_S)           # done after all, it would have ended this stream by then
         if outcome is not Outcome.DONE:
-            self._transferring = False
-            self._services.metrics.fault("transfer failed")
+            self._connecting_with = None
+            self._tell(Fault("transfer failed"))
             await self._carry_out(self._dialogue.transfer_failed(self._now()))
 
     def _as_twilio_knows_it(self) -> twiml.Call:
         assert self._start
-        called = self._start.custom_parameters.get("called", "")
-        return twiml.Call(self._origin, self._caller, called, self.call_sid)
+        return twiml.Call(self._origin, self._entered.caller, self._entered.called, self._start.call_sid)
 
-    async def _hang_up(self, reason: str) -> None:
-        raise CallOver(reason)
+    async def _hang_up(self, ending: Ending) -> None:
+        raise CallOver(ending)
 
-    async def _stop(self, reason: str) -> None:
-        await self._carry_out(self._dialogue.stopping(reason, self._now()))
+    async def _stop(self, ending: Ending) -> None:
+        await self._carry_out(self._dialogue.stopping(ending, self._now()))
 
     async def _spend_no_more(self) -> None:
         await self._carry_out(self._dialogue.money_used_up(self._now()))
@@ -348,7 +312,7 @@ class CallSession:
             raise
 
     def session_setup(self) -> tuple[bytes, bool]:
-        settings, number = self._settings, self._caller.number
+        settings, number = self._settings, self._entered.caller.number
         context = CallContext(datetime.now(settings.TIMEZONE), number_hidden=not number)
         listens = self._dialogue.listens
         return realtime.session_setup(
@@ -373,7 +337,7 @@ class CallSession:
         await self._carry_out(self._dialogue.model_ready(self._now(), listens=listens))
 
     async def model_lost(self) -> None:
-        self._services.metrics.fault("model lost")
+        self._tell(Fault("model lost"))
         await self._carry_out(self._dialogue.model_lost(self._now()))
 
     async def model_renewed(self) -> None:
@@ -381,16 +345,10 @@ class CallSession:
 
     async def model_regained(self, seconds: float) -> None:
         self._dialogue.figures.reconnects += 1
-        self._services.metrics.reconnected(seconds)
+        self._tell(SessionReplaced(seconds))
 
-    async def from_model(self, message: bytes) -> None:
-        try:
-            event = realtime.parse(message)
-        except realtime.Malformed as error:
-            self._complain("model", error)
-            return
-        if event is not None:
-            await self._carry_out(self._dialogue.from_model(event, self._now()))
+    async def from_model(self, event: realtime.Event) -> None:
+        await self._carry_out(self._dialogue.from_model(event, self._now()))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -400,13 +358,30 @@ class CallSession:
 
     # ---- the ending
 
-    async def _leave_caller(self, reason: str) -> None:
+    async def _close(self, ending: Ending) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+        try:
+            await self._model.close()
+        finally:
+            await self._leave_caller(ending)
+
+    def _tell_end(self, ending: Ending, seconds: float) -> None:
+        try:
+            for said in self._dialogue.over():
+                self._tell(said)
+        finally:
+            if ending is Ending.TRANSFERRED and self._connecting_with is not None:
+                self._tell(Transferred(self._connecting_with))
+            call_sid = self._start.call_sid if self._start else None
+            self._tell(Closed(call_sid, ending, seconds, self._dialogue.figures))
+
+    async def _leave_caller(self, ending: Ending) -> None:
         """What follows the stream is settled before the phone's socket is closed: that is when Twilio goes on."""
-        open_still = in_order(reason) and reason != "caller hung up" and not self._transferring
+        open_still = ending.in_order and not ending.by_caller and self._connecting_with is None
         if self._start and open_still and self._settings.rest_credentials:
             await complete_call(self._services.http, self._settings, self._start.call_sid)
-        going = reason in ("server stopping", "server killed")
-        await self._to_caller.close(WSCloseCode.GOING_AWAY if going else WSCloseCode.OK)
+        await self._to_caller.close(WSCloseCode.GOING_AWAY if ending.by_server else WSCloseCode.OK)
 
     # ---- details
 
@@ -421,30 +396,12 @@ class CallSession:
         try:
             return media_streams.parse(message.data) if message.type is WSMsgType.TEXT else None
         except media_streams.Malformed as error:
-            self._complain("phone", error)
+            if not self._unread:                     # the first one is worth a line
+                self._unread = True
+                log.warning("call %(call)s: a message of the phone could not be read: %(error)s",
+                            {"call": self.call_sid, "error": str(error)})
             return None
 
-    def _complain(self, side: str, error: ValueError) -> None:
-        """A malformed message is skipped; the first of a side is worth a line."""
-        if side not in self._unread:
-            self._unread += (side,)
-            log.warning("call %(call)s: a message of the %(side)s could not be read: %(error)s",
-                        {"call": self.call_sid, "side": side, "error": str(error)})
-
-    def _phone_ending(self) -> str:
+    def _phone_ending(self) -> Ending:
         orderly = self._phone.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY)
-        return "caller hung up" if orderly else "phone lost"
-
-    def _log_open(self) -> None:
-        log.info("call %(call)s opened, from %(caller)s", {"call": self.call_sid, "caller": str(self._caller)})
-
-    def _log_close(self, reason: str, seconds: float) -> None:
-        figures = self._dialogue.figures
-        first = figures.first_audio_ms
-        log.info(
-            "call %(call)s closed after %(seconds).1f s: %(reason)s, %(turns)d turns, "
-            "%(interruptions)d interruptions, %(reconnects)d reconnects, %(usd).4f USD, "
-            f"{'no audio' if first is None else 'first audio after %(first_audio_ms)d ms'}",
-            {"call": self.call_sid, "seconds": round(seconds, 3), "reason": reason, "turns": figures.turns,
-             "interruptions": figures.interruptions, "reconnects": figures.reconnects, "usd": figures.usd,
-             "first_audio_ms": None if first is None else round(first)})
+        return Ending.CALLER_HUNG_UP if orderly else Ending.PHONE_LOST

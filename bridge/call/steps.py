@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bridge.call.events import Event
 from bridge.openai_side.prices import DEAREST, Prices
+from bridge.records.endings import Ending
 from bridge.tools.tool import Output
 
 #: The sentences that the server can say by itself, recorded.
@@ -62,21 +64,19 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """The call is over; `reason` is one of those at the top of session.py."""
+    """The call is over."""
 
-    reason: str
+    ending: Ending
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Something happened that is counted over all calls, with its measure."""
+class Told:
+    """Something has happened that whoever listens to the call is told."""
 
-    what: Literal["first audio", "turn", "interruption", "spent", "tokens", "fault"]
-    value: float = 0.0           # seconds, USD, or how many
-    name: str = ""
+    event: Event
 
 
-Step = ToCaller | ToModel | RunFunction | Transfer | Reconnect | Served | Refusal | HangUp | Measured
+Step = ToCaller | ToModel | RunFunction | Transfer | Reconnect | Served | Refusal | HangUp | Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +104,3 @@ class Plan:
     immediate: Mapping[str, Callable[[str], Output]] = field(default_factory=dict)
     transfer_targets: tuple[str, ...] = ()
     operator_key: str = ""       # the key that asks for the first of them
-
-
-@dataclass(slots=True)
-class Figures:
-    """What happened in a call, for its closing line."""
-
-    turns: int = 0
-    interruptions: int = 0
-    reconnects: int = 0
-    usd: float = 0.0
-    first_audio_ms: float | None = None      # from the stream's start to the first audio for the caller

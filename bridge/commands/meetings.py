@@ -125,7 +125,7 @@ async def _list(database: Database, which: str, zone: tzinfo) -> None:
 async def _show(database: Database, id: str) -> None:
     known = await _known(database, id)
     print(_facts(_of_meeting(known) if isinstance(known, Meeting) else _of_message(known)))
-    for delivery in await DeliveryQueue(database).of_meeting(id):
+    for delivery in await DeliveryQueue(database).about(id):
         print("\n" + _facts(_of_delivery(delivery)))
 
 
@@ -142,7 +142,7 @@ async def _resend(database: Database, id: str, receivers: Sequence[str]) -> None
 
 async def _nothing_to_send(queue: DeliveryQueue, known: Meeting | Message) -> str:
     """Why nothing of it is sent again, as the end of a sentence."""
-    deliveries = await queue.of_meeting(known.id)
+    deliveries = await queue.about(known.id)
     states = summary(deliveries)
     if any(each.state == "undone" for each in deliveries):
         return (f"nothing to send again: it was refused, and the caller was told so; its deliveries: {states}. "

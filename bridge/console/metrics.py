@@ -13,6 +13,10 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from bridge import __version__, log_queue
+from bridge.call.events import (
+    Answered, Closed, Connected, Event, Fault, FirstAudio, FunctionReturned, Interrupted, SessionReplaced, Spent,
+    TokensUsed,
+)
 from bridge.records.deliveries import Depth
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
@@ -76,42 +80,40 @@ class Metrics:
 
     # ---- calls
 
-    def call_opened(self) -> None:
-        self._calls.inc()
-
-    def call_closed(self, reason: str, seconds: float) -> None:
-        self._calls.dec()
-        self._ended.labels(reason or "unknown").inc()
-        self._duration.observe(seconds)
+    def hear(self, event: Event) -> None:
+        """A listener of calls. What is said in them is not counted."""
+        match event:
+            case Connected():
+                self._calls.inc()
+            case Closed():
+                self._calls.dec()
+                self._ended.labels(event.ending.value).inc()
+                self._duration.observe(event.seconds)
+            case FirstAudio(seconds):
+                self._first_audio.observe(seconds)
+            case Answered(seconds):
+                self._turn.observe(seconds)
+            case Interrupted():
+                self._interruptions.inc()
+            case SessionReplaced(seconds):
+                self._reconnected.observe(seconds)
+            case Fault(kind):
+                self.fault(kind)
+            case FunctionReturned(name, status, seconds):
+                self._tool.labels(name, status).observe(seconds)
+            case TokensUsed(counts):
+                for (direction, kind), count in counts.items():
+                    self._tokens.labels(direction, kind).inc(count)
+            case Spent(usd):
+                self._spent.inc(usd)
 
     def rejected(self, reason: str) -> None:
         self._rejected.labels(reason).inc()
-
-    def first_audio(self, seconds: float) -> None:
-        self._first_audio.observe(seconds)
-
-    def turn(self, seconds: float) -> None:
-        self._turn.observe(seconds)
-
-    def interruption(self) -> None:
-        self._interruptions.inc()
-
-    def reconnected(self, seconds: float) -> None:
-        self._reconnected.observe(seconds)
 
     def fault(self, kind: str) -> None:
         self._faults.labels(kind).inc()
 
     # ---- the model
-
-    def tool(self, name: str, status: str, seconds: float) -> None:
-        self._tool.labels(name, status).observe(seconds)
-
-    def tokens(self, direction: str, kind: str, count: int) -> None:
-        self._tokens.labels(direction, kind).inc(count)
-
-    def spent(self, usd: float) -> None:
-        self._spent.inc(usd)
 
     def day_spent(self, usd: float) -> None:
         self._day_spent.set(usd)

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 
 from yarl import URL
 
+from bridge.delivery.answer import Answer
 from bridge.delivery.retries import Dead, Decision, Delivered, RetryAt
-from bridge.delivery.statuses import advice
-from bridge.delivery.webhook import Answer
 from bridge.log import Seldom
 from bridge.records.deliveries import Delivery
 
@@ -54,11 +53,10 @@ class DeliveryLog:
     def tell(self, delivery: Delivery, answer: Answer, decision: Decision, now: float, *, heard: bool) -> None:
         """What became of an attempt; `now` in seconds since the epoch; `heard`: a call waits that acts on a no."""
         kind, id = delivery.about
-        hint = advice(answer.status or 0)
         facts: dict[str, object] = {
             kind: id, "kind": kind, "KIND": kind.upper(), "id": id, "delivery": delivery.id,
             "receiver": host(delivery.url), "attempt": delivery.attempts, "problem": answer.problem,
-            "hint": f" ({hint})" if hint else ""}
+            "hint": f" ({answer.advice})" if answer.advice else ""}
         match decision:
             case Delivered():
                 log.info(_TAKEN, facts)
@@ -80,7 +78,7 @@ class DeliveryLog:
 
     def _loudly(self, delivery: Delivery, answer: Answer, now: float) -> int | None:
         """How many ERRORs were left out since the last one like this; None: this one is left out too, or is none."""
-        if not answer.misconfigured:
+        if answer.meaning != "set-up":
             return None
         return self._mistakes.setdefault((delivery.url, answer.problem), Seldom(LOUD_S)).passes(now)
 

@@ -23,12 +23,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
-
+from bridge.delivery.answer import Answer
 from bridge.delivery.delivery_log import DeliveryLog
+from bridge.delivery.receivers import Receiver
 from bridge.delivery.retries import Dead, Decision, Delivered, RetryAt, decide
-from bridge.delivery.webhook import Answer, post
-from bridge.meetings.meeting import NewDelivery
 from bridge.records.database import StoreFailed
 from bridge.records.deliveries import Delivery, DeliveryQueue
 
@@ -60,14 +58,15 @@ async def until(event: asyncio.Event, seconds: float) -> None:
 class Outbox:
     """Delivers what is due, from `run` to `stop`.
 
-    `clock` gives seconds since the epoch, `rest` waits for an event or for seconds, `jitter` is random from 0 to 1.
+    `receiver` is handed every delivery, whatever its address (receivers.py). `clock` gives seconds since the epoch,
+    `rest` waits for an event or for seconds, `jitter` is random from 0 to 1.
     """
 
     def __init__(
-        self, queue: DeliveryQueue, http: aiohttp.ClientSession, secrets: Sequence[str], *,
-        clock: Callable[[], float] = time.time, rest: Rest = until, jitter: Callable[[], float] = random.random,
+        self, queue: DeliveryQueue, receiver: Receiver, *, clock: Callable[[], float] = time.time,
+        rest: Rest = until, jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._queue, self._http, self._secrets = queue, http, secrets
+        self._queue, self._receiver = queue, receiver
         self._clock, self._rest, self._jitter = clock, rest, jitter
         self._stopping = False
         self._woken = asyncio.Event()
@@ -87,12 +86,8 @@ class Outbox:
         """Something was committed that is due now."""
         self._woken.set()
 
-    def ours(self, news: NewDelivery) -> NewDelivery:
-        """To be claimed by us in the transaction that promises it; `promised` tells us that it was."""
-        return replace(news, lease_s=LEASE_S)
-
     def promised(self, news: Sequence[Delivery]) -> None:
-        """These were just committed here: attempts at once what was claimed with it, and soon the others."""
+        """These were just committed here: attempts at once what was leased to us with it, and soon the others."""
         ours = [each for each in news if each.attempts]
         self._start(ours)
         if len(ours) < len(news):
@@ -171,10 +166,8 @@ class Outbox:
 
     async def _attempt(self, delivery: Delivery) -> None:
         try:
-            answer = await self._post(delivery)
-            decision = decide(
-                answer.status, answer.headers, delivery.attempts, delivery.since, self._clock(), self._jitter(),
-                answer.message)
+            answer = await self._hand_over(delivery)
+            decision = decide(answer, delivery.attempts, delivery.since, self._clock(), self._jitter())
             if await self._write_down(delivery, answer, decision):
                 heard = any(each.acts_on_no and delivery.id in each.undecided for each in self._followers)
                 self._log.tell(delivery, answer, decision, self._clock(), heard=heard)
@@ -185,12 +178,12 @@ class Outbox:
         finally:
             self._leave(delivery)
 
-    async def _post(self, delivery: Delivery) -> Answer:
+    async def _hand_over(self, delivery: Delivery) -> Answer:
         """The receiver's answer, while the lease is kept up."""
         over = asyncio.Event()
         renewing = self._spawn(self._renew(delivery, over))
         try:
-            return await post(self._http, delivery, self._secrets, self._clock())
+            return await self._receiver.hand_over(delivery)
         except Exception:
             log.exception("an attempt at delivery %(delivery)s failed", {"delivery": delivery.id})
             return Answer(problem="could not be asked, because of a fault of ours")
@@ -236,9 +229,9 @@ class Outbox:
                 return await self._queue.delivered(delivery.id, self._clock(), answer.message, delivery.attempts)
             case RetryAt(at):
                 return await self._queue.retry(delivery.id, at, answer.problem, delivery.attempts)
-            case Dead():
+            case Dead(refused):
                 return await self._queue.dead(
-                    delivery.id, self._clock(), answer.problem, delivery.attempts, answer.message)
+                    delivery.id, self._clock(), answer.problem, delivery.attempts, answer.message, refused=refused)
 
     # ---- a call that waits for the receiver
 
@@ -307,5 +300,6 @@ def _after(delivery: Delivery, answer: Answer, decision: Decision) -> Delivery:
             return replace(delivery, state="delivered", answer=answer.message, last_error="")
         case RetryAt(at):
             return replace(delivery, next_at=at, last_error=answer.problem)
-        case Dead():
-            return replace(delivery, state="dead", answer=answer.message, last_error=answer.problem)
+        case Dead(refused):
+            return replace(
+                delivery, state="dead", refused=refused, answer=answer.message, last_error=answer.problem)

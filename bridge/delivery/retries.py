@@ -1,20 +1,17 @@
 """When a delivery is tried again, and when it is given up.
 
-Pure. A receiver's 2xx ends a delivery well, and its no (statuses.py) ends it at once as a dead letter. Everything else
-may pass: no answer, a 5xx, and what is set up wrongly, a redirect too. A redirect is never followed, since it could
-lead a meeting to anybody; the owner can mend it, as a wrong path or a missing password, and the delivery waits for
-that. The pauses are 1, 5 and 25 s, then five times longer each up to four hours, with jitter so that a receiver that
+Pure. What a receiver takes ends well, and its no ends a delivery at once as a dead letter. Everything else is tried
+again: what may be taken later, and what is set up wrongly too, since the owner can mend that, and the delivery waits
+for it. The pauses are 1, 5 and 25 s, then five times longer each up to four hours, with jitter so that a receiver that
 comes back is not met by everybody at once. A failure three days after the beginning is the last.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, "Deliverability and
-reliability"; RFC 9110, 10.2.3 for Retry-After and 5.6.7 for its dates.
+reliability".
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from bridge.delivery.statuses import meaning
+from bridge.delivery.answer import Answer
 
 #: How long a delivery is tried, seconds.
 GIVE_UP_S = 3 * 24 * 3600.0
@@ -25,9 +22,7 @@ LONGEST_S = 4 * 3600.0
 #: Jitter moves a pause by this part of it, either way.
 JITTER = 0.25
 #: How long a receiver can put us off, seconds.
-LONGEST_RETRY_AFTER_S = 24 * 3600.0
-#: The three shapes of an HTTP date, the usual one first.
-_DATES = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
+LONGEST_WAIT_S = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +47,22 @@ class Dead:
 Decision = Delivered | RetryAt | Dead
 
 
-def decide(
-    status: int | None, headers: Mapping[str, str], attempts: int, created_at: float, now: float, jitter: float,
-    words: str = "",
-) -> Decision:
+def decide(answer: Answer, attempts: int, created_at: float, now: float, jitter: float) -> Decision:
     """What follows from an attempt.
 
-    `status` and `headers` are the receiver's, None and empty when it did not answer; `attempts` counts this one too;
-    `created_at` and `now` are seconds since the epoch; `jitter` is a random number from 0 to 1; `words` are the
-    receiver's own for the caller.
+    `answer` is the receiver's; `attempts` counts this one too; `created_at` and `now` are seconds since the epoch;
+    `jitter` is a random number from 0 to 1.
     """
-    match meaning(status, words):
+    match answer.meaning:
         case "taken":
             return Delivered()
         case "no":
             return Dead(refused=True)
     if now >= created_at + GIVE_UP_S:
         return Dead()
-    # Retry-After is the earliest that we may come back: it makes a pause longer and never shorter, or a receiver that
-    # always says "1" would be asked every second for three days.
-    return RetryAt(now + max(pause(attempts, jitter), retry_after(headers.get("Retry-After", ""), now)))
+    # The earliest that we may come back makes a pause longer and never shorter: else a receiver that always says one
+    # second would be asked every second for three days.
+    return RetryAt(now + max(pause(attempts, jitter), min(answer.wait_s, LONGEST_WAIT_S)))
 
 
 def pause(attempts: int, jitter: float) -> float:
@@ -80,21 +71,3 @@ def pause(attempts: int, jitter: float) -> float:
         return FIRST_S[max(attempts, 1) - 1]
     growing = FIRST_S[-1] * GROWTH ** min(attempts - len(FIRST_S), 10)      # 10: beyond the longest, within a float
     return min(growing, LONGEST_S) * (1 + JITTER * (2 * jitter - 1))
-
-
-def retry_after(text: str, now: float) -> float:
-    """The seconds that a Retry-After asks for, a number or a date, a day at most; 0 for one that cannot be read."""
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text), LONGEST_RETRY_AFTER_S)
-    moment = _http_date(text)
-    return 0.0 if moment is None else min(max(moment - now, 0.0), LONGEST_RETRY_AFTER_S)
-
-
-def _http_date(text: str) -> float | None:
-    for shape in _DATES:
-        try:
-            return datetime.strptime(text, shape).replace(tzinfo=UTC).timestamp()
-        except (ValueError, OverflowError):
-            continue
-    return None

@@ -1,4 +1,4 @@
-"""One attempt to hand a delivery to its receiver, signed as Standard Webhooks has it.
+"""The receiver that is a webhook: one attempt to hand a delivery over by HTTP, signed as Standard Webhooks has it.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: `webhook-id` is the
 delivery's and constant over its attempts, `webhook-timestamp` is the attempt's, `webhook-signature` holds one signature
@@ -9,8 +9,9 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -20,10 +21,13 @@ from standardwebhooks import Webhook as Signer
 
 from bridge import __version__
 from bridge.delivery import reach
-from bridge.delivery.statuses import Meaning, advice, meaning
+from bridge.delivery.answer import Answer
+from bridge.delivery.statuses import answered
 from bridge.loop.yielding import yield_loop
 from bridge.records.deliveries import Delivery
 
+#: The schemes of addresses that are webhooks.
+SCHEMES = ("https", "http")
 #: How long an attempt may take, seconds.
 TIMEOUT_S = 15.0
 #: How long a receiver's body is waited for: the status has told already what to do, seconds.
@@ -39,41 +43,36 @@ _Kind = TypeVar("_Kind", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a receiver said to one attempt.
+class Webhook:
+    """Posts deliveries to the owner's addresses. `clock` gives seconds since the epoch."""
 
-    `status` is None when it said nothing; `message` is its own `{"message_to_caller": "..."}`, on one line, or "";
-    `problem` describes anything but a 2xx, without the receiver's address; `misconfigured`: it is one that the owner
-    can mend, and that does not pass by itself; `untold`: it has words under `message`, which once was the key.
-    """
+    http: aiohttp.ClientSession
+    secrets: Sequence[str] = ()
+    clock: Callable[[], float] = time.time
 
-    status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    message: str = ""
-    problem: str = ""
-    misconfigured: bool = False
-    untold: bool = False
+    async def hand_over(self, delivery: Delivery) -> Answer:
+        """What the receiver says, within TIMEOUT_S."""
+        return await post(self.http, delivery, self.secrets, self.clock)
 
 
-async def post(http: aiohttp.ClientSession, delivery: Delivery, secrets: Sequence[str], now: float) -> Answer:
-    """What the receiver says, within TIMEOUT_S; `now` is the moment of the attempt, seconds since the epoch."""
+async def post(
+    http: aiohttp.ClientSession, delivery: Delivery, secrets: Sequence[str], clock: Callable[[], float] = time.time,
+) -> Answer:
+    """What the receiver says, within TIMEOUT_S."""
     try:
         async with http.post(
-            delivery.url, data=delivery.body.encode(), headers=headers_for(delivery, secrets, now),
+            delivery.url, data=delivery.body.encode(), headers=headers_for(delivery, secrets, clock()),
             allow_redirects=False, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), middlewares=(_in_two_pieces,),
         ) as response:
             body = await _beginning(response)
-            words = message_of(body)
-            meant = meaning(response.status, words)
-            formerly = _read(body, _SaidFormerly) if meant == "taken" and not words else None
-            return Answer(
-                response.status, response.headers.copy(), words if meant in ("taken", "no") else "",
-                _problem(response.status, meant), meant == "misconfigured", bool(formerly and formerly.message))
+            answer = answered(response.status, response.headers, message_of(body), clock())
+            formerly = _read(body, _SaidFormerly) if answer.meaning == "taken" and not answer.message else None
+            return replace(answer, untold=True) if formerly and formerly.message else answer
     except TimeoutError:
         return Answer(problem=f"did not answer within {TIMEOUT_S:g} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:     # ValueError: an address that aiohttp cannot read
-        return Answer(
-            problem=f"could not be reached ({reach.why(error)})", misconfigured=reach.is_misconfigured(error))
+        return Answer("set-up" if reach.is_misconfigured(error) else "later",
+                      problem=f"could not be reached ({reach.why(error)})")
 
 
 async def _in_two_pieces(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -132,12 +131,6 @@ def _read(body: bytes, kind: type[_Kind]) -> _Kind | None:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-
-
-def _problem(status: int, meant: Meaning) -> str:
-    if meant == "taken":
-        return ""
-    return f"answered with status {status}" + (f": {advice(status)}" if meant == "misconfigured" else "")
 
 
 def parse_secrets(text: str) -> tuple[str, ...]:

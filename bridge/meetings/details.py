@@ -45,10 +45,21 @@ def differing(meeting: Meeting, given: Mapping[str, str]) -> dict[str, str]:
         and not (same_address if name == "email" else same_text)(getattr(meeting, name), given[name])}
 
 
+def better_spelled(meeting: Meeting, given: Mapping[str, str]) -> dict[str, str]:
+    """The name, where it is the meeting's and has its capitals now: "Ada Lovelace" for "ada lovelace"."""
+    name = given.get("name", "")
+    better = same_text(meeting.name, name) and _in_one_case(meeting.name) and not _in_one_case(name)
+    return {"name": name} if better else {}
+
+
 def another_person(meeting: Meeting, given: Mapping[str, str]) -> bool:
     """Whether this may be somebody else than whom the meeting is for: another name, and no address in common."""
     other_name = "name" in differing(meeting, given)
     return other_name and not (meeting.email and same_address(meeting.email, given.get("email", "")))
+
+
+def _in_one_case(text: str) -> bool:
+    return text in (text.lower(), text.upper())
 
 
 def _plain(text: str) -> str:

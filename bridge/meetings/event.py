@@ -6,14 +6,11 @@ is the meeting's and stays over changes; which message this is stands in the hea
 """
 
 import json
-import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from bridge.loop.yielding import yield_core
 from bridge.meetings.calendar import ics
-from bridge.meetings.meeting import Meeting, NewDelivery, Status
+from bridge.meetings.meeting import Meeting, Status
 
 Kind = Literal["meeting.booked", "meeting.rescheduled", "meeting.updated", "meeting.cancelled"]
 
@@ -95,12 +92,3 @@ def as_told(body: str) -> dict[str, Any]:
         "start": datetime.fromisoformat(news["start"]), "minutes": news["duration_minutes"],
         **{name: news[name] for name in ("read_back", "name", "email", "phone_number", "description")},
     }
-
-
-def deliveries_for(
-    meeting: Meeting, urls: Sequence[str], type: Kind, now: datetime, organizer: str = "",
-) -> list[NewDelivery]:
-    """This piece of news for each receiver, each under an id of its own."""
-    news = body(meeting, type, now, organizer)
-    yield_core()
-    return [NewDelivery(id=f"msg_{uuid.uuid4().hex}", url=url, type=type, body=news) for url in urls]

@@ -1,4 +1,4 @@
-"""A meeting: what was agreed with a caller; and the news of it."""
+"""A meeting: what was agreed with a caller."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -49,17 +49,3 @@ class Meeting:
     def end(self) -> datetime:
         """In the same zone as `start`; counted in elapsed minutes, not on the clock's face."""
         return (self.start.astimezone(UTC) + timedelta(minutes=self.minutes)).astimezone(self.zone)
-
-
-@dataclass(frozen=True, slots=True)
-class NewDelivery:
-    """News of a meeting for one receiver; `body` is the finished JSON text, sent as it is at every attempt.
-
-    `lease_s`: for so many seconds it belongs to whoever writes it down, who attempts it at once; 0: it is anybody's.
-    """
-
-    id: str
-    url: str
-    type: str
-    body: str
-    lease_s: float = 0.0

@@ -5,15 +5,12 @@ datetime, description, phone_number. What was said is a recording at Twilio, and
 """
 
 import json
-import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from bridge.meetings.event import moment, text
-from bridge.meetings.meeting import NewDelivery
 
 KIND = "message.recorded"
 
@@ -74,9 +71,3 @@ def body(message: Message, zone: ZoneInfo) -> str:
         "recording_sid": message.id,
         "duration_seconds": message.seconds,
     })
-
-
-def deliveries_for(message: Message, urls: Sequence[str], zone: ZoneInfo) -> list[NewDelivery]:
-    """The news of it for each receiver, each under an id of its own."""
-    news = body(message, zone)
-    return [NewDelivery(id=f"msg_{uuid.uuid4().hex}", url=url, type=KIND, body=news) for url in urls]

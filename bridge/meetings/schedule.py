@@ -92,13 +92,34 @@ def resolve(words: str, rules: Rules, now: datetime, caller_zone: str = "") -> d
     """
     try:
         start = _meant(words, rules, now, caller_zone)
+        allowed(start, rules, now)
+        return start
     except OverflowError:
         raise Refused("That date is too far away. Which other day would suit?", HOW) from None
     except Refused as refusal:
         refusal.how = refusal.how or HOW
         raise
-    allowed(start, rules, now)
-    return start
+
+
+def first_day(words: str, rules: Rules, now: datetime) -> date:
+    """The day from which on free times are wanted, of words that need not say a time. Raises Refused.
+
+    A week without a day, "next week", begins on its Monday. A day may have passed.
+    """
+    try:
+        said, zone = _in_zone(plain(words[:LONGEST]), rules.zone, None, now)
+        today = now.astimezone(zone).date()
+        if said.moment is not None:
+            return said.moment.astimezone(rules.zone).date()
+        if said.week is not None and not said.has_day:
+            return said.week.monday
+        if said.named_day is not None and said.agrees:
+            return said.named_day
+        if said.named_day is None and said.weekday is not None:
+            return today + timedelta(days=(said.weekday - today.weekday()) % 7)
+    except OverflowError:
+        raise Refused("That day is too far away. Which earlier day?", HOW) from None
+    raise Refused(NOT_UNDERSTOOD, HOW)
 
 
 def _meant(words: str, rules: Rules, now: datetime, caller_zone: str) -> datetime:

@@ -181,12 +181,12 @@ class Usage(msgspec.Struct):
     input_token_details: InputTokens | None = None
     output_token_details: Tokens | None = None
 
-    def counts(self) -> dict[str, int]:
-        """How many tokens of each direction and kind, such as "input audio"; the cached ones are among the input."""
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How many tokens of each direction and kind, ("input", "audio"); the cached ones are among the input."""
         read = self.input_token_details or InputTokens()
         parts = {"input": read, "cached": read.cached_tokens_details, "output": self.output_token_details}
         return {
-            f"{direction} {kind}": int(getattr(tokens, f"{kind}_tokens") or 0)
+            (direction, kind): int(getattr(tokens, f"{kind}_tokens") or 0)
             for direction, tokens in parts.items() if tokens for kind in ("text", "audio")}
 
 

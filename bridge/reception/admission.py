@@ -11,11 +11,13 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+from bridge.call.events import Closed, Event, Opened
 from bridge.loop.background import Background
-from bridge.records.calls import HOUR_S, PENDING_S, Calls, Limits, in_order
+from bridge.records.calls import HOUR_S, PENDING_S, Calls, Limits
 from bridge.records.database import StoreFailed
+from bridge.records.endings import Ending
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +29,8 @@ ANSWER_S = 2.0
 RENEW_S, SWEEP_S = 4.0, 3600.0
 #: How soon after its webhook a stream begins, seconds; as a rule in a few tenths.
 STREAM_S = 3.0
-#: How soon after a stream's end Twilio asks what follows it, seconds; not after these ends.
+#: How soon after a stream's end Twilio asks what follows it, seconds; not where the call has left us.
 QUESTION_S = 0.8
-FELL_BACK = "fallback"
-BY_CALLER = frozenset({"caller hung up", "transferred"})
 #: How long an ending is waited for, and how often it is looked for, seconds.
 ENDING_S, LOOK_S = 1.0, 0.05
 
@@ -43,12 +43,12 @@ class _Call:
     admitted_at: float
     lease_until: float
     streams: int = 0
-    reason: str = ""
+    ending: Ending | None = None     # of its latest stream
     ended_at: float = 0.0
     asked: bool = False          # Twilio has asked what follows its stream
 
     def is_live(self, now: float) -> bool:
-        return self.streams > 0 or (not self.reason and self.lease_until > now)
+        return self.streams > 0 or (not self.ending and self.lease_until > now)
 
 
 class Admission:
@@ -91,32 +91,40 @@ class Admission:
     def expects_stream(self) -> bool:
         """Whether a call was admitted just now whose stream has yet to come."""
         since = self._clock() - STREAM_S
-        return any(not each.streams and not each.reason and each.admitted_at > since for each in self._here.values())
+        return any(not each.streams and not each.ending and each.admitted_at > since for each in self._here.values())
 
     # ---- a stream
+
+    def hear(self, event: Event) -> None:
+        """A listener of calls."""
+        match event:
+            case Opened(call_sid, caller):
+                self.opened(call_sid, caller.number)
+            case Closed(call_sid=str() as call_sid):
+                self.closed(call_sid, event.ending)
 
     def opened(self, call_sid: str, caller: str) -> None:
         """The call's stream has begun, in this process."""
         now = self._clock()
         call = self._here.setdefault(call_sid, _Call(caller, now, now))
         call.streams += 1
-        call.reason = ""
+        call.ending = None
         self._write(call_sid, self._calls.opened(call_sid, caller, now))
 
-    def closed(self, call_sid: str, reason: str) -> None:
+    def closed(self, call_sid: str, ending: Ending) -> None:
         """The stream that `opened` told of is over."""
         call = self._here[call_sid]
         call.streams -= 1
         if not call.streams:                         # else the caller came back before the old stream was gone
-            call.reason, call.ended_at = reason or "unknown", self._clock()
-            self._write(call_sid, self._calls.closed(call_sid, reason, self._clock()))
+            call.ending, call.ended_at = ending, self._clock()
+            self._write(call_sid, self._calls.closed(call_sid, ending, self._clock()))
 
     def sent_elsewhere(self, call_sid: str) -> None:
         """The call was admitted, and got the fallback at once: it takes no line here."""
         call = self._here.get(call_sid)
         if call and not call.streams:                # else it is a repeated webhook of a call that goes on
-            call.reason, call.asked = FELL_BACK, True
-            self._write(call_sid, self._calls.closed(call_sid, FELL_BACK, self._clock()))
+            call.ending, call.asked = Ending.FALLBACK, True
+            self._write(call_sid, self._calls.closed(call_sid, Ending.FALLBACK, self._clock()))
 
     def _write(self, call_sid: str, work: Coroutine[Any, Any, None]) -> None:
         async def write() -> None:
@@ -152,29 +160,30 @@ class Admission:
         """Whether a stream was ended from here just now, and Twilio has yet to ask what follows it."""
         since = self._clock() - QUESTION_S
         return any(
-            each.ended_at > since and not each.asked and each.reason not in BY_CALLER for each in self._here.values())
+            each.ended_at > since and not each.asked and not (each.ending and each.ending.by_caller)
+            for each in self._here.values())
 
     async def ended_in_order(self, call_sid: str) -> bool | None:
         """Whether nothing more is owed to the caller; None when nothing is known of the call."""
         if call_sid in self._here:
             self._here[call_sid].asked = True
         until = self._clock() + ENDING_S
-        while (reason := await self._ending(call_sid)) == "" and self._clock() < until:
+        while (ending := await self._ending(call_sid)) == "" and self._clock() < until:
             await asyncio.sleep(LOOK_S)
-        return None if reason is None else in_order(reason)
+        return None if ending is None else isinstance(ending, Ending) and ending.in_order
 
-    async def _ending(self, call_sid: str) -> str | None:
+    async def _ending(self, call_sid: str) -> Ending | Literal[""] | None:
         here = self._here.get(call_sid)
         if here and here.streams:
             return ""
-        stored: str | None = None
+        stored: Ending | Literal[""] | None = None
         try:
             async with asyncio.timeout(ENDING_S):
                 stored = await self._calls.ending(call_sid)
         except (TimeoutError, StoreFailed) as error:
             log.error("call %(call)s: the database did not say how it ended: %(reason)s",
                       {"call": call_sid, "reason": str(error) or f"no answer in {ENDING_S:g} s"})
-        return stored or (here.reason if here else stored)
+        return stored or ((here.ending or "") if here else stored)
 
     # ---- the application's task
 

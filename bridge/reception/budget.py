@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 
+from bridge.call.events import Event, Spent
 from bridge.records.database import StoreFailed
 from bridge.records.spending import Spending
 
@@ -32,6 +33,11 @@ class Budget:
         self._told = ("", 0.0)                       # a day, and its sum as the database knows it
         self._untold: defaultdict[str, float] = defaultdict(float)     # what it does not know yet, by day
         self._failing, self._announced = False, ""
+
+    def hear(self, event: Event) -> None:
+        """A listener of calls."""
+        if isinstance(event, Spent):
+            self.spent(event.usd)
 
     def spent(self, usd: float) -> None:
         """A call of this process has cost so much more."""

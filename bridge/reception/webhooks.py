@@ -1,18 +1,14 @@
-"""Twilio's addresses: what a call does next, and the stream of a call."""
+"""Twilio's addresses that say what a call does next."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from time import monotonic
-from typing import Self
 
 from aiohttp import web
 
 from bridge import keys
-from bridge.call.session import CallSession
 from bridge.meetings.message import Message
+from bridge.reception.refusals import refusals_told
 from bridge.reception.token import PARAMETER
 from bridge.records.database import StoreFailed
 from bridge.settings import Settings
@@ -22,11 +18,6 @@ from bridge.twilio_side.public_url import public_origin
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_S = 20.0
-CLOSE_S = 0.5
-#: Twilio's longest message is far below; a longer one ends the stream.
-MAX_MESSAGE = 64 * 1024
-
 #: What Twilio said, once it is known that Twilio said it.
 SAID = web.RequestKey("SAID", dict[str, str])
 #: A call of these is over: whatever we answer, nobody hears it.
@@ -34,8 +25,6 @@ OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 #: A person has spoken with the caller.
 ANSWERED = frozenset({"completed", "answered"})
 
-
-# ---- what a call does next
 
 async def incoming_call(request: web.Request) -> web.Response:
     """Somebody calls: connects the call to its stream, or to the fallback when the model is known to be unreachable.
@@ -166,7 +155,7 @@ def _call(request: web.Request, parameters: dict[str, str]) -> twiml.Call:
 async def _parameters(request: web.Request) -> dict[str, str]:
     """What Twilio says, by GET or form POST. Raises HTTPForbidden unless it is Twilio, and of our account."""
     settings = request.app[keys.SETTINGS]
-    with _refusals_told(request):
+    with refusals_told(request):
         if settings.auth_tokens:
             await signature.check_webhook(request, settings)
         request[SAID] = parameters = {**request.query, **await signature.form(request)}
@@ -174,23 +163,6 @@ async def _parameters(request: web.Request) -> dict[str, str]:
             raise web.HTTPForbidden(text="AccountSid is not that of TWILIO_ACCOUNT_SID.\n")
     request.app[keys.DOOR].forget(request.protocol)
     return parameters
-
-
-@contextmanager
-def _refusals_told(request: web.Request) -> Iterator[None]:
-    """A line when somebody is refused, now and then: it may be Twilio, and the settings wrong."""
-    try:
-        yield
-    except web.HTTPForbidden as refusal:
-        left_out = request.app[keys.REFUSALS].passes(monotonic())
-        if left_out is not None:
-            log.warning(
-                "a request for %(origin)s%(path)s was refused: %(reason)s If it was Twilio's, check TWILIO_AUTH_TOKEN, "
-                "and set PUBLIC_URL to the address that Twilio knows (%(left_out)d more since the last such line)",
-                {"origin": public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL),
-                 "path": request.path.rpartition("/media-stream/")[1] or request.path,
-                 "reason": (refusal.text or "").strip(), "left_out": left_out})
-        raise
 
 
 def _answer(document: str) -> web.Response:
@@ -206,54 +178,3 @@ async def rescue(request: web.Request) -> web.Response | None:
     if "RecordingSid" in parameters:                 # what the fallback has asked for: it is not begun anew
         return _answer(twiml.say_goodbye(fallback))
     return _answer(twiml.in_place_of_the_assistant(fallback, _call(request, parameters)))
-
-
-# ---- the stream of a call
-
-async def media_stream(request: web.Request) -> web.StreamResponse:
-    """A call's stream: one CallSession, for as long as the call lasts."""
-    app, settings = request.app, request.app[keys.SETTINGS]
-    with _refusals_told(request):
-        if settings.auth_tokens:
-            await signature.check_upgrade(request, settings)
-    app[keys.DOOR].forget(request.protocol)
-    if app[keys.STOPPING].ending:
-        raise web.HTTPServiceUnavailable(text="The server is stopping.\n")
-    if len(app[keys.CALLS]) >= settings.MAX_CALLS:
-        raise web.HTTPServiceUnavailable(text="MAX_CALLS are under way.\n")
-    phone = web.WebSocketResponse(
-        heartbeat=HEARTBEAT_S, timeout=CLOSE_S, compress=False, max_msg_size=MAX_MESSAGE, decode_text=False)
-    await phone.prepare(request)
-    with _Following(app) as following:
-        call = CallSession(
-            phone, Caller.from_path(request.match_info["number"]), app[keys.SERVICES],
-            public_origin(request, settings.PUBLIC_URL), on_start=following.start)
-        app[keys.CALLS].add(call)
-        try:
-            following.reason = await call.run()
-        finally:
-            app[keys.CALLS].discard(call)
-    return phone
-
-
-class _Following:
-    """What is counted and written down of a call while its stream lasts; nothing of it makes the call wait."""
-
-    def __init__(self, app: web.Application) -> None:
-        self._admission, self._metrics = app[keys.ADMISSION], app[keys.METRICS]
-        self._call_sid: str | None = None
-        self.reason = "internal error"
-
-    def __enter__(self) -> Self:
-        self._began = monotonic()
-        self._metrics.call_opened()
-        return self
-
-    def start(self, call_sid: str, number: str) -> None:
-        self._call_sid = call_sid
-        self._admission.opened(call_sid, number)
-
-    def __exit__(self, *_: object) -> None:
-        self._metrics.call_closed(self.reason, monotonic() - self._began)
-        if self._call_sid is not None:
-            self._admission.closed(self._call_sid, self.reason)

@@ -11,12 +11,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.records.database import Database
+from bridge.records.endings import Ending
 from bridge.records.tables import calls
 
 #: Any number that nothing else in the database uses as an advisory lock.
@@ -24,15 +25,6 @@ ADMISSION_LOCK = 7_261_940_519
 #: How long an admitted call counts without a stream, and how long a stream's process may stay silent, seconds.
 PENDING_S, LEASE_S = 30.0, 15.0
 HOUR_S, DAY_S = 3600.0, 24 * 3600.0
-
-#: After these the caller may come back, and what was said is still remembered.
-COMES_BACK = frozenset({"transferred"})
-#: Endings after which nothing more is owed to the caller; after any other the caller may still be on the line and not
-#: have heard what was to be heard.
-IN_ORDER = frozenset({
-    "caller hung up", "assistant ended", "caller silent", "line too noisy", "time used up", "money used up",
-    "transferred", "server stopping",
-})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +51,6 @@ class Limits:
         if caller and self.per_hour and in_hour >= self.per_hour:
             return "CALLS_PER_HOUR_PER_CALLER"
         return None
-
-
-def in_order(reason: str) -> bool:
-    """Whether nothing more is owed to a caller whose call ended so; "": it has not ended."""
-    return reason in IN_ORDER
 
 
 class Calls:
@@ -104,20 +91,21 @@ class Calls:
         if rows:
             await self._write(rows, values, where=calls.c.ended_at.is_(None))
 
-    async def closed(self, call_sid: str, reason: str, now: float) -> None:
+    async def closed(self, call_sid: str, ending: Ending, now: float) -> None:
         """The stream that is carried here ended at `now`."""
-        values: dict[str, Any] = {"lease_until": now, "ended_at": now, "reason": reason or "unknown"}
-        if reason not in COMES_BACK:
+        values: dict[str, Any] = {"lease_until": now, "ended_at": now, "reason": ending.value}
+        if not ending.comes_back:
             values["history"] = ""
         await self._write([_new(call_sid, "", now) | {"process": self._process} | values], values,
                           where=calls.c.process.in_(["", self._process]))
 
-    async def ending(self, call_sid: str) -> str | None:
-        """Why the call ended; "" when it has not, or died with its process; None when there is no such call."""
+    async def ending(self, call_sid: str) -> Ending | Literal[""] | None:
+        """How the call ended; "" when it has not, or died with its process; None when there is no such call."""
         def work(connection: Connection) -> str | None:
             reason: str | None = connection.scalar(select(calls.c.reason).where(calls.c.call_sid == call_sid))
             return reason
-        return await self._database.read(work)
+        reason = await self._database.read(work)
+        return Ending.read(reason) if reason else "" if reason == "" else None
 
     async def keep_history(self, call_sid: str, text: str) -> None:
         """What is to be remembered if the caller comes back; until it is taken, or the call ends."""

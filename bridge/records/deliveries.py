@@ -5,8 +5,9 @@
    What is promised may be claimed in the same transaction, for the attempt that follows at once.
 2. Each claim is an attempt, and attempts are only ever counted up. What became of an attempt is written by its own
    number: one that was overtaken by a later attempt, because its lease had expired, writes nothing.
-3. A receiver is told of one meeting in order: news waits until what was promised before it is delivered or dead. Else
-   it would hear of a change before the booking, and might refuse what it does not know, or end with what was corrected.
+3. A receiver is told of one thing, such as a meeting, in order: news waits until what was promised before it is
+   delivered or dead. Else it would hear of a change before the booking, and might refuse what it does not know, or end
+   with what was corrected.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,15 +15,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sqlalchemy import (
-    ColumnElement, Connection, Row, Select, bindparam, case, exists, func, insert, literal, or_, select, update,
+    Connection, Row, Select, and_, bindparam, case, exists, func, insert, literal, or_, select, update,
 )
 
-from bridge.delivery.retries import GIVE_UP_S
-from bridge.meetings.meeting import NewDelivery
 from bridge.records.database import Database
+from bridge.records.news import About, NewDelivery
 from bridge.records.tables import deliveries
 
-#: News of one meeting is so much later than the news before it at least, seconds: a clock may stand still or go back.
+#: News of one thing is so much later than the news before it at least, seconds: a clock may stand still or go back.
 TICK_S = 1e-6
 
 State = Literal["pending", "delivered", "dead", "undone"]
@@ -31,16 +31,20 @@ SETTLED: tuple[State, ...] = ("delivered", "dead", "undone")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """News of a meeting, or of a message, on its way to one receiver, as it stood when it was read.
+    """News of one thing on its way to one receiver, as it stood when it was read.
 
-    `state`: a dead letter may be sent again; what is undone may not, since it was refused and is true no more.
-    Moments are seconds since 1970. `created_at`: when it was promised; `since`: since when it has been tried, which
-    is later where it was sent again. `next_at`: when it is due, or its lease ends; when it was settled, if it is.
+    `about_kind` and `about_id`: what it is the news of, a "meeting" or a "message". `url`: the receiver's address, the
+    scheme of which says how it is reached. `state`: a dead letter may be sent again; what is undone may not, since it
+    was refused and is true no more. Moments are seconds since 1970. `created_at`: when it was promised; `since`: since
+    when it has been tried, which is later where it was sent again. `next_at`: when it is due, or its lease ends; when
+    it was settled, if it is.
     `last_error`: what the last failed attempt met; `answer`: what the receiver said when it took or refused it.
+    `refused`: it is dead because its receiver said no, and was not given up after days without an answer.
     """
 
     id: str
-    meeting_id: str | None
+    about_kind: str
+    about_id: str
     url: str
     type: str
     body: str
@@ -51,17 +55,11 @@ class Delivery:
     next_at: float
     last_error: str
     answer: str
-    message_id: str | None = None
+    refused: bool = False
 
     @property
-    def about(self) -> tuple[str, str]:
-        """What it is the news of, and its id: ("meeting", "cbf9148e...")."""
-        return ("meeting", self.meeting_id) if self.meeting_id else ("message", self.message_id or "")
-
-    @property
-    def refused(self) -> bool:
-        """Whether its receiver said no, and this was not given up after days without an answer."""
-        return self.state == "dead" and self.next_at < self.since + GIVE_UP_S
+    def about(self) -> About:
+        return About(self.about_kind, self.about_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,42 +73,63 @@ class Depth:
 
 
 def promise(
-    connection: Connection, meeting_id: str, news: Sequence[NewDelivery], now: float, *, first: bool = False,
+    connection: Connection, about: About, news: Sequence[NewDelivery], now: float, *, due: float | None = None,
+    first: bool = False,
 ) -> list[Delivery]:
-    """Writes the news of a meeting down, in the transaction that it is news of; in the same order.
+    """Writes news down, in the transaction that it is news of; in the same order. It is due at `due`, else `now`.
 
     It is later than all news before it, whatever the clock says; and none of it is leased, to be sent at once, whose
     receiver still waits for what came before. `first`: nothing came before.
     """
-    earlier = [] if first else connection.execute(_EARLIER, {"meeting": meeting_id}).all()
+    earlier = [] if first else connection.execute(_EARLIER, {"about": about.id}).all()
     waiting = {url for url, state, _ in earlier if state == "pending"}
     moment = max([now, *(created_at + TICK_S for _, _, created_at in earlier)])
     promised = []
     for each in news:
         lease_s = 0.0 if each.url in waiting else each.lease_s
         promised.append(Delivery(
-            id=each.id, meeting_id=meeting_id, url=each.url, type=each.type, body=each.body, created_at=moment,
-            since=now, attempts=1 if lease_s else 0, state="pending", next_at=now + lease_s, last_error="", answer=""))
+            id=each.id, about_kind=about.kind, about_id=about.id, url=each.url, type=each.type, body=each.body,
+            created_at=moment, since=now, attempts=1 if lease_s else 0, state="pending",
+            next_at=(now if due is None else due) + lease_s, last_error="", answer=""))
     if promised:
         connection.execute(_ADD, [asdict(each) for each in promised])
     return promised
 
 
-def undo(connection: Connection, refused: Delivery) -> None:
-    """This news is true no more: no dead letter of it is sent again. In the transaction that makes it untrue."""
+def hasten(connection: Connection, about: About, due: float) -> None:
+    """What was never attempted of this news is due by then at last."""
     connection.execute(update(deliveries).where(
-        deliveries.c.meeting_id == refused.meeting_id, deliveries.c.created_at == refused.created_at,
-        deliveries.c.state == "dead").values(state="undone"))
+        deliveries.c.about_id == about.id, deliveries.c.state == "pending", deliveries.c.attempts == 0,
+        deliveries.c.next_at > due).values(next_at=due))
+
+
+def overtaken(connection: Connection, refused: Delivery) -> bool:
+    """Whether its receiver has been promised later news of the same, which decides."""
+    return bool(connection.scalar(select(exists().where(
+        deliveries.c.about_id == refused.about_id, deliveries.c.url == refused.url,
+        deliveries.c.created_at > refused.created_at, deliveries.c.state != "undone"))))
+
+
+def undo(connection: Connection, refused: Delivery) -> None:
+    """This news is true no more: no dead letter of it is sent again. In the transaction that makes it untrue.
+
+    Nor is what the receiver had refused before, and this had overtaken.
+    """
+    refused_before = and_(
+        deliveries.c.url == refused.url, deliveries.c.created_at < refused.created_at, deliveries.c.refused)
+    connection.execute(update(deliveries).where(
+        deliveries.c.about_id == refused.about_id, deliveries.c.state == "dead",
+        or_(deliveries.c.created_at == refused.created_at, refused_before)).values(state="undone", refused=False))
 
 
 _ADD = insert(deliveries)
 _EARLIER = select(deliveries.c.url, deliveries.c.state, deliveries.c.created_at).where(
-    deliveries.c.meeting_id == bindparam("meeting"))
+    deliveries.c.about_id == bindparam("about"))
 _BEFORE = deliveries.alias("before")
-#: Nothing that its receiver is to be told of the same meeting was promised before it. What was is looked up by its
-#: meeting: were it asked for as "pending", SQLite would look through all that is, for each.
+#: Nothing that its receiver is to be told of the same thing was promised before it. What was is looked up by the
+#: thing's id: were it asked for as "pending", SQLite would look through all that is, for each.
 _NEXT = ~exists().where(
-    _BEFORE.c.meeting_id == deliveries.c.meeting_id, _BEFORE.c.url == deliveries.c.url,
+    _BEFORE.c.about_id == deliveries.c.about_id, _BEFORE.c.url == deliveries.c.url,
     _BEFORE.c.state.not_in(SETTLED), _BEFORE.c.created_at < deliveries.c.created_at)
 #: What became of an attempt, unless a later one has overtaken it.
 _BECAME = update(deliveries).where(
@@ -168,24 +187,27 @@ class DeliveryQueue:
         """It failed, and is due again at a later moment."""
         return await self._after(delivery_id, attempts, next_at=at, last_error=error)
 
-    async def dead(self, delivery_id: str, now: float, error: str, attempts: int, answer: str = "") -> bool:
-        """It failed for good: a dead letter. `answer`: what the receiver said when it refused."""
-        return await self._after(delivery_id, attempts, state="dead", next_at=now, last_error=error, answer=answer)
+    async def dead(
+        self, delivery_id: str, now: float, error: str, attempts: int, answer: str = "", *, refused: bool = False,
+    ) -> bool:
+        """It failed for good: a dead letter. `refused`: the receiver said no; `answer`: in these words."""
+        return await self._after(
+            delivery_id, attempts, state="dead", next_at=now, last_error=error, answer=answer, refused=refused)
 
     async def revive(
-        self, subject_id: str | None, now: float, *, all: bool = False, lease_s: float = 0.0,
+        self, about_id: str | None, now: float, *, all: bool = False, lease_s: float = 0.0,
         receivers: Sequence[str] = (),
     ) -> int:
-        """Makes due now what waits of a meeting or a message, and its dead letters; how many that were.
+        """Makes due now what waits of one thing, such as a meeting, and its dead letters; how many that were.
 
-        With `all`, what was delivered too. Without a subject: of everything, but for what was refused. What is due
+        With `all`, what was delivered too. Without an id: of everything, but for what was refused. What is due
         within `lease_s` is under way and left alone; so is what later news that was delivered has overtaken.
         `receivers`: the addresses as they are set now; what was promised to another one goes to the one of these that
         has not been told, and to nobody where all have been.
         """
         def work(connection: Connection) -> int:
             revived = 0
-            for each in _to_revive(connection, subject_id, now, lease_s, all):
+            for each in _to_revive(connection, about_id, now, lease_s, all):
                 url = _address(connection, each, receivers)
                 due = each.state == "pending" and each.next_at <= now
                 if url is None or due and url == each.url:
@@ -193,7 +215,7 @@ class DeliveryQueue:
                 revived += connection.execute(update(deliveries).where(
                     deliveries.c.id == each.id, deliveries.c.attempts == each.attempts,
                     deliveries.c.state == each.state,
-                ).values(state="pending", next_at=now, since=now, url=url)).rowcount
+                ).values(state="pending", next_at=now, since=now, url=url, refused=False)).rowcount
             return revived
         return await self._database.write(work)
 
@@ -202,14 +224,14 @@ class DeliveryQueue:
     async def get(self, delivery_id: str) -> Delivery | None:
         return next(iter(await self._list(select(deliveries).where(deliveries.c.id == delivery_id))), None)
 
-    async def of_meeting(self, subject_id: str) -> list[Delivery]:
-        """Those of a meeting or a message, in the order in which they were promised."""
-        return await self._list(select(deliveries).where(_about(subject_id)))
+    async def about(self, id: str) -> list[Delivery]:
+        """The news of one thing, such as a meeting, in the order in which it was promised."""
+        return await self._list(select(deliveries).where(deliveries.c.about_id == id))
 
     async def states(self) -> dict[str, dict[str, int]]:
-        """How many deliveries of each state there are of every meeting and message, by its id."""
-        subject = func.coalesce(deliveries.c.meeting_id, deliveries.c.message_id)
-        query = select(subject, deliveries.c.state, func.count()).group_by(subject, deliveries.c.state)
+        """How many deliveries of each state there are of everything there is news of, by its id."""
+        kind = deliveries.c.about_id, deliveries.c.state
+        query = select(*kind, func.count()).group_by(*kind)
 
         def work(connection: Connection) -> dict[str, dict[str, int]]:
             states: dict[str, dict[str, int]] = {}
@@ -262,25 +284,21 @@ class DeliveryQueue:
             _BECAME, {"delivery": delivery_id, "attempt": attempts, **values}) == 1
 
 
-def _about(subject_id: str) -> ColumnElement[bool]:
-    return or_(deliveries.c.meeting_id == subject_id, deliveries.c.message_id == subject_id)
-
-
 def _to_revive(
-    connection: Connection, subject_id: str | None, now: float, lease_s: float, all: bool,
+    connection: Connection, about_id: str | None, now: float, lease_s: float, all: bool,
 ) -> list[Delivery]:
     """What may be due now, in the order in which it was promised."""
     later = deliveries.alias()
     overtaken = exists().where(
-        later.c.meeting_id == deliveries.c.meeting_id, later.c.url == deliveries.c.url,
+        later.c.about_id == deliveries.c.about_id, later.c.url == deliveries.c.url,
         later.c.created_at > deliveries.c.created_at, later.c.state == "delivered")
     waiting = (deliveries.c.state == "pending") & or_(deliveries.c.next_at > now + lease_s, deliveries.c.next_at <= now)
     settled = deliveries.c.state.in_(("dead", "delivered") if all else ("dead",)) & ~overtaken
     query = select(deliveries).where(waiting | settled).order_by(deliveries.c.created_at, deliveries.c.id)
-    if subject_id is not None:
-        query = query.where(_about(subject_id))
+    if about_id is not None:
+        query = query.where(deliveries.c.about_id == about_id)
     found = [_delivery(row) for row in connection.execute(query)]
-    return [each for each in found if subject_id is not None or not each.refused]
+    return [each for each in found if about_id is not None or not each.refused]
 
 
 def _address(connection: Connection, delivery: Delivery, receivers: Sequence[str]) -> str | None:
@@ -288,7 +306,7 @@ def _address(connection: Connection, delivery: Delivery, receivers: Sequence[str
     if not receivers or delivery.url in receivers:
         return delivery.url
     told = {*connection.scalars(select(deliveries.c.url).where(
-        _about(delivery.about[1]), deliveries.c.created_at == delivery.created_at))}
+        deliveries.c.about_id == delivery.about_id, deliveries.c.created_at == delivery.created_at))}
     return next((each for each in receivers if each not in told), None)
 
 

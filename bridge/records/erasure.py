@@ -1,10 +1,12 @@
 """Forgetting: a caller everywhere, when that is asked for; and what is settled and old, in every table.
 
 1. What was promised and not delivered, dead letters too, is never swept, and is counted before a caller is erased.
-2. A transaction is a plain function of a connection. It takes PORTION rows at most, so that nobody waits for long.
-3. SQLite would leave what was deleted readable in the file: it writes zeros over it.
+2. A transaction is a plain function of a connection. A sweep's takes PORTION rows at most, so that nobody waits long.
+3. What is to be removed is locked first: news of it that another process promises is either seen, or not promised.
+4. SQLite would leave what was deleted readable in the file: it writes zeros over it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select
@@ -68,6 +70,7 @@ class Erasure:
 # ---- a caller
 
 _Whose = tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]
+_Ids = Select[tuple[str]] | Sequence[str]
 
 
 def _of(connection: Connection, caller: str) -> _Whose:
@@ -81,15 +84,15 @@ def _of(connection: Connection, caller: str) -> _Whose:
         or_(calls.c.caller == caller, calls.c.call_sid.in_(names)))
 
 
-def _news(theirs: ColumnElement[bool], left: ColumnElement[bool]) -> ColumnElement[bool]:
-    """The deliveries of these meetings and messages."""
-    return or_(deliveries.c.meeting_id.in_(select(meetings.c.id).where(theirs)),
-               deliveries.c.message_id.in_(select(messages.c.id).where(left)))
+def _news(of_meetings: _Ids, of_messages: _Ids) -> ColumnElement[bool]:
+    """The deliveries of these meetings and messages, by their ids."""
+    return or_(*(and_(deliveries.c.about_kind == kind, deliveries.c.about_id.in_(ids))
+                 for kind, ids in (("meeting", of_meetings), ("message", of_messages))))
 
 
 def _found(connection: Connection, caller: str, now: float) -> Found:
     theirs, left, called = _of(connection, caller)
-    news = _news(theirs, left)
+    news = _news(select(meetings.c.id).where(theirs), select(messages.c.id).where(left))
 
     def count(table: Table, *conditions: ColumnElement[bool]) -> int:
         return connection.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
@@ -105,17 +108,19 @@ def _erase(connection: Connection, caller: str, now: float) -> Found:
     _overwrite(connection)
     found = _found(connection, caller, now)
     theirs, left, called = _of(connection, caller)
-    _remove(connection, theirs, left)
+    _remove(connection, select(meetings.c.id).where(theirs), select(messages.c.id).where(left))
     connection.execute(delete(calls).where(called))
     return found
 
 
-def _remove(connection: Connection, theirs: ColumnElement[bool], left: ColumnElement[bool]) -> int:
-    """Meetings and messages with all that belongs to them; how many."""
-    connection.execute(delete(deliveries).where(_news(theirs, left)))
-    connection.execute(delete(slots).where(slots.c.meeting_id.in_(select(meetings.c.id).where(theirs))))
-    return (connection.execute(delete(meetings).where(theirs)).rowcount
-            + connection.execute(delete(messages).where(left)).rowcount)
+def _remove(connection: Connection, theirs: Select[tuple[str]], left: Select[tuple[str]]) -> int:
+    """The meetings and messages with these ids, and all that belongs to them; how many."""
+    of_meetings, of_messages = ([*connection.scalars(ids.with_for_update())] for ids in (theirs, left))
+    connection.execute(delete(deliveries).where(_news(of_meetings, of_messages)))
+    connection.execute(delete(slots).where(slots.c.meeting_id.in_(of_meetings)))
+    connection.execute(delete(meetings).where(meetings.c.id.in_(of_meetings)))
+    connection.execute(delete(messages).where(messages.c.id.in_(of_messages)))
+    return len(of_meetings) + len(of_messages)
 
 
 def _overwrite(connection: Connection) -> None:
@@ -127,22 +132,23 @@ def _overwrite(connection: Connection) -> None:
 
 def _sweep(connection: Connection, before: float) -> int:
     _overwrite(connection)
-    settled_ids = [
-        [*connection.scalars(query.limit(PORTION))] for query in (_old_meetings(before), _old_messages(before))]
-    theirs, left = meetings.c.id.in_(settled_ids[0]), messages.c.id.in_(settled_ids[1])
-    return _remove(connection, theirs, left) if any(settled_ids) else 0
+    return _remove(connection, _old_meetings(before).limit(PORTION), _old_messages(before).limit(PORTION))
 
 
 def _old_meetings(before: float) -> Select[tuple[str]]:
     """Over, or cancelled and told to everybody; and nothing was told of it since."""
-    news = deliveries.c.meeting_id == meetings.c.id
+    news = _of_this(meetings)
     cancelled = and_(meetings.c.status == "cancelled", exists().where(news))
     return select(meetings.c.id).where(or_(meetings.c.end_at < before, cancelled), ~_unsettled(news, before))
 
 
 def _old_messages(before: float) -> Select[tuple[str]]:
-    news = deliveries.c.message_id == messages.c.id
-    return select(messages.c.id).where(messages.c.recorded_at < before, ~_unsettled(news, before))
+    return select(messages.c.id).where(messages.c.recorded_at < before, ~_unsettled(_of_this(messages), before))
+
+
+def _of_this(table: Table) -> ColumnElement[bool]:
+    """Whether a delivery is about the row of this table."""
+    return deliveries.c.about_id == table.c.id
 
 
 def _unsettled(news: ColumnElement[bool], before: float) -> ColumnElement[bool]:
@@ -152,8 +158,8 @@ def _unsettled(news: ColumnElement[bool], before: float) -> ColumnElement[bool]:
 
 def _held(connection: Connection, before: float) -> int:
     dead = deliveries.c.state == "dead"
-    of_meeting = exists().where(deliveries.c.meeting_id == meetings.c.id, dead)
-    of_message = exists().where(deliveries.c.message_id == messages.c.id, dead)
+    of_meeting = exists().where(_of_this(meetings), dead)
+    of_message = exists().where(_of_this(messages), dead)
     over = select(func.count()).select_from(meetings).where(meetings.c.end_at < before, of_meeting)
     left = select(func.count()).select_from(messages).where(messages.c.recorded_at < before, of_message)
     return (connection.scalar(over) or 0) + (connection.scalar(left) or 0)

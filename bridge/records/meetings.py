@@ -17,12 +17,11 @@ from sqlalchemy import (
     BigInteger, Connection, Double, Row, Select, Text, bindparam, delete, exists, insert, select, text, tuple_, update,
 )
 
-from bridge.meetings.meeting import Meeting, NewDelivery
-from bridge.records.database import Database, StoreFailed
-from bridge.records.deliveries import Delivery, promise, undo
+from bridge.meetings.meeting import Meeting
+from bridge.records.database import Database
+from bridge.records.deliveries import Delivery, overtaken, promise, undo
+from bridge.records.news import About, NewDelivery
 from bridge.records.tables import meetings, slots
-
-__all__ = ["Deliveries", "Meetings", "NewDelivery", "NotYours", "SlotTaken", "StoreFailed"]
 
 #: Any number that nothing else in the database uses as an advisory lock.
 BOOKING_LOCK = 7_261_940_518
@@ -36,7 +35,12 @@ class NotYours(Exception):
     """This caller has no such meeting."""
 
 
-#: The news of a meeting as it now stands, one for each receiver. Called within the transaction; it may be called twice.
+class Overtaken(Exception):
+    """Who refused this news has been promised later news of the meeting."""
+
+
+#: The news of a meeting as it now stands, one for each receiver. Called within the transaction, in a thread of the
+#: database's, and perhaps twice: it depends on the meeting and on nothing that changes.
 Deliveries = Callable[[Meeting], Sequence[NewDelivery]]
 
 
@@ -70,8 +74,8 @@ class Meetings:
         """Gives the caller's booked meeting what `changes` names, and the next `sequence`; it, and its news.
 
         What else has become of the meeting since it was looked at stays. Where nothing differs nothing is done.
-        `undoing`: a dead letter, the news of which is true no more then. Raises SlotTaken, and the meeting stays as it
-        was; NotYours, also for one that is cancelled: nobody books it again by correcting it.
+        `undoing`: a dead letter, the news of which is true no more then. Raises SlotTaken and Overtaken, and the
+        meeting stays as it was; NotYours, also for one that is cancelled: nobody books it again by correcting it.
         """
         def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
             stored = _of(connection, meeting_id, caller)
@@ -80,7 +84,7 @@ class Meetings:
             changed = replace(stored, **changes)
             changed = replace(changed, start=changed.start.astimezone(stored.zone))
             if undoing:
-                undo(connection, undoing)
+                _undo(connection, undoing)
             if changed == stored:
                 return stored, []
             changed = replace(changed, sequence=stored.sequence + 1)
@@ -98,17 +102,17 @@ class Meetings:
     ) -> tuple[Meeting, list[Delivery]]:
         """Frees the minutes of the caller's meeting; it, and its news. Cancelled twice is cancelled once.
 
-        `undoing`: a dead letter, the news of which is true no more then. Raises NotYours.
+        `undoing`: a dead letter, the news of which is true no more then. Raises NotYours and Overtaken.
         """
         def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
             stored = _of(connection, meeting_id, caller)
             if stored.status == "cancelled":
                 return stored, []
+            if undoing:
+                _undo(connection, undoing)
             cancelled = replace(stored, status="cancelled", sequence=stored.sequence + 1)
             _free(connection, stored)
             _store(connection, cancelled)
-            if undoing:
-                undo(connection, undoing)
             return cancelled, self._announce(connection, cancelled, deliveries)
         return await self._database.write(work, BOOKING_LOCK)
 
@@ -132,7 +136,8 @@ class Meetings:
         return await self._database.read(lambda connection: _all(connection, query.order_by(*_IN_ORDER)))
 
     def _announce(self, connection: Connection, meeting: Meeting, deliveries: Deliveries) -> list[Delivery]:
-        return promise(connection, meeting.id, deliveries(meeting), self._now(), first=meeting.sequence == 0)
+        return promise(
+            connection, About("meeting", meeting.id), deliveries(meeting), self._now(), first=meeting.sequence == 0)
 
 
 # ---- statements, built once
@@ -182,11 +187,18 @@ def _first(connection: Connection, query: Select[Any], **values: Any) -> Meeting
 
 
 def _of(connection: Connection, meeting_id: str, caller: str) -> Meeting:
+    """Locked until the transaction ends: nobody erases it meanwhile, and its news would be left."""
     stored = _first(connection, select(meetings).where(
-        meetings.c.id == meeting_id, meetings.c.caller == caller))
+        meetings.c.id == meeting_id, meetings.c.caller == caller).with_for_update())
     if stored is None:
         raise NotYours(meeting_id)
     return stored
+
+
+def _undo(connection: Connection, refused: Delivery) -> None:
+    if overtaken(connection, refused):
+        raise Overtaken(refused.id)
+    undo(connection, refused)
 
 
 def _store(connection: Connection, meeting: Meeting) -> None:

@@ -5,13 +5,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bridge.meetings.meeting import NewDelivery
 from bridge.meetings.message import Message
 from bridge.records.database import Database
-from bridge.records.tables import deliveries as deliveries_table
+from bridge.records.deliveries import hasten, promise
+from bridge.records.news import About, NewDelivery
 from bridge.records.tables import messages
 
 
@@ -27,13 +27,11 @@ class Messages:
         False for one that is kept already: then nothing is added, and what was never attempted is due by then at last.
         """
         def work(connection: Connection) -> bool:
+            about = About("message", message.id)
             if _insert(connection, message):
-                connection.execute(insert(deliveries_table), _rows(message, news, due))
+                promise(connection, about, news, message.recorded.timestamp(), due=due, first=True)
                 return True
-            connection.execute(update(deliveries_table).where(
-                deliveries_table.c.message_id == message.id, deliveries_table.c.state == "pending",
-                deliveries_table.c.attempts == 0, deliveries_table.c.next_at > due,
-            ).values(next_at=due))
+            hasten(connection, about, due)
             return False
         return await self._database.write(work)
 
@@ -63,15 +61,6 @@ def _insert(connection: Connection, message: Message) -> bool:
     del values["recorded"]
     added = new.values(values).on_conflict_do_nothing().returning(messages.c.id)
     return connection.scalar(added) is not None
-
-
-def _rows(message: Message, news: Sequence[NewDelivery], due: float) -> list[dict[str, Any]]:
-    now = message.recorded.timestamp()
-    return [{
-        "id": each.id, "url": each.url, "type": each.type, "body": each.body, "message_id": message.id,
-        "created_at": now, "since": now, "next_at": due, "attempts": 0, "state": "pending", "last_error": "",
-        "answer": "",
-    } for each in news]
 
 
 def _message(row: Row[Any]) -> Message:

@@ -4,7 +4,7 @@ Moments are seconds since 1970 in UTC, so that they mean the same in both databa
 or ends, with a fraction where a delivery is due.
 """
 
-from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
 metadata = MetaData()
 
@@ -48,11 +48,14 @@ messages = Table(
 )
 Index("messages_recorded", messages.c.recorded_at, messages.c.id)
 
-#: Each is the news of a meeting or of a message.
+#: Each is the news of one thing, which has a kind and an id: a meeting or a message. There is no foreign key, since the
+#: thing may be in any table: who writes news does it in the transaction of the thing itself, and who removes a thing
+#: locks it first (erasure.py). `refused`: it is dead because its receiver said no.
 deliveries = Table(
     "deliveries", metadata,
     Column("id", Text, primary_key=True),
-    Column("meeting_id", Text, ForeignKey("meetings.id")),
+    Column("about_kind", Text, nullable=False),
+    Column("about_id", Text, nullable=False),
     Column("url", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("body", Text, nullable=False),
@@ -63,11 +66,10 @@ deliveries = Table(
     Column("next_at", Double, nullable=False),
     Column("last_error", Text, nullable=False),
     Column("answer", Text, nullable=False),
-    Column("message_id", Text, ForeignKey("messages.id")),
+    Column("refused", Boolean, nullable=False),
 )
 Index("deliveries_due", deliveries.c.state, deliveries.c.next_at)
-Index("deliveries_meeting", deliveries.c.meeting_id)
-Index("deliveries_message", deliveries.c.message_id)
+Index("deliveries_about", deliveries.c.about_id)
 
 #: `process` carries the call's stream; "" while it is awaited. `ended_at` and `reason` are of its last stream.
 calls = Table(

@@ -20,6 +20,7 @@ from bridge import log
 from bridge.app import create_app
 from bridge.settings import load
 from bridge.sim.clock import Clock
+from bridge.sim.owner import Owner
 from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.realtime import AFTERWARDS, Call, Line, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.speech import load_clip, write_stereo_wav
@@ -112,14 +113,15 @@ async def run(wav: Path, *, fast: bool, out: TextIO | None = None) -> int:
     log.set_up("WARNING", "text")
     clock = Clock(FAST if fast else 1)
     narrator = Narrator(clock, out or sys.stdout)
-    meetings: list[dict[str, str]] = []
+    owner = Owner(lambda meeting, status: narrator.say(
+        "webhook", f"received the meeting of {meeting['name']} at {meeting['datetime']}"))
     token = secrets.token_hex(16)
     turns = script()
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(
             RealtimeServer(lambda session: next(turns, lambda _: AFTERWARDS)(session), clock=clock))
         model.listener = narrator.model
-        receiver = await stack.enter_async_context(serving(receiver_app(narrator, meetings)))
+        receiver = await stack.enter_async_context(serving(owner.app()))
         origin = await stack.enter_async_context(serving(create_app(load({
             "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "WEBHOOK_URL": f"{receiver}/meetings",
             "TWILIO_AUTH_TOKEN": token, "TIMEZONE": ZONE, "MAX_MESSAGES_PER_S": "0",
@@ -129,7 +131,7 @@ async def run(wav: Path, *, fast: bool, out: TextIO | None = None) -> int:
             Phone(f"{origin}/incoming-call", auth_token=token, clock=clock))
         call, replies = await converse(phone, narrator)
     write_stereo_wav(wav, *call.recording())
-    return summary(narrator, call, model.sessions[0], replies, meetings, wav)
+    return summary(narrator, call, model.sessions[0], replies, owner.taken, wav)
 
 
 async def converse(phone: Phone, narrator: Narrator) -> tuple[PhoneCall, list[float]]:
@@ -163,7 +165,7 @@ async def converse(phone: Phone, narrator: Narrator) -> tuple[PhoneCall, list[fl
 
 def summary(
     narrator: Narrator, call: PhoneCall, session: RealtimeSession, replies: list[float],
-    meetings: list[dict[str, str]], wav: Path,
+    meetings: list[dict[str, Any]], wav: Path,
 ) -> int:
     """Prints the call's figures, and what went wrong if anything did."""
     times = {kind: [event.at_ms for event in call.log if event.kind == kind] for kind in ("start", "speaking", "clear")}
@@ -187,19 +189,6 @@ def summary(
     for problem in problems:
         print(f"PROBLEM: {problem}", file=narrator._out)
     return 1 if problems else 0
-
-
-def receiver_app(narrator: Narrator, meetings: list[dict[str, str]]) -> web.Application:
-    """The owner's side: a webhook that takes meetings."""
-    async def take(request: web.Request) -> web.Response:
-        meeting = await request.json()
-        meetings.append(meeting)
-        narrator.say("webhook", f"received the meeting of {meeting['name']} at {meeting['datetime']}")
-        return web.Response(status=204)
-
-    app = web.Application()
-    app.router.add_post("/meetings", take)
-    return app
 
 
 @asynccontextmanager

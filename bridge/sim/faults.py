@@ -1,4 +1,7 @@
-"""The faults that `python -m bridge demo --fault NAME` rehearses, and how a call may end for its caller.
+"""What can go wrong in a call on purpose, and how the call may then end for its caller.
+
+`python -m bridge demo --fault NAME` rehearses those that strike at a certain moment (rehearsal.py: how), and the
+benchmark does nearly all of them to many calls at once (tests/load/faults.py: how).
 
 Pure, and without the simulators: the command line names them.
 """
@@ -14,37 +17,43 @@ ENDINGS = {
     "silence": "the caller heard nothing more",
     "error": "Twilio could not go on with the call",
 }
-_FALLBACK = ("apology", "human", "message")
+FALLBACK = ("apology", "human", "message")
+EITHER = ("went on", *FALLBACK)
 
 
 class Fault(NamedTuple):
-    """`strikes`: at the start of the call, before the caller's question, when it is asked, or amid the answer."""
+    """`endings`: those of ENDINGS that the README promises.
+
+    `strikes`: when in the demo: at the start of the call, before the caller's question, when it is asked, or amid the
+    answer; "" where the demo does not rehearse it.
+    """
 
     what: str
-    strikes: str
-    #: Those of ENDINGS that the README promises.
-    endings: tuple[str, ...]
+    endings: tuple[str, ...] = EITHER
+    strikes: str = ""
 
 
 FAULTS = {
-    "model-drop": Fault(
-        "the model's connection breaks in mid-sentence", "answer", ("went on", *_FALLBACK)),
-    "model-refused": Fault(
-        "the model refuses the key", "start", _FALLBACK),
+    "model-drop": Fault("the model's connection breaks in mid-sentence", strikes="answer"),
+    "model-refused": Fault("the model refuses the key", FALLBACK, strikes="start"),
     "model-silent": Fault(
-        "the model's connection is dead, and only a missing pong shows it", "answer", ("went on", *_FALLBACK)),
+        "the model's connection is dead, and only a missing pong shows it", strikes="answer"),
     "model-slow-reconnect": Fault(
-        "the model's connection breaks, and five attempts to connect again fail", "answer", ("went on", *_FALLBACK)),
-    "session-expiry": Fault(
-        "the model's session reaches its longest duration", "answer", ("went on", *_FALLBACK)),
-    "rate-limit": Fault(
-        "the answer fails by a rate limit, and the next attempt too", "question", ("went on", *_FALLBACK)),
-    "phone-gap": Fault(
-        "no sound of the caller arrives for four seconds", "asked", ("went on",)),
-    "phone-drop": Fault(
-        "the stream from Twilio breaks in mid-sentence", "answer", ("went on", *_FALLBACK)),
-    "webhook-down": Fault(
-        "the owner's webhook is down when a meeting is booked", "question", ("went on",)),
-    "server-stop": Fault(
-        "the server is told to stop (SIGTERM) in mid-sentence", "answer", ("went on", *_FALLBACK)),
+        "the model's connection breaks, and attempts to connect again fail", strikes="answer"),
+    "session-expiry": Fault("the model's session reaches its longest duration", strikes="answer"),
+    "rate-limit": Fault("an answer is refused by a rate limit", strikes="question"),
+    "phone-gap": Fault("no sound of the caller arrives for some seconds", ("went on",), strikes="asked"),
+    "phone-drop": Fault("the stream from Twilio breaks in mid-sentence", strikes="answer"),
+    "webhook-down": Fault("the owner's webhook is down when a meeting is booked", ("went on",), strikes="question"),
+    "server-stop": Fault("the server is told to stop (SIGTERM) in mid-sentence", strikes="answer"),
+    "model-closes-1001": Fault("the model closes the connection: it goes away"),
+    "model-closes-1011": Fault("the model closes the connection: an error of its own"),
+    "model-closes-1012": Fault("the model closes the connection: it restarts"),
+    "model-closes-1013": Fault("the model closes the connection: it asks to try again later"),
+    "model-deaf": Fault("the model stops reading"),
+    "response-failed": Fault("the model begins an answer, and says that it failed"),
+    "phone-deaf": Fault("the phone stops reading"),
+    "caller-hangs-up": Fault("the caller hangs up, and calls again", ("went on",)),
+    "webhook-repeated": Fault("Twilio asks the voice webhook again in mid-call", ("went on",)),
 }
+REHEARSED = {name: fault for name, fault in FAULTS.items() if fault.strikes}

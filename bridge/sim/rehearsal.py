@@ -6,22 +6,22 @@ the log says and what the caller hears. The names are in faults.py; here is how 
 
 import asyncio
 import json
-import re
 import secrets
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
-from aiohttp import web
-
 from bridge.sim.clock import Clock
 from bridge.sim.demo import ASK_HOURS, BOOKING, DETAILS, FAST, PATIENCE_MS, THANKS, ZONE, Narrator, serving
-from bridge.sim.faults import ENDINGS, FAULTS
+from bridge.sim.faults import ENDINGS, REHEARSED
+from bridge.sim.owner import Owner
 from bridge.sim.phone import Event, Phone, PhoneCall, PhoneError
+from bridge.sim.process import Server, running
 from bridge.sim.realtime import Call, Faults, Line, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.realtime.connection import Changing
 from bridge.sim.speech import load_clip, write_stereo_wav
@@ -50,76 +50,14 @@ NOTED = Line("I have written that down, and you will get a confirmation. Is ther
 GOODBYE = Line("Thank you for calling. Goodbye!", load_clip("goodbye"))
 
 
-class Server:
-    """The real server, as a process."""
-
-    def __init__(self, process: asyncio.subprocess.Process, narrator: Narrator) -> None:
-        self.process, self._narrator = process, narrator
-        self.origin = ""
-
-    async def until_it_listens(self) -> None:
-        assert self.process.stderr
-        said = ""
-        while not (found := re.search(r"listens on \S+ port (\d+)", said)):
-            line = (await self.process.stderr.readline()).decode()
-            if not line:
-                raise RuntimeError(f"The server did not start: {said}")
-            said += line
-        self.origin = f"http://127.0.0.1:{found[1]}"
-
-    async def tell_log(self) -> None:
-        """Tell what the log says of troubles and of the end of the call."""
-        assert self.process.stderr
-        async for line in self.process.stderr:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                entry = {"level": "ERROR", "message": line.decode().rstrip()}
-            if entry["level"] != "INFO" or " closed after " in entry["message"]:
-                self._narrator.say("log", f"{entry['level']}: {entry['message']}")
-
-
-@asynccontextmanager
-async def running(environ: Mapping[str, str], folder: str, narrator: Narrator) -> AsyncIterator[Server]:
-    """The server with these settings and nobody else's; it is stopped in the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bridge", cwd=folder, env={"PYTHONPATH": str(PACKAGE.parent), **environ},
-        stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
-    server = Server(process, narrator)
+def tell_log(narrator: Narrator, line: str) -> None:
+    """Tell what the log says of troubles and of the end of the call."""
     try:
-        await server.until_it_listens()
-        log = asyncio.create_task(server.tell_log())
-        yield server
-        if process.returncode is None:
-            process.terminate()
-        async with asyncio.timeout(GIVE_UP_S):
-            await asyncio.gather(process.wait(), log)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-class Owner:
-    """The owner's webhook."""
-
-    def __init__(self, narrator: Narrator) -> None:
-        self._narrator = narrator
-        self.down = False
-        self.meetings: list[dict[str, str]] = []
-
-    def app(self) -> web.Application:
-        app = web.Application()
-        app.router.add_post("/meetings", self._take)
-        return app
-
-    async def _take(self, request: web.Request) -> web.Response:
-        if self.down:
-            self._narrator.say("webhook", "is down: answers 503")
-            return web.Response(status=503)
-        self.meetings.append(await request.json())
-        self._narrator.say("webhook", f"received the meeting of {self.meetings[-1]['name']}")
-        return web.Response(status=204)
+        entry = json.loads(line)
+    except ValueError:
+        entry = {"level": "ERROR", "message": line}
+    if entry["level"] != "INFO" or " closed after " in entry["message"]:
+        narrator.say("log", f"{entry['level']}: {entry['message']}")
 
 
 class Stage(Changing):
@@ -130,7 +68,7 @@ class Stage(Changing):
         self.narrator, self.clock = narrator, clock
         self.model = RealtimeServer(self._answer, clock=clock, speed=DELTA_SPEED)
         self.model.listener = self._model_noticed
-        self.owner = Owner(narrator)
+        self.owner = Owner(self._owner_answered)
         self.server: Server
         self.call: PhoneCall
         self.silent_from_ms = 0.0           # the fault has struck, and the caller has said all
@@ -186,6 +124,10 @@ class Stage(Changing):
         self._answers += kind == "transcript" and detail["role"] == "assistant" and detail["text"] != WRITING.text
         self.changed()
 
+    def _owner_answered(self, meeting: dict[str, Any], status: int) -> None:
+        self.narrator.say("webhook", f"received the meeting of {meeting['name']}" if status < 300 else
+                          f"is down: answers {status}")
+
     def _answer(self, session: RealtimeSession) -> Turn:
         kinds = [session.items[item_id].type for item_id in session.conversation.order]
         if kinds and kinds[-1] == "function_call_output":
@@ -232,7 +174,7 @@ async def _drop_phone(stage: Stage) -> None:
 
 
 async def _webhook_down(stage: Stage) -> None:
-    stage.owner.down = True
+    stage.owner.status = 503
 
 
 async def _stop_server(stage: Stage) -> None:
@@ -252,7 +194,7 @@ async def rehearse(name: str, wav: Path, *, fast: bool, out: TextIO | None = Non
     """Plays the call and writes the WAV; 0 when it ended in a way that is promised for the fault, else 1."""
     clock = Clock(FAST if fast else 1)
     narrator = Narrator(clock, out or sys.stdout)
-    narrator.say("demo", f"{name}: {FAULTS[name].what}. The server starts as a process of its own")
+    narrator.say("demo", f"{name}: {REHEARSED[name].what}. The server starts as a process of its own")
     stage, token = Stage(narrator, clock), secrets.token_hex(16)
     if name == "session-expiry":
         stage.model.faults = Faults(expire_after_ms=SHORT_SESSION_MS)
@@ -262,13 +204,15 @@ async def rehearse(name: str, wav: Path, *, fast: bool, out: TextIO | None = Non
         receiver = await stack.enter_async_context(serving(stage.owner.app()))
         folder = stack.enter_context(TemporaryDirectory())
         environ = settings(stage, token, f"{receiver}/meetings", rest.url, folder)
-        stage.server = await stack.enter_async_context(running(environ, folder, narrator))
+        stage.server = await stack.enter_async_context(
+            running(folder, environ, within_s=GIVE_UP_S, heard=partial(tell_log, narrator)))
         phone = await stack.enter_async_context(
             Phone(f"{stage.server.origin}/incoming-call", account_sid=ACCOUNT, auth_token=token, clock=clock))
         phone.listener = stage.phone_noticed
         rest.phones.append(phone)
         failure = await converse(stage, phone, name)
         problems = await aftermath(stage, name)
+        await stage.server.stop(within_s=GIVE_UP_S)
     write_stereo_wav(wav, *stage.call.recording())
     return summary(stage, name, failure, problems, wav)
 
@@ -287,8 +231,8 @@ def settings(stage: Stage, token: str, webhook: str, rest: str, folder: str) -> 
 async def converse(stage: Stage, phone: Phone, name: str) -> PhoneError | None:
     """The caller's part, and the fault; what Twilio could not go on with, if anything."""
     async def strike_at(moment: str) -> None:
-        if FAULTS[name].strikes == moment:
-            stage.narrator.say("FAULT", FAULTS[name].what)
+        if REHEARSED[name].strikes == moment:
+            stage.narrator.say("FAULT", REHEARSED[name].what)
             await INJECT[name](stage)
             stage.silent_from_ms = stage.clock.ms()
 
@@ -298,13 +242,13 @@ async def converse(stage: Stage, phone: Phone, name: str) -> PhoneError | None:
     ended = asyncio.create_task(call.until_over(timeout=GIVE_UP_S * 3))
     ended.add_done_callback(lambda _: stage.changed())
     with suppress(PhoneError):              # the call was over before all was said
-        if FAULTS[name].strikes != "start":
+        if REHEARSED[name].strikes != "start":
             await stage.until_answered()            # the greeting
             await strike_at("question")
             await ask(stage, booking=name == "webhook-down")
             stage.silent_from_ms = stage.clock.ms()
             await strike_at("asked")
-            if FAULTS[name].strikes == "answer":
+            if REHEARSED[name].strikes == "answer":
                 await call.until_heard(call.heard_ms + PATIENCE_MS, timeout=GIVE_UP_S)
                 await strike_at("answer")
             await stage.until_answered()
@@ -341,14 +285,13 @@ async def aftermath(stage: Stage, name: str) -> list[str]:
     """What must come true when the call is over; the problems."""
     problems = []
     if name == "webhook-down":
-        stage.owner.down = False
+        stage.owner.status = 204
         stage.narrator.say("webhook", "is up again")
         async with asyncio.timeout(GIVE_UP_S):
-            while not stage.owner.meetings:
+            while not stage.owner.taken:
                 await asyncio.sleep(0.05)
     if name == "server-stop":
-        async with asyncio.timeout(GIVE_UP_S):
-            code = await stage.server.process.wait()
+        code = await stage.server.ended(GIVE_UP_S)
         stage.narrator.say("server", f"has stopped with exit code {code}")
         problems += [f"the server's exit code is {code}, not 0"] if code else []
     return problems
@@ -400,9 +343,9 @@ def summary(stage: Stage, name: str, failure: PhoneError | None, problems: list[
     how = ending(call, names, failure)
     silence = silence_ms(call, stage.silent_from_ms)
     problems = [*problems, *call.warnings, *([str(failure)] if failure else [])]
-    if how not in FAULTS[name].endings:
-        problems.append(f"the README promises another ending: {', '.join(FAULTS[name].endings)}")
-    print(f"\n  {'fault:':<45}{FAULTS[name].what}", file=out)
+    if how not in REHEARSED[name].endings:
+        problems.append(f"the README promises another ending: {', '.join(REHEARSED[name].endings)}")
+    print(f"\n  {'fault:':<45}{REHEARSED[name].what}", file=out)
     print(f"  {'ending:':<45}{ENDINGS[how]}", file=out)
     print(f"  {'silence after the fault:':<45}{'for good' if silence is None else f'{silence / 1000:.1f} s'}", file=out)
     print(f"  {'recordings of the server that were heard:':<45}{', '.join(names) or 'none'}", file=out)

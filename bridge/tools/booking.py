@@ -20,13 +20,15 @@ from zoneinfo import ZoneInfo
 
 from bridge.calendars.busy import Interval, overlaps, without
 from bridge.calendars.busy_url import Availability, NotAsked
-from bridge.delivery.outbox import Outbox
+from bridge.delivery.news import of_meeting
+from bridge.delivery.outbox import LEASE_S, Outbox
 from bridge.loop.yielding import yield_loop
-from bridge.meetings.event import Kind, as_told, deliveries_for
+from bridge.meetings.event import Kind, as_told
 from bridge.meetings.meeting import Meeting
 from bridge.meetings.schedule import Refused, Rules, free_starts, read_back, resolve
+from bridge.records.database import StoreFailed
 from bridge.records.deliveries import Delivery, DeliveryQueue
-from bridge.records.meetings import Meetings, NewDelivery, NotYours, SlotTaken, StoreFailed
+from bridge.records.meetings import Deliveries, Meetings, NotYours, Overtaken, SlotTaken
 from bridge.tools.proposal import Proposal, Proposals, names
 from bridge.tools.tool import OnBehalfOf
 
@@ -37,6 +39,8 @@ ANSWER_S = 3.0
 #: How far ahead free times are looked for.
 LOOK_AHEAD = timedelta(days=14)
 OFFERED = 3
+#: What is said beside free times where only our own books are known.
+LIKELY = "The owner's calendar could not be asked: say that these times are likely, not certain."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,9 +162,12 @@ class Booking:
         return read_back(start, now=self._diary.now())
 
     async def instead(self, meeting: Meeting) -> str:
-        """A sentence with the next free times for a meeting as long as this one, or ""; it begins with a space."""
-        offers, _ = await self.free(meeting.start, meeting.minutes)
-        return " Free are: " + "; ".join(map(self.said, offers)) + "." if offers else ""
+        """The next free times for a meeting as long as this one, as sentences that begin with a space, or ""."""
+        offers, asked = await self.free(meeting.start, meeting.minutes)
+        if not offers:
+            return ""
+        likely = "" if asked else f" {LIKELY}"
+        return " Free are: " + "; ".join(map(self.said, offers)) + f".{likely}"
 
     async def free(self, after: datetime, minutes: int = 0) -> tuple[list[datetime], bool]:
         """Up to OFFERED free beginnings from `after` on, and whether the owner's calendar could be asked.
@@ -216,7 +223,7 @@ class Booking:
         A refusal that came too late to be heard is heard first: there is nothing to be corrected then. Raises NotYours
         and StoreFailed.
         """
-        newest = self._newest(await self._diary.queue.of_meeting(meeting.id))
+        newest = self._newest(await self._diary.queue.about(meeting.id))
         if newest and newest.refused:
             return await self._outcome(meeting, newest)
         stored, news = await self._diary.meetings.change(
@@ -242,7 +249,7 @@ class Booking:
 
     async def standing(self, meeting: Meeting) -> Booked:
         """The same without a wait: what the receiver has said so far."""
-        return await self._outcome(meeting, self._newest(await self._diary.queue.of_meeting(meeting.id)))
+        return await self._outcome(meeting, self._newest(await self._diary.queue.about(meeting.id)))
 
     async def found(self, meeting_id: str) -> Meeting:
         """A meeting as it is by now. Raises NotYours for one that is forgotten."""
@@ -255,15 +262,12 @@ class Booking:
         """The caller's booked meetings that are still to come."""
         return await self._diary.meetings.of_caller(call.caller, self._diary.now())
 
-    def _deliveries(self, kind: Kind, urls: Sequence[str] | None = None) -> Callable[[Meeting], Sequence[NewDelivery]]:
+    def _deliveries(self, kind: Kind, urls: Sequence[str] | None = None) -> Deliveries:
         """The news of this kind, for all receivers or these; the first one's is ours, since the caller waits for it."""
-        diary = self._diary
-
-        def news(meeting: Meeting) -> Sequence[NewDelivery]:
-            receivers = diary.receivers if urls is None else urls
-            return [diary.outbox.ours(each) if each.url == diary.receivers[0] else each
-                    for each in deliveries_for(meeting, receivers, kind, diary.now(), diary.organizer)]
-        return news
+        diary, now = self._diary, self._diary.now()
+        receivers = diary.receivers if urls is None else urls
+        lease_first = LEASE_S if receivers and receivers[0] == diary.receivers[0] else 0.0
+        return lambda meeting: of_meeting(meeting, receivers, kind, now, diary.organizer, lease_first=lease_first)
 
     async def _heard_from(
         self, meeting: Meeting, news: Sequence[Delivery] = (), *, acts_on_no: bool = True,
@@ -275,7 +279,7 @@ class Booking:
         """
         self._diary.outbox.promised(news)
         try:
-            newest = self._newest(news or await self._diary.queue.of_meeting(meeting.id))
+            newest = self._newest(news or await self._diary.queue.about(meeting.id))
         except StoreFailed as reason:                # it is in the books all the same, and so are its deliveries
             log.error("the delivery of meeting %(meeting)s could not be looked up: %(reason)s",
                       {"meeting": meeting.id, "reason": str(reason)})
@@ -285,27 +289,47 @@ class Booking:
         return next(iter(await self._diary.outbox.settle([newest.id], ANSWER_S, acts_on_no=acts_on_no)), None)
 
     async def _outcome(self, meeting: Meeting, heard: Delivery | None) -> Booked:
-        """What became of a meeting; one that was refused is undone."""
-        stays = ""
+        """What became of a meeting; one that was refused is undone, unless something newer is on its way."""
+        status, stays = _status(heard), ""
         if heard and heard.refused:
             try:
                 stays = await self._undo(meeting, heard)
                 log.info("meeting %(meeting)s: what was refused is undone, and the caller is told",
                          {"meeting": meeting.id})
+            except Overtaken:
+                log.error(
+                    "MEETING %(meeting)s WAS REFUSED, but has been changed since, and what is new is sent: that it is "
+                    "not certain is what the caller hears. To see whom to call: python -m bridge meetings show "
+                    "%(meeting)s", {"meeting": meeting.id})
+                newest = await self.found(meeting.id)
+                return await self._outcome(newest, await self._heard_from(newest))
             except StoreFailed as reason:
                 log.error(
                     "MEETING %(meeting)s WAS REFUSED, but is still in the books: %(reason)s. The caller has heard the "
                     "no, and the time stays taken until the caller asks again. To have it after all, call the caller, "
                     "and: python -m bridge meetings resend %(meeting)s",
                     {"meeting": meeting.id, "reason": str(reason)})
-        return Booked(meeting, _status(heard), heard.answer if heard else "", stays)
+        elif heard and status == "confirmed" and await self._was_refused_before(meeting, heard):
+            status = "recorded"
+        return Booked(meeting, status, heard.answer if heard else "", stays)
+
+    async def _was_refused_before(self, meeting: Meeting, heard: Delivery) -> bool:
+        """Whether who has taken this news has refused the one before it: then nobody can say what was meant."""
+        if not meeting.sequence:
+            return False
+        try:
+            told = await self._diary.queue.about(meeting.id)
+        except StoreFailed:                          # it is in the books all the same
+            return True
+        before = self._newest([each for each in told if each.created_at < heard.created_at])
+        return before is not None and before.refused
 
     async def _undo(self, meeting: Meeting, refused: Delivery) -> str:
         """The first receiver does not want it: it is as the news before said, or cancelled where there was none.
 
         Where it stays, as it is read to the caller; "" where it is cancelled.
         """
-        told = await self._diary.queue.of_meeting(meeting.id)
+        told = await self._diary.queue.about(meeting.id)
         others = {each.url: None for each in told if each.url != refused.url and each.state not in ("dead", "undone")}
         before = self._newest([each for each in told if each.created_at < refused.created_at and not each.refused])
         if before and before.type != "meeting.cancelled":

@@ -7,20 +7,21 @@ is proposed first, and done when the model comes back with the proposal's id and
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from functools import partial
 from typing import Any
 
 from bridge.loop.yielding import yield_loop
 from bridge.meetings import contact
-from bridge.meetings.details import DETAILS, another_person, details_of, differing, with_details
+from bridge.meetings.details import DETAILS, another_person, better_spelled, details_of, differing, with_details
 from bridge.meetings.meeting import Meeting
-from bridge.meetings.schedule import Refused, Rules, resolve
+from bridge.meetings.schedule import Refused, Rules, first_day
 from bridge.meetings.spoken import date_of
-from bridge.records.meetings import NotYours, StoreFailed
+from bridge.records.database import StoreFailed
+from bridge.records.meetings import NotYours
 from bridge.tools import answers, briefing, declarations
 from bridge.tools.arguments import read
-from bridge.tools.booking import AlreadyBooked, Booking, Diary
+from bridge.tools.booking import LIKELY, AlreadyBooked, Booking, Diary
 from bridge.tools.declarations import Terms
 from bridge.tools.proposal import Kind, Proposal
 from bridge.tools.tool import CallContext, Declaration, Kit, OnBehalfOf, Output, Tool
@@ -97,7 +98,7 @@ class _Meetings:
             return await self._ask(_moment(agreed) | wanted, said | given, call)
         _require_answer(agreed, call)
         new = differing(agreed.meeting, given)
-        meant = with_details(agreed.meeting, new)
+        meant = with_details(agreed.meeting, new | better_spelled(agreed.meeting, given))
         if agreed.kind == "correct":
             own = await self._booking.found(meant.id)
             return await self._correct(own, differing(own, details_of(meant)), call, agreed)
@@ -140,7 +141,7 @@ class _Meetings:
         answer: dict[str, Any] = {"free": [
             {"datetime": offer.isoformat(), "read_back": self._booking.said(offer)} for offer in offers]}
         if not asked:
-            answer["note"] = "The owner's calendar could not be asked: say that these times are likely, not certain."
+            answer["note"] = LIKELY
         return Output(answer)
 
     # ---- steps
@@ -243,7 +244,7 @@ class _Meetings:
         last = (now + rules.maximum_notice).astimezone(rules.zone)
         first = _day(day, rules, now)
         if first > last.date():
-            raise Refused(f"That day is too far away: the last one that can be booked is {date_of(last)}. "
+            raise Refused(f"That day is too far away: the last one that can be booked is {date_of(last)} {last.year}. "
                           "Which earlier day?")
         return datetime.combine(max(first, now.astimezone(rules.zone).date()), time(), rules.zone)
 
@@ -273,9 +274,8 @@ def _day(text: str, rules: Rules, now: datetime) -> date:
         return date.fromisoformat(text)
     except ValueError:
         pass
-    try:                                             # as a moment is said, at the last minute of the day
-        any_day = Rules(rules.zone, maximum_notice=timedelta.max)
-        return resolve(f"{text} at 23:59", any_day, now).date()
+    try:
+        return first_day(text, rules, now)
     except Refused:
         raise Refused("I did not understand the earliest day: give an ISO 8601 date, such as 2030-01-31.") from None
 

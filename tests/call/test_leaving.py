@@ -6,8 +6,9 @@ from bridge.call.bounds import Bounds
 from bridge.call.leaving import LAST_MS, TAIL_MS, Leaving
 from bridge.call.listening import BEGIN_MS, OVERRUN_MS
 from bridge.call.steps import HangUp, Transfer
+from bridge.records.endings import Ending
 
-END, PUT_THROUGH = HangUp("assistant ended"), Transfer("sales")
+END, PUT_THROUGH = HangUp(Ending.ASSISTANT_ENDED), Transfer("sales")
 
 
 @pytest.fixture
@@ -102,8 +103,8 @@ def test_what_a_lost_session_said_of_a_goodbye_is_asked_for(leaving: Leaving) ->
 
 
 def test_a_server_that_stops_has_said_its_goodbye(leaving: Leaving, bounds: Bounds) -> None:
-    leaving.server_stops("server stopping", 0, 1_000)
+    leaving.server_stops(Ending.SERVER_STOPPING, 0, 1_000)
     assert not leaving.is_next(False) and bounds.soonest == 1_000 + OVERRUN_MS
     leaving.all_heard(900)
     assert bounds.due(900 + TAIL_MS) == "goodbye"
-    assert leaving.part() == HangUp("server stopping")
+    assert leaving.part() == HangUp(Ending.SERVER_STOPPING)

@@ -2,24 +2,55 @@
 
 Every piece is base64 text of the right length: a mark that occurs nowhere else, the speaker's number, the
 piece's own, and a tail that depends on both. It is found in a message whatever JSON stands around it, and
-compared whole.
+compared whole. What was noticed of it in the calls is in a Tally.
 """
 
 import base64
 import random
 from array import array
 from collections.abc import Sequence
-
-from tests.load.tally import Tally
+from dataclasses import dataclass, field, fields
 
 _TAILS = 61            # a prime, so that neighbours in time and in number all differ
+
+
+@dataclass
+class Losses:
+    """Each must be 0."""
+
+    lost: int = 0              # pieces of audio that never came
+    reordered: int = 0
+    duplicated: int = 0
+    corrupt: int = 0           # not what was said, or said in another call
+    stale: int = 0             # of an interrupted reply, and came after the `clear`
+    uncleared: int = 0         # interruptions of audio that the phone went on playing
+    dropped: int = 0           # calls that ended before the caller hung up
+    left_open: int = 0         # connections to the model that outlived their call
+    unanswered: int = 0        # tries to call that nobody answered
+
+    @property
+    def total(self) -> int:
+        return sum(getattr(self, each.name) for each in fields(self))
+
+
+@dataclass
+class Tally:
+    """Times in seconds. Delays are taken while `measuring`; what is rare, from the first call on."""
+
+    measuring: bool = False
+    to_model: list[float] = field(default_factory=list)
+    to_phone: list[float] = field(default_factory=list)
+    barge_in: list[float] = field(default_factory=list)       # from speech_started to `clear` at the phone
+    set_up: list[float] = field(default_factory=list)         # from the webhook's request to the first audio
+    lateness: list[float] = field(default_factory=list)       # of our own sending
+    faults: Losses = field(default_factory=Losses)
 
 
 class Corrupt(Exception):
     """Audio that nobody said."""
 
 
-class Kind:
+class Sound:
     """Pieces of `size` bytes of mu-law, known by a `mark` of 8 base64 characters."""
 
     def __init__(self, mark: bytes, size: int) -> None:
@@ -47,25 +78,25 @@ class Kind:
 
 
 #: 20 ms of the caller.
-CALLER = Kind(b"CALLER++", 160)
+CALLER = Sound(b"CALLER++", 160)
 #: 250 ms of the model.
-REPLY = Kind(b"REPLY+++", 2000)
+REPLY = Sound(b"REPLY+++", 2000)
 #: 250 ms of a response that the caller has already interrupted.
-TOO_LATE = Kind(b"TOO+LATE", 2000)
+TOO_LATE = Sound(b"TOO+LATE", 2000)
 
 
 class Voice:
     """One speaker, and when each piece was said (s)."""
 
-    def __init__(self, kind: Kind, number: int) -> None:
-        self.kind, self.number = kind, number
+    def __init__(self, sound: Sound, number: int) -> None:
+        self.sound, self.number = sound, number
         self.said_at = array("d")                     # a third of a list's memory: hours of 20 ms
         self.cut_at: float | None = None             # when the caller interrupted, until the phone was told
         self.cut_before = 0                          # pieces before this one are stale from then on
 
     def say(self, now: float) -> bytes:
         self.said_at.append(now)
-        return self.kind.text(self.number, len(self.said_at) - 1)
+        return self.sound.text(self.number, len(self.said_at) - 1)
 
     def cut(self, now: float) -> None:
         self.cut_at, self.cut_before = now, len(self.said_at)
@@ -74,10 +105,10 @@ class Voice:
 class Ear:
     """What one end hears of one speaker, who is known by the first piece that comes."""
 
-    def __init__(self, kind: Kind, voices: Sequence[Voice], tally: Tally, delays: list[float]) -> None:
+    def __init__(self, sound: Sound, voices: Sequence[Voice], tally: Tally, delays: list[float]) -> None:
         self.voice: Voice | None = None
         self.heard = 0                               # pieces before this one have come, or never will
-        self._kind, self._voices = kind, voices
+        self._sound, self._voices = sound, voices
         self._tally, self._delays = tally, delays
         self._missing: set[int] = set()
         self._stale_before = 0
@@ -86,7 +117,7 @@ class Ear:
     def hear(self, message: bytes, now: float) -> bool:
         """Check the audio in `message`; False: there is none."""
         try:
-            found = self._kind.find(message)
+            found = self._sound.find(message)
             if found is None:
                 return False
             self._piece(*found, now)
@@ -109,7 +140,7 @@ class Ear:
         """Who speaks; what a caller said before the session was set up may have been dropped."""
         if speaker >= len(self._voices):
             raise Corrupt
-        if self._kind is CALLER:
+        if self._sound is CALLER:
             self.heard = piece
         self.voice = self._voices[speaker]
         return self.voice

@@ -1,119 +1,336 @@
 """`python -m tests.load --bookings`: what bookings cost, and what they do to the calls beside them.
 
-First the bookings per second that one process sustains, then the audio of many calls, without bookings and with some;
-each on a SQLite file, and on PostgreSQL where there is an address of one.
+On a SQLite file, and on PostgreSQL where there is an address of one. Either so many a second, or as many as one process
+makes: callers who book again as soon as they are answered.
+
+`python -m tests.load.bookings` is the owner, who takes every meeting, in a process of its own at HOST and PORT.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+import asyncio
+import base64
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime, time as midnight, timedelta
+from itertools import cycle
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
-from tests.load import beside, sustained
-from tests.load.beside import Beside
-from tests.load.databases import POSTGRES, empty_database
-from tests.load.ledger import Ledger
-from tests.load.report import number, spread, times
-from tests.load.side import p99_ratios, too_high
-from tests.load.sustained import Sustained
+import psycopg
+from aiohttp import ClientSession, web
+from sqlalchemy import make_url
 
-__all__ = ["POSTGRES", "run"]
+from bridge.sim.owner import Owner
+from bridge.sim.process import HOST, NoServer, running
+from tests.load.beside import TABLE, Beside
+from tests.load.calls import Exchange
+from tests.load.model import Model
+from tests.load.relay import new_event_loop
+from tests.load.server import free_port, serving, stand_back
+from tests.load.table import number, spread, times
+from tests.postgres import new_database
 
-_Columns = tuple[tuple[str, int], ...]
+FUNCTION = "schedule_meeting"
+#: The answers after which a caller may be told that a meeting is booked.
+PROMISES = ("confirmed", "recorded")
 
-_SUSTAINED: _Columns = (
-    ("database", 10), ("callers", 7), ("bookings/s", 10), ("answer ms", 13), ("news/s", 8), ("CPU ms each", 11),
-    ("faults", 6),
-)
-_BESIDE: _Columns = (
-    ("database", 10), ("calls", 5), ("bookings/s", 10), ("answer ms", 13), ("CPU ms each", 11),
-    ("to model ms", 13), ("booking", 13), ("p99 ratio", 9), ("to phone ms", 13), ("booking", 13), ("p99 ratio", 9),
-    ("faults", 6),
-)
+
+@dataclass
+class BookingFaults:
+    """Each must be 0."""
+
+    without_output: int = 0    # function calls without an output
+    answered_again: int = 0    # outputs nobody had asked for, or had already
+    refused: int = 0           # outputs of any other status than a promise
+    shared: int = 0            # promises of a meeting that had been promised to another
+    undelivered: int = 0       # promised meetings that the receiver was never told of
+    repeated: int = 0          # news that reached the receiver more than once
+    unknown: int = 0           # meetings that the receiver was told of and nobody was promised
+
+    @property
+    def total(self) -> int:
+        return sum(getattr(self, each.name) for each in fields(self))
+
+
+class Ledger:
+    """All bookings of one run. The meetings are asked for at the minutes of next week and those after it, in order."""
+
+    def __init__(self) -> None:
+        self.measuring = False
+        self.delays: list[float] = []                # from a function call to its output, s, taken while measuring
+        self.statuses: Counter[str] = Counter()
+        self.refusals: list[str] = []
+        self._faults = BookingFaults()
+        self._asked_at: dict[str, float] = {}        # of those without an output, by the call's id
+        self._came = asyncio.Event()                 # another output
+        self._promised: set[str] = set()
+        self._asked = 0
+        today = datetime.combine(datetime.now(UTC), midnight(), UTC)
+        self._first = today + timedelta(days=7)
+
+    def ask(self) -> tuple[str, str]:
+        """The next meeting: an id for the function call, and its arguments as JSON."""
+        start = self._first + timedelta(minutes=self._asked)
+        self._asked += 1
+        call_id = f"call_{self._asked:016}"
+        self._asked_at[call_id] = perf_counter()
+        return call_id, json.dumps({
+            "name": "Ada Lovelace", "email": "ada@example.com", "datetime": start.isoformat(),
+            "description": "A first appointment, about a tooth that hurts when it is cold"})
+
+    def answered(self, call_id: str, output: str) -> None:
+        asked_at = self._asked_at.pop(call_id, None)
+        if asked_at is None:
+            self._faults.answered_again += 1
+            return
+        self._came.set()
+        if self.measuring:
+            self.delays.append(perf_counter() - asked_at)
+        self._take(json.loads(output))
+
+    def _take(self, output: Mapping[str, Any]) -> None:
+        status, meeting = output.get("status", "error"), output.get("meeting_id")
+        self.statuses[status] += 1
+        if status not in PROMISES or not meeting:
+            self._faults.refused += 1
+            self.refusals.append(str(output.get("message") or output.get("error")))
+            return
+        self._faults.shared += meeting in self._promised
+        self._promised.add(meeting)
+
+    async def until_fewer(self, count: int) -> None:
+        """Until fewer than so many function calls wait for their output."""
+        while len(self._asked_at) >= count:
+            self._came.clear()
+            await self._came.wait()
+
+    @property
+    def unanswered(self) -> int:
+        return len(self._asked_at)
+
+    @property
+    def promised(self) -> int:
+        return len(self._promised)
+
+    def faults(self, seen: Mapping[str, Sequence[str]]) -> BookingFaults:
+        """What went wrong so far; `seen`: the messages that the receiver got of each meeting, by the meeting's id."""
+        faults = self._faults
+        return BookingFaults(
+            without_output=self.unanswered, answered_again=faults.answered_again, refused=faults.refused,
+            shared=faults.shared, undelivered=len(self._promised - seen.keys()),
+            repeated=sum(len(messages) - 1 for messages in seen.values()), unknown=len(seen.keys() - self._promised))
+
+
+# ---- the calls beside them
+
+#: How long the last booking is waited for, s, and the calm after it.
+SETTLE_S = 5.0
+_CALM_S = 0.3
 
 
 async def run(
-    server: str | None, *, callers: int, calls: list[int], rate: float, seconds: float, core: int | None,
+    postgresql: str, *, callers: int, calls: list[int], rate: float, seconds: float, core: int | None,
 ) -> list[dict[str, Any]]:
-    """All figures, printed as they come. `server`: the address of a PostgreSQL."""
-    kinds: list[tuple[str, str | None]] = [("SQLite", None), *([("PostgreSQL", server)] if server else [])]
+    """All figures, printed as they come. `postgresql`: the address of one, or "".
+
+    Raises NoServer, TimeoutError where nobody answers at first, OSError.
+    """
     runs: list[dict[str, Any]] = []
-    remarks: list[str] = []
-    print(_header(_SUSTAINED), flush=True)
-    for kind, address in kinds:
-        with empty_database(address) as database:
-            found = await sustained.measure(database, callers, seconds, core)
-        runs.append({"run": "sustained", "database": kind, "callers": callers, **_sustained(found)})
-        remarks += _remarks(runs[-1], found.ledger)
-        print(_sustained_row(runs[-1]), flush=True)
-    print(_header(_BESIDE), flush=True)
-    for kind, address in kinds:
+    print(TABLE.header, flush=True)
+    for kind, address in (("SQLite", ""), *([("PostgreSQL", postgresql)] if postgresql else [])):
         for count in calls:
             with empty_database(address) as database:
-                shown = await beside.measure(database, count, seconds, rate, core)
-            runs.append({"run": "beside", "database": kind, "calls": count, "rate": rate, **_beside(shown)})
-            remarks += _remarks(runs[-1], shown.ledger) + _crowded(runs[-1], shown)
-            print(_beside_row(runs[-1]), flush=True)
-    for remark in remarks:
-        print(remark)
+                found, lines = await _run(kind, database, count, callers, rate, seconds, core)
+            print("\n".join(lines), flush=True)
+            runs.append(found)
     return runs
 
 
-# ---- figures, ready for JSON
+async def _run(
+    kind: str, database: str, calls: int, callers: int, rate: float, seconds: float, core: int | None,
+) -> tuple[dict[str, Any], list[str]]:
+    model_port = free_port()
+    async with (
+        owner() as receiver,
+        serving("bridge", model_port, core, settings(database, receiver.address)) as server,
+    ):
+        async with Exchange(server, model_port) as exchange:
+            await exchange.open(calls)
+            beside, bookings = Beside(exchange, server), Bookings(exchange, receiver, callers, rate)
+            # What is made once, at the first booking, belongs to the idle server.
+            async with bookings.going_on():
+                await asyncio.sleep(bookings.turn_s)
+            bookings.start_anew()
+            await beside.measure(bookings, seconds)
+            await exchange.end()
+        ledger, said = bookings.ledger, server.said.splitlines()
+        seen = await receiver.seen()
+    lasted, booked = beside.beside.seconds, len(ledger.delays)
+    more_cpu_s = beside.beside.cpu_s - beside.alone.cpu_s * lasted / beside.alone.seconds
+    found = {
+        "run": "bookings", "database": kind, "calls": calls, "callers": callers, "rate": rate, **beside.figures(),
+        "bookings_per_s": booked / lasted, "news_per_s": bookings.taken / lasted, "answer": spread(ledger.delays),
+        "cpu_ms_per_booking": 1000 * more_cpu_s / max(booked, 1), "statuses": dict(ledger.statuses),
+        "faults": {**asdict(exchange.faults), **asdict(ledger.faults(seen))},
+    }
+    return found, [
+        *beside.lines(f"bookings on {kind}", found, said),
+        f"{found['bookings_per_s']:.1f} bookings a second, each answered within {times(found['answer'])} ms and of "
+        f"{number(found['cpu_ms_per_booking'])} ms of CPU time; {found['news_per_s']:.1f} a second reached the owner",
+        *(f"refused: {reason}" for reason in dict.fromkeys(ledger.refusals))]
 
-def _sustained(run: Sustained) -> dict[str, Any]:
+
+class Bookings:
+    """`rate` bookings a second; with `callers`, instead, as many at once, each of which follows another's output.
+
+    `taken`: how many messages reached the owner while it was measured.
+    """
+
+    turn_s = 1.0
+
+    def __init__(self, exchange: Exchange, receiver: "Receiver", callers: int, rate: float) -> None:
+        self.ledger, self.taken = Ledger(), 0
+        self._receiver, self._callers, self._rate = receiver, callers, rate
+        models = [model for call in exchange.calls for model in call.models]
+        self._models, self._among = cycle(models), len(models)
+        self._random = random.Random(rate)
+        exchange.stage.on_output = self.ledger.answered
+
+    def start_anew(self) -> None:
+        """What was measured so far was a rehearsal."""
+        self.ledger.delays.clear()
+        self.taken = 0
+
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        yield
+
+    @asynccontextmanager
+    async def going_on(self) -> AsyncIterator[None]:
+        booking = asyncio.create_task(self._at_once() if self._callers else self._steadily())
+        before = await self._receiver.count()
+        self.ledger.measuring = True
+        yield
+        self.ledger.measuring = False
+        booking.cancel()
+        self.taken += await self._receiver.count() - before
+        await asyncio.wait([booking])
+        await self._settle()
+
+    async def _steadily(self) -> None:
+        """At moments that keep no step with the frames, one call after the other."""
+        start = perf_counter()
+        for each in range(round(self._rate * self.turn_s)):
+            due = start + (each + self._random.random()) / self._rate
+            # Not by a timer of the event loop's, which would go off together with those of the frames.
+            await asyncio.to_thread(time.sleep, max(0.0, due - perf_counter()))
+            await self._book()
+
+    async def _at_once(self) -> None:
+        while True:
+            await self.ledger.until_fewer(self._callers)
+            await self._book()
+
+    async def _book(self) -> None:
+        model = await self._next_model()
+        model.call(FUNCTION, *self.ledger.ask())
+
+    async def _next_model(self) -> Model:
+        while True:
+            for _ in range(self._among):
+                model = next(self._models)
+                if model.can_call:
+                    return model
+            await asyncio.sleep(0.01)
+
+    async def _settle(self) -> None:
+        """Until every function has answered and the owner knows everything, and a moment longer."""
+        deadline = perf_counter() + SETTLE_S
+        while perf_counter() < deadline and (
+                self.ledger.unanswered or await self._receiver.count() < self.ledger.promised):
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(_CALM_S)
+
+
+def settings(database: str, receiver: str) -> dict[str, str]:
+    """What a server needs to book there at the first call of the function, and to tell the receiver, signed."""
     return {
-        "seconds": run.seconds, "bookings_per_s": run.booked / run.seconds, "news_per_s": run.delivered / run.seconds,
-        "answer": spread(run.ledger.delays), "cpu_ms_per_booking": 1000 * run.cpu_s / max(run.booked, 1),
-        "statuses": dict(run.ledger.statuses), "faults": asdict(run.faults),
+        "DATABASE_URL": database, "WEBHOOK_URL": receiver, "CONFIRM_MEETINGS": "0", "MEETING_MINUTES": "1",
+        "WEBHOOK_SECRET": "whsec_" + base64.b64encode(bytes(24)).decode(), "ORGANIZER_EMAIL": "office@example.com",
     }
 
 
-def _beside(run: Beside) -> dict[str, Any]:
-    alone, booking = run.alone.figures(), run.booking.figures()
-    more_cpu = run.booking.cpu_s / run.booking.seconds - run.alone.cpu_s / run.alone.seconds
-    return {
-        "answer": spread(run.ledger.delays), "bookings_per_s": len(run.ledger.delays) / run.booking.seconds,
-        "cpu_ms_per_booking": 1000 * more_cpu / run.rate, "alone": alone, "booking": booking,
-        "p99_ratio": p99_ratios(run.booking, run.alone),
-        "statuses": dict(run.ledger.statuses), "faults": run.faults,
-    }
+@contextmanager
+def empty_database(postgresql: str) -> Iterator[str]:
+    """The address of an empty database: on the PostgreSQL at this address, or a SQLite file where there is none.
+
+    Raises NoServer.
+    """
+    if not postgresql:
+        with tempfile.TemporaryDirectory() as place:
+            yield f"sqlite:///{Path(place) / 'bridge.db'}"
+        return
+    url = make_url(postgresql).set(drivername="postgresql")
+    try:
+        with new_database(url.render_as_string(hide_password=False)) as name:
+            yield url.set(database=name).render_as_string(hide_password=False)
+    except psycopg.Error as error:
+        raise NoServer(f"PostgreSQL: {error}") from None
 
 
-# ---- the tables
+# ---- the owner's own process
 
-def _header(columns: _Columns) -> str:
-    return _line([name for name, _ in columns], columns)
+class Receiver:
+    """What the owner in the other process knows."""
 
+    def __init__(self, origin: str, http: ClientSession) -> None:
+        self.address, self._http = f"{origin}/meetings", http
 
-def _line(cells: Iterable[object], columns: _Columns) -> str:
-    return "  ".join(f"{cell!s:>{width}}" for cell, (_, width) in zip(cells, columns))
+    async def count(self) -> int:
+        """How many messages came."""
+        async with self._http.get("/count") as response:
+            count: int = await response.json()
+            return count
 
-
-def _sustained_row(run: Mapping[str, Any]) -> str:
-    return _line((
-        run["database"], run["callers"], f"{run['bookings_per_s']:.1f}", times(run["answer"]),
-        f"{run['news_per_s']:.1f}", number(run["cpu_ms_per_booking"]), sum(run["faults"].values())), _SUSTAINED)
-
-
-def _beside_row(run: Mapping[str, Any]) -> str:
-    ways = [cell for way in ("to_model", "to_phone") for cell in (
-        times(run["alone"][way]), times(run["booking"][way]), run["p99_ratio"][way])]
-    return _line((
-        run["database"], run["calls"], f"{run['bookings_per_s']:.1f}", times(run["answer"]),
-        number(run["cpu_ms_per_booking"]), *ways, sum(run["faults"].values())), _BESIDE)
+    async def seen(self) -> dict[str, list[str]]:
+        """The messages' ids of each meeting, by the meeting's id."""
+        async with self._http.get("/seen") as response:
+            seen: dict[str, list[str]] = await response.json()
+            return seen
 
 
-# ---- what a reader of the rows must know
+@asynccontextmanager
+async def owner() -> AsyncIterator[Receiver]:
+    """An owner on our own core, where it stands back for what is measured. Raises NoServer."""
+    port = free_port()
+    command, environ = (sys.executable, "-m", "tests.load.bookings"), {"PORT": str(port)}
+    with tempfile.TemporaryDirectory() as place:
+        async with running(place, environ, command, port=port) as process, ClientSession(process.origin) as http:
+            yield Receiver(process.origin, http)
 
-def _remarks(run: Mapping[str, Any], ledger: Ledger) -> list[str]:
-    faults = [f"{count} {fault}" for fault, count in run["faults"].items() if count]
-    found = [f"FAULTS on {run['database']} ({run['run']}): {', '.join(faults)}"] if faults else []
-    return [*found, *(f"refused: {reason}" for reason in dict.fromkeys(ledger.refusals))]
+
+def main() -> None:
+    stand_back()
+    known = Owner()
+    app = known.app()
+
+    async def count(request: web.Request) -> web.Response:
+        return web.json_response(len(known.meetings))
+
+    async def seen(request: web.Request) -> web.Response:
+        return web.json_response(known.ids)
+
+    app.add_routes([web.get("/count", count), web.get("/seen", seen)])
+    web.run_app(app, host=HOST, port=int(os.environ["PORT"]), loop=new_event_loop(), access_log=None, print=None)
 
 
-def _crowded(run: Mapping[str, Any], shown: Beside) -> list[str]:
-    name = f"{run['calls']} calls beside bookings on {run['database']}"
-    found = [f"{name}: {slower}" for slower in too_high(run["p99_ratio"], "without")]
-    for condition, side in ("without", shown.alone), ("with", shown.booking):
-        found += side.disturbances(f"{name}: {condition} them")
-    return [*found, shown.said] if sum(run["faults"].values()) else found
+if __name__ == "__main__":
+    main()

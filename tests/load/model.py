@@ -1,24 +1,41 @@
-"""The model: the least that a server of the Realtime API (GA) can do and still be one.
+"""The model: the least that a server of the Realtime API (GA) can do and still be one, and what can go wrong there.
 
 It speaks all the time, a delta of 250 ms every 250 ms, and is interrupted every four seconds. It calls a function when
-it is told to. The order of events is that of recorded sessions.
+it is told to. The order of events is that of recorded sessions. A call may have one connection after the other: the
+model knows whose a connection is by the caller's number in the session's instructions, and goes on in the same voice.
+
+Not that of bridge.sim.realtime, which listens to the caller as the real one does and is too slow for this.
 Source: https://developers.openai.com/api/docs/guides/realtime-websocket
 """
 
+import asyncio
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import cycle
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
-from tests.load.audio import CALLER, TOO_LATE, Ear, Voice
-from tests.load.stage import Stage
+from tests.load.audio import CALLER, REPLY, TOO_LATE, Ear, Tally, Voice
+from tests.load.stage import HURRY, KERNEL_BYTES, Stage
 from tests.load.wire import Answered
 
 #: A response's length in beats of 250 ms. It is one delta ahead of the phone, as the real one is by many.
 WHOLE_BEATS = 10
 INTERRUPTED_BEATS = 4
 
+#: From the set-up of a connection in mid-call to the end of a turn of the caller, who speaks without a pause, s.
+TURN_S = 0.75
+#: Whose voice a connection has until it is known whose call it belongs to.
+NOBODY = 9999
+#: Between the numbers of the responses of two connections of one call.
+_RESPONSES = 10_000
+#: Bytes of a message with a piece of audio, about.
+_MESSAGE_BYTES = 2800
+
 _WORDS = " and so on"
+_NUMBER = re.compile(r"\+1555\d{7}")
 
 _SESSION: dict[str, Any] = {
     "type": "realtime", "object": "realtime.session", "id": "sess_load", "model": "gpt-realtime-2.1",
@@ -45,19 +62,50 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+class Conversation:
+    """The model's part of a call; `models`: its connections, one after the other."""
+
+    def __init__(self, voice: Voice, tally: Tally) -> None:
+        self.voice, self.tally = voice, tally
+        self.models: list[Model] = []
+
+
 class Model(Answered):
     """One connection, and its conversation as a script with one step per beat."""
 
-    def __init__(self, stage: Stage, voice: Voice) -> None:
+    def __init__(self, stage: Stage, switchboard: "Switchboard") -> None:
         super().__init__()
-        self._stage, self._voice = stage, voice
+        self._stage, self._switchboard = stage, switchboard
+        self._voice = Voice(REPLY, NOBODY)
         self.ear = Ear(CALLER, stage.callers, stage.tally, stage.tally.to_model)
+        self.owner: Conversation | None = None               # known as soon as the session is set up
         self._session = _SESSION
         self._events = 0
         self._responses = 0
         self._responding = False                             # a response is under way, and not interrupted
         self._script: Iterator[None] | None = None
         self._metadata: dict[str, str] | None = None         # of the response that was asked for
+        self._mute = False
+        self._hurried = 0                                    # pieces that are still to be sent before their time
+        self._trouble: Literal["failed", "rate limit"] | None = None
+
+    def account(self, tally: Tally) -> None:
+        """What is noticed from now on is of this account."""
+        self.ear.renew(tally)
+
+    # ---- whose connection it is
+
+    def shake(self, head: str) -> None:
+        if perf_counter() < self._switchboard.refusing_until:
+            self.transport.write(
+                b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            self.transport.close()
+            return
+        if self._stage.plain:                                # what the phone itself has asked for
+            self._join(head)
+            if self.owner is None:
+                return
+        super().shake(head)
 
     def begin(self) -> None:
         super().begin()
@@ -66,14 +114,44 @@ class Model(Answered):
         else:
             self._write("session.created", session=self._session)
 
+    def _join(self, named: str) -> None:
+        """The call of the caller whose number stands there."""
+        found = _NUMBER.search(named)
+        self.owner = self._switchboard.calls.get(found[0]) if found else None
+        if self.owner is None:
+            self._switchboard.strangers += 1
+            self.reset()
+            return
+        self._voice = self.owner.voice
+        self._responses = _RESPONSES * len(self.owner.models)
+        self.owner.models.append(self)
+        self.account(self.owner.tally)
+        if len(self.owner.models) > 1:
+            asyncio.get_running_loop().call_later(TURN_S, self._caller_turn)
+
+    def _caller_turn(self) -> None:
+        """In mid-call: the caller was heard, and is answered, unless a response was asked for meanwhile."""
+        if not self.live or self._script is not None:
+            return
+        if self.ear.voice is None:
+            asyncio.get_running_loop().call_later(TURN_S, self._caller_turn)
+            return
+        self._caller_speaks()
+        self._talk()
+
     def _talk(self) -> None:
         self._script = self._turns()
         self._beat()
         self._stage.deltas.join(self._beat)
 
     def _beat(self) -> None:
-        if self.live and self._script:
+        if self.live and self._script and not self._mute:
             next(self._script)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._stage.deltas.leave(self._beat)
+        self._switchboard.models.discard(self)
 
     # ---- what the model hears
 
@@ -84,11 +162,17 @@ class Model(Answered):
     def _act(self, event: dict[str, Any]) -> None:
         match event:
             case {"type": "session.update", "session": session}:
+                # Without instructions it is no call's: the server tries whether the model is back.
+                if self.owner is None and (instructions := session.get("instructions")):
+                    self._join(instructions)
                 self._session = merged(self._session, session)
                 self._write("session.updated", session=self._session)
             case {"type": "response.create"} if self._script is None:
                 self._metadata = event.get("response", {}).get("metadata")
                 self._talk()
+            case {"type": "response.cancel"} if self._responding:
+                self._end_response("cancelled")
+                self._script = self._turns()
             case {"type": "response.create"} if self._responding:
                 self._write("error", error={
                     "type": "invalid_request_error", "code": "conversation_already_has_active_response",
@@ -130,9 +214,12 @@ class Model(Answered):
     # ---- what the model says
 
     def _turns(self) -> Iterator[None]:
-        while True:
-            yield from self._interrupted_response()
-            yield from self._whole_response()
+        for response in cycle((self._interrupted_response, self._whole_response)):
+            yield from response()
+            if self._trouble == "failed":
+                yield from self._failed_response()
+            elif self._trouble == "rate limit":
+                yield from self._refused_response()
 
     def _whole_response(self) -> Iterator[None]:
         yield from self._response(WHOLE_BEATS - 1)
@@ -151,6 +238,30 @@ class Model(Answered):
         self._end_response("cancelled")
         self._caller_spoke()
         yield
+
+    def _failed_response(self) -> Iterator[None]:
+        self._caller_speaks()
+        self._responses += 1
+        self._write("response.created", response=self._response_object("in_progress"))
+        self._metadata, self._responding = None, True
+        yield
+        self._responding = False
+        error = {"type": "server_error", "code": "inference_rate_limit_exceeded"}
+        self._write("response.done", response={
+            **self._response_object("failed"), "status_details": {"type": "failed", "error": error}})
+        yield from self._until_asked()
+
+    def _refused_response(self) -> Iterator[None]:
+        self._caller_speaks()
+        self._write("error", error={
+            "type": "requests", "code": "rate_limit_exceeded", "param": None, "event_id": None,
+            "message": "Rate limit reached. Please try again in 1s."})
+        yield from self._until_asked()
+
+    def _until_asked(self) -> Iterator[None]:
+        self._trouble = None
+        while self._metadata is None:
+            yield
 
     def _response(self, beats: int) -> Iterator[None]:
         """A response as long as it speaks: one more delta than beats."""
@@ -180,6 +291,11 @@ class Model(Answered):
         self._write("response.output_item.done", **place, item=self._item(item_status))
         self._write("response.done", response=self._response_object(status))
 
+    def _caller_speaks(self) -> None:
+        """A whole turn of the caller's, who waits for an answer from then on."""
+        self._write("input_audio_buffer.speech_started", audio_start_ms=0, item_id=self._caller_item_id)
+        self._caller_spoke()
+
     def _caller_spoke(self) -> None:
         item = self._caller_item_id
         self._write("input_audio_buffer.speech_stopped", audio_end_ms=2000, item_id=item)
@@ -189,6 +305,13 @@ class Model(Answered):
             "content": [{"type": "input_audio", "transcript": None}]})
 
     def _delta(self) -> None:
+        self._say_more()
+        if self._hurried > 0:
+            self._hurried -= HURRY
+            for _ in range(HURRY):
+                self._say_more()
+
+    def _say_more(self) -> None:
         self._write("response.output_audio_transcript.delta", response_id=self._response_id,
                     item_id=self._item_id, output_index=0, content_index=0, delta=_WORDS)
         self._send_audio(self._voice.say(perf_counter()))
@@ -230,3 +353,45 @@ class Model(Answered):
                 "status_details": reason, "output": [], "conversation_id": "conv_load",
                 "output_modalities": ["audio"], "max_output_tokens": "inf", "usage": None,
                 "metadata": self._metadata}
+
+    # ---- what goes wrong
+
+    def fall_silent(self) -> None:
+        """Neither an event nor a pong, and nothing that comes is understood."""
+        self._mute = True
+
+    def _take(self, first_byte: int, payload: bytes) -> None:
+        if not self._mute:
+            super()._take(first_byte, payload)
+
+    def hurry(self) -> None:
+        """Fill what lies between the server and a phone that does not read: the real one always runs ahead."""
+        self._hurried = KERNEL_BYTES // _MESSAGE_BYTES
+
+    @property
+    def hurries(self) -> bool:
+        return self.live and self._hurried > 0
+
+    def fail_next(self, trouble: Literal["failed", "rate limit"]) -> None:
+        """The response after this one fails; then nothing is said until a response is asked for."""
+        self._trouble = trouble
+
+    @property
+    def failing(self) -> bool:
+        return self._trouble is not None
+
+
+@dataclass
+class Switchboard:
+    """What the model's end of all calls knows."""
+
+    stage: Stage
+    calls: dict[str, Conversation] = field(default_factory=dict)         # the newest of each caller
+    refusing_until: float = 0.0                                          # upgrades are answered with 503
+    strangers: int = 0                                                   # sessions that belong to no call
+    models: set[Model] = field(default_factory=set)                      # the open connections
+
+    def new_model(self) -> Model:
+        model = Model(self.stage, self)
+        self.models.add(model)
+        return model

@@ -1,44 +1,86 @@
-"""The phones: what Twilio does at its end of a Media Streams websocket.
+"""The phones: what Twilio does at its end of a Media Streams websocket, and what can go wrong there.
+
+Not those of bridge.sim.phone, which are as strict as Twilio and too slow for this: 200 of these share one core with as
+many models.
 
 Source: https://www.twilio.com/docs/voice/media-streams/websocket-messages
 """
 
 import json
 from collections import deque
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from tests.load import signing
-from tests.load.audio import REPLY, TOO_LATE, Ear, Voice
-from tests.load.stage import FRAME_MS, Stage
+from bridge.sim.phone import signature
+from tests.load.audio import REPLY, TOO_LATE, Ear, Tally, Voice
+from tests.load.stage import FRAME_MS, HURRY, KERNEL_BYTES, Stage
 from tests.load.wire import Dialled
 
 BYTES_PER_S = 8000
+#: Bytes of a message with a piece of the caller's audio, about.
+_MESSAGE_BYTES = 280
 _TOO_LATE = TOO_LATE.mark.decode()
 ACCOUNT_SID = f"AC{0:032x}"
+
+
+@dataclass
+class Hush:
+    """What the caller hears of a break at `since`, in seconds; None while there was none.
+
+    From the end of what had come before it to a sound of any kind, and to the assistant's next words; `back_s`: from
+    the break itself to these.
+    """
+
+    since: float
+    first_word: int                                  # the first piece of the assistant's that is said after it
+    sound_s: float | None = None
+    words_s: float | None = None
+    back_s: float | None = None
+    quiet_at: float = 0.0
+
+    def heard(self, piece: int | None, now: float, playing_until: float) -> None:
+        """The phone was sent a clip (None), or this piece of the assistant's while it still played so long."""
+        if piece is not None and piece < self.first_word:
+            return                                   # was on its way already
+        if self.sound_s is None:
+            self.quiet_at = max(self.since, playing_until)
+            self.sound_s = max(0.0, now - self.quiet_at)
+        if piece is not None and self.words_s is None:
+            self.words_s, self.back_s = max(0.0, now - self.quiet_at), now - self.since
 
 
 class Phone(Dialled):
     """One caller, who speaks without a pause from the moment the stream is open."""
 
     def __init__(
-        self, stage: Stage, voice: Voice, path: str, parameters: dict[str, str], rang_at: float,
+        self, stage: Stage, voice: Voice, tally: Tally, path: str, parameters: dict[str, str], rang_at: float,
     ) -> None:
         super().__init__(path)
         self._stage, self._parameters, self._rang_at = stage, parameters, rang_at
-        self._voice, self._tally = voice, stage.tally
-        self.ear = Ear(REPLY, stage.models, stage.tally, stage.tally.to_phone)
+        self._voice, self._tally = voice, tally
+        self.ear = Ear(REPLY, stage.models, tally, tally.to_phone)
         self._sid = f"MZ{self._voice.number:032x}"
         self._sequence = 1
-        self._missed = 0                                     # frames that were due and not sent
         self._playing_until = 0.0
         self._marks: deque[tuple[float, str]] = deque()      # when its audio has been played; its name
         self._cleared = False
-        self.hung_up = False
+        self.begun = False                                   # the server was told which call it is
+        self.clip_at = 0.0                                   # when the last clip of the server's came
+        self.hush: Hush | None = None
+        self._longest_silence_s = 0.0
+        self._speaks_again_at = 0.0
+        self._missed = 0                                     # frames that were due and not sent
+        self._hurried = 0                                    # pieces that are still to be sent before their time
+
+    def account(self, tally: Tally) -> None:
+        """What is noticed from now on is of this account."""
+        self._tally = tally
+        self.ear.renew(tally)
 
     def _credentials(self, address: str) -> str:
         token = self._stage.token
-        return f"{signing.HEADER}: {signing.sign(token, address)}\r\n" if token else ""
+        return f"{signature.HEADER}: {signature.sign(token, address)}\r\n" if token else ""
 
     # ---- what the phone says
 
@@ -51,13 +93,21 @@ class Phone(Dialled):
                 "tracks": ["inbound"], "customParameters": self._parameters,
                 "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}}})
         self._stage.frames.join(self._frame)
+        self.begun = True
 
     def _frame(self) -> None:
         """20 ms have passed."""
         if not self.live:
             return
         now = perf_counter()
-        self._speak(now)
+        if now < self._speaks_again_at:
+            self._missed += 1
+        else:
+            self._speak(now)
+            if self._hurried > 0:
+                self._hurried -= HURRY
+                for _ in range(HURRY):
+                    self._speak(now)
         while self._marks and self._marks[0][0] <= now:
             self._return_mark(self._marks.popleft()[1])
 
@@ -75,7 +125,6 @@ class Phone(Dialled):
                      "mark": {"name": name}})
 
     def hang_up(self) -> None:
-        self.hung_up = True
         if not self.live:
             return
         if not self._stage.plain:
@@ -100,7 +149,10 @@ class Phone(Dialled):
             self._act(json.loads(message), now)
 
     def _play(self, now: float, seconds: float, piece: int | None = None) -> None:
-        """So much sound has come, this piece of the model's, and plays after what is playing."""
+        """So much sound has come, this piece of the model's or a clip (None), and plays after what is playing."""
+        self._longest_silence_s = max(self._longest_silence_s, self._quiet_s(now))
+        if self.hush:
+            self.hush.heard(piece, now, self._playing_until)
         self._playing_until = max(self._playing_until, now) + seconds
 
     def _settle_interruption(self) -> None:
@@ -130,6 +182,9 @@ class Phone(Dialled):
                 self._clear(now)
             case {"event": "media", "media": {"payload": str(audio)}} if audio.startswith(_TOO_LATE):
                 faults.stale += self._cleared
+            case {"event": "media", "media": {"payload": str(audio)}} if self._stage.clips:
+                self.clip_at = now
+                self._play(now, (len(audio) * 3 // 4 - audio.count("=", -2)) / BYTES_PER_S)
             case _:
                 faults.corrupt += 1
 
@@ -144,3 +199,42 @@ class Phone(Dialled):
             self._tally.barge_in.append(now - model.cut_at)
             self.ear.cleared(model.cut_before)
             model.cut_at = None
+
+    # ---- how long the caller hears nothing
+
+    @property
+    def plays(self) -> bool:
+        return self.live and self._playing_until > perf_counter()
+
+    def listen_for(self, since: float) -> None:
+        """From now on note how long the caller hears nothing."""
+        self._longest_silence_s = 0.0
+        model = self.ear.voice
+        self.hush = Hush(since, len(model.said_at) if model else 0)
+
+    @property
+    def silent_s(self) -> float:
+        """For how long the caller has heard nothing, at most, since `listen_for`."""
+        return max(self._longest_silence_s, 0.0 if self.closed.done() else self._quiet_s(perf_counter()))
+
+    def _quiet_s(self, now: float) -> float:
+        return now - max(self._playing_until, self.hush.since if self.hush else now)
+
+    # ---- what goes wrong
+
+    def pause(self, seconds: float) -> None:
+        """No frames for so long; what the server sends is heard."""
+        self._speaks_again_at = perf_counter() + seconds
+
+    def hurry(self) -> None:
+        """Fill what lies between the server and a model that does not read."""
+        self._hurried = KERNEL_BYTES // _MESSAGE_BYTES
+
+    @property
+    def hurries(self) -> bool:
+        return self.live and self._hurried > 0
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._longest_silence_s = max(self._longest_silence_s, self._quiet_s(perf_counter()))
+        self._stage.frames.leave(self._frame)

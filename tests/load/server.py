@@ -1,53 +1,83 @@
-"""The process that is measured: the bridge or the relay, alone on its core, and what Linux knows about it."""
+"""The process that is measured: the bridge or the relay, alone on its core; what it holds, and what it has said.
+
+`python -m tests.load.server` is the bridge as it is; asked by SIGUSR1, it says what it holds in a file, CENSUS in the
+folder where it was started, which is there as soon as it is whole.
+"""
 
 import asyncio
+import gc
+import json
 import os
+import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
+from typing import Any
 
-import bridge
+from bridge.sim.process import HOST, NoServer, Server, running
 
-HOST = "127.0.0.1"
-MODULES = {"bridge": "bridge", "relay": "tests.load.relay"}
+#: What can be measured, and the bridge that can also be asked what it holds.
+MODULES = {"bridge": "bridge", "relay": "tests.load.relay", "watched": "tests.load.server"}
+#: The server's log as `read` reads it.
+LOGGED = {"LOG_LEVEL": "INFO", "LOG_FORMAT": "json"}
+CENSUS = "census.json"
 
-_START_S = 20.0
-_STOP_S = 15.0
+_START_S, _STOP_S = 20.0, 15.0
+#: How long the server may take to let go of everything, and to say what it holds, s.
+LET_GO_S, _ANSWER_S = 20.0, 10.0
 _KIB_PER_PAGE = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-class NoServer(Exception):
-    """The server did not start, or did not stop."""
+# ---- the cores
+
+def share_cores() -> int | None:
+    """One core for the load, another for the server, which is returned; None: there is but one."""
+    own, *others = sorted(os.sched_getaffinity(0))
+    if not others:
+        print("warning: load and server share the only core")
+        return None
+    os.sched_setaffinity(0, {own})
+    # What waits for our own core would count as the server's delay. The processes that we start do not inherit this.
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    return others[-1]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def stand_back() -> None:
+    """This process runs when nothing else wants the core, so that it does not delay what is measured."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
-class Server:
-    """A running server, by its process id."""
+# ---- the process
 
-    def __init__(self, pid: int, port: int, log: Path) -> None:
-        self.pid, self.port = pid, port
-        self.place = log.parent                      # the folder that it was started in
-        self._log = log
-        self._all: str | None = None
+class Measured:
+    """A running server, and what Linux knows about it."""
 
+    def __init__(self, process: Server, place: Path) -> None:
+        self.pid, self.port, self.place = process.process.pid, process.port, place
+        self._process = process
+
+    @property
     def said(self) -> str:
-        """What it has written to stderr: so far, or, once it has stopped, all."""
-        return self._log.read_text(errors="replace") if self._all is None else self._all
+        """What it has written to standard error so far."""
+        return self._process.said
 
-    def stopped(self) -> None:
-        """Keep what it said, for its folder goes away."""
-        self._all = self.said()
+    def journal(self) -> "Journal":
+        """Of a server that is LOGGED."""
+        return read(self.said.splitlines())
+
+    def move_to(self, core: int | None) -> None:
+        """All its threads to this core; what it starts later follows them."""
+        if core is not None:
+            for thread in os.listdir(f"/proc/{self.pid}/task"):
+                os.sched_setaffinity(int(thread), {core})
 
     def cpu_s(self) -> float:
         """CPU time of all its threads: utime + stime of /proc/PID/stat, which counts in 10 ms, to the ns.
@@ -60,6 +90,10 @@ class Server:
         """How long its main thread was ready to run while something else had the core."""
         return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
 
+    def clocks(self) -> tuple[float, float, float, float]:
+        """Now (s): the time, the server's CPU time, how long it waited for its core, our own CPU time."""
+        return perf_counter(), self.cpu_s(), self.waited_s(), time.process_time()
+
     def open_descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
@@ -70,74 +104,187 @@ class Server:
 @asynccontextmanager
 async def serving(
     kind: str, model_port: int, core: int | None, settings: Mapping[str, str] | None = None,
-) -> AsyncIterator[Server]:
-    """A server of this kind, ready for calls, with more `settings`; stopped at the end. Raises NoServer."""
+) -> AsyncIterator[Measured]:
+    """A server of MODULES, ready for calls, with more `settings`; told to stop at the end. Raises NoServer."""
     port = free_port()
-    async with running(MODULES[kind], port, {**environment(port, model_port), **(settings or {})}, core) as server:
-        yield server
-
-
-@asynccontextmanager
-async def running(module: str, port: int, environment: Mapping[str, str], core: int | None) -> AsyncIterator[Server]:
-    """`python -m module` in an empty folder, listening at `port`; stopped at the end. Raises NoServer."""
+    environ = {**environment(port, model_port), **(settings or {})}
     # The bridge reads a .env where it is started, so that is an empty place.
-    with tempfile.TemporaryDirectory() as place, (Path(place) / "stderr").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module], cwd=place, env=environment, stdin=subprocess.DEVNULL, stderr=log)
-        server = Server(process.pid, port, Path(log.name))
-        try:
-            if core is not None:
-                os.sched_setaffinity(process.pid, {core})
-            await _accepting(process, server)
-            yield server
-        except OSError as lost:
-            if process.poll() is None:
-                raise
-            raise NoServer(f"it ended in mid-run with status {process.returncode}:\n{server.said()}") from lost
-        finally:
-            process.terminate()
-            await _ended(process)
-            server.stopped()
+    with tempfile.TemporaryDirectory() as place:
+        async with running(
+            place, environ, (sys.executable, "-m", MODULES[kind]), port=port, within_s=_START_S,
+        ) as process:
+            server = Measured(process, Path(place))
+            try:
+                server.move_to(core)
+                yield server
+            except OSError as lost:
+                if process.runs:
+                    raise
+                raise NoServer(f"it ended in mid-run with status {process.process.returncode}:\n"
+                               f"{process.said}") from lost
+            finally:
+                await process.stop(within_s=_STOP_S)
 
 
-def own_environment() -> dict[str, str]:
-    """What any program of ours needs to run, and nothing else of the environment."""
-    return {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(Path(bridge.__file__).parents[1])}
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def environment(port: int, model_port: int) -> dict[str, str]:
     """What the server needs and nothing of ours: no key, no token, no address of a person's own shell."""
     return {
-        **own_environment(),
-        "HOST": HOST, "PORT": str(port), "OPENAI_API_KEY": "sk-load", "ALLOW_UNSIGNED": "1",
-        "OPENAI_REALTIME_URL": f"ws://{HOST}:{model_port}/v1/realtime",
+        "PATH": os.environ.get("PATH", ""), "HOST": HOST, "PORT": str(port), "OPENAI_API_KEY": "sk-load",
+        "OPENAI_REALTIME_URL": f"ws://{HOST}:{model_port}/v1/realtime", "ALLOW_UNSIGNED": "1",
         "GREETINGS_RESPONSE": "Hello! How can I help you?", "PROTECT_GREETING": "0",
         "MAX_CALLS": "10000", "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0", "DRAIN_S": "0",
         "LOG_LEVEL": "WARNING",
     }
 
 
-async def _accepting(process: subprocess.Popen[bytes], server: Server) -> None:
-    """Wait until somebody listens at the port."""
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise NoServer(f"it ended at once with status {process.returncode}:\n{server.said()}")
+# ---- what it holds
+
+#: The states in /proc/net/tcp that matter here; all others count as "other".
+_STATES = {"01": "established", "08": "close wait", "0A": "listening"}
+#: A database keeps connections for later: how many depends on the busiest moment, and is no leak.
+_DATABASE = (".db", ".db-wal", ".db-shm", ".db-journal")
+
+
+@dataclass(frozen=True)
+class Census:
+    """`files`: descriptors that are neither a socket nor the database's."""
+
+    tasks: list[str]
+    objects: int
+    descriptors: int
+    files: int
+    sockets: int
+    connections: dict[str, int]
+
+    def beyond(self, idle: "Census") -> dict[str, int]:
+        """What is held now and was not in the idle server, by kind."""
+        more = {
+            "tasks": len(self.tasks) - len(idle.tasks), "sockets": self.sockets - idle.sockets,
+            "files": self.files - idle.files}
+        return {f"leaked_{kind}": count for kind, count in more.items() if count > 0}
+
+
+async def settled(server: Measured, idle: Census) -> Census:
+    """The census as soon as nothing is held beyond the idle one, else the last one taken within LET_GO_S."""
+    deadline = perf_counter() + LET_GO_S
+    while True:
+        now = await census(server)
+        if not now.beyond(idle) or perf_counter() > deadline:
+            return now
+        await asyncio.sleep(0.5)
+
+
+async def census(server: Measured) -> Census:
+    """Ask a `watched` server and look into /proc. Raises TimeoutError."""
+    answer = server.place / CENSUS
+    answer.unlink(missing_ok=True)
+    os.kill(server.pid, signal.SIGUSR1)
+    async with asyncio.timeout(_ANSWER_S):
+        while not answer.exists():
+            await asyncio.sleep(0.02)
+    asked: dict[str, Any] = json.loads(answer.read_text())
+    links = descriptors(server.pid)
+    sockets = [link[8:-1] for link in links if link.startswith("socket:[")]
+    files = [link for link in links if not link.startswith("socket:[") and not link.endswith(_DATABASE)]
+    return Census(
+        asked["tasks"], asked["objects"], len(links), len(files), len(sockets), connections({*sockets}, server.pid))
+
+
+def descriptors(pid: int) -> list[str]:
+    """What each open file descriptor of the process stands for."""
+    found = []
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):            # closed in the meantime
+            found.append(os.readlink(each))
+    return found
+
+
+def connections(inodes: set[str], pid: int) -> dict[str, int]:
+    """How many of these sockets, by their inodes, are in which state."""
+    states: Counter[str] = Counter()
+    for table in "tcp", "tcp6":
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            columns = line.split()
+            if columns[9] in inodes:
+                states[_STATES.get(columns[3], "other")] += 1
+    return dict(states)
+
+
+def _count(*_: object) -> None:
+    """The server's answer to SIGUSR1."""
+    gc.collect()
+    tasks = asyncio.all_tasks(asyncio.get_running_loop())
+    names = [getattr(task.get_coro(), "__qualname__", "unknown") for task in tasks]
+    news = Path(CENSUS + ".new")
+    news.write_text(json.dumps({"tasks": sorted(names), "objects": len(gc.get_objects())}))
+    news.rename(CENSUS)
+
+
+def main() -> int:
+    # Imported here: the load itself shares no code with the server.
+    from bridge.__main__ import main as serve
+    signal.signal(signal.SIGUSR1, _count)
+    return serve([])
+
+
+# ---- what it has said
+
+#: Loggers of the libraries: they complain only where the server should have handled something.
+_LIBRARIES = ("asyncio", "aiohttp")
+
+
+@dataclass
+class Journal:
+    """How calls ended, and what must not stand in a log: exceptions that nobody handled.
+
+    `reasons`: how each call ended, by its CallSid; `closed`: how often it was said to be closed.
+    """
+
+    reasons: dict[str, str] = field(default_factory=dict)
+    closed: Counter[str] = field(default_factory=Counter)
+    levels: Counter[str] = field(default_factory=Counter)
+    unhandled: list[str] = field(default_factory=list)
+
+
+def read(lines: Iterable[str]) -> Journal:
+    """The log of a server that is LOGGED, one JSON object a line.
+
+    A line with a traceback, one of asyncio's own (a task's exception that nobody took, a socket that nobody closed),
+    and whatever else reached standard error as plain text, are all exceptions that nobody handled.
+    """
+    journal = Journal()
+    for line in lines:
+        if not line.strip():
+            continue
         try:
-            _, writer = await asyncio.open_connection(HOST, server.port)
-        except ConnectionRefusedError:
-            await asyncio.sleep(0.05)
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if isinstance(entry, dict):
+            _take(journal, entry, line)
         else:
-            writer.close()
-            return
-    raise NoServer(f"it does not listen after {_START_S:.0f} s:\n{server.said()}")
+            journal.unhandled.append(line)
+    return journal
 
 
-async def _ended(process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _STOP_S
-    while process.poll() is None:
-        if time.monotonic() > deadline:
-            process.kill()
-            process.wait()
-            raise NoServer(f"it did not stop within {_STOP_S:.0f} s of SIGTERM and was killed")
-        await asyncio.sleep(0.05)
+def _take(journal: Journal, entry: dict[str, Any], line: str) -> None:
+    level, logger = str(entry.get("level")), str(entry.get("logger"))
+    journal.levels[level] += 1
+    if "traceback" in entry or level == "CRITICAL" or (
+            logger.startswith(_LIBRARIES) and level in ("WARNING", "ERROR")):
+        journal.unhandled.append(line)
+    call, reason = entry.get("call"), entry.get("reason")
+    if isinstance(call, str) and isinstance(reason, str) and " closed after " in str(entry.get("message")):
+        journal.reasons[call] = reason
+        journal.closed[call] += 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

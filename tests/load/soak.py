@@ -2,25 +2,22 @@
 
 The server must survive it: no exception that nobody handled, nothing left behind, no growth; each fault ends in a
 documented way, and the calls beside it lose nothing. With the same seed the same faults come at the same moments.
+
+The silence after a break begins where what was sent before it has been played. It lasts to the first sound of any
+kind, and to the assistant's next words, which come when the server asks for them, else when the caller's turn has
+ended (model.TURN_S).
 """
 
 import asyncio
-import gc
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
-from tests.load import census
-from tests.load.census import Census
-from tests.load.exchange import SETTINGS, Exchange, Line
-from tests.load.faults import ENDINGS, UNEXPLAINED, Kind, Planned, by_kind, plan
-from tests.load.inject import Injector
-from tests.load.journal import Journal, read
-from tests.load.report import CROWDED, LATE_MS, number, percentile, times
-from tests.load.run import CALL_EVERY_S, WARM_UP_S
-from tests.load.server import Server, environment, free_port, running
-from tests.load.trend import Trend, trend
+from tests.load.calls import REHEARSAL_S, WARM_UP_S, Exchange, Line
+from tests.load.faults import ENDINGS, Injector, Planned, by_name, hushes, plan
+from tests.load.server import LOGGED, Census, Journal, Measured, census, free_port, serving, settled
+from tests.load.table import Table, Trend, disturbances, number, percentile, remarks, times, trend
 
 #: Before the idle server is looked at it has had so many calls at once, at most: what is made once is made.
 _REHEARSAL = 20
@@ -29,44 +26,42 @@ _WARM_UP_SHARE, _WARM_UP_MOST_S = 0.25, 120.0
 #: Memory may grow by this share of itself a minute, taken over this many minutes, before it counts as a leak.
 GROWTH, _GROWTH_MINUTES = 0.01, 5.0
 _MEANWHILE_S = 1.0
-#: How long the server may take to let go of everything, s.
-LET_GO_S = 20.0
+#: Reasons in the server's log for the end of a call that no fault explains.
+UNEXPLAINED = ("internal error",)
+#: What is aimed at for the silence until the assistant's next words, 99th percentile, s.
+AIM_S = 1.5
+
+_TABLE = Table(
+    ("fault", -20), ("count", 5), *((ending, 9) for ending in ENDINGS), ("until s", 13), ("quiet s", 13),
+    ("the server's reasons", -20))
 
 
 async def run(
-    *, calls: int, minutes: float, share: float, kinds: Sequence[Kind], seed: int, core: int | None,
+    *, calls: int, minutes: float, share: float, kinds: Sequence[str], seed: int, core: int | None,
 ) -> dict[str, Any]:
     """All figures, printed as they come. Raises NoServer, TimeoutError where nobody answers at first, OSError."""
-    model_port, port = free_port(), free_port()
-    settings = {**environment(port, model_port), **SETTINGS, "MAX_MESSAGES_PER_S": "0"}     # see _HURRY
-    async with running("tests.load.watched", port, settings, core) as server:
-        async with Exchange(server, model_port) as exchange:
-            await _rehearse(exchange, min(calls, _REHEARSAL))
-        idle = await census.take(server)
-        async with Exchange(server, model_port) as exchange:
+    model_port = free_port()
+    # Without a limit to the messages of a second, for there are faults in which the phone hurries.
+    async with serving("watched", model_port, core, {**LOGGED, "MAX_MESSAGES_PER_S": "0"}) as server:
+        async with Exchange(server, model_port, rough=True) as exchange:
+            await exchange.open(min(calls, _REHEARSAL), REHEARSAL_S)
+            await exchange.end()
+        await asyncio.sleep(WARM_UP_S)
+        idle = await census(server)
+        async with Exchange(server, model_port, rough=True) as exchange:
             soak = _Soak(exchange, server, seed)
-            await soak.open(calls)
-            await soak.go_on(plan(seed, kinds, calls, share, minutes), minutes)
-            await soak.end()
-            after = await census.settled(server, idle, LET_GO_S)
-        figures = soak.figures(read(server.said().splitlines()), idle, after)
-    print("\n".join(_table(figures)), flush=True)
+            await exchange.open(calls)
+            async with exchange.measuring(collecting=True):
+                await soak.go_on(plan(seed, kinds, calls, share, minutes), minutes)
+            await exchange.end()
+            after = await settled(server, idle)
+        figures = soak.figures(server.journal(), idle, after)
+    print("\n".join(_lines(figures)), flush=True)
     return {"run": "soak", "calls": calls, "minutes": minutes, "share": share, "seed": seed, **figures}
 
 
-async def _rehearse(exchange: Exchange, calls: int) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(calls):
-            tasks.create_task(exchange.open_line())
-    async with asyncio.TaskGroup() as tasks:
-        for line in exchange.lines:
-            assert line.call
-            tasks.create_task(exchange.hang_up(line.call))
-    await asyncio.sleep(WARM_UP_S)
-
-
 class _Soak:
-    def __init__(self, exchange: Exchange, server: Server, seed: int) -> None:
+    def __init__(self, exchange: Exchange, server: Measured, seed: int) -> None:
         self._exchange, self._server = exchange, server
         self._injector = Injector(exchange, seed)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -82,20 +77,6 @@ class _Soak:
 
     def _elapsed(self) -> float:
         return perf_counter() - self._began
-
-    async def open(self, calls: int) -> None:
-        """All lines, one after the other."""
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(calls):
-                tasks.create_task(self._exchange.open_line())
-                await asyncio.sleep(CALL_EVERY_S)
-        await asyncio.sleep(WARM_UP_S)
-        gc.collect()
-        gc.freeze()
-        self._exchange.stage.tally.measuring = True
-        for line in self._lines:
-            assert line.call
-            line.call.tally.measuring = True
 
     async def go_on(self, planned: list[Planned], minutes: float) -> None:
         """The faults at their moments; then until each has had its end."""
@@ -114,16 +95,16 @@ class _Soak:
         self._say_minute()
 
     def _start(self, fault: Planned) -> None:
-        """In the call that was well for the longest, so that in the end all have had their turn."""
-        line = min((line for line in self._lines if line.steady), key=lambda line: line.since, default=None)
+        """In mid-speech, and of those calls in the one that was well for the longest, so that all have their turn."""
+        line = min((line for line in self._lines if line.steady and line.call and line.call.live),
+                   key=lambda line: (not (line.call and line.call.speaks), line.since), default=None)
         if line is None:
             self._postponed += 1
             return
         line.steady = False
-        self._spawn(line, fault.kind)
+        self._spawn(self._injector.inject(line, fault.name))
 
-    def _spawn(self, line: Line, kind: Kind | None) -> None:
-        work = self._injector.inject(line, kind) if kind else self._injector.revive(line)
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -147,8 +128,8 @@ class _Soak:
         assert line.call
         if not line.call.live:
             line.steady = False
-            self._injector.healthy.dropped += 1
-            self._spawn(line, None)
+            self._exchange.faults.dropped += 1
+            self._spawn(self._injector.revive(line))
         elif len(line.call.models) != line.connections:
             self._unprovoked += 1
             line.settle()
@@ -172,21 +153,6 @@ class _Soak:
             f"load late {number(minute['p99_late_ms'])} ms; faults: " + ", ".join(
                 f"{minute[name]} {name.replace('_', ' ')}" for name in (*ENDINGS, "under_way")), flush=True)
 
-    async def end(self) -> None:
-        """Nothing is said any more: what is on its way is awaited, everybody hangs up."""
-        gc.unfreeze()
-        healthy = self._injector.healthy
-        await self._exchange.drain()
-        healthy.lost += sum(sum(line.call.outstanding) for line in self._lines if line.steady and line.call)
-        async with asyncio.TaskGroup() as tasks:
-            ends = []
-            for line in self._lines:
-                if line.call and line.call.phone:
-                    healthy.uncleared += line.call.phone.awaits_clear
-                    line.call.close_account(healthy, measuring=False)
-                    ends.append(tasks.create_task(self._exchange.hang_up(line.call)))
-        healthy.left_open += sum(end.result() for end in ends)
-
     # ---- what was found
 
     def figures(self, journal: Journal, idle: Census, after: Census) -> dict[str, Any]:
@@ -194,20 +160,20 @@ class _Soak:
         memory = trend(self._memory, min(_WARM_UP_SHARE * self._lasted, _WARM_UP_MOST_S))
         started = [call.sid for call in exchange.calls if call.phone and call.phone.begun]
         faults = {
-            **asdict(injector.healthy),
-            "exceptions": len(journal.unhandled),
+            **asdict(exchange.faults), "exceptions": len(journal.unhandled),
             "undocumented": sum(not outcome.documented for outcome in injector.outcomes),
             "unexplained": sum(reason in UNEXPLAINED for reason in journal.reasons.values()),
-            "unanswered": injector.unanswered, "unprovoked": self._unprovoked,
+            "unprovoked": self._unprovoked,
             "strangers": exchange.switchboard.strangers,
             "not_closed_once": sum(journal.closed[sid] != 1 for sid in started),
-            **{f"leaked_{kind}": count for kind, count in after.beyond(idle).items()},
+            **after.beyond(idle),
             "connections_left": len(exchange.switchboard.models),
             "growing": int(self._grows(memory)),
         }
         return {
             "faults": faults, "seconds": self._lasted, "waited_for_core_s": self._waited_s,
-            "streams": len(started), "kinds": by_kind(injector.outcomes, journal.reasons),
+            "streams": len(started),
+            "kinds": by_name(injector.outcomes, journal.reasons), "hushes": hushes(injector.outcomes),
             "lost_with_faults": asdict(injector.faulted), "postponed": self._postponed,
             "memory": {"trend_kib": memory._asdict() if memory else None, "samples": self._memory},
             "idle": asdict(idle), "after": asdict(after), "each_minute": self._minutes,
@@ -224,50 +190,45 @@ def _in_ms(seconds: float | None) -> float | None:
     return None if seconds is None else seconds * 1000
 
 
-def _table(figures: dict[str, Any]) -> list[str]:
-    """One line for each kind of fault, then what the server held, then what must be 0 and is not."""
-    lines = [f"{'fault':<20}  {'count':>5}  " + "  ".join(f"{name:>9}" for name in ENDINGS)
-             + f"  {'until s':>13}  {'silence s':>13}  the server's reasons"]
-    for name, kind in figures["kinds"].items():
-        reasons = ", ".join(f"{count} {reason}" for reason, count in kind["reasons"].items())
-        lines.append(
-            f"{name:<20}  {kind['count']:>5}  " + "  ".join(f"{kind[ending]:>9}" for ending in ENDINGS)
-            + f"  {_seconds(kind['until']):>13}  {_seconds(kind['silence']):>13}  {reasons}")
-    lines += [_held(figures), _memory(figures["memory"]["trend_kib"])]
-    lost = {name: count for name, count in figures["lost_with_faults"].items() if count}
-    lines.append("with the broken connections went: " + (_counts(lost) or "nothing"))
-    wrong = {name: count for name, count in figures["faults"].items() if count}
-    lines.append("NOT AS DOCUMENTED: " + _counts(wrong) if wrong else
-                 "healthy calls lost nothing, and everything ended as documented")
-    late = max(minute["p99_late_ms"] or 0.0 for minute in figures["each_minute"])
-    crowded = figures["waited_for_core_s"] / figures["seconds"]
-    if late > LATE_MS or crowded > CROWDED:
-        lines.append(f"the load itself was late (p99 {late:.0f} ms), or others used the server's core ({crowded:.0%} of"
-                     " the time): delays, silences and what was not cleared are partly their doing")
-    return lines + [f"log: {line}" for line in figures["log"]["unhandled"][:20]]
-
-
-def _seconds(found: dict[str, Any]) -> str:
-    """A spread's p50/p99, s."""
-    return times({**found, **{f"p{share}_ms": found[f"p{share}_ms"] and found[f"p{share}_ms"] / 1000
-                              for share in (50, 99)}})
-
-
-def _held(figures: dict[str, Any]) -> str:
+def _lines(figures: Mapping[str, Any]) -> list[str]:
+    """One line for each fault; then how long callers heard nothing, what the server held, and what must be 0."""
+    lines = [_TABLE.header]
+    for name, found in figures["kinds"].items():
+        reasons = ", ".join(f"{count} {reason}" for reason, count in found["reasons"].items())
+        lines.append(_TABLE.row(name, found["count"], *(found[ending] for ending in ENDINGS),
+                                times(found["until"], 1000), times(found["quiet"], 1000), reasons))
     held = [f"{name} {_holds(figures[name])}" for name in ("idle", "after")]
-    return f"the server held: {held[0]}; {held[1]} {figures['streams']} streams"
+    lines += [*_silence(figures["hushes"]),
+              f"the server held: {held[0]}; {held[1]} {figures['streams']} streams",
+              _memory(figures["memory"]["trend_kib"])]
+    lost = [f"{count} {name.replace('_', ' ')}" for name, count in figures["lost_with_faults"].items() if count]
+    lines.append("with the broken connections went: " + (", ".join(lost) or "nothing"))
+    lines += remarks("the soak", figures, figures["log"]["unhandled"]) or [
+        "healthy calls lost nothing, and everything ended as documented"]
+    late = max(minute["p99_late_ms"] or 0.0 for minute in figures["each_minute"])
+    return lines + disturbances(
+        "delays, silences and what was not cleared", late_ms=late, waited_s=figures["waited_for_core_s"],
+        seconds=figures["seconds"])
 
 
-def _holds(found: dict[str, Any]) -> str:
+def _silence(hushes: Mapping[str, Any]) -> list[str]:
+    words: float | None = hushes["to_words"]["p99_ms"]
+    if words is None:
+        return []
+    lines = [f"silence after a break, p50/p99: to the first sound {times(hushes['to_sound'])} ms, to the assistant's "
+             f"next words {times(hushes['to_words'])} ms; "
+             f"these come {times(hushes['break_to_words'])} ms after the break"]
+    if words > AIM_S * 1000:
+        lines.append(f"the silence to the next words is longer than the {AIM_S} s that are aimed at")
+    return lines
+
+
+def _holds(found: Mapping[str, Any]) -> str:
     return f"{len(found['tasks'])} tasks, {found['sockets']} sockets, {found['descriptors']} descriptors"
 
 
-def _memory(found: dict[str, Any] | None) -> str:
+def _memory(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "memory: too few samples for a trend"
     return f"memory after warm-up: {found['per_minute']:+.0f} KiB a minute (r² {found['fit']:.2f}, " \
            f"{found['samples']} samples)"
-
-
-def _counts(found: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found.items())

@@ -1,26 +1,70 @@
-"""What all phones and model connections of one run share."""
+"""What all phones and model connections of one run share: their voices, and the one clock of all that they send."""
 
 import asyncio
-import gc
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from time import perf_counter
 
-from tests.load.audio import CALLER, REPLY, Voice
-from tests.load.metronome import Metronome
-from tests.load.tally import Tally
+from tests.load.audio import CALLER, REPLY, Tally, Voice
 
 FRAME_MS = 20
 DELTA_MS = 250
-#: How long after our own garbage collection its lateness may be heard, s.
-_CAUGHT_UP_S = 0.5
+#: How many pieces are sent in place of one by who hurries, and how many bytes the kernel takes for a peer that does not
+#: read: at its usual pace a call fills them in minutes.
+HURRY = 20
+KERNEL_BYTES = 1_400_000
+_SLOT_S = 0.001
+
+
+class Metronome:
+    """Calls each of its members once per period (ms), a member in one of as many slots as the period has ms.
+
+    Deadlines are counted from the start, so they do not drift; after a delay the missed ones are made up for.
+    """
+
+    def __init__(self, period_ms: int, tally: Tally) -> None:
+        self._slots: list[list[Callable[[], None]]] = [[] for _ in range(period_ms)]
+        self._slot = 0
+        self._due = perf_counter()
+        self._tally = tally
+        self._timer: asyncio.TimerHandle | None = None
+
+    def join(self, beat: Callable[[], None]) -> None:
+        """`beat` is called for the first time one period from now."""
+        self._slots[self._slot - 1].append(beat)
+
+    def leave(self, beat: Callable[[], None]) -> None:
+        """`beat` is called no more; nothing happens when it never was."""
+        self._slots = [[each for each in slot if each != beat] if slot else slot for slot in self._slots]
+
+    def start(self) -> None:
+        self._due = perf_counter()
+        self._tick()
+
+    def stop(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def _tick(self) -> None:
+        while (late := perf_counter() - self._due) >= 0:
+            members = self._slots[self._slot]
+            self._slot = (self._slot + 1) % len(self._slots)
+            for beat in members:
+                beat()
+            if members and self._tally.measuring:
+                self._tally.lateness.append(perf_counter() - self._due)
+            self._due += _SLOT_S
+        self._timer = asyncio.get_running_loop().call_later(-late, self._tick)
 
 
 class Stage:
-    """`plain`: between the two ends stands the relay, which speaks neither protocol. `token`: Twilio signs with it."""
+    """`plain`: between the two ends stands the relay, which speaks neither protocol. `token`: Twilio signs with it.
 
-    def __init__(self, plain: bool, token: str = "") -> None:
-        self.plain, self.token = plain, token
+    `clips`: something is done to calls, so that the server may play sounds of its own.
+    """
+
+    def __init__(self, plain: bool = False, token: str = "", clips: bool = False) -> None:
+        self.plain, self.token, self.clips = plain, token, clips
         self.tally = Tally()
         self.frames = Metronome(FRAME_MS, self.tally)
         self.deltas = Metronome(DELTA_MS, self.tally)
@@ -41,21 +85,6 @@ class Stage:
     def new_model(self) -> Voice:
         self.models.append(Voice(REPLY, len(self.models)))
         return self.models[-1]
-
-    @asynccontextmanager
-    async def measuring(self) -> AsyncIterator[None]:
-        """Take delays, and let no garbage collection of ours make them longer."""
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        await asyncio.sleep(_CAUGHT_UP_S)
-        self.tally.measuring = True
-        try:
-            yield
-        finally:
-            self.tally.measuring = False
-            gc.enable()
-            gc.unfreeze()
 
     def start(self) -> None:
         self.frames.start()

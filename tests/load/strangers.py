@@ -1,28 +1,210 @@
 """`python -m tests.load --strangers`: what slow connections of nobody knows whom do to the calls.
 
-By turns in one run: the calls alone, then while a crowd (crowd.py) stands at the door. The server requires Twilio's
-signature, and has the limits of its door; the crowd comes from the loopback's many addresses, which are private, so
-that of these limits only that for all together counts, and that in time.
+The server requires Twilio's signature, and has the limits of its door. The strangers hold connections and say as little
+as they can. They come from the loopback's many addresses, which are private, so that of the door's limits only that for
+all together counts, and that in time.
+
+`python -m tests.load.strangers` is a crowd in a process of its own: COUNT strangers before the server at HOST and PORT.
+It says on a line of its own when each of them has come once, and what it has seen when its standard input ends. A
+stranger whose connection is closed comes back AGAIN seconds later.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from typing import Any
+import json
+import os
+import random
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from time import perf_counter
+from typing import Any, NamedTuple, cast
 
-from tests.load import census
-from tests.load.census import Census
-from tests.load.crowd import standing
-from tests.load.exchange import SETTINGS
-from tests.load.journal import Journal, read
-from tests.load.report import times
-from tests.load.run import WARM_UP_S, Play
-from tests.load.server import Server, environment, free_port, running
-from tests.load.side import Side, p99_ratios, too_high
-from tests.load.soak import LET_GO_S
+from bridge.sim.phone.signature import HEADER
+from bridge.sim.process import HOST, ROOT, NoServer
+from tests.load.beside import TABLE, Beside
+from tests.load.calls import REHEARSAL_S, Exchange
+from tests.load.relay import new_event_loop
+from tests.load.server import LOGGED, Census, Measured, census, free_port, serving, settled, stand_back
 
-#: How long a turn is measured, s.
-TURN_S = 5.0
+#: Between two bytes of a stranger's, s.
+DRIP_S = 0.5
+#: The loopback has many addresses; the strangers come from so many of them.
+ADDRESSES = 200
+_READY = b"all have come\n"
+_READY_S, _END_S = 60.0, 20.0
+
+_SIGNATURE = f"{HEADER}: bWFkZSB1cCBieSBub2JvZHkgYXQgYWw=\r\n"
+
+
+class Stranger(NamedTuple):
+    """What a stranger begins with, and the byte that follows every DRIP_S; b"": nothing follows."""
+
+    name: str
+    first: bytes
+    drip: bytes = b""
+
+
+STRANGERS = (
+    Stranger("only connects", b""),
+    Stranger("drips headers", b"GET / HTTP/1.1\r\nHost: bridge\r\nX-Slow: ", b"a"),
+    Stranger("drips a body", (
+        f"POST /incoming-call HTTP/1.1\r\nHost: bridge\r\n{_SIGNATURE}"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\n").encode(), b"a"),
+    Stranger("opens a stream", (
+        f"GET /media-stream/15550000001 HTTP/1.1\r\nHost: bridge\r\n{_SIGNATURE}"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: c3RyYW5nZXJzLWFyZS1vdXQ=\r\n\r\n").encode()),
+)
+
+
+@dataclass
+class Seen:
+    """By kind: connections that `came`, `answers` by their status, for how long one lasted at most (`longest_s`).
+
+    `unreached`: attempts that did not even connect. `now`, `most`: connections at once.
+    """
+
+    came: Counter[str] = field(default_factory=Counter)
+    answers: dict[str, Counter[str]] = field(default_factory=lambda: {kind.name: Counter() for kind in STRANGERS})
+    longest_s: dict[str, float] = field(default_factory=dict)
+    unreached: int = 0
+    now: int = 0
+    most: int = 0
+
+    def connected(self, kind: Stranger) -> None:
+        self.came[kind.name] += 1
+        self.now += 1
+        self.most = max(self.most, self.now)
+
+    def answered(self, kind: Stranger, data: bytes) -> None:
+        """The first bytes of an answer; whatever is not HTTP counts as itself."""
+        self.answers[kind.name][data.decode(errors="replace").partition("\r\n")[0].removeprefix("HTTP/1.1 ")[:3]] += 1
+
+    def closed(self, kind: Stranger, seconds: float) -> None:
+        self.now -= 1
+        self.longest_s[kind.name] = max(self.longest_s.get(kind.name, 0.0), seconds)
+
+
+class Held(asyncio.Protocol):
+    """One connection of a stranger's."""
+
+    def __init__(self, kind: Stranger, seen: Seen) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._kind, self._seen, self._since, self._answered = kind, seen, perf_counter(), False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._seen.connected(self._kind)
+        self.transport.write(self._kind.first)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._answered:
+            self._answered = True
+            self._seen.answered(self._kind, data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._seen.closed(self._kind, perf_counter() - self._since)
+        self.closed.set_result(None)
+
+
+class Crowd:
+    """`count` strangers, of each kind as many, before this port; who is closed comes back `again_s` later."""
+
+    def __init__(self, port: int, count: int, again_s: float) -> None:
+        self.seen = Seen()
+        self._port, self._count, self._again_s = port, count, again_s
+        self._tasks: list[asyncio.Task[None]] = []
+        self._tried = 0
+        self.all_came = asyncio.Event()
+
+    def begin(self) -> None:
+        self._tasks = [asyncio.create_task(self._stranger(number)) for number in range(self._count)]
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+
+    async def _stranger(self, number: int) -> None:
+        kind, address = STRANGERS[number % len(STRANGERS)], f"127.0.0.{2 + number % ADDRESSES}"
+        await asyncio.sleep(self._again_s * number / self._count)          # not all at once, then or later
+        first = True
+        while True:
+            _between_beats()
+            held = await self._come(kind, address)
+            if first:
+                first = False
+                self._tried += 1
+                if self._tried == self._count:
+                    self.all_came.set()
+            if held:
+                await self._hold(held, kind.drip)
+            await asyncio.sleep(self._again_s)
+
+    async def _come(self, kind: Stranger, address: str) -> Held | None:
+        try:
+            _, held = await asyncio.get_running_loop().create_connection(
+                lambda: Held(kind, self.seen), HOST, self._port, local_addr=(address, 0))
+        except OSError:
+            self.seen.unreached += 1
+            return None
+        return held
+
+    async def _hold(self, held: Held, drip: bytes) -> None:
+        """Until the server closes it."""
+        try:
+            while not held.closed.done():
+                await asyncio.wait([held.closed], timeout=DRIP_S if drip else None)
+                if drip and not held.closed.done():
+                    _between_beats()
+                    held.transport.write(drip)
+        finally:
+            held.transport.abort()
+
+
+def _between_beats() -> None:
+    """Waits for a moment within this millisecond.
+
+    Timers of uvloop's go off at whole milliseconds of the machine's clock, and so do those that send the phones' audio:
+    strangers would come just before it again and again, and to two or three calls of each beat they would seem many.
+    """
+    time.sleep(random.random() / 1000)
+
+
+@asynccontextmanager
+async def standing(port: int, count: int, again_s: float) -> AsyncIterator[dict[str, Any]]:
+    """A crowd in a process of its own: each has come when the block begins.
+
+    What they have seen, as Seen has it, is there when it has ended. Raises NoServer.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.load.strangers", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": str(ROOT), "PORT": str(port), "COUNT": str(count), "AGAIN": str(again_s)})
+    assert process.stdin and process.stdout
+    seen: dict[str, Any] = {}
+    try:
+        async with asyncio.timeout(_READY_S):
+            if await process.stdout.readline() != _READY:
+                raise NoServer("the crowd of strangers did not come")
+        yield seen
+        process.stdin.close()
+        async with asyncio.timeout(_END_S):
+            said = await process.stdout.read()
+        if not said:
+            raise NoServer("the crowd of strangers did not stay")
+        seen |= json.loads(said)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+# ---- the calls beside it
+
 #: So many connections of strangers the server bears, as README.md says; for a moment some more are being closed.
 DOOR, CLOSING = 1000, 100
 _LOOK_S = 1.0
@@ -32,85 +214,88 @@ _CALM_S = 1.0
 _REHEARSAL = 20
 _TOKEN = "the-auth-token-of-the-load"
 
-_COLUMNS = (
-    ("strangers", 9), ("came/s", 7), ("at once", 7), ("calls", 5), ("to model ms", 13), ("beside", 13),
-    ("p99 ratio", 9), ("to phone ms", 13), ("beside", 13), ("p99 ratio", 9), ("faults", 6),
-)
-
 
 async def run(*, calls: int, connections: int, again: float, seconds: float, core: int | None) -> dict[str, Any]:
     """All figures, printed as they come. `again`: after so many seconds who was closed comes back.
 
     Raises NoServer, TimeoutError where nobody answers at first, OSError.
     """
-    model_port, port = free_port(), free_port()
-    settings = {**environment(port, model_port), **SETTINGS, "ALLOW_UNSIGNED": "0", "TWILIO_AUTH_TOKEN": _TOKEN}
-    async with running("tests.load.watched", port, settings, core) as server:
-        async with Play(server, model_port, plain=False, token=_TOKEN) as play:
-            await play.ring(min(calls, _REHEARSAL))
-            async with standing(port, connections, again):
+    model_port = free_port()
+    settings = {**LOGGED, "ALLOW_UNSIGNED": "0", "TWILIO_AUTH_TOKEN": _TOKEN}
+    print(TABLE.header, flush=True)
+    async with serving("watched", model_port, core, settings) as server:
+        async with Exchange(server, model_port, token=_TOKEN) as exchange:
+            await exchange.open(min(calls, _REHEARSAL), REHEARSAL_S)
+            async with standing(server.port, connections, again):
                 await asyncio.sleep(_CALM_S)
-        await asyncio.sleep(WARM_UP_S)
-        show = _Show(server, connections, again)
-        idle, show.idle_kib = await census.take(server), server.resident_kib()
-        async with Play(server, model_port, plain=False, token=_TOKEN) as play:
-            await play.ring(calls)
-            await asyncio.sleep(WARM_UP_S)
-            async with play.stage.measuring():
-                for _ in range(max(1, round(seconds / TURN_S))):
-                    await show.turn(play)
-        after = await census.settled(server, idle, LET_GO_S)
-        show.after_kib = server.resident_kib()
-        faults = asdict(play.stage.tally.faults)
-        figures = show.figures(faults, read(server.said().splitlines()), idle, after)
-    found = {"run": "strangers", "calls": calls, "connections": connections, "again_s": again, **figures}
-    print("\n".join(_lines(found, show)), flush=True)
+            await exchange.end()
+        await asyncio.sleep(_CALM_S)
+        idle, idle_kib = await census(server), server.resident_kib()
+        async with Exchange(server, model_port, token=_TOKEN) as exchange:
+            await exchange.open(calls)
+            beside, strangers = Beside(exchange, server), Strangers(server, connections, again)
+            await beside.measure(strangers, seconds)
+            await exchange.end()
+        after = await settled(server, idle)
+        journal, after_kib = server.journal(), server.resident_kib()
+    found = {
+        "run": "strangers", "calls": calls, "connections": connections, "again_s": again, **beside.figures(),
+        "crowd": together(strangers.crowds),
+        "descriptors": {"idle": idle.descriptors, "calls": strangers.busy, "most": strangers.most,
+                        "after": after.descriptors},
+        "memory_kib": {"idle": idle_kib, "most": strangers.most_kib, "after": after_kib},
+        "faults": {
+            **asdict(exchange.faults), "exceptions": len(journal.unhandled), **strangers.faults(idle, after),
+            "slower": int(beside.slower)},
+    }
+    lines = beside.lines(f"{connections} strangers", found, journal.unhandled)
+    print("\n".join([*lines, *_lines(found)]), flush=True)
     return found
 
 
-class _Show:
-    """The turns of one run, and the most that the server held in them."""
+class Strangers:
+    """A crowd that comes and goes, and the most that the server held.
 
-    def __init__(self, server: Server, connections: int, again_s: float) -> None:
-        self.alone, self.beside = Side(), Side()
-        self.idle_kib = self.after_kib = self.most_kib = 0
+    Descriptors: with the calls alone (`busy`), and with strangers (`most`).
+    """
+
+    turn_s = 5.0
+
+    def __init__(self, server: Measured, connections: int, again_s: float) -> None:
+        self.busy = self.most = self.most_kib = 0
+        self.crowds: list[dict[str, Any]] = []
         self._server, self._connections, self._again_s = server, connections, again_s
-        self._busy = self._most = 0                  # descriptors with the calls alone, and with strangers
-        self._crowds: list[dict[str, Any]] = []
 
-    async def turn(self, play: Play) -> None:
-        tally = play.stage.tally
-        with self.alone.turn(tally, self._server):
-            await asyncio.sleep(TURN_S)
-        self._busy = max(self._busy, self._server.open_descriptors())
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        yield
+        self.busy = max(self.busy, self._server.open_descriptors())
+
+    @asynccontextmanager
+    async def going_on(self) -> AsyncIterator[None]:
         async with standing(self._server.port, self._connections, self._again_s) as crowd:
             await asyncio.sleep(_CALM_S)
-            with self.beside.turn(tally, self._server):
-                for _ in range(round(TURN_S / _LOOK_S)):
-                    await asyncio.sleep(_LOOK_S)
-                    self._most = max(self._most, self._server.open_descriptors())
-                    self.most_kib = max(self.most_kib, self._server.resident_kib())
-        self._crowds.append(crowd.seen)
+            watching = asyncio.create_task(self._watch())
+            yield
+            watching.cancel()
+            await asyncio.wait([watching])
+            self._look()
+        self.crowds.append(crowd)
         await asyncio.sleep(_CALM_S)
 
-    def figures(self, lost: Mapping[str, int], journal: Journal, idle: Census, after: Census) -> dict[str, Any]:
-        ratios = p99_ratios(self.beside, self.alone)
-        slow = any(ratio.too_high for ratio in ratios.values())
-        disturbed = [*self.alone.disturbances(""), *self.beside.disturbances("")]
-        crowd = together(self._crowds)
-        return {
-            "alone": self.alone.figures(), "beside": self.beside.figures(), "p99_ratio": ratios, "crowd": crowd,
-            "descriptors": {
-                "idle": idle.descriptors, "calls": self._busy, "most": self._most, "after": after.descriptors},
-            "memory_kib": {"idle": self.idle_kib, "most": self.most_kib, "after": self.after_kib},
-            "faults": {
-                **lost, "exceptions": len(journal.unhandled), "let_in": let_in(crowd["answers"]),
-                "beyond_the_door": max(0, self._most - self._busy - DOOR - CLOSING),
-                "unreached": crowd["unreached"],
-                **{f"leaked_{kind}": count for kind, count in after.beyond(idle).items()},
-                "slower": int(slow and not disturbed)},
-            "log": journal.unhandled,
-        }
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            self._look()
+
+    def _look(self) -> None:
+        self.most = max(self.most, self._server.open_descriptors())
+        self.most_kib = max(self.most_kib, self._server.resident_kib())
+
+    def faults(self, idle: Census, after: Census) -> dict[str, int]:
+        crowd = together(self.crowds)
+        return {"let_in": let_in(crowd["answers"]), "unreached": crowd["unreached"],
+                "beyond_the_door": max(0, self.most - self.busy - DOOR - CLOSING), **after.beyond(idle)}
 
 
 def together(crowds: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -137,24 +322,46 @@ def let_in(answers: Mapping[str, Mapping[str, int]]) -> int:
                if not status.startswith("4"))
 
 
-def _lines(run: Mapping[str, Any], show: _Show) -> list[str]:
-    """The table; what the server held; what a reader must know of the figures."""
-    crowd, held, memory = run["crowd"], run["descriptors"], run["memory_kib"]
-    ways = [cell for way in ("to_model", "to_phone") for cell in (
-        times(run["alone"][way]), times(run["beside"][way]), run["p99_ratio"][way])]
-    cells = (run["connections"], f"{sum(crowd['came'].values()) / crowd['seconds']:.0f}", crowd["most"], run["calls"],
-             *ways, sum(run["faults"].values()))
-    lines = ["  ".join(f"{name:>{width}}" for name, width in _COLUMNS),
-             "  ".join(f"{cell!s:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS))]
+def _lines(run: Mapping[str, Any]) -> list[str]:
+    """What became of the strangers, and what the server held."""
+    crowd = run["crowd"]
+    lines = [f"{sum(crowd['came'].values()) / crowd['seconds']:.0f} strangers came a second, "
+             f"{crowd['most']} were there at once"]
     for kind, count in crowd["came"].items():
         answers = ", ".join(f"{each} got {status}" for status, each in crowd["answers"].get(kind, {}).items())
         longest = crowd["longest_s"].get(kind, 0.0)
         lines.append(f"who {kind}: {count} connections, {answers or 'no answers'}, {longest:.1f} s at most")
-    lines.append("open descriptors: " + ", ".join(f"{count} {name}" for name, count in held.items()) + "; memory: "
-                 + ", ".join(f"{kib / 1024:.1f} MiB {name}" for name, kib in memory.items()))
-    wrong = [f"{count} {fault.replace('_', ' ')}" for fault, count in run["faults"].items() if count]
-    lines += [f"FAULTS beside strangers: {', '.join(wrong)}"] if wrong else []
-    lines += too_high(run["p99_ratio"], "without strangers")
-    lines += show.alone.disturbances("without strangers")
-    lines += show.beside.disturbances("beside strangers")
-    return [*lines, *run["log"][:5]]
+    held = ", ".join(f"{count} {name}" for name, count in run["descriptors"].items())
+    memory = ", ".join(f"{kib / 1024:.1f} MiB {name}" for name, kib in run["memory_kib"].items())
+    return [*lines, f"open descriptors: {held}; memory: {memory}"]
+
+
+# ---- the crowd's own process
+
+async def _stand() -> None:
+    crowd = Crowd(int(os.environ["PORT"]), int(os.environ["COUNT"]), float(os.environ["AGAIN"]))
+    began = perf_counter()
+    crowd.begin()
+    await crowd.all_came.wait()
+    _say(_READY)
+    await asyncio.to_thread(sys.stdin.read)
+    seconds = perf_counter() - began
+    await crowd.end()
+    _say(json.dumps({**vars(crowd.seen), "seconds": seconds}).encode())
+
+
+def _say(text: bytes) -> None:
+    sys.stdout.buffer.write(text)
+    sys.stdout.flush()
+
+
+def main() -> None:
+    stand_back()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_stand())
+
+
+if __name__ == "__main__":
+    main()

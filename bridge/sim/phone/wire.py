@@ -1,10 +1,7 @@
 """The requests of Twilio: where they go, how they are signed, and which answers it takes."""
 
 import asyncio
-import base64
-import hmac
 import ipaddress
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import urldefrag, urlencode, urlsplit
@@ -13,6 +10,7 @@ import aiohttp
 from yarl import URL
 
 from bridge.sim.phone.event import PhoneError
+from bridge.sim.phone.signature import HEADER, sign
 
 WEBHOOK_SECONDS = 15
 """Twilio's own limit for a webhook, whatever is configured."""
@@ -115,21 +113,7 @@ class Wire:
         return url, {}
 
     def _signature(self, url: str, form: Mapping[str, str]) -> dict[str, str]:
-        """https://www.twilio.com/docs/usage/security: over the address, and a form sorted by name."""
-        if self._auth_token is None:
-            return {}
-        signed = _signed_address(url) + "".join(name + form[name] for name in sorted(form))
-        digest = hmac.digest(self._auth_token.encode(), signed.encode(), "sha1")
-        return {"X-Twilio-Signature": base64.b64encode(digest).decode()}
-
-
-def _signed_address(url: str) -> str:
-    """The address as Twilio signs it: over https without user and port, else only without the user."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    if parts.scheme == "https":
-        host = re.sub(r":\d+$", "", host)
-    return parts._replace(netloc=host).geturl()
+        return {} if self._auth_token is None else {HEADER: sign(self._auth_token, url, form)}
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,21 +12,21 @@ from typing import Any
 
 import pytest
 
-from tests.load.audio import REPLY, Ear, Voice
-from tests.load.census import connections, descriptors
-from tests.load.faults import KINDS, Outcome, by_kind, plan
-from tests.load.faulty import Call, Hush, Switchboard
-from tests.load.inject import DO
-from tests.load.journal import read
+from bridge.sim.faults import FAULTS
+from tests.load.audio import REPLY, Ear, Losses, Tally, Voice
+from tests.load.calls import Call
+from tests.load.faults import DO, Outcome, by_name, hushes, plan
+from tests.load.model import Switchboard
+from tests.load.phone import Hush
+from tests.load.server import connections, descriptors, read
 from tests.load.stage import Stage
-from tests.load.tally import Faults, Tally
-from tests.load.trend import trend
+from tests.load.table import trend
 from tests.load.wire import Dialled
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
 
-ROOT = Path(__file__).parents[1]
-ALL = [*KINDS.values()]
+ROOT = Path(__file__).parents[2]
+ALL = [*DO]
 
 
 # ---- what is planned
@@ -47,36 +47,46 @@ def test_even_the_shortest_run_has_a_fault() -> None:
 
 
 def test_in_a_long_run_every_kind_happens_and_each_can_be_done() -> None:
-    assert {fault.kind.name for fault in plan(1, ALL, 100, 0.1, 10)} == KINDS.keys() == DO.keys()
+    assert {fault.name for fault in plan(1, ALL, 100, 0.1, 10)} == DO.keys()
+    assert DO.keys() <= FAULTS.keys()
 
 
 # ---- what may be
 
-@pytest.mark.parametrize(("kind", "ending", "documented"), [
-    ("model reset", "recovered", True), ("model reset", "ended", True),
-    ("model reset", "abrupt", False), ("model reset", "silent", False),
-    ("phone gap", "ended", False), ("webhook repeated", "ended", False), ("phone lost", "recovered", True),
+@pytest.mark.parametrize(("name", "ending", "documented"), [
+    ("model-drop", "went on", True), ("model-drop", "fallback", True),
+    ("model-drop", "abrupt", False), ("model-drop", "silence", False),
+    ("phone-gap", "fallback", False), ("webhook-repeated", "fallback", False), ("phone-drop", "went on", True),
 ])
-def test_only_what_is_documented_may_become_of_a_fault(kind: str, ending: Any, documented: bool) -> None:
-    assert Outcome(KINDS[kind], "CA1", ending, 1.0, 0.5).documented is documented
+def test_only_what_is_documented_may_become_of_a_fault(name: str, ending: Any, documented: bool) -> None:
+    assert Outcome(name, "CA1", ending, 1.0, 0.5).documented is documented
 
 
 def test_nobody_may_be_left_in_silence_while_the_server_could_speak() -> None:
-    assert not Outcome(KINDS["model reset"], "CA1", "recovered", 5.0, 3.1).documented
-    assert Outcome(KINDS["phone stops reading"], "CA1", "ended", 20.0, 15.0).documented
+    assert not Outcome("model-drop", "CA1", "went on", 5.0, 3.1).documented
+    assert Outcome("phone-deaf", "CA1", "fallback", 20.0, 15.0).documented
 
 
-def test_outcomes_are_counted_by_kind_with_the_servers_reasons() -> None:
+def test_outcomes_are_counted_by_name_with_the_servers_reasons() -> None:
     outcomes = [
-        Outcome(KINDS["model reset"], "CA1", "ended", 7.0, 0.2),
-        Outcome(KINDS["model reset"], "CA2", "recovered", 1.0, 4.0),
-        Outcome(KINDS["phone gap"], "CA3", "recovered", 4.0, 0.0)]
-    found = by_kind(outcomes, {"CA1": "model lost", "CA9": "caller hung up"})
-    assert found.keys() == {"model reset", "phone gap"}
-    reset = found["model reset"]
-    assert (reset["count"], reset["recovered"], reset["ended"], reset["too_long_silent"]) == (2, 1, 1, 1)
-    assert reset["reasons"] == {"model lost": 1}
-    assert reset["silence"]["max_ms"] == 4000
+        Outcome("model-drop", "CA1", "fallback", 7.0, 0.2),
+        Outcome("model-drop", "CA2", "went on", 1.0, 4.0),
+        Outcome("phone-gap", "CA3", "went on", 4.0, 0.0)]
+    found = by_name(outcomes, {"CA1": "model lost", "CA9": "caller hung up"})
+    assert found.keys() == {"model-drop", "phone-gap"}
+    drop = found["model-drop"]
+    assert (drop["count"], drop["went on"], drop["fallback"], drop["too_long_silent"]) == (2, 1, 1, 1)
+    assert drop["reasons"] == {"model lost": 1}
+    assert drop["quiet"]["max_ms"] == 4000
+
+
+def test_the_silence_is_taken_of_breaks_after_which_the_model_is_back_at_once() -> None:
+    found = hushes([
+        Outcome("model-drop", "CA1", "went on", 1.0, 0.5, Hush(0.0, 0, sound_s=0.25, words_s=0.5, back_s=0.75)),
+        Outcome("model-drop", "CA2", "silence", 60.0, 60.0, Hush(0.0, 0)),
+        Outcome("rate-limit", "CA3", "went on", 4.0, 3.0, Hush(0.0, 0, sound_s=3.0, words_s=3.0, back_s=3.0))])
+    assert [found[name]["max_ms"] for name in ("to_sound", "to_words", "break_to_words")] == [250, 500, 750]
+    assert found["to_sound"]["count"] == 1
 
 
 # ---- what the caller hears of a break
@@ -118,12 +128,12 @@ def test_what_a_fault_swallows_is_not_charged_to_the_time_after_it() -> None:
     assert ear.skipped == 0 and ear.outstanding == 1
     assert ear.heard_since(5.5) and not ear.heard_since(6.0)
     ear.hear(pieces[6], 9.0)
-    assert (during.faults, after.faults) == (Faults(), Faults(duplicated=1))
+    assert (during.faults, after.faults) == (Losses(), Losses(duplicated=1))
 
 
 # ---- the second connection of a call
 
-class Server(Dialled):
+class BridgesEnd(Dialled):
     """The server's end of a connection to the model."""
 
     def __init__(self) -> None:
@@ -143,33 +153,33 @@ class Server(Dialled):
             return event
 
 
-class Model:
+class ModelsEnd:
     """The model's end of the load, and one call of +15550000000."""
 
     def __init__(self, port: int, board: Switchboard, call: Call) -> None:
         self._port, self.board, self.call = port, board, call
 
-    async def connect(self, instructions: str = "The caller's number is +15550000000.") -> Server:
-        _, server = await asyncio.get_running_loop().create_connection(Server, "127.0.0.1", self._port)
+    async def connect(self, instructions: str = "The caller's number is +15550000000.") -> BridgesEnd:
+        _, server = await asyncio.get_running_loop().create_connection(BridgesEnd, "127.0.0.1", self._port)
         await server.opened
         server.tell("session.update", session={"instructions": instructions})
         return server
 
 
 @pytest.fixture
-async def model() -> AsyncIterator[Model]:
+async def model() -> AsyncIterator[ModelsEnd]:
     stage = Stage(plain=False)
     board = Switchboard(stage)
     call = board.calls["+15550000000"] = Call(stage, "+15550000000")
     listener = await asyncio.get_running_loop().create_server(board.new_model, "127.0.0.1", 0)
-    yield Model(listener.sockets[0].getsockname()[1], board, call)
+    yield ModelsEnd(listener.sockets[0].getsockname()[1], board, call)
     for each in [*board.models]:
         each.transport.abort()
     listener.close()
     await listener.wait_closed()
 
 
-async def test_a_second_connection_takes_the_replay_and_goes_on_in_the_same_voice(model: Model) -> None:
+async def test_a_second_connection_takes_the_replay_and_goes_on_in_the_same_voice(model: ModelsEnd) -> None:
     first = await model.connect()
     first.tell("response.create", response={"metadata": {"request": "1"}})
     begun = await first.until("response.created")
@@ -189,20 +199,20 @@ async def test_a_second_connection_takes_the_replay_and_goes_on_in_the_same_voic
     second.transport.abort()
 
 
-async def test_a_connection_that_belongs_to_no_call_is_noticed(model: Model) -> None:
+async def test_a_connection_that_belongs_to_no_call_is_noticed(model: ModelsEnd) -> None:
     stranger = await model.connect(instructions="Somebody calls.")
     async with asyncio.timeout(5):
         await stranger.closed
     assert model.board.strangers == 1
 
 
-async def test_an_upgrade_is_refused_during_an_outage(model: Model) -> None:
+async def test_an_upgrade_is_refused_during_an_outage(model: ModelsEnd) -> None:
     model.board.refusing_until = float("inf")
     with pytest.raises(ConnectionError, match="503"):
         await model.connect()
 
 
-async def test_a_failed_response_is_followed_by_nothing_until_another_is_asked_for(model: Model) -> None:
+async def test_a_failed_response_is_followed_by_nothing_until_another_is_asked_for(model: ModelsEnd) -> None:
     server = await model.connect()
     server.tell("response.create", response={"metadata": {"request": "1"}})
     await server.until("response.created")
@@ -279,23 +289,17 @@ def run(tmp_path: Path, *options: str) -> Any:
 
 @pytest.mark.slow
 def test_a_short_soak_ends_as_documented_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    kinds = "model reset,model closes 1011,response failed,phone lost,phone gap,caller hangs up,webhook repeated"
+    kinds = "model-drop,model-closes-1011,response-failed,phone-drop,phone-gap,caller-hangs-up,webhook-repeated"
     [soak] = run(tmp_path, "--soak", "--calls", "4", "--minutes", "0.34", "--share", "6", "--seed", "3",
                  "--kinds", kinds)
     assert not any(soak["faults"].values())
     assert sum(kind["count"] for kind in soak["kinds"].values()) == 8 - soak["postponed"]
     assert soak["streams"] >= 4
+    broken = [kind for name, kind in soak["kinds"].items() if name in ("model-drop", "model-closes-1011")]
+    assert soak["hushes"]["to_sound"]["count"] >= sum(kind["count"] for kind in broken) > 0
     assert soak["after"]["sockets"] == soak["idle"]["sockets"]
     assert soak["memory"]["trend_kib"]["samples"] > 5
     assert soak["each_minute"][-1]["p99_to_model_ms"] > 0
-
-
-@pytest.mark.slow
-def test_the_silence_after_a_break_is_taken_in_each_call(tmp_path: Path) -> None:
-    [recovery] = run(tmp_path, "--recovery", "--calls", "2")
-    assert recovery["breaks"] == 8
-    assert recovery["recovered"] + recovery["ended"] == 8
-    assert recovery["to_sound"]["count"] == 8
 
 
 @pytest.mark.slow
@@ -304,5 +308,5 @@ def test_a_stalled_call_is_ended_and_its_neighbours_lose_nothing(tmp_path: Path)
     assert (phone["stalled"], model["stalled"]) == ("phone", "model")
     assert phone["reasons"] == ["phone stalled"]
     for each in phone, model:
-        assert all(each[beside]["to_model"]["count"] > 200 for beside in ("beside_healthy", "beside_stalled"))
+        assert all(each[beside]["to_model"]["count"] > 200 for beside in ("alone", "beside"))
         assert each["p99_ratio"]["to_phone"][0] > 0

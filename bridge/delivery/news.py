@@ -1,0 +1,37 @@
+"""The news of what was promised, for each of its receivers: what is written down, and handed over from then on.
+
+Each receiver's copy is under an id of its own, and the body is the same for all of them.
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bridge.loop.yielding import yield_core
+from bridge.meetings import event, message
+from bridge.meetings.meeting import Meeting
+from bridge.records.news import NewDelivery
+
+
+def of_meeting(
+    meeting: Meeting, urls: Sequence[str], type: event.Kind, now: datetime, organizer: str = "", *,
+    lease_first: float = 0.0,
+) -> list[NewDelivery]:
+    """The news of a meeting as it stands; `now` is the aware moment of it.
+
+    `lease_first`: for so many seconds the first receiver's belongs to whoever promises it, because a caller waits.
+    """
+    body = event.body(meeting, type, now, organizer)
+    yield_core()
+    return _to_each(urls, type, body, lease_first)
+
+
+def of_message(left: message.Message, urls: Sequence[str], zone: ZoneInfo) -> list[NewDelivery]:
+    """The news of a message that a caller left."""
+    return _to_each(urls, message.KIND, message.body(left, zone))
+
+
+def _to_each(urls: Sequence[str], type: str, body: str, lease_first: float = 0.0) -> list[NewDelivery]:
+    return [NewDelivery(f"msg_{uuid.uuid4().hex}", url, type, body, 0.0 if number else lease_first)
+            for number, url in enumerate(urls)]

@@ -1,0 +1,57 @@
+"""A call's stream: it is let in, and carried by one CallSession for as long as the call lasts."""
+
+from functools import partial
+
+from aiohttp import web
+
+from bridge import keys
+from bridge.call.entrance import Entered, NotLetIn
+from bridge.call.session import CallSession
+from bridge.reception.refusals import refusals_told
+from bridge.reception.token import Refused
+from bridge.twilio_side import signature
+from bridge.twilio_side.caller import Caller
+from bridge.twilio_side.media_streams import StartBody
+from bridge.twilio_side.public_url import public_origin
+
+HEARTBEAT_S = 20.0
+CLOSE_S = 0.5
+#: Twilio's longest message is far below; a longer one ends the stream.
+MAX_MESSAGE = 64 * 1024
+
+
+async def media_stream(request: web.Request) -> web.StreamResponse:
+    """The address of all streams; which call one is of is known by what it says."""
+    app, settings = request.app, request.app[keys.SETTINGS]
+    with refusals_told(request):
+        if settings.auth_tokens:
+            await signature.check_upgrade(request, settings)
+    app[keys.DOOR].forget(request.protocol)
+    if app[keys.STOPPING].ending:
+        raise web.HTTPServiceUnavailable(text="The server is stopping.\n")
+    if len(app[keys.CALLS]) >= settings.MAX_CALLS:
+        raise web.HTTPServiceUnavailable(text="MAX_CALLS are under way.\n")
+    phone = web.WebSocketResponse(
+        heartbeat=HEARTBEAT_S, timeout=CLOSE_S, compress=False, max_msg_size=MAX_MESSAGE, decode_text=False)
+    await phone.prepare(request)
+    call = CallSession(
+        phone, app[keys.SERVICES], public_origin(request, settings.PUBLIC_URL),
+        enter=partial(enter, app, request.match_info["number"]))
+    app[keys.CALLS].add(call)
+    try:
+        await call.run()
+    finally:
+        app[keys.CALLS].discard(call)
+    return phone
+
+
+async def enter(app: web.Application, number: str, start: StartBody) -> Entered:
+    """Only a stream that a webhook was answered with is let in, and that once. `number`: the caller's, of the path."""
+    turnstile, said = app[keys.TURNSTILE], start.custom_parameters
+    try:
+        await turnstile.take(turnstile.check(start), start.call_sid)
+    except Refused as refusal:
+        raise NotLetIn(str(refusal)) from None
+    caller = Caller(said["caller"]) if "caller" in said else Caller.from_path(number)
+    recall = partial(app[keys.ADMISSION].take_history, start.call_sid) if said.get("resume") else None
+    return Entered(caller, said.get("called", ""), recall)

@@ -1,0 +1,325 @@
+"""So many lines to one server on which somebody is always on the phone, and the model at the other end."""
+
+import asyncio
+import gc
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from time import perf_counter
+from urllib.parse import urlsplit
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
+
+from bridge.sim.phone import PhoneError, signature
+from bridge.sim.phone.twiml import custom_parameters, parsed, stream_url
+from bridge.sim.process import HOST
+from tests.load.audio import Losses
+from tests.load.model import Conversation, Model, Switchboard
+from tests.load.phone import ACCOUNT_SID, Phone
+from tests.load.server import Measured
+from tests.load.stage import Stage
+
+#: Between two calls' beginnings, s: prime to both 20 and 250 ms, so that calls spread evenly over both.
+CALL_EVERY_S = 0.023
+#: From the last call's first audio to the measurement, s.
+WARM_UP_S = 2.0
+#: How long a call before the idle server is looked at goes on, s.
+REHEARSAL_S = 0.5
+#: Until a caller hears the greeting, s; until the next try, s; for how long it is tried again, s.
+ANSWER_S = 15.0
+AGAIN_S = 1.0
+REDIAL_S = 60.0
+#: How long the model's connections may outlive their call, s; how long audio may be on its way, s.
+CLOSE_S = 5.0
+DRAIN_S = 3.0
+#: How long after our own garbage collection its lateness may be heard, s.
+_CAUGHT_UP_S = 0.5
+_PACKET = 1400
+_BUFFER = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the webhook says: the stream's path, and its parameters; `verbs`: all that the call is told to do."""
+
+    path: str
+    parameters: dict[str, str]
+    verbs: tuple[str, ...] = ()
+
+    @property
+    def connects(self) -> bool:
+        return bool(self.path)
+
+    @property
+    def afterwards(self) -> tuple[str, ...]:
+        """What the caller gets when the stream has ended, besides the end of the call."""
+        return tuple(verb for verb in self.verbs if verb not in ("Connect", "Hangup"))
+
+
+async def ring(http: ClientSession, port: int, caller: str, call_sid: str, token: str = "") -> Answer:
+    """What Twilio does when somebody calls: it asks the webhook at `port`; with a `token` it signs.
+
+    Raises aiohttp.ClientError and TimeoutError, PhoneError where Twilio would not take the answer.
+    """
+    form = {
+        "CallSid": call_sid, "AccountSid": ACCOUNT_SID, "ApiVersion": "2010-04-01", "From": caller, "Caller": caller,
+        "To": "+15550009999", "Called": "+15550009999", "CallStatus": "ringing", "Direction": "inbound",
+    }
+    address = f"http://{HOST}:{port}/incoming-call"
+    headers = {signature.HEADER: signature.sign(token, address, form)} if token else {}
+    async with http.post(address, data=form, headers=headers) as response:
+        response.raise_for_status()
+        document = parsed(address, await response.text())
+    verbs = tuple(verb.tag for verb in document)
+    stream = document.find("./Connect/Stream")
+    if stream is None:
+        return Answer("", {}, verbs)
+    return Answer(urlsplit(stream_url(stream, stream.get("url", ""))).path, custom_parameters(stream), verbs)
+
+
+class Call(Conversation):
+    """One call, with an account (`tally`) of what was noticed in it since the account was opened."""
+
+    def __init__(self, stage: Stage, caller: str) -> None:
+        super().__init__(stage.new_model(), replace(stage.tally, faults=Losses()))
+        self.caller, self.caller_voice, self._stage = caller, stage.new_caller(), stage
+        self.sid = stage.call_sid(self.caller_voice.number)
+        self.phone: Phone | None = None
+        self.afterwards: tuple[str, ...] = ()        # the TwiML verbs that follow the stream
+
+    @property
+    def live(self) -> bool:
+        return self.phone is not None and self.phone.live
+
+    @property
+    def model(self) -> Model | None:
+        """The newest connection."""
+        return self.models[-1] if self.models else None
+
+    @property
+    def ends(self) -> list[Phone | Model]:
+        return [*([self.phone] if self.phone else []), *self.models]
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the assistant is in mid-speech: in the response, and at the caller's ear."""
+        return bool(self.model and self.model.can_call and self.phone and self.phone.plays)
+
+    @property
+    def outstanding(self) -> int:
+        """Audio that was said to either end and has not come, besides what was skipped."""
+        return sum(end.ear.outstanding - end.ear.skipped for end in (self.phone, self.model) if end and end.live)
+
+    @property
+    def awaits_something(self) -> bool:
+        return bool(self.outstanding or self.phone and self.phone.awaits_clear)
+
+    def flows_since(self, moment: float) -> bool:
+        """Whether both ends have heard what the other said after this moment."""
+        phone, model = self.phone, self.model
+        return bool(phone and model and phone.ear.heard_since(moment) and model.ear.heard_since(moment))
+
+    def close_account(self, total: Losses, *, measuring: bool = False) -> None:
+        """Add what was noticed to `total`, and begin anew: with the next piece of audio that comes.
+
+        `measuring`: the delays from now on are of interest.
+        """
+        for name, count in vars(self.tally.faults).items():
+            setattr(total, name, getattr(total, name) + count)
+        total.lost += sum(end.ear.skipped for end in self.ends)
+        self.tally = replace(self._stage.tally, faults=Losses(), measuring=measuring)
+        for end in self.ends:
+            end.account(self.tally)
+
+
+class Line:
+    """One of those who are always on the phone. `steady`: nothing is being done to the call under way."""
+
+    def __init__(self, number: int) -> None:
+        self.caller = f"+1555{number:07d}"
+        self.call: Call | None = None
+        self.steady = False
+        self.since = 0.0                             # when it became so
+        self.connections = 0                         # to the model, at that moment
+
+    def settle(self) -> None:
+        self.steady, self.since, self.connections = True, perf_counter(), len(self.call.models) if self.call else 0
+
+
+class Exchange:
+    """The phones, the model and the network between them and one server; everything is gone when the block ends.
+
+    `plain` and `token` are the stage's. `rough`: something is done to calls, and sockets are those of a real network,
+    with its packets and small buffers: on the loopback's own, which take megabytes, who stops reading would not be
+    noticed for minutes.
+    """
+
+    def __init__(
+        self, server: Measured, model_port: int, *, plain: bool = False, token: str = "", rough: bool = False,
+    ) -> None:
+        self.stage = Stage(plain, token, clips=rough)
+        self.switchboard = Switchboard(self.stage)
+        self.lines: list[Line] = []
+        self.calls: list[Call] = []                  # all that ever had a stream
+        self.faults = Losses()                       # noticed in calls to which nothing was done
+        self._server, self._model_port, self._rough = server, model_port, rough
+
+    async def __aenter__(self) -> "Exchange":
+        # Each request on a connection of its own: none is left open in the server.
+        self.http = ClientSession(
+            connector=TCPConnector(limit=0, force_close=True), timeout=ClientTimeout(total=ANSWER_S))
+        listening = self._socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((HOST, self._model_port))
+        self._listener = await asyncio.get_running_loop().create_server(
+            self.switchboard.new_model, sock=listening, backlog=1000)
+        self.stage.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stage.stop()
+        for call in self.calls:
+            if call.phone and not call.phone.closed.done():
+                call.phone.transport.abort()
+        for model in [*self.switchboard.models]:
+            model.transport.abort()
+        self._listener.close()
+        await self.http.close()
+
+    def _socket(self) -> socket.socket:
+        connection = socket.socket()
+        if self._rough:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _PACKET)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        return connection
+
+    @asynccontextmanager
+    async def measuring(self, *, collecting: bool = False) -> AsyncIterator[None]:
+        """Take the delays of the calls that are well, and let no garbage collection of ours make them longer.
+
+        `collecting`: only what is there already is spared, for a run of hours.
+        """
+        gc.collect()
+        gc.freeze()
+        if not collecting:
+            gc.disable()
+        await asyncio.sleep(_CAUGHT_UP_S)
+        self._measure(True)
+        try:
+            yield
+        finally:
+            self._measure(False)
+            gc.enable()
+            gc.unfreeze()
+
+    def _measure(self, measuring: bool) -> None:
+        self.stage.tally.measuring = measuring
+        for line in self.lines:
+            if line.steady and line.call:
+                line.call.tally.measuring = measuring
+
+    # ---- calling
+
+    async def open(self, calls: int, warm_up_s: float = WARM_UP_S) -> None:
+        """So many new lines with answered calls that have gone on for a while. Raises TimeoutError."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(calls):
+                    tasks.create_task(self.open_line())
+                    await asyncio.sleep(CALL_EVERY_S)
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        await asyncio.sleep(warm_up_s)
+
+    async def open_line(self) -> Line:
+        """A new line with an answered call. Raises TimeoutError."""
+        line = Line(len(self.lines))
+        self.lines.append(line)
+        self.faults.unanswered += await self.dial(line) - 1
+        line.settle()
+        return line
+
+    async def dial(self, line: Line) -> int:
+        """Call until somebody answers; how often it took. Raises TimeoutError."""
+        attempts = 0
+        try:
+            async with asyncio.timeout(REDIAL_S):
+                while True:
+                    attempts += 1
+                    if await self._call(line):
+                        return attempts
+                    await asyncio.sleep(AGAIN_S)
+        except TimeoutError:
+            raise TimeoutError(f"{attempts} calls of {line.caller} were not answered within {REDIAL_S:.0f} s") from None
+
+    async def ring(self, call: Call) -> Answer:
+        if self.stage.plain:
+            return Answer(f"/media-stream/{call.caller}", {})
+        return await ring(self.http, self._server.port, call.caller, call.sid, self.stage.token)
+
+    async def _call(self, line: Line) -> bool:
+        """Whether the caller heard the assistant."""
+        call = line.call = self.switchboard.calls[line.caller] = Call(self.stage, line.caller)
+        rang_at = perf_counter()
+        try:
+            answer = await self.ring(call)
+            if not answer.connects:
+                return False
+            call.afterwards = answer.afterwards
+            await self._connect(call, answer, rang_at)
+        except (ClientError, ConnectionError, PhoneError, TimeoutError):
+            return False
+        assert call.phone
+        deadline = perf_counter() + ANSWER_S
+        while perf_counter() < deadline and call.live:
+            if call.flows_since(0.0):
+                return True
+            await asyncio.sleep(0.02)
+        call.phone.hang_up()
+        return False
+
+    async def _connect(self, call: Call, answer: Answer, rang_at: float) -> None:
+        loop = asyncio.get_running_loop()
+        connection = self._socket()
+        connection.setblocking(False)
+        await loop.sock_connect(connection, (HOST, self._server.port))
+        _, call.phone = await loop.create_connection(
+            lambda: Phone(self.stage, call.caller_voice, call.tally, answer.path, answer.parameters, rang_at),
+            sock=connection)
+        self.calls.append(call)
+        await call.phone.opened
+
+    # ---- ending
+
+    async def end(self) -> None:
+        """Nothing is said any more: the calls that are well must have gone on, and lose nothing; all are hung up."""
+        self.stage.stop()
+        well = [(line, line.call) for line in self.lines if line.steady and line.call]
+        deadline = perf_counter() + DRAIN_S
+        while perf_counter() < deadline and any(call.awaits_something for _, call in well):
+            await asyncio.sleep(0.05)
+        for line, call in well:
+            self.faults.lost += call.outstanding
+            self.faults.uncleared += bool(call.phone and call.phone.awaits_clear)
+            self.faults.dropped += not call.live or len(call.models) != line.connections
+        await asyncio.gather(*(self.leave(line, self.faults) for line in self.lines))
+
+    async def leave(self, line: Line, account: Losses) -> None:
+        """Nobody is on this line any more; what was noticed in its call is of this account."""
+        line.steady, call, line.call = False, line.call, None
+        if call:
+            call.close_account(account)
+            await self.hang_up(call)
+
+    async def hang_up(self, call: Call) -> None:
+        if call.phone:
+            call.phone.hang_up()
+        await self.let_go(call)
+
+    async def let_go(self, call: Call) -> None:
+        """The call is over: none of its connections should outlive it by CLOSE_S."""
+        ends = [end.closed for end in call.ends if not end.closed.done()]
+        if ends:
+            _, still_open = await asyncio.wait(ends, timeout=CLOSE_S)
+            self.faults.left_open += len(still_open)
