@@ -12,7 +12,8 @@ from bridge import __version__
 from bridge.commands import backup, erase
 from bridge.commands import meetings as command
 from bridge.commands import password as console
-from bridge.server import event_loop, serve
+from bridge.loop.event_loop import event_loop
+from bridge.server import serve
 from bridge.settings import BadSettings, doubts, load, load_one
 from bridge.sim.faults import REHEARSED
 

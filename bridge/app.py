@@ -3,20 +3,19 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
-from typing import Any
 
 import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bridge import __version__, keys
+from bridge import __version__, composition, keys
 from bridge.calendars.busy_url import Availability
 from bridge.call import call_log
 from bridge.call.events import Audience
-from bridge.call.session import Services, plan_of
+from bridge.call.session import Services
 from bridge.console import answers, health
 from bridge.console import openapi
 from bridge.console.access import Access
@@ -28,10 +27,11 @@ from bridge.delivery.receivers import ByScheme
 from bridge.delivery.webhook import SCHEMES, Webhook
 from bridge.log import Seldom
 from bridge.loop.background import Background
+from bridge.loop.event_loop import watch_lag
+from bridge.loop.running import running
 from bridge.loop.stopping import Stopping
 from bridge.loop.yielding import yield_loop
 from bridge.meetings import event, message
-from bridge.meetings.schedule import Rules
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.probing import probe_while_open
 from bridge.reception import stream, webhooks
@@ -39,7 +39,7 @@ from bridge.reception.admission import Admission
 from bridge.reception.budget import Budget
 from bridge.reception.strangers import Door
 from bridge.reception.turnstile import Turnstile
-from bridge.records.calls import Calls, Limits
+from bridge.records.calls import Calls
 from bridge.records.database import StoreFailed, open_database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.endings import Ending
@@ -55,6 +55,7 @@ from bridge.tools.booking import Diary
 from bridge.tools.hand_over import hand_over
 from bridge.tools.meetings import meetings
 from bridge.tools.registry import Tools
+from bridge.twilio_side import rest
 from bridge.twilio_side.signature import MAX_BODY
 
 log = logging.getLogger(__name__)
@@ -88,13 +89,15 @@ def create_app(settings: Settings) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY, middlewares=[answers.hide_faults(webhooks.rescue)])
     app.on_response_prepare.append(answers.protect)
     app[keys.SETTINGS] = settings
+    app[keys.POLICY] = composition.policy(settings)
     app[keys.CALLS] = set()
     app[keys.DOOR] = Door()
     app[keys.REFUSALS], app[keys.MALFORMED] = Seldom(REFUSAL_S), Seldom(REFUSAL_S)
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
     app[keys.AUDIENCE] = Audience(call_log.hear, app[keys.METRICS].hear)
-    app[keys.ACCESS] = Access(settings, count=app[keys.METRICS].operator_refused)
+    app[keys.ACCESS] = Access(
+        settings.ADMIN_PASSWORD, settings.ADMIN_PASSWORD_HASH, count=app[keys.METRICS].operator_refused)
     app[keys.STOPPING] = Stopping()
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)
@@ -138,7 +141,7 @@ async def openapi_document(request: web.Request) -> web.Response:
 
 
 async def warn_if_open(app: web.Application) -> None:
-    if not app[keys.SETTINGS].auth_tokens:
+    if not app[keys.POLICY].keys:
         log.warning(
             "THIS SERVER IS OPEN: with ALLOW_UNSIGNED anybody who reaches it, by a tunnel too, can open calls at your "
             "expense. Set TWILIO_AUTH_TOKEN to the auth token of your Twilio console.")
@@ -162,12 +165,9 @@ async def open_records(app: web.Application) -> AsyncIterator[None]:
 
 async def open_admission(app: web.Application) -> AsyncIterator[None]:
     """Who may call, in all processes together: each has a name of its own."""
-    settings = app[keys.SETTINGS]
     app[keys.ADMISSION] = admission = Admission(
         Calls(app[keys.DATABASE], process=secrets.token_hex(8)),
-        Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER,
-               settings.most_hidden),
-        app[keys.BACKGROUND])
+        app[keys.POLICY].limits, app[keys.BACKGROUND])
     app[keys.AUDIENCE].add(admission.hear)
     async with running(admission.run()):
         yield
@@ -205,7 +205,9 @@ async def watch_model(app: web.Application) -> AsyncIterator[None]:
     """Every call's judgement of the model, and who looks whether it is back."""
     app[keys.BREAKER] = breaker = Breaker()
     app[keys.CHECKS]["model"] = partial(health.model_in_reach, breaker)
-    async with running(probe_while_open(breaker, app[keys.HTTP], app[keys.SETTINGS])):
+    settings = app[keys.SETTINGS]
+    async with running(
+            probe_while_open(breaker, app[keys.HTTP], composition.account(settings), settings.OPENAI_VOICE)):
         yield
 
 
@@ -240,16 +242,18 @@ async def forget_old(app: web.Application) -> AsyncIterator[None]:
 
 async def gather_services(app: web.Application) -> None:
     """What every call needs of all this, once for all calls."""
-    settings, tools = app[keys.SETTINGS], app[keys.TOOLS]
+    settings, http, tools = app[keys.SETTINGS], app[keys.HTTP], app[keys.TOOLS]
+    credentials = composition.credentials(settings)
     app[keys.SERVICES] = Services(
-        settings=settings, plan=plan_of(settings, tools), http=app[keys.HTTP], tools=tools,
-        opening=partial(briefing.opening, rules_of(settings)),
+        plan=composition.plan(settings, tools), agent=composition.agent(settings),
+        account=composition.account(settings), http=http, rest=rest.Calls(http, credentials) if credentials else None,
+        tools=tools, opening=partial(briefing.opening, composition.rules(settings)),
         background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], tell=app[keys.AUDIENCE].tell,
-        remember=app[keys.ADMISSION].keep_history)
+        remember=app[keys.ADMISSION].keep_history, most_messages_per_s=settings.MAX_MESSAGES_PER_S)
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:
-    async with running(app[keys.METRICS].watch_loop()):
+    async with running(watch_lag(app[keys.METRICS].lag)):
         yield
 
 
@@ -283,30 +287,11 @@ async def finish_background(app: web.Application) -> AsyncIterator[None]:
     await app[keys.BACKGROUND].finish(app[keys.STOPPING].left(FINISH_S, then=KEPT_S))
 
 
-@asynccontextmanager
-async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Endless work, for as long as something else goes on."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-
-
-def rules_of(settings: Settings) -> Rules:
-    """When meetings can be."""
-    return Rules(
-        zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
-        minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE,
-        closed=settings.CLOSED_DAYS or None)
-
-
 def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
     settings, http = app[keys.SETTINGS], app[keys.WEBHOOKS_HTTP]
     return Diary(
         meetings=Meetings(app[keys.DATABASE]), queue=queue, outbox=outbox, receivers=settings.WEBHOOK_URL,
-        rules=rules_of(settings), email_required=settings.MEETING_EMAIL == "required",
+        rules=composition.rules(settings), email_required=settings.MEETING_EMAIL == "required",
         organizer=settings.ORGANIZER_EMAIL, confirm=settings.CONFIRM_MEETINGS,
         availability=Availability(http, settings.AVAILABILITY_URL, settings.TIMEZONE)
         if settings.AVAILABILITY_URL else None)

@@ -1,53 +1,59 @@
 """What the application holds, by typed keys."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
 
-from bridge.call.events import Audience
-from bridge.call.session import CallSession, Services
-from bridge.console.access import Access
-from bridge.console.metrics import Metrics
-from bridge.delivery.mailbox import Mailbox
-from bridge.log import Seldom
-from bridge.loop.background import Background
-from bridge.loop.stopping import Stopping
-from bridge.openai_side.breaker import Breaker
-from bridge.reception.admission import Admission
-from bridge.reception.budget import Budget
-from bridge.reception.strangers import Door
-from bridge.reception.turnstile import Turnstile
-from bridge.records.database import Database
-from bridge.settings import Settings
-from bridge.tools.registry import Tools
+if TYPE_CHECKING:                        # names only: whoever is held here may look for others here
+    from bridge.call.events import Audience
+    from bridge.call.session import CallSession, Services
+    from bridge.console.access import Access
+    from bridge.console.metrics import Metrics
+    from bridge.delivery.mailbox import Mailbox
+    from bridge.log import Seldom
+    from bridge.loop.background import Background
+    from bridge.loop.stopping import Stopping
+    from bridge.openai_side.breaker import Breaker
+    from bridge.reception.admission import Admission
+    from bridge.reception.budget import Budget
+    from bridge.reception.policy import Policy
+    from bridge.reception.strangers import Door
+    from bridge.reception.turnstile import Turnstile
+    from bridge.records.database import Database
+    from bridge.settings import Settings
+    from bridge.tools.registry import Tools
 
 #: Says in a few words why no calls should come; "" when nothing speaks against it.
 Check = Callable[[], Awaitable[str]]
 
-SETTINGS = web.AppKey("SETTINGS", Settings)
-HTTP = web.AppKey("HTTP", aiohttp.ClientSession)
+SETTINGS: web.AppKey[Settings] = web.AppKey("SETTINGS")
+POLICY: web.AppKey[Policy] = web.AppKey("POLICY")
+HTTP: web.AppKey[aiohttp.ClientSession] = web.AppKey("HTTP")
 #: For the owner's addresses, which may not lead everywhere.
-WEBHOOKS_HTTP = web.AppKey("WEBHOOKS_HTTP", aiohttp.ClientSession)
-DATABASE = web.AppKey("DATABASE", Database)
-BACKGROUND = web.AppKey("BACKGROUND", Background)
-TOOLS = web.AppKey("TOOLS", Tools)
-BREAKER = web.AppKey("BREAKER", Breaker)
-CALLS = web.AppKey("CALLS", set[CallSession])
-SERVICES = web.AppKey("SERVICES", Services)
-MAILBOX = web.AppKey("MAILBOX", Mailbox)
-ADMISSION = web.AppKey("ADMISSION", Admission)
-BUDGET = web.AppKey("BUDGET", Budget)
-ACCESS = web.AppKey("ACCESS", Access)
-TURNSTILE = web.AppKey("TURNSTILE", Turnstile)
+WEBHOOKS_HTTP: web.AppKey[aiohttp.ClientSession] = web.AppKey("WEBHOOKS_HTTP")
+DATABASE: web.AppKey[Database] = web.AppKey("DATABASE")
+BACKGROUND: web.AppKey[Background] = web.AppKey("BACKGROUND")
+TOOLS: web.AppKey[Tools] = web.AppKey("TOOLS")
+BREAKER: web.AppKey[Breaker] = web.AppKey("BREAKER")
+CALLS: web.AppKey[set[CallSession]] = web.AppKey("CALLS")
+SERVICES: web.AppKey[Services] = web.AppKey("SERVICES")
+MAILBOX: web.AppKey[Mailbox] = web.AppKey("MAILBOX")
+ADMISSION: web.AppKey[Admission] = web.AppKey("ADMISSION")
+BUDGET: web.AppKey[Budget] = web.AppKey("BUDGET")
+ACCESS: web.AppKey[Access] = web.AppKey("ACCESS")
+TURNSTILE: web.AppKey[Turnstile] = web.AppKey("TURNSTILE")
 #: When a refused request is worth a line.
-REFUSALS = web.AppKey("REFUSALS", Seldom)
+REFUSALS: web.AppKey[Seldom] = web.AppKey("REFUSALS")
 #: The same for what is no HTTP.
-MALFORMED = web.AppKey("MALFORMED", Seldom)
-DOOR = web.AppKey("DOOR", Door[web.RequestHandler])
-METRICS = web.AppKey("METRICS", Metrics)
+MALFORMED: web.AppKey[Seldom] = web.AppKey("MALFORMED")
+DOOR: web.AppKey[Door[web.RequestHandler]] = web.AppKey("DOOR")
+METRICS: web.AppKey[Metrics] = web.AppKey("METRICS")
 #: Who listens to calls: what belongs to the application adds its listener when it is opened.
-AUDIENCE = web.AppKey("AUDIENCE", Audience)
-STOPPING = web.AppKey("STOPPING", Stopping)
+AUDIENCE: web.AppKey[Audience] = web.AppKey("AUDIENCE")
+STOPPING: web.AppKey[Stopping] = web.AppKey("STOPPING")
 #: What /readyz asks, by the name of what may be missing.
-CHECKS = web.AppKey("CHECKS", dict[str, Check])
+CHECKS: web.AppKey[dict[str, Check]] = web.AppKey("CHECKS")

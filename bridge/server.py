@@ -10,7 +10,6 @@
 
 import asyncio
 import errno
-import gc
 import logging
 import os
 import signal
@@ -27,9 +26,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
 from sqlalchemy import URL
 
-from bridge import __version__, keys, log, log_queue, open_files
+from bridge import __version__, keys, log, log_queue
 from bridge.app import create_app
 from bridge.console.answers import HEADERS
+from bridge.loop.event_loop import event_loop, spare_the_collector
+from bridge.reception import strangers
 from bridge.records.database import DatabaseUnavailable
 from bridge.records.endings import Ending
 from bridge.settings import Settings
@@ -41,6 +42,8 @@ GOODBYE_S, HANG_UP_S = 6.2, 0.5
 MARGIN_S, KILL_S, FORCE_S = 7.7, 2.5, 0.2
 #: How long a request that is not a call's may keep the server from closing, seconds.
 REQUEST_S = 0.5
+#: Open files besides connections: the database, what listens, webhooks that are being delivered.
+OTHER_FILES = 150
 #: How often it is looked whether the calls are over, seconds.
 LOOK_S = 0.02
 #: Platforms whose disk is gone with the process, by the variable that tells of them.
@@ -76,7 +79,7 @@ def _served(settings: Settings) -> str:
         problem = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else str(error)
         return (f"bridge cannot listen on HOST={settings.HOST} PORT={settings.PORT}: {problem}. "
                 "Set PORT to one that no other program uses, and HOST to an address of this machine.")
-    open_files.raise_limit(settings.MAX_CALLS)
+    raise_open_files(settings.MAX_CALLS)
     warn_if_passing(settings.DATABASE_URL, os.environ)
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
@@ -106,13 +109,31 @@ def warn_if_passing(database_url: URL, environ: Mapping[str, str]) -> None:
             {"platform": platform, "path": database_url.database})
 
 
-def event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's, a tenth faster on audio, where it can be installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
+def raise_open_files(most_calls: int) -> None:
+    """As far as the system lets us; and a warning where that is not enough for so many calls, and strangers besides.
+
+    Each connection is a file, and a call has two. What a shell or systemd begins with, 1,024, is meant for programs
+    that use select(2).
+    """
+    if sys.platform == "win32":
+        return
+    import resource                                  # Windows has none, and no such limit
+    needed = 2 * most_calls + strangers.MOST + OTHER_FILES
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return
+    # macOS refuses more than the kernel has, infinity included.
+    for wanted in (most, needed):
+        if wanted > limit:
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+                break
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit < needed:
+        logger.warning(
+            "%(limit)d files may be open at once, and %(needed)d may be needed: two for each of MAX_CALLS=%(calls)d, "
+            "and strangers' connections. Raise the limit: ulimit -n %(needed)d, or LimitNOFILE= of systemd.",
+            {"limit": limit, "needed": needed, "calls": most_calls})
 
 
 async def run(settings: Settings, listening: socket.socket) -> None:
@@ -197,12 +218,6 @@ def problem_of(error: HttpProcessingError) -> str:
     return error.message.partition("\n")[0].rstrip(":")[:80]
 
 
-def spare_the_collector() -> None:
-    """Leaves what is there so far out of garbage collections, each of which would stop all calls for 40 ms."""
-    gc.collect()
-    gc.freeze()
-
-
 def announce(settings: Settings, listening: socket.socket) -> None:
     host, port = listening.getsockname()[:2]
     logger.info(
@@ -252,7 +267,7 @@ class Shutdown:
             await self._wait(GOODBYE_S, self._has_calls)
         self._end(Ending.SERVER_KILLED)
         await wait_while(self._has_calls, HANG_UP_S)
-        if not self._app[keys.SETTINGS].rest_credentials:
+        if not self._app[keys.POLICY].ends_by_rest:
             await self._wait(HANG_UP_S, self._app[keys.ADMISSION].expects_question)
 
     async def _wait(self, seconds: float, busy: Callable[[], bool]) -> None:

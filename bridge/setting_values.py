@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from email_validator import EmailNotValidError, validate_email
 from yarl import URL
 
+from bridge.addresses import names_loopback
 from bridge.twilio_side.caller import E164
 from bridge.twilio_side.public_url import parse_public_url
 
@@ -68,8 +69,7 @@ def url(secure: str) -> Parse:
             address = URL(value)
         except ValueError as error:
             raise ValueError(f"is no address ({error})") from None
-        loopback = address.host in ("localhost", "127.0.0.1", "::1")
-        if not address.host or address.scheme != secure and not (address.scheme == plain and loopback):
+        if not address.host or address.scheme != secure and not (address.scheme == plain and names_loopback(address)):
             raise ValueError(f"must begin with {secure}:// ({plain}:// on this machine only)")
         if not re.fullmatch(r"[\w.-]+|[0-9A-Fa-f:.]+", address.host):
             raise ValueError("names a host that cannot be")

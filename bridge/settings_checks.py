@@ -6,7 +6,6 @@ starts, for what works and surprises, and for what a day brings: a server that i
 because a model has ended since. Settings that could not be read are absent here, and have their own lines.
 """
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
-from bridge.delivery import reach
+from bridge.addresses import is_address, is_loopback, is_public, names_loopback
 from bridge.openai_side import models
 
 if TYPE_CHECKING:
@@ -83,16 +82,9 @@ def _open(parsed: Mapping[str, Any], on_heroku: bool) -> Iterator[str]:
                    "To try the server on this machine without it, set ALLOW_UNSIGNED=1 and HOST=127.0.0.1")
     elif allowed == "1" and on_heroku:
         yield f"ALLOW_UNSIGNED=1 is not for Heroku: set TWILIO_AUTH_TOKEN, or ALLOW_UNSIGNED={FOR_ANYBODY}"
-    elif allowed == "1" and host is not None and not _is_loopback(host):
+    elif allowed == "1" and host is not None and not is_loopback(host):
         yield (f"ALLOW_UNSIGNED=1 needs HOST=127.0.0.1, so that nobody else reaches the server; where that must be, "
                f"set ALLOW_UNSIGNED={FOR_ANYBODY}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _placeholders(parsed: Mapping[str, Any]) -> Iterator[str]:
@@ -128,7 +120,7 @@ def _private(parsed: Mapping[str, Any]) -> Iterator[str]:
     if parsed.get("ALLOW_PRIVATE_WEBHOOKS") is not False:
         return
     for name, address in _owners_addresses(parsed):
-        if _is_ip(address.host or "") and not reach.names_loopback(address) and not reach.is_public(address.host or ""):
+        if is_address(address.host or "") and not names_loopback(address) and not is_public(address.host or ""):
             yield (f"{name} leads to {address.host}, which is a private address, and nothing would ever arrive there: "
                    "set ALLOW_PRIVATE_WEBHOOKS=1 if it is yours")
 
@@ -163,9 +155,9 @@ def _receivers(settings: "Settings") -> Iterator[str]:
         if "/webhook-test/" in address.path:
             yield (f"{name} is an address of n8n's editor (/webhook-test/), which takes one delivery after you clicked "
                    "on listening: for real calls use the production address (/webhook/)")
-        alone = "." not in host and not _is_ip(host)
+        alone = "." not in host and not is_address(host)
         if (alone or host.endswith(_PRIVATE_NAMES)) and not (
-                settings.ALLOW_PRIVATE_WEBHOOKS or reach.names_loopback(address)):
+                settings.ALLOW_PRIVATE_WEBHOOKS or names_loopback(address)):
             yield (f"{name} leads to {host}, which looks like a name of a private network: if it is one, nothing "
                    "arrives there without ALLOW_PRIVATE_WEBHOOKS=1")
 
@@ -190,11 +182,3 @@ def _owners_addresses(parsed: Mapping[str, Any]) -> Iterator[tuple[str, URL]]:
         yield "WEBHOOK_URL", URL(receiver)
     if asked := parsed.get("AVAILABILITY_URL"):
         yield "AVAILABILITY_URL", URL(asked)
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -21,10 +21,10 @@ from zoneinfo import ZoneInfo
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256
 
 from bridge import log
+from bridge.addresses import is_public
 from bridge.console import access, passwords
 from bridge.delivery import retries, statuses, webhook
 from bridge.delivery.answer import Answer
-from bridge.delivery.reach import is_public
 from bridge.meetings import tidy
 from bridge.meetings.calendar import ics
 from bridge.meetings.contact import e164, email_address

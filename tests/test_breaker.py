@@ -15,7 +15,7 @@ from bridge.app import create_app
 from bridge.openai_side import breaker as breaker_module
 from bridge.openai_side import probing
 from bridge.openai_side.breaker import FAILURES, FIRST_S, LONGEST_S, Breaker
-from bridge.settings import Settings
+from bridge.openai_side.connection import Account
 from bridge.sim.demo import serving
 from bridge.sim.realtime import Faults, Line, RealtimeServer, Turn
 from tests.helpers import make_settings
@@ -192,7 +192,7 @@ async def test_a_model_that_opens_sessions_but_says_nothing_is_not_back(
             aiohttp.ClientSession() as http, asyncio.timeout(10):
         breaker = opened(now=-1000)
         task = asyncio.ensure_future(
-            probing.probe_while_open(breaker, http, make_settings(OPENAI_REALTIME_URL=model.url)))
+            probing.probe_while_open(breaker, http, Account(model.url, "gpt-realtime-2.1", "sk-simulated"), "marin"))
         await model.until_session(3)
         assert breaker.open
         task.cancel()
@@ -207,16 +207,16 @@ async def test_a_trial_that_goes_wrong_in_an_unknown_way_is_not_the_last(
     outcomes = iter([None])
     setup = probing._setup
 
-    def faulty_once(settings: Settings) -> bytes:
+    def faulty_once(voice: str) -> bytes:
         for _ in outcomes:
             raise ZeroDivisionError
-        return setup(settings)
+        return setup(voice)
     monkeypatch.setattr(probing, "_setup", faulty_once)
     async with RealtimeServer([Turn((Line("Yes.", b"x" * 4000),))]) as model, aiohttp.ClientSession() as http, \
             asyncio.timeout(10):
         breaker = opened(now=-1000)
         task = asyncio.ensure_future(
-            probing.probe_while_open(breaker, http, make_settings(OPENAI_REALTIME_URL=model.url)))
+            probing.probe_while_open(breaker, http, Account(model.url, "gpt-realtime-2.1", "sk-simulated"), "marin"))
         while breaker.open:
             await asyncio.sleep(0.005)
         task.cancel()
@@ -239,7 +239,7 @@ async def test_while_calls_can_connect_nothing_is_tried() -> None:
                 return breaker.probe_at
 
         task = asyncio.ensure_future(
-            probing.probe_while_open(Seen(), http, make_settings(OPENAI_REALTIME_URL=model.url)))
+            probing.probe_while_open(Seen(), http, Account(model.url, "gpt-realtime-2.1", "sk-simulated"), "marin"))
         breaker.failed(0)
         for _ in range(3):
             await looks.acquire()

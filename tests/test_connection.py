@@ -16,21 +16,24 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from bridge.openai_side import realtime
-from bridge.openai_side.connection import ModelSession, ModelUnreachable, open_session
+from bridge.openai_side.connection import Account, ModelSession, ModelUnreachable, open_session
 from bridge.sim.demo import serving
 from bridge.sim.realtime import Faults, RealtimeServer
-from tests.helpers import make_settings
 
 SETUP = realtime.session_setup(instructions="", voice="marin", tools=[], turn_detection=None)
 Talk = Callable[[web.WebSocketResponse], Awaitable[Any]]
 PCMU = {"input": {"format": {"type": "audio/pcmu"}}, "output": {"format": {"type": "audio/pcmu"}}}
 
 
-async def refusal(url: str, *, within: float | None = None, **environ: str) -> ModelUnreachable:
+def account(url: str, key: str = "sk-simulated") -> Account:
+    return Account(url, "gpt-realtime-2.1", key)
+
+
+async def refusal(url: str, *, within: float | None = None, key: str = "sk-simulated") -> ModelUnreachable:
     """Why no session can be had at this address."""
     async with aiohttp.ClientSession() as http:
         with pytest.raises(ModelUnreachable) as caught:
-            await open_session(http, make_settings(OPENAI_REALTIME_URL=url, **environ), SETUP, within)
+            await open_session(http, account(url, key), SETUP, within)
     assert "\n" not in str(caught.value)
     return caught.value
 
@@ -80,7 +83,7 @@ async def test_a_status_is_a_refusal_unless_the_server_is_in_trouble(status: int
 
 async def test_a_wrong_key_is_final() -> None:
     async with RealtimeServer(key="sk-another") as model:
-        error = await refusal(model.url, OPENAI_API_KEY="sk-mine-and-mine-alone")
+        error = await refusal(model.url, key="sk-mine-and-mine-alone")
     assert error.final
     assert "OPENAI_API_KEY" in str(error)
     assert "sk-mine" not in str(error)
@@ -185,7 +188,7 @@ async def test_a_session_says_when_it_ends(created: int | None, updated: int | N
         await peer.send_json({"type": "session.updated", "session": {"audio": PCMU, "expires_at": updated}})
         await peer.receive()
     async with a_model(talk) as url, aiohttp.ClientSession() as http:
-        session = await open_session(http, make_settings(OPENAI_REALTIME_URL=url), SETUP)
+        session = await open_session(http, account(url), SETUP)
         assert session.expires_at == expected
         await session.socket.close()
 
@@ -197,7 +200,7 @@ async def test_what_comes_before_it_and_cannot_be_read_does_not_matter(caplog: p
         await peer.send_json({"type": "weather"})
         await says(CREATED, {"type": "session.updated", "session": {"audio": PCMU}})(peer)
     async with a_model(talk) as url, aiohttp.ClientSession() as http:
-        session = await open_session(http, make_settings(OPENAI_REALTIME_URL=url), SETUP)
+        session = await open_session(http, account(url), SETUP)
         assert session.expires_at == CREATED["session"]["expires_at"]
         await session.socket.close()
     assert len(caplog.records) == 1
@@ -275,7 +278,7 @@ async def test_whatever_happens_to_the_connection_the_reading_ends(cut: Callable
     async with RealtimeServer() as model, aiohttp.ClientSession() as http:
         network = Network(int(model.url.split(":")[2].split("/")[0]))
         async with network.open() as url, asyncio.timeout(5):
-            session = await open_session(http, make_settings(OPENAI_REALTIME_URL=url), SETUP)
+            session = await open_session(http, account(url), SETUP)
             cut(network)
             await read_to_the_end(session)
             assert session.socket.close_code == 1006
@@ -284,7 +287,7 @@ async def test_whatever_happens_to_the_connection_the_reading_ends(cut: Callable
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 1013])
 async def test_a_close_ends_the_reading_with_its_code(code: int) -> None:
     async with RealtimeServer() as model, aiohttp.ClientSession() as http:
-        session = await open_session(http, make_settings(OPENAI_REALTIME_URL=model.url), SETUP)
+        session = await open_session(http, account(model.url), SETUP)
         model.sessions[0].close(code)
         await read_to_the_end(session)
         assert session.socket.close_code == code
@@ -300,7 +303,7 @@ async def test_a_server_that_pings_while_the_session_is_set_up_is_answered() -> 
         await peer.receive()
 
     async with a_model(talk, autoping=False) as url, aiohttp.ClientSession() as http:
-        session = await open_session(http, make_settings(OPENAI_REALTIME_URL=url), SETUP)
+        session = await open_session(http, account(url), SETUP)
         await session.socket.close()
 
 

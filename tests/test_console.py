@@ -189,6 +189,7 @@ def test_guesses_are_counted_by_address_and_memory_is_bounded() -> None:
     ("127.0.0.1", "93.184.216.34", "93.184.216.34"),
     ("127.0.0.1", "2606:4700:1:2:3:4:5:6", "2606:4700:1:2::/64"),
     ("2606:4700:1:2::9", "1.2.3.4", "2606:4700:1:2::/64"),
+    ("::ffff:93.184.216.34", None, "93.184.216.34"),             # HOST=:: takes IPv4 too
     ("127.0.0.1", "x" * 1000, "x" * 64),
 ])
 def test_whose_guess_it_is(remote: str, forwarded: str | None, address: str) -> None:
@@ -255,6 +256,21 @@ async def test_every_answer_is_of_no_use_to_a_browser(sqlite_url: str, path: str
         assert answer.headers.getall(name) == [value]
     assert "Set-Cookie" not in answer.headers
     assert "aiohttp" not in str(answer.headers) and "Python" not in str(answer.headers)
+
+
+async def test_a_page_may_say_for_itself_what_a_browser_may_do_with_it() -> None:
+    policy = "default-src 'none'; script-src 'nonce-abc'"
+
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(headers={"Content-Security-Policy": policy, "Cache-Control": "max-age=60", "Server": "x"})
+    app = web.Application()
+    app.router.add_get("/", page)
+    app.on_response_prepare.append(answers.protect)
+    async with serving(app) as origin, aiohttp.ClientSession() as http, http.get(origin) as answer:
+        said = answer.headers
+    assert said.getall("Content-Security-Policy") == [policy] and said.getall("Cache-Control") == ["max-age=60"]
+    assert {name: said[name] for name in ("X-Frame-Options", "X-Content-Type-Options", "Server")} == {
+        "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Server": "bridge"}
 
 
 SECRET = "the database of +15551234567 at db.internal failed"
@@ -327,5 +343,5 @@ async def test_a_recording_s_news_is_asked_for_again_and_its_caller_thanked(
 
 def test_access_compares_no_text_by_itself() -> None:
     """Of passwords of any length and letters: what is compared has one length and is made of both."""
-    guarded = Access(make_settings(ADMIN_PASSWORD=PASSWORD))
+    guarded = Access(PASSWORD)
     assert {len(guarded._digest(text)) for text in ("", "x", PASSWORD, "x" * 10_000, "\udce4")} == {32}

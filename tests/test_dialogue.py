@@ -2,9 +2,9 @@
 
 import pytest
 
+from bridge.call.bounds import BEGIN_MS
 from bridge.call.floor import ANSWER_MS, REQUEST_MS, RETRIES
 from bridge.call.leaving import TAIL_MS
-from bridge.call.listening import BEGIN_MS
 from bridge.call.patience import FILLER_MS
 from bridge.call.steps import HangUp, Reconnect, Refusal, RunFunction
 from bridge.openai_side import errors

@@ -16,6 +16,7 @@ from bridge.call.events import (
 )
 from bridge.console import health
 from bridge.console.metrics import Metrics
+from bridge.loop.event_loop import watch_lag
 from bridge.openai_side.breaker import FAILURES
 from bridge.records.database import open_database, parse_url
 from bridge.records.deliveries import Depth
@@ -186,9 +187,9 @@ def test_two_applications_have_figures_of_their_own() -> None:
 
 
 async def test_a_loop_that_was_held_up_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.console.metrics.SAMPLE_S", 0.01)
+    monkeypatch.setattr("bridge.loop.event_loop.SAMPLE_S", 0.01)
     metrics = Metrics()
-    watching = asyncio.create_task(metrics.watch_loop())
+    watching = asyncio.create_task(watch_lag(metrics.lag))
     await asyncio.sleep(0)
     asyncio.get_running_loop().call_soon(lambda: time.sleep(0.1))
     async with asyncio.timeout(10):

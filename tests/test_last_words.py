@@ -3,9 +3,9 @@
 import pytest
 
 from bridge.call import words
+from bridge.call.bounds import BEGIN_MS
 from bridge.call.budget import WARNING_MS
 from bridge.call.leaving import LAST_MS, TAIL_MS
-from bridge.call.listening import BEGIN_MS
 from bridge.call.steps import HangUp
 from bridge.openai_side.prices import Prices
 from bridge.records.endings import Ending

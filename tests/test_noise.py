@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from bridge.call import floor, words
+from bridge.call.bounds import BEGIN_MS
 from bridge.call.floor import MOST_ENDLESS, RETRY_MS
-from bridge.call.listening import BEGIN_MS
 from bridge.call.steps import HangUp, RunFunction
 from bridge.records.endings import Ending
 from bridge.sim.realtime import Turn

@@ -60,6 +60,7 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.meetings.tidy",
     "bridge.meetings.details",
     "bridge.tools.proposal",
+    "bridge.addresses",
     "bridge.folding",
     "bridge.records.endings",
     "bridge.redaction",

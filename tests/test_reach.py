@@ -16,10 +16,11 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver
 
+from bridge.addresses import is_public
 from bridge.calendars.busy_url import Availability, NotAsked
 from bridge.delivery import reach
 from bridge.delivery.outbox import Outbox
-from bridge.delivery.reach import is_public, open_session
+from bridge.delivery.reach import open_session
 from bridge.delivery.webhook import Webhook, post
 from bridge.records.database import Database
 from bridge.records.deliveries import DeliveryQueue

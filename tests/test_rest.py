@@ -12,10 +12,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from bridge.settings import Settings
 from bridge.twilio_side import rest
-from bridge.twilio_side.rest import Outcome, complete_call, update_call
-from tests.helpers import make_settings
+from bridge.twilio_side.rest import Calls, Credentials, Outcome
 
 ACCOUNT, TOKEN, CALL = "AC" + "0" * 32, "secret-token", "CA" + "1" * 32
 NUMBER = "+15551234567"
@@ -42,36 +40,35 @@ class Twilio:
 
 
 @asynccontextmanager
-async def twilio(port: int | None = None) -> AsyncIterator[tuple[Twilio, Settings]]:
+async def twilio(port: int | None = None) -> AsyncIterator[tuple[Twilio, Credentials]]:
     built, app = Twilio(), web.Application()
     built.silent.set()
     app.router.add_post("/{path:.*}", built.take)
     async with TestServer(app, port=port) as server:
-        yield built, settings_for(server.port or 0)
+        yield built, credentials_for(server.port or 0)
 
 
-def settings_for(port: int) -> Settings:
-    return make_settings(
-        TWILIO_ACCOUNT_SID=ACCOUNT, TWILIO_AUTH_TOKEN=TOKEN, TWILIO_API_URL=f"http://127.0.0.1:{port}")
+def credentials_for(port: int) -> Credentials:
+    return Credentials(f"http://127.0.0.1:{port}", ACCOUNT, TOKEN)
 
 
 async def test_a_call_is_ended_by_one_form_post() -> None:
-    async with twilio() as (api, settings), aiohttp.ClientSession() as http:
-        assert await complete_call(http, settings, CALL)
+    async with twilio() as (api, credentials), aiohttp.ClientSession() as http:
+        assert await Calls(http, credentials).complete(CALL)
         path = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL}.json"
         assert api.asked == [(path, f"{ACCOUNT}:{TOKEN}", {"Status": "completed"})]
 
 
 async def test_a_call_is_given_new_twiml_by_one_form_post() -> None:
     twiml = '<?xml version="1.0"?><Response><Say>Ä & ö</Say></Response>'
-    async with twilio() as (api, settings), aiohttp.ClientSession() as http:
-        assert await update_call(http, settings, CALL, twiml)
+    async with twilio() as (api, credentials), aiohttp.ClientSession() as http:
+        assert await Calls(http, credentials).update(CALL, twiml)
         assert [form for _, _, form in api.asked] == [{"Twiml": twiml}]
 
 
 async def test_what_is_no_sid_does_not_lead_elsewhere() -> None:
-    async with twilio() as (api, settings), aiohttp.ClientSession() as http:
-        assert await complete_call(http, settings, "../../x?y")
+    async with twilio() as (api, credentials), aiohttp.ClientSession() as http:
+        assert await Calls(http, credentials).complete("../../x?y")
         assert api.asked[0][0].startswith(f"/2010-04-01/Accounts/{ACCOUNT}/Calls/")
 
 
@@ -89,9 +86,9 @@ async def test_what_is_no_sid_does_not_lead_elsewhere() -> None:
 async def test_a_no_is_told_in_one_line_with_what_to_do(
     status: int, body: object, outcome: Outcome, said: str, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with twilio() as (api, settings), aiohttp.ClientSession() as http:
+    async with twilio() as (api, credentials), aiohttp.ClientSession() as http:
         api.answer = (status, body)
-        assert await update_call(http, settings, CALL, f"<Dial>{NUMBER}</Dial>") is outcome
+        assert await Calls(http, credentials).update(CALL, f"<Dial>{NUMBER}</Dial>") is outcome
         assert len(api.asked) == 1
     [line] = [record.getMessage() for record in caplog.records if record.name == rest.__name__]
     assert line.startswith(f"call {CALL}: Twilio's REST API did not give it new TwiML: it answered with ")
@@ -100,17 +97,17 @@ async def test_a_no_is_told_in_one_line_with_what_to_do(
 
 async def test_a_call_that_is_over_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    async with twilio() as (api, settings), aiohttp.ClientSession() as http:
+    async with twilio() as (api, credentials), aiohttp.ClientSession() as http:
         api.answer = (400, {"code": 21220})
-        assert await complete_call(http, settings, CALL) is Outcome.REFUSED
+        assert await Calls(http, credentials).complete(CALL) is Outcome.REFUSED
     [record] = [record for record in caplog.records if record.name == rest.__name__]
     assert (record.levelname, record.getMessage()) == ("INFO", f"call {CALL}: it was over before Twilio could end it")
 
 
 async def test_what_was_sent_and_not_answered_is_not_sent_again(caplog: pytest.LogCaptureFixture) -> None:
-    async with twilio() as (api, settings), aiohttp.ClientSession() as http:
+    async with twilio() as (api, credentials), aiohttp.ClientSession() as http:
         api.answer = None
-        assert await complete_call(http, settings, CALL) is Outcome.UNKNOWN
+        assert await Calls(http, credentials).complete(CALL) is Outcome.UNKNOWN
         assert len(api.asked) == 1
     assert "did not end it: it did not answer (" in caplog.text
 
@@ -119,9 +116,9 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(rest, "TIMEOUT_S", 0.1)
-    async with twilio() as (api, settings), aiohttp.ClientSession() as http:
+    async with twilio() as (api, credentials), aiohttp.ClientSession() as http:
         api.silent.clear()
-        assert await complete_call(http, settings, CALL) is Outcome.UNKNOWN
+        assert await Calls(http, credentials).complete(CALL) is Outcome.UNKNOWN
         assert len(api.asked) == 1
         api.silent.set()
     assert "it did not answer (TimeoutError)" in caplog.text
@@ -138,7 +135,7 @@ async def test_where_nobody_listens_it_is_tried_twice_and_certainly_not_done(
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_start.append(count)
     async with aiohttp.ClientSession(trace_configs=[trace]) as http:
-        assert await complete_call(http, settings_for(unused_port()), CALL) is Outcome.REFUSED
+        assert await Calls(http, credentials_for(unused_port())).complete(CALL) is Outcome.REFUSED
     assert tries == 2
     assert "no connection could be made (Connect" in caplog.text
 
@@ -157,7 +154,7 @@ async def test_a_connection_that_could_not_be_made_is_made_again() -> None:
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_start.append(listen_at_the_second)
     async with aiohttp.ClientSession(trace_configs=[trace]) as http:
-        ending = asyncio.create_task(complete_call(http, settings_for(port), CALL))
+        ending = asyncio.create_task(Calls(http, credentials_for(port)).complete(CALL))
         await opened.wait()
         async with twilio(port) as (api, _):
             listening.set()

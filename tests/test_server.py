@@ -25,7 +25,7 @@ from bridge.sim.owner import Owner
 from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.process import Server
 from bridge.sim.realtime import AFTERWARDS, Call, RealtimeServer, RealtimeSession, Turn
-from bridge.sim.realtime.script import Script
+from bridge.sim.realtime import Script
 from tests.helpers import make_settings
 from tests.office import ACCOUNT, GREETING, TOKEN
 from tests.store import make_meeting, news, rows

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from bridge import composition
 from bridge.openai_side import connection
 from bridge.settings import BadSettings, Settings, load
 from tests import documentation
@@ -383,22 +384,23 @@ def test_the_model_may_stand_on_this_machine(text: str) -> None:
 
 
 def test_the_model_is_appended_to_its_address() -> None:
-    settings = make_settings(OPENAI_MODEL="gpt-x", OPENAI_REALTIME_URL="wss://example.com/v1/realtime?region=eu")
-    assert str(connection.address(settings)) == "wss://example.com/v1/realtime?region=eu&model=gpt-x"
-    assert connection.headers(settings) == {"Authorization": "Bearer sk-simulated"}
+    account = composition.account(
+        make_settings(OPENAI_MODEL="gpt-x", OPENAI_REALTIME_URL="wss://example.com/v1/realtime?region=eu"))
+    assert str(connection.address(account)) == "wss://example.com/v1/realtime?region=eu&model=gpt-x"
+    assert connection.headers(account) == {"Authorization": "Bearer sk-simulated"}
 
 
 def test_azure_takes_its_key_in_a_header_of_its_own() -> None:
     settings = make_settings(
         OPENAI_REALTIME_URL="wss://dental.openai.azure.com/openai/v1/realtime", OPENAI_MODEL="my-deployment")
-    assert str(connection.address(settings)) == (
+    assert str(connection.address(composition.account(settings))) == (
         "wss://dental.openai.azure.com/openai/v1/realtime?model=my-deployment")
-    assert connection.headers(settings) == {"api-key": "sk-simulated"}
+    assert connection.headers(composition.account(settings)) == {"api-key": "sk-simulated"}
 
 
 def test_a_host_that_only_looks_like_azure_is_none() -> None:
     settings = make_settings(OPENAI_REALTIME_URL="wss://azure.com.example.com/v1/realtime")
-    assert "api-key" not in connection.headers(settings)
+    assert "api-key" not in connection.headers(composition.account(settings))
 
 
 # ---- the documentation

@@ -9,6 +9,7 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, RequestValidator
 
+from bridge import composition
 from bridge.twilio_side import signature
 from tests.helpers import make_settings
 
@@ -19,7 +20,8 @@ def request(path: str, **headers: str) -> web.Request:
 
 
 def check_upgrade(asked: web.Request, **environ: str) -> None:
-    asyncio.run(signature.check_upgrade(asked, make_settings(TWILIO_AUTH_TOKEN="12345", **environ)))
+    keys = composition.signature_keys(make_settings(TWILIO_AUTH_TOKEN="12345", **environ))
+    asyncio.run(signature.check_upgrade(asked, keys))
 
 
 def is_taken(asked: web.Request, **environ: str) -> bool:

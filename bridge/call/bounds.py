@@ -7,6 +7,10 @@
 
 #: A timer may fire this much early, ms.
 TIMER_MS = 1
+#: How long what is to be heard whole, something protected or a goodbye, may take to begin, ms.
+BEGIN_MS = 10_000
+#: How much longer than its audio it may play, ms.
+OVERRUN_MS = 3_000
 
 
 class Bounds:

@@ -12,8 +12,7 @@ Pure; times are ms.
 
 from dataclasses import dataclass
 
-from bridge.call.bounds import Bounds
-from bridge.call.listening import BEGIN_MS, OVERRUN_MS
+from bridge.call.bounds import BEGIN_MS, OVERRUN_MS, Bounds
 from bridge.call.steps import HangUp, Transfer
 from bridge.records.endings import Ending
 

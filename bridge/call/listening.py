@@ -6,12 +6,8 @@
 3. The server confirms within CONFIRM_MS that it listens; else the session is of no use.
 """
 
-from bridge.call.bounds import Bounds
+from bridge.call.bounds import BEGIN_MS, OVERRUN_MS, Bounds
 
-#: How long something protected, or a goodbye, may take to begin, ms.
-BEGIN_MS = 10_000
-#: How much longer than its audio it may play, ms.
-OVERRUN_MS = 3_000
 CONFIRM_MS = 5_000
 
 

@@ -25,10 +25,9 @@ from bridge.call.leg import BURST, CallOver, Leg
 from bridge.openai_side import pulse, realtime
 from bridge.openai_side.backoff import Recovery
 from bridge.openai_side.breaker import Breaker
-from bridge.openai_side.connection import ModelSession, ModelUnreachable, answer_ping, open_session, ping
+from bridge.openai_side.connection import Account, ModelSession, ModelUnreachable, answer_ping, open_session, ping
 from bridge.openai_side.pulse import Pulse
 from bridge.records.endings import Ending
-from bridge.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +84,9 @@ class ModelLine:
     """`open` begins; `send` and `close` are for whoever holds the call."""
 
     def __init__(
-        self, call: Conversation, http: aiohttp.ClientSession, settings: Settings, breaker: Breaker,
+        self, call: Conversation, http: aiohttp.ClientSession, account: Account, breaker: Breaker,
     ) -> None:
-        self._call, self._http, self._settings, self._breaker = call, http, settings, breaker
+        self._call, self._http, self._account, self._breaker = call, http, account, breaker
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
         self._leg: Leg | None = None                 # None: there is no session at the moment
@@ -201,7 +200,7 @@ class ModelLine:
             setup, listens = self._call.session_setup()
             within = max(self._recovery.left_s(self._time()), LEAST_S)
             try:
-                return await open_session(self._http, self._settings, setup, within), listens
+                return await open_session(self._http, self._account, setup, within), listens
             except ModelUnreachable as problem:
                 self._failed(problem)
                 wait_s = problem.wait_s
@@ -293,7 +292,7 @@ class ModelLine:
         while leg is self._leg:
             setup, _ = self._call.session_setup()
             try:
-                session = await open_session(self._http, self._settings, setup)
+                session = await open_session(self._http, self._account, setup)
             except ModelUnreachable as problem:
                 told = self._not_renewed(str(problem), told)
                 if problem.fatal:

@@ -21,7 +21,7 @@ from aiohttp import WSCloseCode, WSMsgType
 from aiohttp.web import WebSocketResponse
 
 from bridge.call import words
-from bridge.call.clips import clips
+from bridge.call.agent import Agent
 from bridge.call.dialogue import Dialogue
 from bridge.call.entrance import Enter, Entered, NotLetIn
 from bridge.call.events import Closed, Connected, Event, Fault, FunctionReturned, Opened, SessionReplaced, Transferred
@@ -34,14 +34,13 @@ from bridge.call.steps import (
 from bridge.loop.background import Background
 from bridge.openai_side import prompt, realtime
 from bridge.openai_side.breaker import Breaker
-from bridge.openai_side.prices import prices_for
+from bridge.openai_side.connection import Account
 from bridge.records.endings import Ending
-from bridge.settings import Settings
 from bridge.tools.registry import Tools
 from bridge.tools.tool import CallContext, OnBehalfOf, Output
 from bridge.twilio_side import media_streams, twiml
 from bridge.twilio_side.caller import Caller
-from bridge.twilio_side.rest import Outcome, complete_call, update_call
+from bridge.twilio_side.rest import Calls, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +60,11 @@ UNKNOWN_S = 2.0
 class Services:
     """What a call needs of the application."""
 
-    settings: Settings
     plan: Plan
+    agent: Agent
+    account: Account
     http: aiohttp.ClientSession
+    rest: Calls | None                   # without it calls end by what follows their stream, and none is transferred
     tools: Tools
     opening: Callable[[datetime], str]               # what the model is told of when the business is open
     background: Background
@@ -72,17 +73,7 @@ class Services:
     tell: Callable[[Event], None]
     #: Keeps, by CallSid, what is to be remembered if the caller comes back.
     remember: Callable[[str, str], Awaitable[None]]
-
-
-def plan_of(settings: Settings, tools: Tools) -> Plan:
-    """How every call is to go."""
-    return Plan(
-        greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
-        protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION, clips=clips(),
-        silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_turn_ms=settings.MAX_TURN_S * 1000,
-        most_ms=settings.MAX_CALL_S * 1000, most_usd=settings.MAX_CALL_USD,
-        prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES), immediate=tools.for_call().immediate,
-        transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY)
+    most_messages_per_s: int             # of a phone; 0: any number
 
 
 class CallSession:
@@ -94,13 +85,12 @@ class CallSession:
         self._phone, self._services, self._tell = phone, services, services.tell
         self._origin, self._enter = origin, enter
         self._entered = Entered(Caller())
-        self._settings = services.settings
         self._functions = services.tools.for_call(self._observe)
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(services.plan)
         self._tasks = asyncio.TaskGroup()
         self._to_caller = Leg(phone, is_phone=True)
-        self._model = ModelLine(self, services.http, services.settings, services.breaker)
+        self._model = ModelLine(self, services.http, services.account, services.breaker)
         self._start: media_streams.StartBody | None = None
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
         self._connecting_with: str | None = None     # whom Twilio is asked to connect the caller with
@@ -213,7 +203,7 @@ class CallSession:
 
     def _check_pace(self) -> None:
         """Called every second: who sends far more than a phone can say is none."""
-        most, self._messages, came = self._settings.MAX_MESSAGES_PER_S, 0, self._messages
+        most, self._messages, came = self._services.most_messages_per_s, 0, self._messages
         self._too_fast_s = self._too_fast_s + 1 if most and came > most else 0
         if self._too_fast_s >= TOO_FAST_S:
             raise CallOver(Ending.PHONE_TOO_FAST)
@@ -277,11 +267,11 @@ class CallSession:
 
     async def _transfer(self, target: str) -> None:
         """Twilio is asked to connect the caller with a person; from here on the stream may end because it does."""
+        assert self._services.rest                   # without it there is no target
         self._connecting_with = target
-        settings, call = self._settings, self._as_twilio_knows_it()
+        document = twiml.transfer(self._services.agent.transfer_numbers[target], self._as_twilio_knows_it())
         await self._services.remember(self.call_sid, self._dialogue.history.dump())
-        outcome = await update_call(
-            self._services.http, settings, self.call_sid, twiml.transfer(settings.TRANSFER_NUMBER[target], call))
+        outcome = await self._services.rest.update(self.call_sid, document)
         if outcome is Outcome.UNKNOWN:
             await asyncio.sleep(UNKNOWN_S)           # done after all, it would have ended this stream by then
         if outcome is not Outcome.DONE:
@@ -312,17 +302,17 @@ class CallSession:
             raise
 
     def session_setup(self) -> tuple[bytes, bool]:
-        settings, number = self._settings, self._entered.caller.number
-        context = CallContext(datetime.now(settings.TIMEZONE), number_hidden=not number)
+        agent, number = self._services.agent, self._entered.caller.number
+        context = CallContext(datetime.now(agent.zone), number_hidden=not number)
         listens = self._dialogue.listens
         return realtime.session_setup(
             instructions=prompt.instructions(
-                settings.SYSTEM_MESSAGE, context.now, number, self._services.opening(context.now),
+                agent.system_message, context.now, number, self._services.opening(context.now),
                 self._functions.prompt(context)),
-            voice=settings.OPENAI_VOICE, tools=self._functions.declarations(context),
-            turn_detection=settings.TURN_DETECTION if listens else None,
-            transcription_model=settings.OPENAI_TRANSCRIPTION_MODEL,
-            noise_reduction=settings.NOISE_REDUCTION,
+            voice=agent.voice, tools=self._functions.declarations(context),
+            turn_detection=agent.turn_detection if listens else None,
+            transcription_model=agent.transcription_model,
+            noise_reduction=agent.noise_reduction,
         ), listens
 
     @property
@@ -379,8 +369,8 @@ class CallSession:
     async def _leave_caller(self, ending: Ending) -> None:
         """What follows the stream is settled before the phone's socket is closed: that is when Twilio goes on."""
         open_still = ending.in_order and not ending.by_caller and self._connecting_with is None
-        if self._start and open_still and self._settings.rest_credentials:
-            await complete_call(self._services.http, self._settings, self._start.call_sid)
+        if self._start and open_still and self._services.rest:
+            await self._services.rest.complete(self._start.call_sid)
         await self._to_caller.close(WSCloseCode.GOING_AWAY if ending.by_server else WSCloseCode.OK)
 
     # ---- details

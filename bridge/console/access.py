@@ -13,7 +13,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import logging
 import math
 import secrets
@@ -23,10 +22,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from bridge.addresses import is_public, network
 from bridge.console import passwords
-from bridge.delivery.reach import is_public
 from bridge.log import Seldom
-from bridge.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +61,16 @@ class Guesses:
 
 
 class Access:
-    """Lets the operator in. `clock` gives seconds; `count` is told why somebody was refused, in one of a few words."""
+    """Lets the operator in, by the password or by what has its `hashed` (passwords.py).
+
+    `clock` gives seconds; `count` is told why somebody was refused, in one of a few words.
+    """
 
     def __init__(
-        self, settings: Settings, clock: Callable[[], float] = time.monotonic,
+        self, password: str = "", hashed: str = "", *, clock: Callable[[], float] = time.monotonic,
         count: Callable[[str], None] = lambda reason: None,
     ) -> None:
-        self._password, self._hash = settings.ADMIN_PASSWORD, settings.ADMIN_PASSWORD_HASH
+        self._password, self._hash = password, hashed
         self._clock, self._guesses = clock, Guesses()
         self._count, self._told = count, Seldom(TOLD_S)
         self._key, self._known = secrets.token_bytes(32), b""
@@ -149,11 +150,7 @@ def address_of(request: web.Request) -> str:
     forwarded = request.headers.getall("X-Forwarded-For", [])
     if forwarded and not is_public(peer):
         peer = forwarded[-1].rpartition(",")[2].strip()[:64]
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return peer
-    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else peer
+    return network(peer)
 
 
 def _too_many(seconds: float) -> web.HTTPTooManyRequests:

@@ -30,8 +30,10 @@ Rescue = Callable[[web.Request], Awaitable[web.Response | None]]
 
 
 async def protect(request: web.Request, response: web.StreamResponse) -> None:
-    """A signal's receiver, for every response."""
-    response.headers.update(HEADERS)
+    """A signal's receiver, for every response. What a page says for itself counts: its Content-Security-Policy, say."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = HEADERS["Server"]   # aiohttp has told its version by then
 
 
 def hide_faults(rescue: Rescue) -> Middleware:

@@ -5,9 +5,7 @@
 3. What others know, the deliveries that wait, is asked for when somebody looks. While they do not answer it is NaN.
 """
 
-import asyncio
 import math
-import time
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
@@ -20,8 +18,6 @@ from bridge.call.events import (
 from bridge.records.deliveries import Depth
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
-#: How often the event loop is looked at, seconds.
-SAMPLE_S = 0.5
 
 # The moment at which each single series began, a third more of them, is of no use here.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -136,12 +132,8 @@ class Metrics:
     def operator_refused(self, reason: str) -> None:
         self._operator_refused.labels(reason).inc()
 
-    async def watch_loop(self) -> None:
-        """Looks at the event loop until it is cancelled."""
-        while True:
-            due = time.monotonic() + SAMPLE_S
-            await asyncio.sleep(SAMPLE_S)
-            self._lag.observe(max(time.monotonic() - due, 0.0))
+    def lag(self, seconds: float) -> None:
+        self._lag.observe(seconds)
 
     def render(self) -> bytes:
         """Everything, as text of CONTENT_TYPE."""

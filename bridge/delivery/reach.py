@@ -7,7 +7,6 @@ an address that names it, http://localhost or the like, which the settings allow
 """
 
 import errno
-import ipaddress
 import socket
 from contextvars import ContextVar
 
@@ -16,14 +15,12 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import AddrInfoType, Connection
 from aiohttp.tracing import Trace
-from yarl import URL
 
-#: Names of this machine.
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+from bridge.addresses import is_loopback, is_public, names_loopback
+
 #: What a private address is refused with: what it is, and what to do.
 REFUSAL = "its address is private, which only ALLOW_PRIVATE_WEBHOOKS=1 allows"
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 #: Whether the connection that is being made was asked for by a name of this machine.
 _to_loopback: ContextVar[bool] = ContextVar("_to_loopback", default=False)
 
@@ -33,29 +30,6 @@ class NotPublic(OSError):
 
     def __init__(self) -> None:
         super().__init__(errno.EACCES, REFUSAL)
-
-
-def is_public(host: str) -> bool:
-    """Whether an IP address is one of the Internet's; one that holds another stands for that."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and (inner := _inner(address)):
-        return is_public(str(inner))
-    special = address.is_multicast or address.is_reserved or getattr(address, "is_site_local", False)
-    return address.is_global and not special
-
-
-def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that is reached by this one."""
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-
-
-def names_loopback(url: URL) -> bool:
-    return url.host in LOOPBACK
 
 
 class PublicConnector(aiohttp.TCPConnector):
@@ -77,7 +51,7 @@ class PublicConnector(aiohttp.TCPConnector):
 def _socket(address: AddrInfoType) -> socket.socket:
     """The socket for a connection. Raises NotPublic."""
     family, kind, protocol, _, (host, *_) = address
-    loopback = _to_loopback.get() and ipaddress.ip_address(str(host)).is_loopback
+    loopback = _to_loopback.get() and is_loopback(str(host))
     if not loopback and not is_public(str(host)):
         raise NotPublic
     return socket.socket(family, kind, protocol)

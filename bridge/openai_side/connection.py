@@ -11,14 +11,13 @@ Source: https://developers.openai.com/api/docs/guides/realtime-websocket
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp import ClientWebSocketResponse, ClientWSTimeout, WSMsgType
 from yarl import URL
 
 from bridge.openai_side import errors, realtime
-from bridge.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +29,15 @@ CLOSE_S = 0.5
 _REFUSALS = (1008, *range(3000, 5000))
 
 ModelSocket = ClientWebSocketResponse[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where sessions are had, of which model, and by whose key."""
+
+    url: str
+    model: str
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +59,27 @@ class ModelUnreachable(Exception):
         self.final, self.fatal, self.wait_s = final or fatal, fatal, wait_s
 
 
-def address(settings: Settings) -> URL:
+def address(account: Account) -> URL:
     """The session's address, with the model as a query."""
-    return URL(settings.OPENAI_REALTIME_URL).update_query(model=settings.OPENAI_MODEL)
+    return URL(account.url).update_query(model=account.model)
 
 
-def headers(settings: Settings) -> dict[str, str]:
+def headers(account: Account) -> dict[str, str]:
     """How the session is paid for: Azure takes its key in a header of its own."""
-    host = URL(settings.OPENAI_REALTIME_URL).host or ""
+    host = URL(account.url).host or ""
     if host.endswith((".azure.com", ".azure.us", ".azure.cn")):
-        return {"api-key": settings.OPENAI_API_KEY}
-    return {"Authorization": f"Bearer {settings.OPENAI_API_KEY}"}
+        return {"api-key": account.key}
+    return {"Authorization": f"Bearer {account.key}"}
 
 
 async def open_session(
-    http: aiohttp.ClientSession, settings: Settings, setup: bytes, within: float | None = None,
+    http: aiohttp.ClientSession, account: Account, setup: bytes, within: float | None = None,
 ) -> ModelSession:
     """Connects and sends `setup`, a session.update. Raises ModelUnreachable, `within` seconds (READY_S) at most."""
     seconds = READY_S if within is None else min(within, READY_S)
     try:
         async with asyncio.timeout(seconds):
-            socket = await _connect(http, settings)
+            socket = await _connect(http, account)
             try:
                 return ModelSession(socket, await _set_up(socket, setup))
             except BaseException:
@@ -90,10 +98,10 @@ async def open_session(
             f"no connection ({error}): check OPENAI_REALTIME_URL and this machine's network", final=False) from None
 
 
-async def _connect(http: aiohttp.ClientSession, settings: Settings) -> ModelSocket:
+async def _connect(http: aiohttp.ClientSession, account: Account) -> ModelSocket:
     """Whoever reads the socket sees pings and pongs too, for they are signs of life, and answers the pings."""
     return await http.ws_connect(
-        address(settings), headers=headers(settings), autoping=False, decode_text=False,
+        address(account), headers=headers(account), autoping=False, decode_text=False,
         timeout=ClientWSTimeout(ws_close=CLOSE_S),
     )
 

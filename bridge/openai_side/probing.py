@@ -13,8 +13,7 @@ from aiohttp import WSMsgType
 
 from bridge.openai_side import realtime
 from bridge.openai_side.breaker import Breaker
-from bridge.openai_side.connection import ModelSocket, ModelUnreachable, answer_ping, open_session
-from bridge.settings import Settings
+from bridge.openai_side.connection import Account, ModelSocket, ModelUnreachable, answer_ping, open_session
 
 log = logging.getLogger(__name__)
 
@@ -25,22 +24,22 @@ ANSWER_S = 10.0
 LOOK_S = 1.0
 
 
-async def probe_while_open(breaker: Breaker, http: aiohttp.ClientSession, settings: Settings) -> None:
+async def probe_while_open(breaker: Breaker, http: aiohttp.ClientSession, account: Account, voice: str) -> None:
     """Runs until it is cancelled."""
     now = asyncio.get_running_loop().time
     while True:
         await asyncio.sleep(LOOK_S)
         if breaker.probe_at is None or now() < breaker.probe_at:
             continue
-        if await _reachable(http, settings):
+        if await _reachable(http, account, voice):
             breaker.tried()
         else:
             breaker.failed(now())
 
 
-async def _reachable(http: aiohttp.ClientSession, settings: Settings) -> bool:
+async def _reachable(http: aiohttp.ClientSession, account: Account, voice: str) -> bool:
     try:
-        session = await open_session(http, settings, _setup(settings))
+        session = await open_session(http, account, _setup(voice))
         try:
             async with asyncio.timeout(ANSWER_S):
                 await _hear(session.socket)
@@ -79,6 +78,6 @@ async def _hear(socket: ModelSocket) -> None:
     raise ModelUnreachable(f"the connection was closed with code {socket.close_code}", final=False)
 
 
-def _setup(settings: Settings) -> bytes:
+def _setup(voice: str) -> bytes:
     """A session as a call has it, without what a trial does not need."""
-    return realtime.session_setup(instructions="", voice=settings.OPENAI_VOICE, tools=[], turn_detection=None)
+    return realtime.session_setup(instructions="", voice=voice, tools=[], turn_detection=None)

@@ -33,6 +33,6 @@ def refusals_told(request: web.Request) -> Iterator[None]:
 def _origin_said(request: web.Request) -> str:
     """What is asked for, for the log; nothing of an address that is none."""
     try:
-        return public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL)
+        return public_origin(request, request.app[keys.POLICY].keys.public_url)
     except NoAddress:
         return ""

@@ -10,10 +10,11 @@ let in. Who takes longer is a monitor, a browser, or somebody who wants to keep 
 3. A first request has FIRST_S to be answered. After an answer a connection may rest as long as the server lets it.
 """
 
-import ipaddress
 from collections import Counter
 from collections.abc import Hashable
 from typing import Generic, TypeVar
+
+from bridge.addresses import is_public, network
 
 MOST, MOST_OF_ADDRESS = 1000, 50
 FIRST_S = 10.0
@@ -71,17 +72,8 @@ class Door(Generic[Connection]):
 
 
 def _place(address: str) -> str:
-    """What counts as one address: with IPv6 a network of 64 bits, which is what one customer has.
+    """What counts as one address; "" where a proxy of ours may stand, on this machine or its network.
 
-    "" where a proxy of ours may stand, on this machine or its network; a Unix socket has no address at all.
+    A Unix socket has no address at all.
     """
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return ""
-    if isinstance(found, ipaddress.IPv6Address):
-        found = found.ipv4_mapped or found
-    if not found.is_global:
-        return ""
-    bits = 64 if found.version == 6 else 32
-    return str(ipaddress.ip_network((found, bits), strict=False))
+    return network(address) if is_public(address) else ""

@@ -22,20 +22,20 @@ MAX_MESSAGE = 64 * 1024
 
 async def media_stream(request: web.Request) -> web.StreamResponse:
     """The address of all streams; which call one is of is known by what it says."""
-    app, settings = request.app, request.app[keys.SETTINGS]
+    app, policy = request.app, request.app[keys.POLICY]
     with refusals_told(request):
-        if settings.auth_tokens:
-            await signature.check_upgrade(request, settings)
+        if policy.keys:
+            await signature.check_upgrade(request, policy.keys)
     app[keys.DOOR].forget(request.protocol)
     if app[keys.STOPPING].ending:
         raise web.HTTPServiceUnavailable(text="The server is stopping.\n")
-    if len(app[keys.CALLS]) >= settings.MAX_CALLS:
+    if len(app[keys.CALLS]) >= policy.limits.calls:
         raise web.HTTPServiceUnavailable(text="MAX_CALLS are under way.\n")
     phone = web.WebSocketResponse(
         heartbeat=HEARTBEAT_S, timeout=CLOSE_S, compress=False, max_msg_size=MAX_MESSAGE, decode_text=False)
     await phone.prepare(request)
     call = CallSession(
-        phone, app[keys.SERVICES], public_origin(request, settings.PUBLIC_URL),
+        phone, app[keys.SERVICES], public_origin(request, policy.keys.public_url),
         enter=partial(enter, app, request.match_info["number"]))
     app[keys.CALLS].add(call)
     try:

@@ -1,7 +1,6 @@
 """Twilio's addresses that say what a call does next."""
 
 import logging
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -11,7 +10,6 @@ from bridge.meetings.message import Message
 from bridge.reception.refusals import refusals_told
 from bridge.reception.token import PARAMETER
 from bridge.records.database import StoreFailed
-from bridge.settings import Settings
 from bridge.twilio_side import recording, signature, twiml
 from bridge.twilio_side.caller import Caller
 from bridge.twilio_side.public_url import public_origin
@@ -37,7 +35,7 @@ async def incoming_call(request: web.Request) -> web.Response:
     if app[keys.STOPPING].draining:
         # By GET everything that Twilio said stands in the query, and is said again.
         return _answer(twiml.try_again(call, request.path if request.method == "GET" else request.path_qs))
-    blocked = app[keys.SETTINGS].BLOCKED_CALLERS
+    blocked = app[keys.POLICY].blocked
     if blocked and blocked.blocks(call.caller):
         app[keys.METRICS].rejected("BLOCKED_CALLERS")
         log.warning("call %(call)s from %(caller)s was rejected: BLOCKED_CALLERS",
@@ -49,13 +47,12 @@ async def incoming_call(request: web.Request) -> web.Response:
 
 
 async def _admitted(app: web.Application, call: twiml.Call) -> bool:
-    settings = app[keys.SETTINGS]
     limit = await app[keys.ADMISSION].admit(call.sid, call.caller.number)
     if limit:
         app[keys.METRICS].rejected(limit)
-        value = settings.most_hidden if limit == "MAX_CALLS_HIDDEN" else getattr(settings, limit)
         log.warning("call %(call)s from %(caller)s was rejected as busy: %(limit)s=%(value)d",
-                    {"call": call.sid, "caller": str(call.caller), "limit": limit, "value": value})
+                    {"call": call.sid, "caller": str(call.caller), "limit": limit,
+                     "value": app[keys.POLICY].limits.value(limit)})
     return limit is None
 
 
@@ -67,7 +64,7 @@ async def after_stream(request: web.Request) -> web.Response:
     log.warning("call %(call)s: its stream ended out of order, and the caller gets the fallback",
                 {"call": parameters.get("CallSid", "")})
     return _answer(twiml.in_place_of_the_assistant(
-        _fallback(request.app[keys.SETTINGS]), _call(request, parameters)))
+        request.app[keys.POLICY].fallback, _call(request, parameters)))
 
 
 async def transfer_ended(request: web.Request) -> web.Response:
@@ -82,16 +79,16 @@ async def transfer_ended(request: web.Request) -> web.Response:
 
 async def message_recorded(request: web.Request) -> web.Response:
     """A caller has left a message: as <Record>'s action, which says goodbye, and as its status callback."""
-    settings, parameters = request.app[keys.SETTINGS], await _parameters(request)
+    policy, parameters = request.app[keys.POLICY], await _parameters(request)
     try:
-        left = recording.parse(parameters, settings.TWILIO_API_URL)
+        left = recording.parse(parameters, policy.api)
     except recording.NotARecording as problem:
         raise web.HTTPBadRequest(text=f"{problem}.\n") from None
     is_callback = "RecordingStatus" in parameters
     kept = left is None or await _keep(request, left)
     if is_callback and not kept:
         raise web.HTTPServiceUnavailable(text="The message could not be written down.\n")    # Twilio tells it again
-    return web.Response(status=204) if is_callback else _answer(twiml.say_goodbye(_fallback(settings)))
+    return web.Response(status=204) if is_callback else _answer(twiml.say_goodbye(policy.fallback))
 
 
 async def _keep(request: web.Request, left: recording.Recording) -> bool:
@@ -124,42 +121,33 @@ async def _ended_in_order(app: web.Application, parameters: dict[str, str]) -> b
 
 
 def _to_the_assistant(request: web.Request, call: twiml.Call, *, resume: bool = False) -> str:
-    settings = request.app[keys.SETTINGS]
-    fallback, used_up = _fallback(settings), request.app[keys.BUDGET].used_up
+    policy, used_up = request.app[keys.POLICY], request.app[keys.BUDGET].used_up
     if used_up or request.app[keys.BREAKER].open:
         log.warning("call %(call)s: %(reason)s, and the caller gets the fallback", {
             "call": call.sid, "reason": "MAX_DAY_USD is used up" if used_up else "the model is unreachable"})
-        if used_up and settings.FALLBACK == "apology" and not settings.FALLBACK_MESSAGE:
-            fallback = replace(fallback, words=twiml.NO_MORE_TODAY)
         request.app[keys.ADMISSION].sent_elsewhere(call.sid)
         request.app[keys.METRICS].fault("sent to the fallback")
-        return twiml.in_place_of_the_assistant(fallback, call)
+        return twiml.in_place_of_the_assistant(policy.used_up if used_up else policy.fallback, call)
     parameters = twiml.stream_parameters(call, resume=resume)
     if token := request.app[keys.TURNSTILE].mint(call.sid, call.account, parameters):
         parameters[PARAMETER] = token
-    return twiml.stream(call, parameters, fallback if settings.rest_credentials else None)
-
-
-def _fallback(settings: Settings) -> twiml.Fallback:
-    return twiml.Fallback(
-        settings.FALLBACK, settings.FALLBACK_MESSAGE or twiml.WORDS[settings.FALLBACK], settings.FALLBACK_GOODBYE,
-        settings.FALLBACK_LANGUAGE, settings.FALLBACK_NUMBER)
+    return twiml.stream(call, parameters, policy.fallback if policy.ends_by_rest else None)
 
 
 def _call(request: web.Request, parameters: dict[str, str]) -> twiml.Call:
     return twiml.Call(
-        public_origin(request, request.app[keys.SETTINGS].PUBLIC_URL), Caller(parameters.get("From", "")),
+        public_origin(request, request.app[keys.POLICY].keys.public_url), Caller(parameters.get("From", "")),
         parameters.get("To", ""), parameters.get("CallSid", ""), parameters.get("AccountSid", ""))
 
 
 async def _parameters(request: web.Request) -> dict[str, str]:
     """What Twilio says, by GET or form POST. Raises HTTPForbidden unless it is Twilio, and of our account."""
-    settings = request.app[keys.SETTINGS]
+    policy = request.app[keys.POLICY]
     with refusals_told(request):
-        if settings.auth_tokens:
-            await signature.check_webhook(request, settings)
+        if policy.keys:
+            await signature.check_webhook(request, policy.keys)
         request[SAID] = parameters = {**request.query, **await signature.form(request)}
-        if settings.TWILIO_ACCOUNT_SID and parameters.get("AccountSid") != settings.TWILIO_ACCOUNT_SID:
+        if policy.account_sid and parameters.get("AccountSid") != policy.account_sid:
             raise web.HTTPForbidden(text="AccountSid is not that of TWILIO_ACCOUNT_SID.\n")
     request.app[keys.DOOR].forget(request.protocol)
     return parameters
@@ -174,7 +162,7 @@ async def rescue(request: web.Request) -> web.Response | None:
     parameters = request.get(SAID)
     if parameters is None or "RecordingStatus" in parameters:
         return None
-    fallback = _fallback(request.app[keys.SETTINGS])
+    fallback = request.app[keys.POLICY].fallback
     if "RecordingSid" in parameters:                 # what the fallback has asked for: it is not begun anew
         return _answer(twiml.say_goodbye(fallback))
     return _answer(twiml.in_place_of_the_assistant(fallback, _call(request, parameters)))

@@ -37,6 +37,11 @@ class Limits:
     per_hour: int = 0
     hidden: int = 0
 
+    def value(self, setting: str) -> int:
+        """The limit that a refusal has named."""
+        return {"MAX_CALLS": self.calls, "MAX_CALLS_PER_CALLER": self.per_caller,
+                "CALLS_PER_HOUR_PER_CALLER": self.per_hour, "MAX_CALLS_HIDDEN": self.hidden}[setting]
+
     def refusal(self, caller: str, live: int, of_caller: int, in_hour: int) -> str | None:
         """The setting that one more call would exceed: by those under way, those of its caller, and those before.
 

@@ -7,13 +7,12 @@ Source: https://www.twilio.com/docs/voice/api/call-resource
 
 import logging
 from asyncio import timeout
+from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import quote
 
 import aiohttp
 import msgspec
-
-from bridge.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -51,28 +50,41 @@ class Outcome(Enum):
         return self is Outcome.DONE
 
 
-async def complete_call(http: aiohttp.ClientSession, settings: Settings, call_sid: str) -> Outcome:
-    """Hangs up, whatever TwiML would come next. Anything but DONE has its log line."""
-    return await _change(http, settings, call_sid, "end it", Status="completed")
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Whose calls may be changed. `api`: the origin of the REST API; `sid`: the account's."""
+
+    api: str
+    sid: str
+    token: str = field(repr=False)
 
 
-async def update_call(http: aiohttp.ClientSession, settings: Settings, call_sid: str, twiml: str) -> Outcome:
-    """Puts new TwiML, 4000 characters at most, in the place of what the call does now; its stream is stopped.
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The calls of one account, for whoever has to end one or to lead it elsewhere; each method sends one form POST."""
 
-    Anything but DONE has its log line.
-    """
-    return await _change(http, settings, call_sid, "give it new TwiML", Twiml=twiml)
+    http: aiohttp.ClientSession
+    credentials: Credentials
+
+    async def complete(self, call_sid: str) -> Outcome:
+        """Hangs up, whatever TwiML would come next. Anything but DONE has its log line."""
+        return await _change(self, call_sid, "end it", Status="completed")
+
+    async def update(self, call_sid: str, twiml: str) -> Outcome:
+        """Puts new TwiML, 4000 characters at most, in the place of what the call does now; its stream is stopped.
+
+        Anything but DONE has its log line.
+        """
+        return await _change(self, call_sid, "give it new TwiML", Twiml=twiml)
 
 
-async def _change(
-    http: aiohttp.ClientSession, settings: Settings, call_sid: str, what: str, **form: str,
-) -> Outcome:
+async def _change(calls: Calls, call_sid: str, what: str, **form: str) -> Outcome:
     try:
         async with timeout(TIMEOUT_S):
             try:
-                status, code = await _post(http, settings, call_sid, form)
+                status, code = await _post(calls.http, calls.credentials, call_sid, form)
             except _NOT_SENT:
-                status, code = await _post(http, settings, call_sid, form)
+                status, code = await _post(calls.http, calls.credentials, call_sid, form)
     except _NOT_SENT as error:
         outcome, problem = Outcome.REFUSED, f"no connection could be made ({_reason(error)})"
     except (aiohttp.ClientError, OSError) as error:              # TimeoutError is an OSError
@@ -97,11 +109,11 @@ class _Error(msgspec.Struct):
 
 
 async def _post(
-    http: aiohttp.ClientSession, settings: Settings, call_sid: str, form: dict[str, str],
+    http: aiohttp.ClientSession, credentials: Credentials, call_sid: str, form: dict[str, str],
 ) -> tuple[int, int]:
     """The answer's status, and Twilio's error code or 0."""
-    account = f"{settings.TWILIO_API_URL}/2010-04-01/Accounts/{settings.TWILIO_ACCOUNT_SID}"
-    authorization = aiohttp.encode_basic_auth(settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN)
+    account = f"{credentials.api}/2010-04-01/Accounts/{credentials.sid}"
+    authorization = aiohttp.encode_basic_auth(credentials.sid, credentials.token)
     async with http.post(
         f"{account}/Calls/{quote(call_sid, safe='')}.json", data=form, headers={"Authorization": authorization},
         timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S), allow_redirects=False,

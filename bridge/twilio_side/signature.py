@@ -15,6 +15,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from aiohttp import web
@@ -23,11 +24,10 @@ from twilio.request_validator import (
     HMAC_SHA1, HMAC_SHA256, SIGNATURE_HEADER, SIGNATURE_SETTINGS_HEADER, RequestValidator)
 
 from bridge.loop.yielding import yield_loop
-from bridge.settings import Settings
 from bridge.twilio_side.public_url import host_said, public_origin
 
 #: A webhook's form is a few kilobytes; and how long it may take to arrive, seconds: after so many Twilio has given up.
-#: On a connection that was never answered the door (door.py) does not wait so long.
+#: On a connection that was never answered the door (reception/strangers.py) does not wait so long.
 MAX_BODY, BODY_S = 64 * 1024, 15.0
 
 UTF_8 = frozenset({"utf-8", "utf8"})
@@ -42,6 +42,22 @@ class Key(NamedTuple):
 
     secret: str
     algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a signature may be made with, and the address that is signed.
+
+    `tokens`: the auth token, and the one before it. `shared`: the secrets of Twilio's shared keys, by their ids.
+    `public_url`: PUBLIC_URL; "": what the request says. False without a token: then nothing is signed.
+    """
+
+    tokens: tuple[str, ...] = field(repr=False)
+    shared: Mapping[str, str] = field(repr=False)
+    public_url: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.tokens)
 
 
 async def form(request: web.Request) -> MultiDict[str]:
@@ -68,33 +84,33 @@ async def form(request: web.Request) -> MultiDict[str]:
     return MultiDict((name, value) for name, value in fields.items() if isinstance(value, str))
 
 
-async def check_webhook(request: web.Request, settings: Settings) -> None:
+async def check_webhook(request: web.Request, keys: Keys) -> None:
     """Raises HTTPForbidden unless Twilio signed this webhook, GET or form POST; and what `form` raises."""
-    signature, keys = _claim(request, settings)
-    scheme, hosts, path = _parts(request, settings)
+    signature, claimed = _claim(request, keys)
+    scheme, hosts, path = _parts(request, keys.public_url)
     addresses = [f"{scheme}://{host}{path}" for host in hosts]
     fields = await form(request)
     await yield_loop()
-    _require(_is_signed(signature, keys, addresses, fields))
+    _require(_is_signed(signature, claimed, addresses, fields))
 
 
-async def check_upgrade(request: web.Request, settings: Settings) -> None:
+async def check_upgrade(request: web.Request, keys: Keys) -> None:
     """Raises HTTPForbidden unless Twilio signed this websocket upgrade."""
-    signature, keys = _claim(request, settings)
-    addresses = _upgrade_addresses(*_parts(request, settings))
+    signature, claimed = _claim(request, keys)
+    addresses = _upgrade_addresses(*_parts(request, keys.public_url))
     await yield_loop()
-    _require(_is_signed(signature, keys, addresses, {}))
+    _require(_is_signed(signature, claimed, addresses, {}))
 
 
-def _claim(request: web.Request, settings: Settings) -> tuple[str, list[Key]]:
+def _claim(request: web.Request, keys: Keys) -> tuple[str, list[Key]]:
     """The signature, and what it may be made with: the header that names a shared key leaves no other choice."""
     signatures = request.headers.getall(SIGNATURE_HEADER, [])
     named = request.headers.getall(SIGNATURE_SETTINGS_HEADER, [])
     _require(len(signatures) == 1 and len(named) <= 1)
     if not named:
-        return signatures[0], [Key(token, HMAC_SHA1) for token in settings.auth_tokens]
+        return signatures[0], [Key(token, HMAC_SHA1) for token in keys.tokens]
     found = _SHARED_KEY.fullmatch(named[0].replace(" ", ""))
-    secret = settings.shared_keys.get(found[1]) if found else None
+    secret = keys.shared.get(found[1]) if found else None
     return signatures[0], [Key(secret, HMAC_SHA256)] if secret else []
 
 
@@ -111,9 +127,9 @@ def _is_signed(
         for key in keys for address in addresses])
 
 
-def _parts(request: web.Request, settings: Settings) -> tuple[str, list[str], str]:
+def _parts(request: web.Request, public_url: str) -> tuple[str, list[str], str]:
     """Of the address as Twilio knows it: its scheme, its host in all forms that count, its path with the query."""
-    scheme, _, rest = public_origin(request, settings.PUBLIC_URL).partition("://")
+    scheme, _, rest = public_origin(request, public_url).partition("://")
     host, slash, prefix = rest.partition("/")
     hosts = [form for spelling in _spellings(host, host_said(request)) for form in _with_ports(scheme, spelling)]
     return scheme, hosts, slash + prefix + request.raw_path

@@ -2,9 +2,8 @@
 
 import pytest
 
-from bridge.call.bounds import Bounds
+from bridge.call.bounds import BEGIN_MS, OVERRUN_MS, Bounds
 from bridge.call.leaving import LAST_MS, TAIL_MS, Leaving
-from bridge.call.listening import BEGIN_MS, OVERRUN_MS
 from bridge.call.steps import HangUp, Transfer
 from bridge.records.endings import Ending
 

@@ -1,7 +1,7 @@
 """The greeting, and from when on the caller is heard."""
 
-from bridge.call.bounds import Bounds
-from bridge.call.listening import BEGIN_MS, CONFIRM_MS, OVERRUN_MS, Listening
+from bridge.call.bounds import BEGIN_MS, OVERRUN_MS, Bounds
+from bridge.call.listening import CONFIRM_MS, Listening
 
 
 def listening(*, protected: bool) -> tuple[Listening, Bounds]:

@@ -10,9 +10,9 @@ Source: https://developers.openai.com/api/docs/guides/realtime-websocket
 """
 
 from bridge.sim.realtime.items import Item
-from bridge.sim.realtime.script import AFTERWARDS, Call, Faults, Line, Script, Turn
+from bridge.sim.realtime.script import AFTERWARDS, Call, Faults, Line, Turn
 from bridge.sim.realtime.server import RealtimeServer
-from bridge.sim.realtime.session import RealtimeSession
+from bridge.sim.realtime.session import RealtimeSession, Script
 
 __all__ = [
     "AFTERWARDS", "Call", "Faults", "Item", "Line", "RealtimeServer", "RealtimeSession", "Script", "Turn"]

@@ -9,15 +9,12 @@ import itertools
 import json
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from bridge.sim.realtime.items import Item
 from bridge.sim.realtime.script import Call, Line
 from bridge.sim.realtime.vad import FORMATS
 from bridge.sim.speech import decode
-
-if TYPE_CHECKING:
-    from bridge.sim.realtime.response import Response
 
 #: The lengths of successive deltas as parts of the usual one: recordings show 187 to 275 ms around 250. None of
 #: them is a multiple of a phone's frame of 160 bytes.
@@ -26,10 +23,20 @@ VARIATION = (0.75, 1.1, 0.93, 1.0, 0.87)
 PIECE_MS = 40
 
 
+class Sink(Protocol):
+    """What an output needs of the response that it belongs to."""
+
+    delta_ms: int
+
+    def emit(self, kind: str, **fields: Any) -> None: ...
+    def keep(self, item: Item) -> None: ...
+    def kept(self, item: Item) -> None: ...
+
+
 class Output:
     """What all kinds of output have in common: the events around the item."""
 
-    def __init__(self, response: "Response", index: int, item: Item) -> None:
+    def __init__(self, response: Sink, index: int, item: Item) -> None:
         self.response, self.index, self.item = response, index, item
 
     def open(self) -> None:
@@ -63,7 +70,7 @@ class Message(Output):
     words = ""          # its field for the words
     event = ""          # the events about the words
 
-    def __init__(self, response: "Response", index: int, line: Line, item_id: str) -> None:
+    def __init__(self, response: Sink, index: int, line: Line, item_id: str) -> None:
         body: dict[str, Any] = {"role": "assistant", "content": []}
         super().__init__(response, index, Item(item_id, "message", body, "in_progress"))
         self.line = line
@@ -100,7 +107,7 @@ class Spoken(Message):
 
     part, content, words, event = "audio", "output_audio", "transcript", "response.output_audio_transcript"
 
-    def __init__(self, response: "Response", index: int, line: Line, item_id: str, audio_format: str) -> None:
+    def __init__(self, response: Sink, index: int, line: Line, item_id: str, audio_format: str) -> None:
         super().__init__(response, index, line, item_id)
         self.format = audio_format
         self.item.bytes_per_ms = FORMATS[audio_format].bytes_per_ms
@@ -129,7 +136,7 @@ class Spoken(Message):
 class Calling(Output):
     """A function call. What a cancelled one has of its arguments is cut off anywhere, and is no JSON."""
 
-    def __init__(self, response: "Response", index: int, call: Call, item_id: str, call_id: str) -> None:
+    def __init__(self, response: Sink, index: int, call: Call, item_id: str, call_id: str) -> None:
         body = {"name": call.name, "call_id": call_id, "arguments": ""}
         super().__init__(response, index, Item(item_id, "function_call", body, "in_progress"))
         self.call_id, self.name = call_id, call.name

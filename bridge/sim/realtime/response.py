@@ -5,18 +5,44 @@ import copy
 import itertools
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
-from bridge.sim.realtime.items import Item
+from bridge.sim.clock import Clock
+from bridge.sim.realtime.items import Conversation, Item
 from bridge.sim.realtime.output import Calling, Output, Spoken, Written
-from bridge.sim.realtime.script import Call, Line, Turn
+from bridge.sim.realtime.script import Call, Faults, Line, Turn
 from bridge.sim.realtime.usage import NOTHING, Tokens, usage
-
-if TYPE_CHECKING:
-    from bridge.sim.realtime.session import RealtimeSession
 
 #: A response that fails, or of which nothing comes after `response.created`.
 Outage = Literal["failed", "mute"]
+
+
+class Manner(Protocol):
+    """How the model speaks, as `RealtimeServer` documents it."""
+
+    delta_ms: int
+    speed: float
+    think_ms: int
+
+
+class Session(Protocol):
+    """What a response needs of the session that it belongs to."""
+
+    clock: Clock
+    faults: Faults
+    config: dict[str, Any]
+    conversation: Conversation
+    conversation_id: str
+
+    @property
+    def server(self) -> Manner: ...
+    def new_id(self, prefix: str) -> str: ...
+    def emit(self, kind: str, **fields: Any) -> None: ...
+    def add_item(self, item: Item) -> None: ...
+    def item_done(self, item: Item) -> None: ...
+    def transcribed(self, item: Item) -> None: ...
+    def billed(self, prefix: str, context: Tokens) -> tuple[Tokens, Tokens]: ...
+    def finished(self, response: "Response") -> None: ...
 
 
 class Response:
@@ -26,7 +52,7 @@ class Response:
     """
 
     def __init__(
-        self, session: "RealtimeSession", turn: Turn | Outage, asked: dict[str, Any], heard: list[Item],
+        self, session: Session, turn: Turn | Outage, asked: dict[str, Any], heard: list[Item],
     ) -> None:
         self.session, self.turn, self.asked, self._heard = session, turn, asked, heard
         self._read, self._cached = NOTHING, NOTHING     # tokens

@@ -1,11 +1,7 @@
 """What the simulated model says, and what goes wrong on the way: the words a demo or a test writes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
-
-if TYPE_CHECKING:
-    from bridge.sim.realtime.session import RealtimeSession
 
 
 @dataclass(frozen=True)
@@ -38,11 +34,6 @@ class Turn:
 
 #: What is said once a script is used up, as a real model goes on to say something: 300 ms, a hum of 500 Hz.
 AFTERWARDS = Turn((Line("Mm-hm.", (b"\x30" * 8 + b"\xb0" * 8) * 150),))
-
-#: Each response that starts takes the next turn; every session begins at the first. After the last: AFTERWARDS, or what
-#: Faults says. A callable is asked each time, and finds the response's parameters in `session.asked`. A turn without
-#: output is a response that is completed without a word or a sound.
-Script: TypeAlias = "Sequence[Turn] | Callable[[RealtimeSession], Turn]"
 
 
 @dataclass(frozen=True)

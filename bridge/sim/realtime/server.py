@@ -1,18 +1,14 @@
 """The simulated Realtime API's server: who may connect, and a session for each connection."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 from aiohttp import web
 
 from bridge.sim.clock import Clock
 from bridge.sim.realtime.connection import Changing
-from bridge.sim.realtime.script import Faults, Script
-from bridge.sim.realtime.session import RealtimeSession
-
-#: (session, kind, detail): told whatever a session writes to its log.
-Listener = Callable[[RealtimeSession, str, dict[str, Any]], None]
+from bridge.sim.realtime.script import Faults
+from bridge.sim.realtime.session import Listener, RealtimeSession, Script
 
 
 class RealtimeServer(Changing):

@@ -10,32 +10,48 @@ import copy
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeAlias
 
 from aiohttp import WSMsgType, web
 
+from bridge.sim.clock import Clock
 from bridge.sim.realtime import schema
 from bridge.sim.realtime.config import PCM, check_unchangeable, default_session, updated
 from bridge.sim.realtime.connection import ABORT, Connection, Event
 from bridge.sim.realtime.hearing import InputBuffer
 from bridge.sim.realtime.items import Conversation, Item
-from bridge.sim.realtime.response import Outage, Response
+from bridge.sim.realtime.response import Manner, Outage, Response
 from bridge.sim.realtime.schema import Refused
 from bridge.sim.realtime.script import AFTERWARDS, Faults, Turn
 from bridge.sim.realtime.usage import NOTHING, Tokens, shared
 from bridge.sim.realtime.vad import Edge
 
-if TYPE_CHECKING:
-    from bridge.sim.realtime.server import RealtimeServer
+#: Each response that starts takes the next turn; every session begins at the first. After the last: AFTERWARDS, or what
+#: Faults says. A callable is asked each time, and finds the response's parameters in `session.asked`. A turn without
+#: output is a response that is completed without a word or a sound.
+Script: TypeAlias = "Sequence[Turn] | Callable[[RealtimeSession], Turn]"
+#: (session, kind, detail): told whatever a session writes to its log.
+Listener: TypeAlias = "Callable[[RealtimeSession, str, dict[str, Any]], None]"
+
+
+class Server(Manner, Protocol):
+    """What a session needs of the server that it belongs to."""
+
+    clock: Clock
+    script: Script
+    listener: "Listener | None"
+
+    async def stopped(self) -> None:
+        """Until the server is being left."""
 
 
 class RealtimeSession(Connection):
     """What a client sent, what it was answered, and what the model believes was said. Times: ms of the clock."""
 
     def __init__(
-        self, server: "RealtimeServer", number: int, model: str, headers: Mapping[str, str], faults: Faults,
+        self, server: Server, number: int, model: str, headers: Mapping[str, str], faults: Faults,
     ) -> None:
         super().__init__(number, server.clock, faults)
         self.server, self.headers = server, headers

@@ -1,0 +1,86 @@
+"""What each part of the application is told of the settings: the small values that it takes.
+
+Only this, app.py, server.py and the commands know `Settings`. A part can so be built, and tested, without all of them.
+"""
+
+from bridge.call.agent import Agent
+from bridge.call.clips import clips
+from bridge.call.steps import Plan
+from bridge.meetings.schedule import Rules
+from bridge.openai_side import prompt
+from bridge.openai_side.connection import Account
+from bridge.openai_side.prices import prices_for
+from bridge.reception.policy import Policy
+from bridge.records.calls import Limits
+from bridge.settings import Settings
+from bridge.tools.registry import Tools
+from bridge.twilio_side import twiml
+from bridge.twilio_side.rest import Credentials
+from bridge.twilio_side.signature import Keys
+
+
+def account(settings: Settings) -> Account:
+    """Where the model is."""
+    return Account(settings.OPENAI_REALTIME_URL, settings.OPENAI_MODEL, settings.OPENAI_API_KEY)
+
+
+def credentials(settings: Settings) -> Credentials | None:
+    """For Twilio's REST API; None where it cannot be asked."""
+    if not settings.rest_credentials:
+        return None
+    return Credentials(settings.TWILIO_API_URL, settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN)
+
+
+def signature_keys(settings: Settings) -> Keys:
+    """What Twilio signs with."""
+    return Keys(settings.auth_tokens, settings.shared_keys, settings.PUBLIC_URL)
+
+
+def agent(settings: Settings) -> Agent:
+    """Who answers."""
+    return Agent(
+        system_message=settings.SYSTEM_MESSAGE, voice=settings.OPENAI_VOICE, turn_detection=settings.TURN_DETECTION,
+        transcription_model=settings.OPENAI_TRANSCRIPTION_MODEL, noise_reduction=settings.NOISE_REDUCTION,
+        zone=settings.TIMEZONE, transfer_numbers=settings.TRANSFER_NUMBER)
+
+
+def plan(settings: Settings, tools: Tools) -> Plan:
+    """How every call is to go."""
+    return Plan(
+        greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
+        protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION, clips=clips(),
+        silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_turn_ms=settings.MAX_TURN_S * 1000,
+        most_ms=settings.MAX_CALL_S * 1000, most_usd=settings.MAX_CALL_USD,
+        prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES), immediate=tools.for_call().immediate,
+        transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY)
+
+
+def rules(settings: Settings) -> Rules:
+    """When meetings can be."""
+    return Rules(
+        zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
+        minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE,
+        closed=settings.CLOSED_DAYS or None)
+
+
+def limits(settings: Settings) -> Limits:
+    """How many calls there may be."""
+    return Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER,
+                  settings.most_hidden)
+
+
+def policy(settings: Settings) -> Policy:
+    """How Twilio's requests are answered."""
+    return Policy(
+        keys=signature_keys(settings), account_sid=settings.TWILIO_ACCOUNT_SID, api=settings.TWILIO_API_URL,
+        ends_by_rest=settings.rest_credentials, limits=limits(settings), blocked=settings.BLOCKED_CALLERS or None,
+        fallback=_fallback(settings, twiml.WORDS[settings.FALLBACK]),
+        used_up=_fallback(settings, twiml.NO_MORE_TODAY if settings.FALLBACK == "apology"
+                          else twiml.WORDS[settings.FALLBACK]))
+
+
+def _fallback(settings: Settings, words: str) -> twiml.Fallback:
+    """`words`: what is said unless the owner has words for it."""
+    return twiml.Fallback(
+        settings.FALLBACK, settings.FALLBACK_MESSAGE or words, settings.FALLBACK_GOODBYE, settings.FALLBACK_LANGUAGE,
+        settings.FALLBACK_NUMBER)
