@@ -29,18 +29,24 @@ _LATE = Output({"error": "The function did not answer in time. Tell the caller t
 
 
 class Tools:
-    """What the model may do in every call; `kits` in the order in which it is told of them."""
+    """What the model may do in every call; `kits` in the order in which it is told of them.
+
+    `within_s`: how long a caller waits at most for a function that promises nothing.
+    """
 
     def __init__(self, *kits: Kit, within_s: float = WITHIN_S) -> None:
         self._kits, self._within_s = kits, within_s
 
     def for_call(self, observe: Observe = lambda name, status, seconds: None) -> "Functions":
-        """The functions of one call: what was read back in it is known only there."""
+        """The functions of one call: what was read back in it is known only there.
+
+        `observe` is told of each that has run. Raises ValueError where two have the same name.
+        """
         return Functions([tool for kit in self._kits for tool in kit()], observe, self._within_s)
 
 
 class Functions:
-    """The functions of one call. Raises ValueError where two have the same name."""
+    """The functions of one call."""
 
     def __init__(self, tools: Iterable[Tool | Immediate], observe: Observe, within_s: float) -> None:
         self._observe, self._within_s = observe, within_s

@@ -1,6 +1,7 @@
 """What a function's output means for the call, whichever function it was."""
 
 import json
+from typing import Any
 
 from bridge.call import words
 from bridge.call.leaving import TAIL_MS
@@ -27,7 +28,7 @@ def returns(talk: Talk, output: Output) -> None:
     talk.take(talk.dialogue.function_returned("call", output, talk.now))
 
 
-def answers(talk: Talk) -> list[dict[str, str]]:
+def answers(talk: Talk) -> list[dict[str, Any]]:
     items = [message["item"] for message in talk.sent("conversation.item.create")]
     return [json.loads(item["output"]) for item in items if item["type"] == "function_call_output"]
 

@@ -61,8 +61,8 @@ def test_two_of_the_same_name_are_a_mistake_of_ours() -> None:
 
 async def test_one_that_runs_is_given_the_arguments_and_the_call_and_is_observed() -> None:
     seen: list[tuple[str, str]] = []
-    functions = Tools(
-        lambda: [tool(work)]).for_call(lambda name, status, seconds: seen.append((name, status)))
+    functions = Tools(lambda: [tool(work)]).for_call(
+        lambda name, status, seconds: seen.append((name, status)))
     output = await functions.run("work", '{"what": "all"}', CALL)
     assert output.answer == {"status": "done", "arguments": '{"what": "all"}', "turn": 1}
     assert seen == [("work", "done")]
@@ -70,8 +70,8 @@ async def test_one_that_runs_is_given_the_arguments_and_the_call_and_is_observed
 
 async def test_a_fault_in_one_is_an_answer_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     seen: list[tuple[str, str]] = []
-    functions = Tools(
-        lambda: [tool(break_down)]).for_call(lambda name, status, seconds: seen.append((name, status)))
+    functions = Tools(lambda: [tool(break_down)]).for_call(
+        lambda name, status, seconds: seen.append((name, status)))
     output = await functions.run("work", "{}", CALL)
     assert "cannot be done right now" in output.answer["error"] and output.then is None
     assert seen == [("work", "error")]
