@@ -136,14 +136,14 @@ async def test_a_database_of_an_earlier_version_is_brought_up_to_date_and_keeps_
         "msg_4": {"state": "dead", "next_at": three_days + 1.0, "last_error": "answered with status 503"},
         "msg_5": {"state": "undone"},
     }
-    kinds = ["meeting"] if version in "12" else ["meeting", "message"]
+    about = {"meeting": meeting.id} if version in "12" else {"meeting": meeting.id, "message": left.id}
 
     def fill(connection: Connection) -> None:
         schema.upgrade(connection, version)
         connection.execute(insert(metadata.tables["meetings"]).values(_columns(meeting)))
-        if "message" in kinds:
+        if "message" in about:
             _insert(connection, left)
-        for kind in kinds:
+        for kind, about_id in about.items():
             for id, more in old.items():
                 about = meeting.id if kind == "meeting" else left.id
                 values = promised | more | {"id": f"{kind}/{id}", f"{kind}_id": about}
@@ -155,16 +155,16 @@ async def test_a_database_of_an_earlier_version_is_brought_up_to_date_and_keeps_
     async with open_database(url) as database:
         queue = DeliveryQueue(database)
         assert await Meetings(database).find(meeting.id) == meeting
-        assert await Messages(database).find(left.id) == (left if "message" in kinds else None)
-        for kind, about in zip(kinds, (meeting.id, left.id), strict=False):
-            assert await queue.about(about) == [
-                Delivery(**promised | more | {"id": f"{kind}/{id}", "about_kind": kind, "about_id": about,
+        assert await Messages(database).find(left.id) == (left if "message" in about else None)
+        for kind, about_id in about.items():
+            assert await queue.about(about_id) == [
+                Delivery(**promised | more | {"id": f"{kind}/{id}", "about_kind": kind, "about_id": about_id,
                                               "refused": id == "msg_3"}) for id, more in old.items()]
         assert await database.read(lambda each: [*compare_metadata(MigrationContext.configure(each), metadata)]) == []
     async with open_database(url) as database:
-        assert {each.id for each in await DeliveryQueue(database).claim(3, 1, 9)} == {f"{each}/msg_1" for each in kinds}
+        assert {each.id for each in await DeliveryQueue(database).claim(3, 1, 9)} == {f"{each}/msg_1" for each in about}
         erased = await Erasure(database).erase(meeting.caller, NOW)
-        assert (erased.deliveries, await rows(database, "deliveries")) == (len(kinds) * len(old), [])
+        assert (erased.deliveries, await rows(database, "deliveries")) == (len(about) * len(old), [])
 
 
 async def test_what_an_upgrade_has_copied_is_not_readable_once_a_caller_is_erased(
