@@ -145,8 +145,7 @@ async def test_a_database_of_an_earlier_version_is_brought_up_to_date_and_keeps_
             _insert(connection, left)
         for kind, about_id in about.items():
             for id, more in old.items():
-                about = meeting.id if kind == "meeting" else left.id
-                values = promised | more | {"id": f"{kind}/{id}", f"{kind}_id": about}
+                values = promised | more | {"id": f"{kind}/{id}", f"{kind}_id": about_id}
                 connection.execute(text(
                     f"INSERT INTO deliveries ({', '.join(values)}) VALUES (:{', :'.join(values)})"), values)
     engine = engines.create_engine(url)

@@ -101,8 +101,7 @@ async def office(
             RealtimeServer(_script([greeting, *turns]), clock=clock, faults=faults, speed=delta_speed))
         owner = Owner()
         world = Office(
-            web.Application(), "", model, None,         # type: ignore[arg-type]
-            meetings=owner.meetings, answers=owner.answers, may_answer=owner.may_answer)
+            web.Application(), "", model, meetings=owner.meetings, answers=owner.answers, may_answer=owner.may_answer)
         await stack.enter_async_context(world.twilio)
         outside = await stack.enter_async_context(serving(owner.app()))
         ours = {
