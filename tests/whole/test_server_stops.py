@@ -215,7 +215,7 @@ raise SystemExit(__main__.main([]))
 
 
 async def test_what_is_there_for_good_is_left_out_of_garbage_collections(tmp_path: Path) -> None:
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[1]), "HOST": "127.0.0.1",
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "HOST": "127.0.0.1",
                "PORT": "0", "OPENAI_API_KEY": "sk-test", "ALLOW_UNSIGNED": "1"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", ONCE_READY, cwd=tmp_path, env=environ, stdout=asyncio.subprocess.PIPE)
