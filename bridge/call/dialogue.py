@@ -85,6 +85,11 @@ class Dialogue(Turns):
         return self.quiet or self._floor.speaking or heard or bool(self._errands.running)
 
     @property
+    def answered(self) -> bool:
+        """Whether an answer of this session's is complete, which the caller still hears."""
+        return self._unserved
+
+    @property
     def listens(self) -> bool:
         """Whether a session that begins now listens to the caller from its beginning."""
         return self._listening.greeted or not self._plan.protect_greeting

@@ -69,6 +69,10 @@ class Conversation(Protocol):
     def carried(self) -> bool:
         """Whether the session does what it is there for: its words are heard, or nobody waits for any."""
 
+    @property
+    def answered(self) -> bool:
+        """Whether an answer of the session's is complete, which the caller still hears."""
+
     async def model_ready(self, listens: bool) -> None: ...
     async def model_lost(self) -> None: ...
     async def model_renewed(self) -> None: ...
@@ -113,6 +117,8 @@ class ModelLine:
 
     def lose(self, reason: str) -> None:
         """The session is of no use: another one takes its place."""
+        if self._call.answered:                      # the caller hears it to its end all the same
+            self.served()
         leg, self._leg = self._leg, None
         if leg:
             self._stop_timers()

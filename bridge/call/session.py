@@ -323,6 +323,10 @@ class CallSession:
     def carried(self) -> bool:
         return self._dialogue.carried
 
+    @property
+    def answered(self) -> bool:
+        return self._dialogue.answered
+
     async def model_ready(self, listens: bool) -> None:
         await self._carry_out(self._dialogue.model_ready(self._now(), listens=listens))
 

@@ -211,3 +211,23 @@ async def test_a_session_that_breaks_while_it_waits_to_take_over_is_not_replaced
         await call.until_heard(call.heard_ms + 5000)
         assert world.model.connections == 2 and call.spoken == []
     assert caplog.text.count("could not be renewed") == 1
+
+
+async def test_a_server_that_closes_after_each_answer_is_no_storm_and_costs_no_caller_the_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    turns = [Turn((line(1500, seed=number),)) for number in range(1, 7)]
+    async with office(*turns) as world:
+        call = await world.greeted()
+        for number, _ in enumerate(turns, 1):
+            session = await world.model.until_session(number)
+            await call.say(speech(600))
+            await session.until_sent("response.done", count=2 if number == 1 else 1)
+            session.close(1000)                      # while the caller still hears the answer
+            await call.until_quiet()
+            await world.model.until_session(number + 1)
+        assert not call.over and not world.app[keys.BREAKER].open and await ready(world) == 200
+        assert world.model.connections == len(turns) + 1
+        await call.hang_up()
+        assert call.spoken == []
+    assert not lines(caplog, "ERROR") and "closed with code 1000" in caplog.text
