@@ -128,6 +128,7 @@ def test_the_pieces_have_the_lengths_of_the_vendors() -> None:
     assert len(REPLY.text(0, 0)) == 2668 + 1
 
 
+@pytest.mark.slow
 def test_two_calls_lose_nothing_and_every_figure_is_taken(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     done = subprocess.run(

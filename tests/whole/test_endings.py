@@ -231,6 +231,7 @@ async def test_a_fault_of_our_own_is_logged_and_apologised_for(
     assert any(record.exc_info for record in caplog.records)
 
 
+@pytest.mark.slow
 async def test_a_hundred_calls_leave_nothing_behind() -> None:
     async with office(clock_speed=20) as world:
         for batch in range(10):

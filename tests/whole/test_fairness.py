@@ -104,6 +104,7 @@ def at_work(name: str) -> bool:
     return any(name in repr(task) for task in asyncio.all_tasks())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [
     b"GET /media-stream/15550000001 HTTP/1.1\r\nHost: bridge\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     b"POST /incoming-call HTTP/1.1\r\nHost: bridge\r\nX-Twilio-Signature: none\r\nContent-Length: 9\r\n\r\nhalf",
