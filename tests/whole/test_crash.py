@@ -261,7 +261,6 @@ def check_file(database_url: str) -> None:
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-@pytest.mark.slow
 async def test_what_was_promised_survives_ten_crashes(database_url: str) -> None:
     await kill_servers(10, database_url, seed=10)
 
