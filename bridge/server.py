@@ -26,7 +26,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
 from sqlalchemy import URL
 
-from bridge import __version__, keys, log, log_queue
+from bridge import introduction, keys, log, log_queue
 from bridge.app import create_app
 from bridge.console.answers import HEADERS
 from bridge.loop.event_loop import event_loop, spare_the_collector
@@ -220,9 +220,8 @@ def problem_of(error: HttpProcessingError) -> str:
 
 def announce(settings: Settings, listening: socket.socket) -> None:
     host, port = listening.getsockname()[:2]
-    logger.info(
-        "bridge %s listens on %s port %s; Twilio's voice URL is %s/incoming-call",
-        __version__, host, port, settings.PUBLIC_URL or "https://<your host>")
+    for line in introduction.lines(settings, host, port):
+        logger.info("%s", line)
 
 
 class Shutdown:

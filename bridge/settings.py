@@ -352,6 +352,11 @@ def _secret_parts(address: URL) -> Iterator[str]:
     yield address.password or ""
 
 
+def default(name: str) -> str:
+    """What stands for a setting that is not set, as one would write it."""
+    return next(each.metadata["default"] or "" for each in fields(Settings) if each.name == name)
+
+
 def load(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:
     """The settings of `environ`, and of the file `dotenv` for what it does not set. Raises BadSettings."""
     parsed, problems = _parsed(environ, dotenv)

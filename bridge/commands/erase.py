@@ -8,7 +8,6 @@ Exit codes: 0, it is done or nothing was known; 1, it is not done, for the reaso
 import argparse
 import asyncio
 import re
-import signal
 import sqlite3
 import sys
 import time
@@ -16,7 +15,7 @@ from contextlib import closing, suppress
 
 from sqlalchemy import URL
 
-from bridge.commands.meetings import CannotDo
+from bridge.commands.asking import CannotDo, agreed
 from bridge.records import sqlite_file
 from bridge.records.database import DatabaseUnavailable, StoreFailed, open_database
 from bridge.records.erasure import Erasure, Found
@@ -80,19 +79,8 @@ def _require_consent(options: argparse.Namespace, found: Found) -> None:
     print(f"This will be removed: {described(found)}")
     for warning in warnings(found):
         print(warning)
-    if not agreed():
+    if not agreed("Remove it for good?"):
         raise CannotDo("nothing was removed")
-
-
-def agreed() -> bool:
-    """What the person at the terminal says; nobody there is a no. Raises KeyboardInterrupt at the first Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)    # asyncio's waits for the event loop
-    try:
-        return input("Remove it for good? (yes/no) ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def described(found: Found) -> str:

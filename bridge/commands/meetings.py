@@ -20,6 +20,7 @@ from typing import Any, Literal
 from sqlalchemy import URL
 
 from bridge.commands import listing
+from bridge.commands.asking import CannotDo
 from bridge.delivery.delivery_log import host
 from bridge.delivery.outbox import LEASE_S
 from bridge.meetings.calendar import export
@@ -36,10 +37,6 @@ COLUMNS = ("ID", "WHEN", "NAME", "E-MAIL", "STATUS", "DELIVERY")
 EVERYTHING = "all"
 #: Meetings are read in portions of this size.
 PAGE = 500
-
-
-class CannotDo(Exception):
-    """What is asked cannot be done: one line for the person who asked."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
