@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bridge import __version__
-from bridge.commands import backup, demo, erase, init, meetings, password, serve
+from bridge.commands import backup, demo, erase, init, meetings, number, password, serve, tunnel
 from bridge.settings import BadSettings, load_one
+from bridge.twilio_side.rest import Credentials
 
 #: The exit code of a command that Ctrl-C has ended, as shells have it.
 INTERRUPTED = 130
@@ -28,10 +29,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bridge", description="An AI that answers phone calls.")
     parser.add_argument("--version", action="version", version=__version__)
+    tunnel.add_arguments(parser)
     commands = parser.add_subparsers(dest="command")
-    for each in (init, serve, demo, meetings, erase, backup, password):
+    for each in (init, serve, number, demo, meetings, erase, backup, password):
         each.add_parser(commands)
     options = parser.parse_args(arguments)
+    if options.command not in (None, "serve") and hasattr(options, "tunnel"):
+        parser.error(f"--tunnel is for the server, not for {options.command}")
     try:
         if options.command == "demo":
             return demo.run(options)
@@ -39,6 +43,10 @@ def _run(arguments: list[str] | None) -> int:
             return init.run(options)
         if options.command == "hash-password":
             return password.run()
+        if options.command == "number":
+            credentials = Credentials(
+                setting("TWILIO_API_URL"), setting("TWILIO_ACCOUNT_SID"), setting("TWILIO_AUTH_TOKEN"))
+            return number.run(options, credentials, setting("PUBLIC_URL"))
         if options.command == "meetings":
             receivers = setting("WEBHOOK_URL") if options.action == "resend" else ()
             return meetings.run(options, setting("DATABASE_URL"), receivers, zone=setting("TIMEZONE"))
@@ -46,7 +54,7 @@ def _run(arguments: list[str] | None) -> int:
             return erase.run(options, setting("DATABASE_URL"))
         if options.command == "backup":
             return backup.run(options, setting("DATABASE_URL"))
-        return serve.run()
+        return serve.run(options)
     except BadSettings as problems:
         print(f"bridge cannot start:\n{problems}\nbridge/SETTINGS.md lists all settings.", file=sys.stderr)
         return 2

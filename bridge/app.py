@@ -81,6 +81,7 @@ WEBHOOKS: dict[str, Handler] = {
     "/after-stream": webhooks.after_stream,
     "/transfer-ended": webhooks.transfer_ended,
     "/message-recorded": webhooks.message_recorded,
+    "/call-status": webhooks.call_status,
 }
 
 

@@ -15,6 +15,7 @@ from bridge.records.calls import Limits
 from bridge.settings import Settings
 from bridge.tools.registry import Tools
 from bridge.twilio_side import twiml
+from bridge.twilio_side.public_url import PublicUrl
 from bridge.twilio_side.rest import Credentials
 from bridge.twilio_side.signature import Keys
 
@@ -33,7 +34,7 @@ def credentials(settings: Settings) -> Credentials | None:
 
 def signature_keys(settings: Settings) -> Keys:
     """What Twilio signs with."""
-    return Keys(settings.auth_tokens, settings.shared_keys, settings.PUBLIC_URL)
+    return Keys(settings.auth_tokens, settings.shared_keys, PublicUrl(settings.PUBLIC_URL))
 
 
 def agent(settings: Settings) -> Agent:

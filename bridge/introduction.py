@@ -18,7 +18,7 @@ GREETING = 60
 _FALLBACKS = {"apology": "an apology", "message": "a message that is recorded", "human": "a person, who is dialled"}
 
 
-def lines(settings: Settings, host: str, port: int) -> Iterator[str]:
+def lines(settings: Settings, host: str, port: int, *, tunnel: bool = False) -> Iterator[str]:
     """A line for each; `host` and `port`: where the server listens. That stands last, where one looks first."""
     days = settings.RETENTION_DAYS
     yield (f"who answers: {settings.OPENAI_MODEL} at {URL(settings.OPENAI_REALTIME_URL).host}, with the voice "
@@ -26,8 +26,9 @@ def lines(settings: Settings, host: str, port: int) -> Iterator[str]:
     yield (f"what callers are offered: {_meetings(settings)}; {_transfer(settings)}; when the assistant cannot speak, "
            f"{_FALLBACKS[settings.FALLBACK]}")
     yield f"records: {_database(settings.DATABASE_URL)}, kept {f'for {days} days' if days else 'until you erase them'}"
+    address = f"Twilio's voice URL is {settings.PUBLIC_URL or 'https://<your host>'}/incoming-call"
     yield (f"bridge {__version__} listens on {host} port {port}; "
-           f"Twilio's voice URL is {settings.PUBLIC_URL or 'https://<your host>'}/incoming-call")
+           f"{'a tunnel to it is being opened' if tunnel else address}")
 
 
 def _shortened(words: str) -> str:

@@ -17,8 +17,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -59,19 +60,36 @@ KEEPALIVE_S = 95
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings, doubts: Sequence[str] = ()) -> int:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The server, for what runs beside it: where it can be asked, how it learns the address that Twilio knows.
+
+    `told`: it was told to stop; `over`: its last call has ended.
+    """
+
+    address: str
+    take_address: Callable[[str], None]
+    told: asyncio.Event
+    over: asyncio.Event
+
+
+#: Runs beside the server until that is over; why the server must end, or "".
+Beside = Callable[[Served], Coroutine[Any, Any, str]]
+
+
+def serve(settings: Settings, doubts: Sequence[str] = (), beside: Beside | None = None) -> int:
     """Serves until it is told to stop; the process's exit code. `doubts`: what is to be said first."""
     log.set_up(settings.LOG_LEVEL, settings.LOG_FORMAT, settings.secrets)
     for doubt in doubts:
         logger.warning("%s", doubt)
-    problem = _served(settings)
+    problem = _served(settings, beside)
     log_queue.flush()
     if problem:
         print(problem, file=sys.stderr)
     return 1 if problem else 0
 
 
-def _served(settings: Settings) -> str:
+def _served(settings: Settings, beside: Beside | None) -> str:
     """Serves; why that cannot be, or "" when it is over."""
     try:
         listening = listen(settings)
@@ -83,7 +101,7 @@ def _served(settings: Settings) -> str:
     warn_if_passing(settings.DATABASE_URL, os.environ)
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
-            runner.run(run(settings, listening))
+            return runner.run(run(settings, listening, beside))
     except DatabaseUnavailable as problem:
         return f"bridge cannot start: {problem}"
     except KeyboardInterrupt:                        # where the event loop knows no signals
@@ -136,15 +154,33 @@ def raise_open_files(most_calls: int) -> None:
             {"limit": limit, "needed": needed, "calls": most_calls})
 
 
-async def run(settings: Settings, listening: socket.socket) -> None:
-    """Serves until the signals say otherwise. Raises DatabaseUnavailable."""
+async def run(settings: Settings, listening: socket.socket, beside: Beside | None = None) -> str:
+    """Serves until the signals say otherwise, or what runs beside it: then why. Raises DatabaseUnavailable."""
     app = create_app(settings)
     shutdown = Shutdown(app)
     async with serving(app, listening):
         spare_the_collector()
-        announce(settings, listening)
+        announce(settings, listening, tunnel=beside is not None)
+        over = asyncio.Event()
+        companion = asyncio.create_task((beside or _nothing)(Served(
+            reachable_at(listening), partial(setattr, app[keys.POLICY].keys.public, "value"), shutdown.told, over)))
+        companion.add_done_callback(lambda _: shutdown.stop())
         await shutdown.told.wait()
         await shutdown.drain()
+        over.set()
+        return await companion
+
+
+async def _nothing(served: Served) -> str:
+    await served.told.wait()
+    return ""
+
+
+def reachable_at(listening: socket.socket) -> str:
+    """An address of this machine by which a neighbour reaches the server."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{host}:{port}"
 
 
 @asynccontextmanager
@@ -218,9 +254,9 @@ def problem_of(error: HttpProcessingError) -> str:
     return error.message.partition("\n")[0].rstrip(":")[:80]
 
 
-def announce(settings: Settings, listening: socket.socket) -> None:
+def announce(settings: Settings, listening: socket.socket, *, tunnel: bool) -> None:
     host, port = listening.getsockname()[:2]
-    for line in introduction.lines(settings, host, port):
+    for line in introduction.lines(settings, host, port, tunnel=tunnel):
         logger.info("%s", line)
 
 
@@ -236,11 +272,16 @@ class Shutdown:
             with suppress(NotImplementedError):      # on Windows
                 self._loop.add_signal_handler(each, self._signalled)
 
-    def _signalled(self) -> None:
+    def stop(self) -> None:
+        """The first signal's meaning."""
         if not self.told.is_set():
             self._stopping.draining = True
             self._exit_within(self._drain_s + MARGIN_S)
             self.told.set()
+
+    def _signalled(self) -> None:
+        if not self.told.is_set():
+            self.stop()
             return
         logger.warning("told to stop once more: %d calls are cut off", len(self._calls))
         self._exit_within(KILL_S)

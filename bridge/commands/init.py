@@ -23,6 +23,7 @@ from bridge.commands.init_answers import (
     system_message)
 from bridge.commands.program import program
 from bridge.openai_side.connection import Account
+from bridge.twilio_side.rest import Credentials
 
 FILE = Path(".env")
 #: Where a machine says its time zone, if the environment does not.
@@ -154,7 +155,7 @@ class _SetUp:
             url, model = (_text(name, known) for name in ("OPENAI_REALTIME_URL", "OPENAI_MODEL"))
             return asyncio.run(live.openai_key(Account(url, model, known[KEY.name])))
         if group == (SID, TOKEN):
-            return asyncio.run(live.twilio_account(
+            return live.twilio_account(Credentials(
                 _text("TWILIO_API_URL", known), known[SID.name], known[TOKEN.name]))
         return None
 

@@ -10,7 +10,9 @@ from typing import Any, Literal
 import aiohttp
 from yarl import URL
 
-from bridge.openai_side.connection import Account, headers
+from bridge.openai_side import connection
+from bridge.twilio_side.account import Account, TwilioFailed
+from bridge.twilio_side.rest import Credentials
 
 #: How long a vendor may take to answer, seconds.
 ANSWER_S = 8.0
@@ -24,10 +26,10 @@ class Verdict:
     said: str
 
 
-async def openai_key(account: Account) -> Verdict:
+async def openai_key(account: connection.Account) -> Verdict:
     """Whether the key is taken, and has the model."""
     try:
-        status, answer = await _get(_models(account.url), headers(account))
+        status, answer = await _get(_models(account.url), connection.headers(account))
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return Verdict("doubtful", f"OPENAI_API_KEY could not be checked: {_why(error)}")
     if status in (401, 403):
@@ -37,8 +39,9 @@ async def openai_key(account: Account) -> Verdict:
         return Verdict("doubtful", f"OPENAI_API_KEY could not be checked: OpenAI answered with status {status}")
     found = {each.get("id") for each in answer.get("data") or () if isinstance(each, dict)}
     if found and account.model not in found:
-        return Verdict("doubtful", f"the key is right, but its project has no {account.model}: allow that model in the "
-                                  "project's limits, or set OPENAI_MODEL")
+        return Verdict(
+            "doubtful", f"the key is right, but its project has no {account.model}: allow that model in the project's "
+            "limits, or set OPENAI_MODEL")
     return Verdict("right", f"the key is right, and has {account.model}" if found else "the key is right")
 
 
@@ -49,24 +52,24 @@ def _models(realtime_url: str) -> URL:
         address.path.rstrip("/").removesuffix("/realtime") + "/models").with_query(None)
 
 
-async def twilio_account(api: str, sid: str, token: str) -> Verdict:
-    """Whether the token is that of the account, and the account may take calls."""
-    authorization = {"Authorization": aiohttp.encode_basic_auth(sid, token)}
+def twilio_account(credentials: Credentials) -> Verdict:
+    """Whether the token is that of the account, the one that Twilio signs with, and the account may take calls."""
     try:
-        status, answer = await _get(URL(f"{api}/2010-04-01/Accounts/{sid}.json"), authorization)
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        return Verdict("doubtful", f"the Twilio account could not be checked: {_why(error)}")
-    if status in (401, 403, 404):
-        return Verdict("wrong", "Twilio refused TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN: copy both again from the "
-                                "first page of the Twilio console")
-    if status != 200:
-        return Verdict("doubtful", f"the Twilio account could not be checked: Twilio answered with status {status}")
-    if (state := answer.get("status")) not in ("active", None):
-        return Verdict("doubtful", f"the Twilio account is {state}, and no call comes through: see the Twilio console")
-    if answer.get("type") == "Trial":
-        return Verdict("right", "the Twilio account is right. It is a trial: callers hear a notice of Twilio's and "
-                                "press a key first")
-    return Verdict("right", "the Twilio account is right, and active")
+        state = Account(credentials).state()
+    except TwilioFailed as failed:
+        if failed.refused_credentials or failed.status == 404:
+            return Verdict("wrong", "Twilio refused TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN: copy both again from "
+                                    "the first page of the Twilio console")
+        return Verdict("doubtful", f"the Twilio account could not be checked: {failed}")
+    if state.status != "active":
+        return Verdict("doubtful", f"the Twilio account is {state.status}, and no call comes through: see the Twilio "
+                                   "console")
+    if state.primary_token and state.primary_token != credentials.token:
+        return Verdict("wrong", "TWILIO_AUTH_TOKEN is the account's secondary token, and Twilio signs calls with the "
+                                "primary one: copy that from the Twilio console")
+    trial = state.type == "Trial"
+    return Verdict("right", "the Twilio account is right, and active" + (
+        ". It is a trial: callers hear a notice of Twilio's and press a key first" if trial else ""))
 
 
 async def _get(address: URL, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:

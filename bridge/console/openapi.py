@@ -60,6 +60,15 @@ def _recorded() -> Description:
     return {method: each | {"responses": each["responses"] | more} for method, each in described.items()}
 
 
+def _status() -> Description:
+    """Twilio's news of a call's end, which need no answer."""
+    described = _webhook("A call is over")
+    told = {"204": _said("It is known.")}
+    return {method: each | {"responses": {
+        status: answer for status, answer in each["responses"].items() if status != "200"} | told}
+        for method, each in described.items()}
+
+
 PATHS: dict[str, Description] = {
     "/": _get("Which server this is", {
         "200": _said("It runs.", _object(service=_TEXT, version=_TEXT, status=_TEXT))}),
@@ -81,6 +90,7 @@ PATHS: dict[str, Description] = {
     "/after-stream": _webhook("A call's stream has ended"),
     "/transfer-ended": _webhook("A transfer is over"),
     "/message-recorded": _recorded(),
+    "/call-status": _status(),
     "/media-stream/{number}": _get("A call's stream, a websocket", {
         "101": _said("The stream is open."), **_NOT_TWILIO,
         "503": _text("There are too many calls, or the server stops.")}, security=[{"twilio": []}], parameters=[{

@@ -77,6 +77,16 @@ async def transfer_ended(request: web.Request) -> web.Response:
     return _answer(_to_the_assistant(request, _call(request, parameters), resume=True))
 
 
+async def call_status(request: web.Request) -> web.Response:
+    """A call is over, as the number's status callback tells: one that never had a stream gives its line back now."""
+    parameters = await _parameters(request)
+    status = parameters.get("CallStatus", "")
+    if status in OVER:
+        request.app[keys.ADMISSION].over(parameters.get("CallSid", ""))
+        log.info("call %(call)s is over: %(status)s", {"call": parameters.get("CallSid", ""), "status": status})
+    return web.Response(status=204)
+
+
 async def message_recorded(request: web.Request) -> web.Response:
     """A caller has left a message: as <Record>'s action, which says goodbye, and as its status callback."""
     policy, parameters = request.app[keys.POLICY], await _parameters(request)

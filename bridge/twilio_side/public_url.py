@@ -4,6 +4,7 @@ A proxy says it by X-Forwarded-Proto and X-Forwarded-Host or by Forwarded; witho
 """
 
 import re
+from dataclasses import dataclass
 
 from aiohttp import web
 from yarl import URL
@@ -12,6 +13,13 @@ _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 #: Forwarded is read no further, characters: aiohttp takes a microsecond for each, before anybody has shown who asks.
 MOST_FORWARDED = 1024
 _PATH = re.compile(r"(/[\w.~%-]+)*/?")
+
+
+@dataclass(slots=True)
+class PublicUrl:
+    """PUBLIC_URL, or the address of a tunnel, which may change while the server runs; "": what each request says."""
+
+    value: str = ""
 
 
 class NoAddress(web.HTTPBadRequest):

@@ -24,7 +24,7 @@ from twilio.request_validator import (
     HMAC_SHA1, HMAC_SHA256, SIGNATURE_HEADER, SIGNATURE_SETTINGS_HEADER, RequestValidator)
 
 from bridge.loop.yielding import yield_loop
-from bridge.twilio_side.public_url import host_said, public_origin
+from bridge.twilio_side.public_url import PublicUrl, host_said, public_origin
 
 #: A webhook's form is a few kilobytes; and how long it may take to arrive, seconds: after so many Twilio has given up.
 #: On a connection that was never answered the door (reception/strangers.py) does not wait so long.
@@ -49,12 +49,16 @@ class Keys:
     """What a signature may be made with, and the address that is signed.
 
     `tokens`: the auth token, and the one before it. `shared`: the secrets of Twilio's shared keys, by their ids.
-    `public_url`: PUBLIC_URL; "": what the request says. False without a token: then nothing is signed.
+    `public`: PUBLIC_URL, or what the request says. False without a token: then nothing is signed.
     """
 
     tokens: tuple[str, ...] = field(repr=False)
     shared: Mapping[str, str] = field(repr=False)
-    public_url: str = ""
+    public: PublicUrl = field(default_factory=PublicUrl)
+
+    @property
+    def public_url(self) -> str:
+        return self.public.value
 
     def __bool__(self) -> bool:
         return bool(self.tokens)

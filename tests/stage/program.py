@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,9 +30,11 @@ async def run(where: Path, *arguments: str, **environ: str) -> tuple[int | None,
 
 
 @asynccontextmanager
-async def serving(where: Path, first: str = ":", **environ: str) -> AsyncIterator[Server]:
+async def serving(
+    where: Path, first: str = ":", arguments: Sequence[str] = (), **environ: str,
+) -> AsyncIterator[Server]:
     """A server on a free port; killed if the test does not stop it. `first`: what the shell does before."""
     environ = {"HOST": "127.0.0.1", "PORT": "0", "OPENAI_API_KEY": KEY, "ALLOW_UNSIGNED": "1"} | environ
-    command = ("/bin/sh", "-c", f'{first}; exec "$@"', "sh", *BRIDGE)
+    command = ("/bin/sh", "-c", f'{first}; exec "$@"', "sh", *BRIDGE, *arguments)
     async with running(where, environment(**environ), command, within_s=PATIENCE_S) as server:
         yield server

@@ -1,0 +1,73 @@
+"""Which numbers a tunnel has borrowed, and where they led before: on disk while it holds them.
+
+A process that is killed cannot lead its number back. What it has written here can, by the next one's hand or by
+`python -m bridge number restore`. One file in the server's folder, its owner's alone.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from bridge.twilio_side.account import Account
+
+NAME = ".bridge-tunnel.json"
+
+
+class Borrowed(msgspec.Struct, frozen=True):
+    """A number: the voice URL it has from us, and what it had, by Twilio's fields' names."""
+
+    sid: str
+    phone_number: str
+    voice_url: str
+    before: dict[str, str]
+
+
+def read(folder: Path) -> list[Borrowed]:
+    """What is borrowed; nothing where there is no such file, or none that can be read."""
+    try:
+        return msgspec.json.decode((folder / NAME).read_bytes(), type=list[Borrowed])
+    except (OSError, msgspec.DecodeError):
+        return []
+
+
+def remember(folder: Path, borrowed: Borrowed) -> None:
+    """Instead of what was known of this number. Raises OSError."""
+    _write(folder, [*(each for each in read(folder) if each.sid != borrowed.sid), borrowed])
+
+
+def forget(folder: Path, sid: str) -> None:
+    """Once it is led back. A file that cannot be written is no reason to stop: the number itself says how it is."""
+    with suppress(OSError):
+        _write(folder, [each for each in read(folder) if each.sid != sid])
+
+
+def _write(folder: Path, all: Sequence[Borrowed]) -> None:
+    file = folder / NAME
+    if not all:
+        file.unlink(missing_ok=True)
+        return
+    new = file.with_suffix(".new")
+    with open(new, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as output:
+        output.write(msgspec.json.encode(all))
+    os.replace(new, file)
+
+
+async def lead_back(account: Account, folder: Path, borrowed: Borrowed) -> bool:
+    """Whether the number leads again to where it did; False: somebody has led it elsewhere meanwhile, and it stays.
+
+    Raises TwilioFailed.
+    """
+    now = await asyncio.to_thread(account.number, borrowed.sid)
+    ours = now.voice_url == borrowed.voice_url
+    if ours:
+        await asyncio.to_thread(change, account, borrowed.sid, borrowed.before)
+    forget(folder, borrowed.sid)
+    return ours
+
+
+def change(account: Account, sid: str, fields: Mapping[str, str]) -> None:
+    account.change(sid, **fields)
