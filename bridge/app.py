@@ -37,6 +37,7 @@ from bridge.openai_side.probing import probe_while_open
 from bridge.reception import stream, webhooks
 from bridge.reception.admission import Admission
 from bridge.reception.budget import Budget
+from bridge.reception.probe import Probes
 from bridge.reception.strangers import Door
 from bridge.reception.turnstile import Turnstile
 from bridge.records.calls import Calls
@@ -94,6 +95,7 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.CALLS] = set()
     app[keys.DOOR] = Door()
     app[keys.REFUSALS], app[keys.MALFORMED] = Seldom(REFUSAL_S), Seldom(REFUSAL_S)
+    app[keys.PROBES] = Probes(settings.auth_tokens)
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
     app[keys.AUDIENCE] = Audience(call_log.hear, app[keys.METRICS].hear)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:                        # names only: whoever is held here may 
     from bridge.reception.admission import Admission
     from bridge.reception.budget import Budget
     from bridge.reception.policy import Policy
+    from bridge.reception.probe import Probes
     from bridge.reception.strangers import Door
     from bridge.reception.turnstile import Turnstile
     from bridge.records.database import Database
@@ -46,6 +47,7 @@ ADMISSION: web.AppKey[Admission] = web.AppKey("ADMISSION")
 BUDGET: web.AppKey[Budget] = web.AppKey("BUDGET")
 ACCESS: web.AppKey[Access] = web.AppKey("ACCESS")
 TURNSTILE: web.AppKey[Turnstile] = web.AppKey("TURNSTILE")
+PROBES: web.AppKey[Probes] = web.AppKey("PROBES")
 #: When a refused request is worth a line.
 REFUSALS: web.AppKey[Seldom] = web.AppKey("REFUSALS")
 #: The same for what is no HTTP.

@@ -1,5 +1,6 @@
 """A call's stream: it is let in, and carried by one CallSession for as long as the call lasts."""
 
+from contextlib import suppress
 from functools import partial
 
 from aiohttp import web
@@ -7,12 +8,13 @@ from aiohttp import web
 from bridge import keys
 from bridge.call.entrance import Entered, NotLetIn
 from bridge.call.session import CallSession
+from bridge.reception import probe
 from bridge.reception.refusals import refusals_told
 from bridge.reception.token import Refused
 from bridge.twilio_side import signature
 from bridge.twilio_side.caller import Caller
 from bridge.twilio_side.media_streams import StartBody
-from bridge.twilio_side.public_url import public_origin
+from bridge.twilio_side.public_url import NoAddress, public_origin
 
 HEARTBEAT_S = 20.0
 CLOSE_S = 0.5
@@ -23,6 +25,8 @@ MAX_MESSAGE = 64 * 1024
 async def media_stream(request: web.Request) -> web.StreamResponse:
     """The address of all streams; which call one is of is known by what it says."""
     app, policy = request.app, request.app[keys.POLICY]
+    if probe.HEADER in request.headers:
+        return await _answer_probe(request)
     with refusals_told(request):
         if policy.keys:
             await signature.check_upgrade(request, policy.keys)
@@ -43,6 +47,21 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
     finally:
         app[keys.CALLS].discard(call)
     return phone
+
+
+async def _answer_probe(request: web.Request) -> web.StreamResponse:
+    """One message goes back, so that it is known that messages do; no call begins, and no model is connected."""
+    answer = probe.taken(request, probe.STREAM_PATH)
+    try:
+        await signature.check_upgrade(request, request.app[keys.POLICY].keys)
+    except (web.HTTPForbidden, NoAddress):
+        return probe.not_as_signed(request, answer)
+    socket = web.WebSocketResponse(timeout=CLOSE_S, compress=False, max_msg_size=MAX_MESSAGE)
+    await socket.prepare(request)
+    with suppress(ConnectionError):
+        await socket.send_json({"event": "probe", "answer": answer})
+        await socket.close()
+    return socket
 
 
 async def enter(app: web.Application, number: str, start: StartBody) -> Entered:

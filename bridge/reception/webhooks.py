@@ -7,12 +7,13 @@ from aiohttp import web
 
 from bridge import keys
 from bridge.meetings.message import Message
+from bridge.reception import probe
 from bridge.reception.refusals import refusals_told
 from bridge.reception.token import PARAMETER
 from bridge.records.database import StoreFailed
 from bridge.twilio_side import recording, signature, twiml
 from bridge.twilio_side.caller import Caller
-from bridge.twilio_side.public_url import public_origin
+from bridge.twilio_side.public_url import NoAddress, public_origin
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,10 @@ async def incoming_call(request: web.Request) -> web.Response:
     """Somebody calls: connects the call to its stream, or to the fallback when the model is known to be unreachable.
 
     Rejects it beyond the limits, or because its caller is blocked, and has Twilio ask again in a moment when the server
-    stops.
+    stops. A probe of `python -m bridge doctor` is answered as a call would be, and is none.
     """
+    if probe.HEADER in request.headers:
+        return await _answer_probe(request)
     app, parameters = request.app, await _parameters(request)
     call = _call(request, parameters)
     if app[keys.STOPPING].draining:
@@ -44,6 +47,26 @@ async def incoming_call(request: web.Request) -> web.Response:
     if await _admitted(app, call):
         return _answer(_to_the_assistant(request, call))
     return _answer(twiml.busy())
+
+
+async def _answer_probe(request: web.Request) -> web.Response:
+    """What a call would be answered with, without a stream's token."""
+    answer, app = probe.taken(request, probe.WEBHOOK_PATH), request.app
+    policy = app[keys.POLICY]
+    try:
+        await signature.check_webhook(request, policy.keys)
+    except (web.HTTPForbidden, NoAddress):
+        return probe.not_as_signed(request, answer)
+    call = _call(request, {**await signature.form(request)})
+    if app[keys.STOPPING].draining:
+        document = twiml.try_again(call, request.path)
+    elif (used_up := app[keys.BUDGET].used_up) or app[keys.BREAKER].open:
+        document = twiml.in_place_of_the_assistant(policy.used_up if used_up else policy.fallback, call)
+    else:
+        document = twiml.stream(call, {}, policy.fallback if policy.ends_by_rest else None)
+    response = _answer(document)
+    response.headers[probe.ANSWER_HEADER] = answer
+    return response
 
 
 async def _admitted(app: web.Application, call: twiml.Call) -> bool:

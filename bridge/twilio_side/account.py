@@ -10,14 +10,15 @@ https://www.twilio.com/docs/voice/api/call-resource
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
-from twilio.http.http_client import TwilioHttpClient
-from twilio.rest import Client
 from yarl import URL
 
 from bridge.twilio_side.rest import Credentials
+
+if TYPE_CHECKING:
+    from twilio.rest import Client
 
 T = TypeVar("T")
 
@@ -189,7 +190,10 @@ def monitor_origin(api: str) -> str:
     return str(address.with_host("monitor." + host.removeprefix("api."))) if host.startswith("api.") else api
 
 
-def _client(credentials: Credentials, timeout_s: float) -> Client:
+def _client(credentials: Credentials, timeout_s: float) -> "Client":
+    # Imported here: the server needs none of it, and what lies below opens a socket when it is imported.
+    from twilio.http.http_client import TwilioHttpClient
+    from twilio.rest import Client
     client = Client(credentials.sid, credentials.token, http_client=TwilioHttpClient(timeout=timeout_s))
     client.edge = client.region = None               # of the environment: TWILIO_API_URL says where
     client.api.base_url, client.monitor.base_url = credentials.api, monitor_origin(credentials.api)

@@ -30,6 +30,9 @@ from bridge.twilio_side.public_url import PublicUrl, host_said, public_origin
 #: On a connection that was never answered the door (reception/strangers.py) does not wait so long.
 MAX_BODY, BODY_S = 64 * 1024, 15.0
 
+#: What everybody is told who is not Twilio.
+NOT_SIGNED = "Twilio's signature is missing or wrong.\n"
+
 UTF_8 = frozenset({"utf-8", "utf8"})
 #: As Python keeps the bytes of an address that are no UTF-8.
 _NO_UTF_8 = re.compile("[\udc80-\udcff]")
@@ -161,4 +164,4 @@ def _upgrade_addresses(scheme: str, hosts: list[str], path: str) -> list[str]:
 
 def _require(condition: bool) -> None:
     if not condition:
-        raise web.HTTPForbidden(text="Twilio's signature is missing or wrong.\n")
+        raise web.HTTPForbidden(text=NOT_SIGNED)
