@@ -194,10 +194,7 @@ class Keeper:
                 async with asyncio.timeout(LOOK_S):
                     await process.ended.wait()
                     break
-            try:
-                problem = await self._prober.problem(address)
-            except NoTunnel as error:
-                problem = str(error)
+            problem = await self._prober.lost(address)
             lost = lost + 1 if problem else 0
             if lost >= MOST_LOST:
                 return f"{address} leads here no more: {problem}"

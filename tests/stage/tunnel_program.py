@@ -3,8 +3,8 @@
     path = install(folder, "cloudflared")            # to be PATH
 
 Each start has an address of its own, http on this machine. What goes wrong is said by the file `fault` in the folder:
-`no-account` is what ngrok says without an authtoken, `no-address` what cloudflared says when it is refused one. Each
-process writes its number to `pids`.
+`no-account` is what ngrok says without an authtoken, `no-address` what cloudflared says when it is refused one, `mute`
+closes every connection. Each process writes its number to `pids`.
 """
 
 import asyncio
@@ -67,10 +67,10 @@ def pids(folder: Path) -> list[int]:
 async def main(name: str, folder: Path, *arguments: str) -> int:
     with open(folder / "pids", "a", encoding="utf-8") as file:
         file.write(f"{os.getpid()}\n")
-    fault = (folder / "fault").read_text() if (folder / "fault").exists() else ""
+    fault = _fault(folder)
     target = _target(name, arguments)
     host, _, port = target.removeprefix("http://").rpartition(":")
-    server = await asyncio.start_server(lambda *ends: _forward(host, int(port), *ends), "127.0.0.1", 0)
+    server = await asyncio.start_server(lambda *ends: _forward(folder, host, int(port), *ends), "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     if name == "cloudflared":
@@ -78,7 +78,7 @@ async def main(name: str, folder: Path, *arguments: str) -> int:
         print(text.format(now=now, address=address, target=target), end="", file=sys.stderr, flush=True)
     else:
         _print_ngrok(now, target, address, fault)
-    if fault:
+    if fault in ("no-account", "no-address"):
         return 1
     await server.serve_forever()
     return 0
@@ -107,7 +107,17 @@ def _target(name: str, arguments: tuple[str, ...]) -> str:
     sys.exit(f"{name} does not know these arguments: {arguments}")
 
 
-async def _forward(host: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def _fault(folder: Path) -> str:
+    file = folder / "fault"
+    return file.read_text() if file.exists() else ""
+
+
+async def _forward(
+    folder: Path, host: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
+) -> None:
+    if _fault(folder) == "mute":
+        writer.close()
+        return
     try:
         back, there = await asyncio.open_connection(host, port)
     except OSError:
