@@ -6,7 +6,6 @@ reason that is said; 2, wrong arguments or settings.
 """
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 
@@ -158,5 +157,7 @@ def _restore(account: Account) -> None:
     if not records:
         print("no tunnel has left anything to restore in this folder")
     for record in records:
-        asyncio.run(leftovers.lead_back(account, Path.cwd(), record))
-        print(f"{record.phone_number}: calls go to {pointing.leads_to(account.number(record.sid))}")
+        if leftovers.lead_back(account, Path.cwd(), record):
+            print(f"{record.phone_number}: calls go to {pointing.leads_to(account.number(record.sid))}")
+        else:
+            print(f"{record.phone_number} does not lead to the tunnel any more, and stays as it is")

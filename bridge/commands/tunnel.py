@@ -90,12 +90,9 @@ def _left_over(account: Account, folder: Path, number: Number | None) -> list[No
     notes = list[Note]()
     for record in leftovers.read(folder):
         ours = number is not None and number.sid == record.sid
-        now = number if number and ours else account.number(record.sid)
-        if now.voice_url == record.voice_url:
+        if leftovers.still_leads(account, folder, record):
             notes.append(Note(
                 record.sid, record.phone_number, "was left leading to a tunnel that was killed: " + (
                     "at the end of this run it leads where it led before" if ours else
                     "to lead it back: python -m bridge number restore")))
-        else:                                        # somebody has led it elsewhere since
-            leftovers.forget(folder, record.sid)
     return notes

@@ -86,7 +86,7 @@ class Lead:
             async with asyncio.timeout(BACK_S):
                 if self._changing:
                     await asyncio.wait({self._changing})
-                ours = await leftovers.lead_back(self._account, self._folder, self._borrowed)
+                ours = await asyncio.to_thread(leftovers.lead_back, self._account, self._folder, self._borrowed)
         except (TwilioFailed, TimeoutError) as error:
             log.error("%(number)s STILL LEADS TO THE TUNNEL: %(reason)s. To lead it back: python -m bridge number "
                       "restore", {"number": self._borrowed.phone_number,
@@ -127,12 +127,11 @@ class Keeper:
             gave_up = holding.done()
             holding.cancel()
             await asyncio.wait({holding})
-            problem = "" if holding.cancelled() else holding.result()
             if self._lead:
                 await self._lead.back()
             if not gave_up:
                 await served.over.wait()
-            return problem
+            return "" if holding.cancelled() else holding.result()
         finally:
             telling.cancel()
             await self._end()

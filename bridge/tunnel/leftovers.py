@@ -4,15 +4,14 @@ A process that is killed cannot lead its number back. What it has written here c
 `python -m bridge number restore`. One file in the server's folder, its owner's alone.
 """
 
-import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from bridge.twilio_side.account import Account
+from bridge.twilio_side.account import Account, TwilioFailed
 
 NAME = ".bridge-tunnel.json"
 
@@ -56,18 +55,29 @@ def _write(folder: Path, all: Sequence[Borrowed]) -> None:
     os.replace(new, file)
 
 
-async def lead_back(account: Account, folder: Path, borrowed: Borrowed) -> bool:
-    """Whether the number leads again to where it did; False: somebody has led it elsewhere meanwhile, and it stays.
+def still_leads(account: Account, folder: Path, borrowed: Borrowed) -> bool:
+    """Whether the number still leads to the tunnel; one that does not, or is not there any more, is forgotten.
 
     Raises TwilioFailed.
     """
-    now = await asyncio.to_thread(account.number, borrowed.sid)
-    ours = now.voice_url == borrowed.voice_url
-    if ours:
-        await asyncio.to_thread(change, account, borrowed.sid, borrowed.before)
-    forget(folder, borrowed.sid)
+    try:
+        ours = account.number(borrowed.sid).voice_url == borrowed.voice_url
+    except TwilioFailed as failed:
+        if failed.status != 404:
+            raise
+        ours = False
+    if not ours:
+        forget(folder, borrowed.sid)
     return ours
 
 
-def change(account: Account, sid: str, fields: Mapping[str, str]) -> None:
-    account.change(sid, **fields)
+def lead_back(account: Account, folder: Path, borrowed: Borrowed) -> bool:
+    """Whether the number leads again to where it did; False: it leads elsewhere meanwhile, and stays so.
+
+    Raises TwilioFailed.
+    """
+    ours = still_leads(account, folder, borrowed)
+    if ours:
+        account.change(borrowed.sid, **borrowed.before)
+        forget(folder, borrowed.sid)
+    return ours

@@ -17,6 +17,7 @@ from bridge.sim.twilio_rest import Number, TwilioRest
 from bridge.tunnel import leftovers
 from tests.stage.program import KEY, PATIENCE_S, TOKEN, run, serving
 from tests.stage.tunnel_program import install, pids
+from tests.stage.typist import Typist
 
 ACCOUNT, PHONE = "AC" + "1" * 32, "+15551234567"
 OLD = {"voice_url": "https://old.example.com/voice?key=secret", "voice_method": "GET",
@@ -31,6 +32,7 @@ class World:
     rest: TwilioRest
     number: Number
     path: str
+    typist: Typist
 
     @property
     def environ(self) -> dict[str, str]:
@@ -43,6 +45,11 @@ class World:
     async def run(self, *arguments: str) -> tuple[int | None, str, str]:
         return await run(self.folder, *arguments, **{"OPENAI_API_KEY": KEY, "HOST": "127.0.0.1", "PORT": "0"},
                          **self.environ)
+
+    async def types(self, *arguments: str) -> str:
+        """What a command prints that succeeds, without a process of its own."""
+        assert await self.typist.types(*arguments) == 0
+        return self.typist.out
 
     @property
     def pids(self) -> list[int]:
@@ -61,9 +68,15 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> AsyncIterator[World]:
     async with TwilioRest(ACCOUNT, TOKEN) as rest:
-        yield World(tmp_path, rest, rest.numbers.add(PHONE, **OLD), install(tmp_path / "bin", "cloudflared", "ngrok"))
+        path = install(tmp_path / "bin", "cloudflared", "ngrok")
+        typist = Typist(tmp_path, monkeypatch, capsys)
+        world = World(tmp_path, rest, rest.numbers.add(PHONE, **OLD), path, typist)
+        typist.sets(**world.environ | {"OPENAI_API_KEY": KEY, "HOST": "127.0.0.1", "PORT": "0"})
+        yield world
 
 
 async def call(address: str) -> tuple[int, str]:
@@ -120,7 +133,7 @@ async def test_what_was_killed_is_told_and_led_back(world: World) -> None:
         server.process.kill()
         await until(lambda: not any(map(runs, world.pids)))          # the tunnel does not outlive it
     assert world.number.voice_url == left
-    _, out, _ = await world.run("number")
+    out = await world.types("number")
     assert f"{PHONE} leads to a tunnel that has ended" in out and "number restore" in out
     async with world.serving("--tunnel", "--number", PHONE) as server:
         await world.leads_elsewhere(left)
@@ -135,10 +148,12 @@ async def test_restore_leads_back_what_was_left(world: World) -> None:
     leftovers.remember(world.folder, leftovers.Borrowed(
         world.number.sid, PHONE, wanted["voice_url"], {name: before[name] for name in wanted}))
     world.number.voice_url, world.number.voice_method = wanted.values()
-    assert (await world.run("number", "restore"))[:2] == (
-        0, f"{PHONE}: calls go to GET https://old.example.com/voice?key=secret\n")
+    leftovers.remember(world.folder, leftovers.Borrowed("PN" + "9" * 32, "+15550000009", "https://x.example.com", {}))
+    assert await world.types("number", "restore") == (
+        f"{PHONE}: calls go to GET https://old.example.com/voice?key=secret\n"
+        "+15550000009 does not lead to the tunnel any more, and stays as it is\n")
     assert asdict(world.number) == before
-    assert (await world.run("number", "restore"))[1] == "no tunnel has left anything to restore in this folder\n"
+    assert await world.types("number", "restore") == "no tunnel has left anything to restore in this folder\n"
 
 
 async def test_who_led_the_number_elsewhere_meanwhile_is_not_undone(world: World) -> None:
@@ -167,10 +182,11 @@ async def test_what_cannot_work_is_said_before_anything_is_started(world: World)
         (("--tunnel", "--number", "+15550000009"), {}, 1, f"the account has no +15550000009; it has {PHONE}, "),
         (("--tunnel", "--number", "+15550000002"), {}, 1, "+15550000002 belongs to the trunk TK1111"),
         (("--number", PHONE), {}, 2, "--number needs --tunnel"),
+        (("--tunnel", "ngrok", "backup", "x"), {}, 2, "--tunnel is for the server, not for backup"),
         (("--tunnel",), {"TWILIO_AUTH_TOKEN": "", "TWILIO_ACCOUNT_SID": "", "ALLOW_UNSIGNED": "1"}, 2,
          "TWILIO_AUTH_TOKEN must be set with --tunnel"),
     ):
-        got, _, error = await run(world.folder, *arguments, **world.environ | {
-            "OPENAI_API_KEY": KEY, "HOST": "127.0.0.1", "PORT": "0"} | environ)
-        assert got == code and said in error and "Traceback" not in error
+        world.typist.sets(**world.environ | environ)
+        assert await world.typist.types(*arguments) == code
+        assert said in world.typist.error
     assert world.pids == [] and not (world.folder / "bridge.db").exists()

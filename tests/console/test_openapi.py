@@ -94,7 +94,7 @@ def ask(case: Any, origin: str, *, known: bool) -> None:
 
 
 OPEN = {"/", "/healthz", "/meeting.schema.json", "/message.schema.json", "/openapi.json"}
-WEBHOOKS = {"/incoming-call", "/after-stream", "/transfer-ended", "/message-recorded"}
+WEBHOOKS = {"/incoming-call", "/after-stream", "/transfer-ended", "/message-recorded", "/call-status"}
 
 
 def signature(request: dict[str, Any]) -> str:
