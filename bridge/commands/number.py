@@ -82,7 +82,7 @@ def _list(account: Account, public_url: str) -> None:
         return
     print(table([COLUMNS, *(_row(account, each, public_url) for each in numbers)]))
     for record in leftovers.read(Path.cwd()):
-        if any(each.sid == record.sid and each.voice_url == record.voice_url for each in numbers):
+        if any(each.sid == record.sid and each.voice_url in record.voice_urls for each in numbers):
             print(f"{record.phone_number} leads to a tunnel that has ended, or is another program's now. It led to "
                   f"{record.before.get('voice_url') or 'nowhere'} before: {command('number', 'restore')}")
 

@@ -36,6 +36,8 @@ STEADY_S = 60.0
 LOOK_S, MOST_LOST = 30.0, 4
 #: How often Twilio is asked to lead the number somewhere, and the pause between, seconds.
 TRIES, TRY_S = 4, 1.0
+#: How many voice URLs before the latest are remembered as ours.
+MOST_URLS = 20
 #: How long leading the number back may take at the end, seconds.
 BACK_S = 6.0
 
@@ -68,10 +70,10 @@ class Lead:
         """Leads it to this server. Raises TwilioFailed, and OSError where it cannot be written down first."""
         wanted = pointing.to_this_server(address, self._number)
         known = next((each for each in leftovers.read(self._folder) if each.sid == self._number.sid), None)
-        before = known.before if known else {
-            each: getattr(self._number, each) for each in wanted}
-        self._borrowed = leftovers.Borrowed(
-            self._number.sid, self._number.phone_number, wanted["voice_url"], before)
+        before = known.before if known else {each: getattr(self._number, each) for each in wanted}
+        # With those before it: whether Twilio has taken this one is not known before it says so.
+        urls = (*known.voice_urls[-MOST_URLS:], wanted["voice_url"]) if known else (wanted["voice_url"],)
+        self._borrowed = leftovers.Borrowed(self._number.sid, self._number.phone_number, urls, before)
         leftovers.remember(self._folder, self._borrowed)
         # Whoever is cancelled here does not take back what a thread has sent already: `back` waits for that.
         self._changing = asyncio.create_task(_insist(lambda: self._account.change(self._number.sid, **wanted)))

@@ -17,11 +17,11 @@ NAME = ".bridge-tunnel.json"
 
 
 class Borrowed(msgspec.Struct, frozen=True):
-    """A number: the voice URL it has from us, and what it had, by Twilio's fields' names."""
+    """A number: the voice URLs that it has, or may have, from us, and what it had before, by Twilio's fields' names."""
 
     sid: str
     phone_number: str
-    voice_url: str
+    voice_urls: tuple[str, ...]
     before: dict[str, str]
 
 
@@ -61,7 +61,7 @@ def still_leads(account: Account, folder: Path, borrowed: Borrowed) -> bool:
     Raises TwilioFailed.
     """
     try:
-        ours = account.number(borrowed.sid).voice_url == borrowed.voice_url
+        ours = account.number(borrowed.sid).voice_url in borrowed.voice_urls
     except TwilioFailed as failed:
         if failed.status != 404:
             raise

@@ -146,9 +146,9 @@ async def test_restore_leads_back_what_was_left(world: World) -> None:
     before = asdict(world.number)
     wanted = {"voice_url": "https://gone.trycloudflare.com/incoming-call", "voice_method": "POST"}
     leftovers.remember(world.folder, leftovers.Borrowed(
-        world.number.sid, PHONE, wanted["voice_url"], {name: before[name] for name in wanted}))
+        world.number.sid, PHONE, (wanted["voice_url"],), {name: before[name] for name in wanted}))
     world.number.voice_url, world.number.voice_method = wanted.values()
-    leftovers.remember(world.folder, leftovers.Borrowed("PN" + "9" * 32, "+15550000009", "https://x.example.com", {}))
+    leftovers.remember(world.folder, leftovers.Borrowed("PN" + "9" * 32, "+15550000009", (), {}))
     assert await world.types("number", "restore") == (
         f"{PHONE}: calls go to GET https://old.example.com/voice?key=secret\n"
         "+15550000009 does not lead to the tunnel any more, and stays as it is\n")

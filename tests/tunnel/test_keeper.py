@@ -1,6 +1,8 @@
 """A tunnel that does not come about, or ends for good: tried again with pauses, so often and no more."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,6 +118,26 @@ async def test_where_twilio_does_not_lead_the_number_back_that_is_said_and_remem
         assert await asyncio.wait_for(running, PATIENCE_S) == ""
     assert "STILL LEADS TO THE TUNNEL" in caplog.text and "python -m bridge number restore" in caplog.text
     assert [each.before["voice_url"] for each in leftovers.read(tmp_path)] == [OLD]
+
+
+async def test_a_number_that_could_not_follow_is_led_back_from_the_tunnel_before(
+    tmp_path: Path, rest: TwilioRest, quick: None,
+) -> None:
+    number = rest.numbers.add("+15551234567", voice_url=OLD)
+    kept = await asyncio.to_thread(keep, tmp_path, rest, number)
+    async with exposed(tmp_path, PUBLIC_URL="") as server:
+        running = asyncio.create_task(kept.run(Served(server.url(""))))
+        await until_led(number)
+        first = number.voice_url
+        rest.faults = RestFaults(status=503)
+        os.kill(pids(tmp_path / "bin")[-1], signal.SIGKILL)
+        problem = await asyncio.wait_for(running, PATIENCE_S)
+    assert problem.startswith("the number could not be led to the tunnel: Twilio did not change the number: status 503")
+    [left] = leftovers.read(tmp_path)
+    assert number.voice_url == first == left.voice_urls[0] and left.before["voice_url"] == OLD
+    rest.faults = RestFaults()
+    account = Account(Credentials(rest.url, ACCOUNT, TOKEN))
+    assert await asyncio.to_thread(leftovers.lead_back, account, tmp_path, left) and number.voice_url == OLD
 
 
 async def until_led(number: Number) -> None:
