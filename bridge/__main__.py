@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge import __version__
-from bridge.commands import backup, demo, erase, meetings, password, serve
+from bridge.commands import backup, demo, doctor, erase, meetings, password, serve
 from bridge.settings import BadSettings, load_one
 
 #: The exit code of a command that Ctrl-C has ended, as shells have it.
@@ -29,12 +29,14 @@ def _run(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bridge", description="An AI that answers phone calls.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command")
-    for each in (serve, demo, meetings, erase, backup, password):
+    for each in (serve, demo, doctor, meetings, erase, backup, password):
         each.add_parser(commands)
     options = parser.parse_args(arguments)
     try:
         if options.command == "demo":
             return demo.run(options)
+        if options.command == "doctor":
+            return doctor.run(options)
         if options.command == "hash-password":
             return password.run()
         if options.command == "meetings":
