@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge import __version__
-from bridge.commands import backup, demo, erase, init, meetings, number, password, serve, tunnel
+from bridge.commands import backup, demo, doctor, erase, init, meetings, number, password, serve, tunnel
 from bridge.settings import BadSettings, load_one
 from bridge.twilio_side.rest import Credentials
 
@@ -31,7 +31,7 @@ def _run(arguments: list[str] | None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     tunnel.add_arguments(parser)
     commands = parser.add_subparsers(dest="command")
-    for each in (init, serve, number, demo, meetings, erase, backup, password):
+    for each in (init, serve, number, doctor, demo, meetings, erase, backup, password):
         each.add_parser(commands)
     options = parser.parse_args(arguments)
     if options.command not in (None, "serve") and hasattr(options, "tunnel"):
@@ -41,6 +41,8 @@ def _run(arguments: list[str] | None) -> int:
             return demo.run(options)
         if options.command == "init":
             return init.run(options)
+        if options.command == "doctor":
+            return doctor.run(options)
         if options.command == "hash-password":
             return password.run()
         if options.command == "number":

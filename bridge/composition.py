@@ -1,7 +1,7 @@
 """What each part of the application is told of the settings: the small values that it takes.
 
-Only this, app.py, introduction.py, server.py and the commands know `Settings`. A part can so be built, and tested,
-without all of them.
+Only this, app.py, introduction.py, server.py, doctor/examination.py and the commands know `Settings`. A part can so
+be built, and tested, without all of them.
 """
 
 from bridge.call.agent import Agent

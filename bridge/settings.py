@@ -373,6 +373,11 @@ def doubts(
     return [*_misspelt(environ), *_read(dotenv).doubtful(NAMES, TEXTS), *settings_checks.doubts(settings, today)]
 
 
+def oddities(settings: Settings, environ: Mapping[str, str], dotenv: Path | None = None) -> list[str]:
+    """Those of `doubts` that speak of how the settings are written, and of nothing that can be tried out."""
+    return [*_misspelt(environ), *_read(dotenv).doubtful(NAMES, TEXTS), *settings_checks.examples(settings)]
+
+
 def load_one(name: str, environ: Mapping[str, str], dotenv: Path | None = None) -> Any:
     """A single setting, for a command that needs no other. Raises BadSettings.
 

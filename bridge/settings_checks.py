@@ -44,7 +44,7 @@ def problems(parsed: Mapping[str, Any], *, on_heroku: bool) -> list[str]:
 
 def doubts(settings: "Settings", today: date) -> list[str]:
     """A sentence for each thing that works, and can hardly be meant."""
-    return [*_ending_models(settings, today), *_receivers(settings), *_examples(settings)]
+    return [*_ending_models(settings, today), *_receivers(settings), *examples(settings)]
 
 
 # ---- what stops the start
@@ -162,7 +162,8 @@ def _receivers(settings: "Settings") -> Iterator[str]:
                    "arrives there without ALLOW_PRIVATE_WEBHOOKS=1")
 
 
-def _examples(settings: "Settings") -> Iterator[str]:
+def examples(settings: "Settings") -> Iterator[str]:
+    """A sentence for each value that was copied from the documentation."""
     for each in fields(settings):
         if each.name in OWN and getattr(settings, each.name) == each.metadata["parse"](each.metadata["example"]):
             yield f"{each.name} is that of the documentation's example: set it to your own"

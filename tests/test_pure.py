@@ -31,6 +31,8 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.twilio_side.twiml",
     "bridge.reception.strangers",
     "bridge.openai_side.realtime",
+    "bridge.doctor.finding",
+    "bridge.doctor.clock",
     "bridge.openai_side.prompt",
     "bridge.openai_side.backoff",
     "bridge.openai_side.models",

@@ -3,19 +3,15 @@
 A vendor that cannot be reached proves nothing: that is told, and the set-up goes on.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import aiohttp
-from yarl import URL
 
+from bridge.doctor.model import list_models
 from bridge.openai_side import connection
 from bridge.twilio_side.account import Account, TwilioFailed
 from bridge.twilio_side.rest import Credentials
-
-#: How long a vendor may take to answer, seconds.
-ANSWER_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +24,19 @@ class Verdict:
 
 async def openai_key(account: connection.Account) -> Verdict:
     """Whether the key is taken, and has the model."""
-    try:
-        status, answer = await _get(_models(account.url), connection.headers(account))
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        return Verdict("doubtful", f"OPENAI_API_KEY could not be checked: {_why(error)}")
-    if status in (401, 403):
+    async with aiohttp.ClientSession() as http:
+        listing = await list_models(http, account)
+    if listing.status in (401, 403):
         return Verdict(
             "wrong", "OPENAI_API_KEY was refused by OpenAI: copy it again from https://platform.openai.com/api-keys")
-    if status != 200:
-        return Verdict("doubtful", f"OPENAI_API_KEY could not be checked: OpenAI answered with status {status}")
-    found = {each.get("id") for each in answer.get("data") or () if isinstance(each, dict)}
-    if found and account.model not in found:
+    if listing.problem or listing.status != 200:
+        reason = listing.problem or f"OpenAI answered with status {listing.status}"
+        return Verdict("doubtful", f"OPENAI_API_KEY could not be checked: {reason}")
+    if account.model not in listing.ends:
         return Verdict(
             "doubtful", f"the key is right, but its project has no {account.model}: allow that model in the project's "
             "limits, or set OPENAI_MODEL")
-    return Verdict("right", f"the key is right, and has {account.model}" if found else "the key is right")
-
-
-def _models(realtime_url: str) -> URL:
-    """wss://host/v1/realtime is beside https://host/v1/models."""
-    address = URL(realtime_url)
-    return address.with_scheme(address.scheme.replace("ws", "http", 1)).with_path(
-        address.path.rstrip("/").removesuffix("/realtime") + "/models").with_query(None)
+    return Verdict("right", f"the key is right, and has {account.model}")
 
 
 def twilio_account(credentials: Credentials) -> Verdict:
@@ -70,23 +57,3 @@ def twilio_account(credentials: Credentials) -> Verdict:
     trial = state.type == "Trial"
     return Verdict("right", "the Twilio account is right, and active" + (
         ". It is a trial: callers hear a notice of Twilio's and press a key first" if trial else ""))
-
-
-async def _get(address: URL, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-    """The status, and what the answer says. Raises aiohttp.ClientError, OSError and ValueError."""
-    timeout = aiohttp.ClientTimeout(total=ANSWER_S)
-    async with (
-        aiohttp.ClientSession(timeout=timeout, trust_env=True) as http,
-        http.get(address, headers=headers, allow_redirects=False) as answer,
-    ):
-        said = await answer.json(content_type=None) if answer.status == 200 else {}
-        return answer.status, said if isinstance(said, dict) else {}
-
-
-def _why(error: Exception) -> str:
-    """In a few words; the whole text of an error may hold the address."""
-    if isinstance(error, TimeoutError):
-        return f"no answer within {ANSWER_S:g} s"
-    if isinstance(error, ValueError):
-        return "the answer is no JSON"
-    return getattr(error, "strerror", None) or type(error).__name__

@@ -12,6 +12,9 @@ from typing import Any, Literal, get_args
 from bridge.meetings.calendar import ics
 from bridge.meetings.meeting import Meeting, Status
 
+#: The key that says that nobody wants to meet: `python -m bridge doctor --receiver` looks what is answered.
+TEST = "test"
+
 Kind = Literal["meeting.booked", "meeting.rescheduled", "meeting.updated", "meeting.cancelled"]
 
 
@@ -55,7 +58,8 @@ SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "A meeting's news",
     "type": "object",
-    "properties": _PROPERTIES,
+    "properties": _PROPERTIES | {
+        TEST: {"const": True, "description": "A test of the owner's: nobody wants to meet. Else there is no key."}},
     "required": [*_PROPERTIES],
 }
 

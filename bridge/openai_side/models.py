@@ -5,7 +5,11 @@ that is not known may be a newer model's: only those that are known to be someth
 """
 
 import re
+from collections.abc import Callable
 from datetime import date
+
+#: The last day of a model by its name, where one is announced.
+Ends = Callable[[str], date | None]
 
 #: What to set instead.
 INSTEAD, TRANSCRIPTION_INSTEAD = "gpt-realtime-2.1", "gpt-transcribe"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from yarl import URL
 
@@ -205,18 +206,12 @@ def _asked(what: str, ask: Callable[[], T]) -> T:
     try:
         return ask()
     except (TwilioRestException, TwilioServiceException) as error:
-        status, code = error.status, error.code or 0
-        advice = _ADVICE.get(code) or (_CREDENTIALS if status in (401, 403) else "")
         said = getattr(error, "msg", "") or getattr(error, "title", "")
-        reason = str(said).rpartition(": ")[2].rstrip(".")
-        raise TwilioFailed(
-            f"Twilio did not {what}: status {status}, error {code}" + (f" ({reason})" if reason else "")
-            + (f": {advice}" if advice else ""), status, code) from None
-    except TwilioException as error:
-        status = getattr(error.args[1], "status_code", 0) if len(error.args) > 1 else 0
-        advice = f": {_CREDENTIALS}" if status in (401, 403) else ""
-        raise TwilioFailed(f"Twilio did not {what}" + (f": status {status}" if status else "") + advice,
-                           status) from None
+        raise _refused(what, error.status, error.code or 0, str(said).rpartition(": ")[2]) from None
+    except TwilioException as error:                 # as the client has it for a list: with the answer as it came
+        answer = error.args[1] if len(error.args) > 1 else None
+        code, message = _code_and_message(getattr(answer, "text", ""))
+        raise _refused(what, getattr(answer, "status_code", 0), code, message) from None
     except OSError as error:                         # as all errors of `requests`, which the client asks by
         kind = type(error).__name__
         reason = "no answer in time" if "Timeout" in kind else f"no connection ({kind})"
@@ -224,6 +219,27 @@ def _asked(what: str, ask: Callable[[], T]) -> T:
             f"Twilio did not {what}: {reason}: check this machine's network and TWILIO_API_URL") from None
     except ValueError:
         raise TwilioFailed(f"Twilio did not {what}: its answer is no JSON: is TWILIO_API_URL right?") from None
+
+
+def _refused(what: str, status: int, code: int, message: str) -> TwilioFailed:
+    advice = _ADVICE.get(code) or (_CREDENTIALS if status in (401, 403) else "")
+    words = " ".join(message.split()).rstrip(".")
+    return TwilioFailed(
+        f"Twilio did not {what}: status {status}, error {code}" + (f" ({words})" if words else "")
+        + (f": {advice}" if advice else ""), status, code)
+
+
+def _code_and_message(body: str) -> tuple[int, str]:
+    try:
+        said = msgspec.json.decode(body, type=_Problem)
+    except msgspec.MsgspecError:
+        return 0, ""
+    return said.code, said.message
+
+
+class _Problem(msgspec.Struct):
+    code: int = 0
+    message: str = ""
 
 
 def _number(found: Any) -> Number:

@@ -46,6 +46,9 @@ class Faults:
     hang_handshake: bool = False
     #: No `session.created` comes, nor anything else.
     never_created: bool = False
+    #: An `error` with this code comes in the place of `session.created`, then the connection is closed: how a key that
+    #: may not use the Realtime API, an account without credit or an unknown model is often refused.
+    refuse_session: str | None = None
     #: `session.update` leaves the output at audio/pcm: loud static on a phone.
     wrong_format: bool = False
     #: An `error` with this code follows `session.created`, then the connection is closed.

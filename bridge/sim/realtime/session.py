@@ -156,6 +156,9 @@ class RealtimeSession(Connection):
             self.error("beta_api_shape_disabled", "The Realtime Beta API is no longer supported. "
                        "Please use /v1/realtime for the GA API.")
             self.close(4000)
+        elif code := self.faults.refuse_session:
+            self.error(code, f"The session was refused: {code}.")
+            self.close(1000)
         else:
             self.emit("session.created", session=copy.deepcopy(self.config))
         if code := self.faults.error_after_created:

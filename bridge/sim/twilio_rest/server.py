@@ -67,6 +67,10 @@ class TwilioRest:
         """Whose calls can be updated."""
         return self.calls.phones
 
+    def rotate(self) -> None:
+        """The secondary token is promoted, and what was the primary one is the secondary one now."""
+        self._auth_token, self._secondary_token = self._secondary_token, self._auth_token
+
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
