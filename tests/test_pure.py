@@ -32,7 +32,6 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.reception.strangers",
     "bridge.openai_side.realtime",
     "bridge.doctor.finding",
-    "bridge.doctor.clock",
     "bridge.openai_side.prompt",
     "bridge.openai_side.backoff",
     "bridge.openai_side.models",

@@ -3,6 +3,7 @@
 Pure. The codes: https://www.twilio.com/docs/api/errors
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from urllib.parse import parse_qs
@@ -11,6 +12,9 @@ from yarl import URL
 
 from bridge.doctor.finding import Finding
 from bridge.twilio_side.account import Alert
+
+#: Of a page of HTML, or TwiML.
+_NO_WORDS = re.compile(r"<(style|script)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 #: So many kinds are told, and looked at closely.
 MOST = 5
@@ -75,10 +79,17 @@ def _sentence(alert: Alert, count: int) -> str:
     when = f" at {alert.generated:%H:%M} UTC" if alert.generated else ""
     path = _path(alert.request_url)
     if alert.error_code == "11200" and status.isdecimal() and status != "200":
-        what = f"this server, or a proxy before it, answered {status}"
+        what = f"this server, or a proxy before it, answered {status}{_beginning(alert.response_body)}"
     else:
         what = _MEANS.get(alert.error_code) or said.get("Msg", [""])[0][:200] or "see Twilio's page"
     return f"{alert.error_code}{times}{when}{f', {path}' if path else ''}: {what}."
+
+
+def _beginning(page: str) -> str:
+    """Of what was answered, as far as it is for people: proxies say there who they are."""
+    words = " ".join(_NO_WORDS.sub(" ", page[:20_000]).split())
+    printable = "".join(each for each in words if each.isprintable())
+    return f" (“{printable[:80]}”)" if printable else ""
 
 
 def _kinds(alerts: Sequence[Alert]) -> Iterator[list[Alert]]:

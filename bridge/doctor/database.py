@@ -21,7 +21,8 @@ _VERSION = "SELECT version_num FROM alembic_version"
 class State:
     """What a database is like. `kind`: for people. `problem`: why it cannot be written, "" where it can.
 
-    `reached`: whether it answered at all. `age`: "none" where it has none of our tables. `mode`: of a file that others may open, else 0.
+    `reached`: whether it answered at all. `age`: "none" where it has none of our tables. `mode`: of a file that others
+    may open, else 0.
     """
 
     kind: str

@@ -66,12 +66,22 @@ async def examine(
         try:
             await asyncio.wait(running, timeout=around.enough_s)
             for task, names in running.items():
-                findings += task.result() if task.done() else [Finding(
-                    name, "not proven", f"It was not known after {around.enough_s:g} s.") for name in names[:1]]
+                findings += _found(task, names[0], around.enough_s)
         finally:
             for each in (view, origin, *running):
                 each.cancel()
+            await asyncio.gather(view, origin, *running, return_exceptions=True)
     return Report(ordered(findings), __version__, around.clock(), time.monotonic() - begun)
+
+
+def _found(task: "asyncio.Task[list[Finding]]", name: str, within_s: float) -> list[Finding]:
+    """What a task has found; of one that did not, that it is not known."""
+    if not task.done():
+        return [Finding(name, "not proven", f"It was not known after {within_s:g} s.")]
+    if error := task.exception():                    # the others' findings are worth no less
+        return [Finding(name, "not proven", f"The check failed, by a mistake of bridge's own: {error!r}.",
+                        "Report it, with this line.")]
+    return task.result()
 
 
 def settings_read(oddities: Sequence[str]) -> list[Finding]:

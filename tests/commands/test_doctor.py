@@ -1,5 +1,6 @@
 """`python -m bridge doctor` in a terminal, beside the real server."""
 
+import asyncio
 import io
 import json
 from pathlib import Path
@@ -57,6 +58,19 @@ def test_what_the_server_would_not_start_with_comes_first(
     out, error = capsys.readouterr()
     assert (code, error) == (2, "") and out.startswith("failure    settings      PORT must be a whole number")
     assert "→ Set it in the environment or in .env." in out and "skipped    port" in out
+
+
+async def test_a_call_that_was_agreed_to_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with RealtimeServer() as model, TwilioRest(ACCOUNT, TOKEN) as twilio:
+        twilio.numbers.add("+15550100199")
+        await asyncio.to_thread(
+            ask, monkeypatch, tmp_path, "--call", "+15557654321", "--yes", "--json", OPENAI_API_KEY=model.key,
+            OPENAI_REALTIME_URL=model.url, TWILIO_AUTH_TOKEN=TOKEN, TWILIO_ACCOUNT_SID=ACCOUNT,
+            TWILIO_API_URL=twilio.url, PORT="0")
+        [call] = [each for each in json.loads(capsys.readouterr().out)["findings"] if each["name"] == "call"]
+        assert call["state"] == "ok" and len(twilio.calls.made) == 1
 
 
 def test_nobody_is_called_who_was_not_asked(

@@ -14,6 +14,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from bridge import keys
+from bridge.doctor import database
 from bridge.doctor.finding import SCHEMA, Report
 from bridge.meetings.event import SCHEMA as MEETING
 from bridge.sim.realtime import Faults
@@ -98,7 +99,8 @@ def receiver(**changed: object) -> Defect:
 def alert(code: str, text: str) -> Defect:
     def make(patient: Patient) -> None:
         patient.twilio.alerts += [
-            Alert(code, f"{patient.clinic.origin}/incoming-call", alert_text=text),
+            Alert(code, f"{patient.clinic.origin}/incoming-call", alert_text=text,
+                  response_body="<html><style>b {}</style><b>Bad</b> Gateway</html>"),
             Alert("11200", "https://another.example.com/"),
             Alert(code, f"{patient.clinic.origin}/incoming-call", alert_text=text,
                   date_generated=datetime.now(UTC) - timedelta(days=2))]
@@ -190,7 +192,7 @@ DEFECTS: dict[str, tuple[Defect, str, str]] = {
         lambda patient: setattr(patient.model, "clock_off_s", -300), "warning clock", "5 minutes fast"),
     "alert": (
         alert("11200", "Msg=Got+HTTP+502&httpResponse=502"), "warning alerts", ", /incoming-call: this server, or a "
-        "proxy before it, answered 502"),
+        "proxy before it, answered 502 (“Bad Gateway”)"),
     "setting misspelt": (set_to(WEBHOOK_SECRT="x"), "warning settings", "WEBHOOK_SECRT"),
 }
 
@@ -269,6 +271,16 @@ async def test_what_does_not_answer_in_time_is_not_proven(patient: Patient) -> N
     patient.around = replace(patient.around, enough_s=0.5)
     report = await patient.examined()
     assert report.exit_code == 0 and {"not proven account", "ok incoming_call"} <= {*told(report)}
+
+
+async def test_a_mistake_in_one_check_keeps_nobody_from_the_others(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mistaken(url: object) -> None:
+        raise ZeroDivisionError("a mistake")
+    monkeypatch.setattr(database, "look", mistaken)
+    report = await patient.examined()
+    assert report.exit_code == 0 and {"not proven database", "ok session"} <= {*told(report)}
 
 
 async def test_a_receiver_is_sent_one_booking_that_is_marked_as_a_test(patient: Patient) -> None:
