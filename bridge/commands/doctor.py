@@ -25,7 +25,7 @@ from bridge.twilio_side.account import Account
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("doctor", help="find out why calls fail, or would; changes nothing, costs nothing")
+    parser = commands.add_parser("doctor", help="find out why calls fail, or would, and what to do")
     parser.add_argument("--json", action="store_true", help="for machines: see bridge/doctor/README.md")
     parser.add_argument("--receiver", action="store_true", help="send each webhook one booking, marked as a test")
     parser.add_argument("--call", metavar="+1555...", type=_number,

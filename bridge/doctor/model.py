@@ -76,7 +76,7 @@ async def list_models(http: aiohttp.ClientSession, account: Account) -> Listing:
             told, at, took_s = answer.headers.get("Date", ""), time.time(), time.monotonic() - begun
             ends: dict[str, str] = {}
             if answer.status == 200:
-                found = msgspec.json.decode(await answer.content.read(MAX_LIST), type=_Models)
+                found = msgspec.json.decode(await _all_of(answer), type=_Models)
                 ends = {each.id: each.shutdown_date or "" for each in found.data}
             return Listing(answer.status, ends, date=told, at=at, took_s=took_s)
     except msgspec.MsgspecError:
@@ -85,6 +85,16 @@ async def list_models(http: aiohttp.ClientSession, account: Account) -> Listing:
         return Listing(problem=f"no answer within {LIST_S:g} s")
     except (aiohttp.ClientError, OSError) as error:
         return Listing(problem=f"no connection ({getattr(error, 'strerror', None) or type(error).__name__})")
+
+
+async def _all_of(answer: aiohttp.ClientResponse) -> bytes:
+    """MAX_LIST at most; `read` of so many would give what has come so far."""
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > MAX_LIST:
+            break
+    return bytes(body)
 
 
 async def try_session(

@@ -18,7 +18,9 @@ from tests.stage.terminal import CTRL_C, Terminal, typed
 from tests.stage.typist import Typist
 
 KEY, ACCOUNT, TOKEN = "sk-right", "AC" + "1" * 32, "a-token"
-MODELS = {"data": [{"id": "gpt-realtime-2.1"}, {"id": "gpt-5"}]}
+#: More than arrives at once.
+MODELS = {"data": [{"id": f"gpt-{number}", "owned_by": "x" * 100} for number in range(5000)] + [
+    {"id": "gpt-realtime-2.1"}]}
 FLAGS = ("--openai-api-key", KEY, "--twilio-account-sid", ACCOUNT, "--twilio-auth-token", TOKEN)
 
 
