@@ -59,7 +59,8 @@ async def examine(http: aiohttp.ClientSession, prober: Prober, look_up: LookUp =
         reason = f"no answer within {ASK_S:g} s" if isinstance(answer, TimeoutError) else why(answer)
         return [name, Finding(
             "incoming_call", "not proven", f"From here, {prober.origin} cannot be reached: {reason}. From the Internet "
-            "it may be.", f"Open {prober.origin}/healthz on a phone that is not in this network."),
+            "it may be.", "Start the server, if it does not run. Then open "
+            f"{prober.origin}/healthz on a phone that is not in this network."),
             *_skipped("media_stream", "reach")]
     findings.append(media_stream(upgraded, stream_s))
     if findings[-1].state == "failure":

@@ -260,6 +260,13 @@ async def test_a_name_that_leads_nowhere_or_only_here(patient: Patient) -> None:
         assert (wrong.name, wrong.state) == ("dns", state) and words in wrong.says
 
 
+async def test_an_address_that_cannot_be_reached_from_here_may_be_from_outside(patient: Patient) -> None:
+    patient.environ["PUBLIC_URL"] = f"https://{HOST}:1"
+    patient.number.voice_url = f"https://{HOST}:1/incoming-call"
+    report = await patient.examined()
+    assert report.exit_code == 0 and {"not proven incoming_call", "skipped media_stream"} <= {*told(report)}
+
+
 async def test_without_a_public_url_the_numbers_say_where_the_server_is(patient: Patient) -> None:
     del patient.environ["PUBLIC_URL"]
     report = await patient.examined()
