@@ -1,7 +1,7 @@
 """The way in: the public address, from its name to a message that comes back by a stream.
 
 All of it is asked from here. That Twilio gets there too cannot be proven from inside: routers lead the way to one's own
-address back in (hairpin NAT), or do not, and name servers answer differently inside.
+address back in (hairpin NAT), or do not, and name servers answer differently inside. Only a call proves it.
 """
 
 import asyncio
@@ -23,6 +23,9 @@ LOOK_UP_S, ASK_S = 3.0, 5.0
 #: A certificate that ends within so many days should have been renewed.
 RENEWED_DAYS = 10
 
+#: An older call proves nothing of today, seconds.
+RECENT_S = 24 * 3600.0
+
 LookUp = Callable[[str], Awaitable[Sequence[str]]]
 Upgraded = Stream | aiohttp.ClientError | OSError | ValueError
 
@@ -35,7 +38,10 @@ async def look_up(host: str) -> Sequence[str]:
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
-async def examine(http: aiohttp.ClientSession, prober: Prober, look_up: LookUp = look_up) -> list[Finding]:
+async def examine(
+    http: aiohttp.ClientSession, prober: Prober, last_call_at: float | None = None, look_up: LookUp = look_up,
+) -> list[Finding]:
+    """`last_call_at`: when Twilio last came with a call, seconds since 1970."""
     name = await _name(URL(prober.origin).host or "", look_up)
     if name.state == "failure":
         return [name, *_skipped(*_LATER)]
@@ -59,14 +65,13 @@ async def examine(http: aiohttp.ClientSession, prober: Prober, look_up: LookUp =
         reason = f"no answer within {ASK_S:g} s" if isinstance(answer, TimeoutError) else why(answer)
         return [name, Finding(
             "incoming_call", "not proven", f"From here, {prober.origin} cannot be reached: {reason}. From the Internet "
-            "it may be.", f"Open {prober.origin}/healthz on a phone that is not in this network."),
+            "it may be.", "Start the server, if it does not run. Then open "
+            f"{prober.origin}/healthz on a phone that is not in this network."),
             *_skipped("media_stream", "reach")]
     findings.append(media_stream(upgraded, stream_s))
     if findings[-1].state == "failure":
         return [*findings, *_skipped("reach")]
-    return [*findings, Finding(
-        "reach", "not proven", "Whether Twilio reaches this address cannot be proven from inside.",
-        "Call your number, or let Twilio call it, for some cents:", "python -m bridge doctor --call +<your number>")]
+    return [*findings, reach(last_call_at, prober.clock())]
 
 
 async def _name(host: str, look_up: LookUp) -> Finding:
@@ -109,6 +114,16 @@ def _skipped(*names: str) -> list[Finding]:
 
 
 # ---- what it means: pure
+
+def reach(last_call_at: float | None, now: float) -> Finding:
+    """Whether Twilio reaches this address: it did, when there was a call."""
+    if last_call_at is not None and now - last_call_at < RECENT_S:
+        when = time.strftime("%H:%M", time.gmtime(last_call_at))
+        return Finding("reach", "ok", f"Twilio came with a call, and opened its stream, at {when} UTC.")
+    return Finding(
+        "reach", "not proven", "Whether Twilio reaches this address cannot be proven from inside.",
+        "Call your number, or let Twilio call it, for some cents:", "python -m bridge doctor --call +<your number>")
+
 
 def certificate(until: float | None, now: float) -> Finding:
     """Of one that is valid now; `until`: None where that is not known."""

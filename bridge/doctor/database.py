@@ -15,6 +15,7 @@ from bridge.records import schema, sqlite_file
 #: How long it may take to connect, seconds.
 CONNECT_S = 3
 _VERSION = "SELECT version_num FROM alembic_version"
+_LAST_CALL = "SELECT max(admitted_at) FROM calls WHERE process <> ''"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class State:
     """What a database is like. `kind`: for people. `problem`: why it cannot be written, "" where it can.
 
     `reached`: whether it answered at all. `age`: "none" where it has none of our tables. `mode`: of a file that others
-    may open, else 0.
+    may open, else 0. `last_call_at`: when the newest call was admitted that had a stream, seconds since 1970.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class State:
     mode: int = 0
     there: bool = True
     reached: bool = True
+    last_call_at: float | None = None
 
 
 def look(url: URL) -> State:
@@ -76,10 +78,12 @@ def _sqlite(path: str) -> State:
                 known = connection.execute(
                     "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
                 [version] = connection.execute(_VERSION).fetchone() if known else [None]
+                age = schema.age(version) if version else "none"
+                [last] = connection.execute(_LAST_CALL).fetchone() if age == "current" else [None]
             finally:
                 connection.execute("ROLLBACK")
         mode = os.stat(path).st_mode & 0o077 if os.name == "posix" else 0
-        return State(kind, age=schema.age(version) if version else "none", mode=mode)
+        return State(kind, age=age, mode=mode, last_call_at=last)
     except (sqlite3.Error, OSError) as error:
         return State(kind, getattr(error, "strerror", None) or str(error))
 
@@ -93,6 +97,8 @@ def _postgresql(url: URL) -> State:
             connection.execute(text("SET statement_timeout = '3s'"))
             read_only = connection.scalar(text("SELECT current_setting('transaction_read_only')")) == "on"
             version = connection.scalar(text(_VERSION)) if schema.is_there(connection) else None
+            age = schema.age(version) if version else "none"
+            last = connection.scalar(text(_LAST_CALL)) if age == "current" else None
             allowed = version is None or connection.scalar(text(
                 "SELECT has_table_privilege('calls', 'INSERT') AND has_table_privilege('meetings', 'UPDATE')"))
     except sqlalchemy.exc.SQLAlchemyError as error:
@@ -101,4 +107,4 @@ def _postgresql(url: URL) -> State:
     finally:
         engine.dispose()
     problem = "it is read-only" if read_only else "" if allowed else "its user may not write to the tables"
-    return State(kind, problem, schema.age(version) if version else "none")
+    return State(kind, problem, age, last_call_at=last)

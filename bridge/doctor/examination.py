@@ -10,6 +10,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -19,6 +20,7 @@ from aiohttp.abc import AbstractResolver
 from bridge import __version__, composition
 from bridge.delivery import reach
 from bridge.doctor import account, address, alerts, clock, database, model, numbers, port, webhooks
+from bridge.doctor.database import State
 from bridge.doctor.finding import GROUPS, Finding, Report, ordered, sentence
 from bridge.doctor.probing import Prober
 from bridge.openai_side import realtime
@@ -54,10 +56,11 @@ async def examine(
         checks = _Checks(settings, around, http, webhooks_http, receiver)
         view = asyncio.create_task(checks.twilio())
         origin = asyncio.create_task(checks.origin(view))
+        stored = asyncio.create_task(asyncio.to_thread(database.look, settings.DATABASE_URL))
         running = {
             asyncio.create_task(checks.port()): ("port",),
-            asyncio.create_task(checks.database()): ("database",),
-            asyncio.create_task(checks.way_in(origin)): GROUPS["way_in"],
+            asyncio.create_task(checks.database(stored)): ("database",),
+            asyncio.create_task(checks.way_in(origin, stored)): GROUPS["way_in"],
             asyncio.create_task(checks.numbers(view, origin)): ("account", "number", "fallback", "alerts"),
             asyncio.create_task(checks.model()): ("clock", *GROUPS["model"]),
             asyncio.create_task(checks.webhooks()): ("webhook",),
@@ -68,9 +71,9 @@ async def examine(
             for task, names in running.items():
                 findings += _found(task, names[0], around.enough_s)
         finally:
-            for each in (view, origin, *running):
+            for each in (view, origin, stored, *running):
                 each.cancel()
-            await asyncio.gather(view, origin, *running, return_exceptions=True)
+            await asyncio.gather(view, origin, stored, *running, return_exceptions=True)
     return Report(ordered(findings), __version__, around.clock(), time.monotonic() - begun)
 
 
@@ -136,10 +139,10 @@ class _Checks:
         near = settings.PUBLIC_URL or f"http://127.0.0.1:{settings.PORT}"
         return [await port.examine(self.http, settings.HOST, settings.PORT, self._prober(near))]
 
-    async def database(self) -> list[Finding]:
-        return database.judged(await asyncio.to_thread(database.look, self.settings.DATABASE_URL))
+    async def database(self, stored: Awaitable[State]) -> list[Finding]:
+        return database.judged(await stored)
 
-    async def way_in(self, origin: Awaitable[str]) -> list[Finding]:
+    async def way_in(self, origin: Awaitable[str], stored: Awaitable[State]) -> list[Finding]:
         at = await origin
         if not at:
             return [Finding("incoming_call", "not proven", "Nobody says what this server's public address is.",
@@ -148,7 +151,10 @@ class _Checks:
         if prober is None:
             return [Finding("incoming_call", "not proven", "Without TWILIO_AUTH_TOKEN nothing can be signed, and the "
                             "server answers everybody.", "Set TWILIO_AUTH_TOKEN.")]
-        return await address.examine(self.http, prober, self.around.look_up)
+        last_call_at = None
+        with suppress(Exception):                    # of which `database` tells
+            last_call_at = (await stored).last_call_at
+        return await address.examine(self.http, prober, last_call_at, self.around.look_up)
 
     async def numbers(self, view: Awaitable[account.View | None], origin: Awaitable[str]) -> list[Finding]:
         seen = await view

@@ -43,8 +43,11 @@ def judged(numbers: Sequence[Number], origin: str, applications: Mapping[str, st
 
 
 def _leads_to(number: Number, origin: str, applications: Mapping[str, str]) -> bool:
-    host = _host(origin)
-    return _host(number.voice_url) == host or _host(applications.get(number.voice_application_sid, "")) == host
+    """Whether it is meant for this server: for its host and, behind a proxy with several, for its path."""
+    def is_here(url: str) -> bool:
+        path = _path(origin).rstrip("/")
+        return _host(url) == _host(origin) and (_path(url) + "/").startswith(path + "/")
+    return is_here(number.voice_url) or is_here(applications.get(number.voice_application_sid, ""))
 
 
 def _one(number: Number, origin: str, applications: Mapping[str, str]) -> Finding:
@@ -75,7 +78,7 @@ def _one(number: Number, origin: str, applications: Mapping[str, str]) -> Findin
 
 def _none_of(numbers: Sequence[Number], origin: str) -> Finding:
     first = numbers[0]
-    where = _host(first.voice_url).removesuffix(":443") or "nowhere"
+    where = _host(first.voice_url).removesuffix(":443") + _path(first.voice_url) or "nowhere"
     return Finding(
         "number", "failure", f"No number of the account leads to {origin}: {_count(numbers)}, {first.phone_number} "
         f"leads to {where}.", "Point one here:", _SET.format(first.phone_number), subject=first.phone_number)
@@ -120,3 +123,10 @@ def _host(url: str) -> str:
     except ValueError:
         return ""
     return f"{host.lower()}:{443 if port == 80 else port}" if host else ""
+
+
+def _path(url: str) -> str:
+    try:
+        return URL(url).path
+    except ValueError:
+        return ""

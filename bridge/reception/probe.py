@@ -1,8 +1,8 @@
 """Probes of `python -m bridge doctor`: it asks the public address what Twilio asks it, and nobody calls.
 
 1. A probe is a request as Twilio signs it, with a token in the header X-Bridge-Probe. The token is made with the auth
-   token (token.py, under a label of its own), counts for one of our addresses and for LIFE_S, and is taken once. Nobody
-   makes one without the auth token, and nothing that Twilio or a caller says can become a header of a request.
+   token (token.py, under a label of its own), counts for one of our addresses and for LIFE_S, and each process takes it
+   once. Nobody makes one without the auth token, and nothing that Twilio or a caller says becomes a request's header.
 2. It is answered with what a call would be answered with. No call is admitted, no stream's token is made, and no model
    is connected: who replays a probe, or has stolen one, can spend nothing.
 3. The answer has a token too, bound to the probe's: who gets it knows that a server with the same auth token answered,

@@ -3,7 +3,10 @@
 import base64
 import shutil
 import socket
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +20,7 @@ from bridge import keys
 from bridge.doctor import database
 from bridge.doctor.finding import SCHEMA, Report
 from bridge.meetings.event import SCHEMA as MEETING
+from bridge.records import sqlite_file
 from bridge.sim.realtime import Faults
 from bridge.sim.twilio_rest import Alert, RestFaults, TwilioRest
 from tests.stage.clinic import ACCOUNT, HOST, INSIDE, Clinic, Patient, clinic, with_manners
@@ -258,6 +262,24 @@ async def test_a_name_that_leads_nowhere_or_only_here(patient: Patient) -> None:
         patient.around = replace(patient.around, look_up=look_up)
         [wrong] = [each for each in (await patient.examined()).findings if each.state in ("failure", "warning")]
         assert (wrong.name, wrong.state) == ("dns", state) and words in wrong.says
+
+
+async def test_a_call_of_today_proves_that_twilio_comes_here(patient: Patient) -> None:
+    file = patient.clinic.folder / "called.db"
+    sqlite_file.back_up(str(patient.clinic.folder / "bridge.db"), str(file))
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            "INSERT INTO calls (call_sid, caller, process, admitted_at, lease_until, ended_at, reason, history) "
+            "VALUES ('CA1', '', 'web.1', ?, 0, 0, '', '')", (time.time() - 60,))
+    patient.environ["DATABASE_URL"] = f"sqlite:///{file}"
+    assert "ok reach" in told(await patient.examined())
+
+
+async def test_an_address_that_cannot_be_reached_from_here_may_be_from_outside(patient: Patient) -> None:
+    patient.environ["PUBLIC_URL"] = f"https://{HOST}:1"
+    patient.number.voice_url = f"https://{HOST}:1/incoming-call"
+    report = await patient.examined()
+    assert report.exit_code == 0 and {"not proven incoming_call", "skipped media_stream"} <= {*told(report)}
 
 
 async def test_without_a_public_url_the_numbers_say_where_the_server_is(patient: Patient) -> None:

@@ -57,6 +57,15 @@ def test_numbers_that_lead_elsewhere_are_nobodys_concern_here() -> None:
     assert found[1].says == "2 numbers; 1 of them lead elsewhere."
 
 
+def test_another_server_behind_the_same_proxy_is_none_of_ours() -> None:
+    other = replace(OURS, voice_url="https://phone.example.com/callsign/incoming-call")
+    assert states(numbers.judged([other, OURS], ORIGIN, {})) == ["ok number", "skipped number", "ok fallback"]
+    [found] = numbers.judged([other], ORIGIN, {})
+    assert found.state == "failure" and "leads to phone.example.com/callsign/incoming-call" in found.says
+    [found] = numbers.judged([replace(OURS, voice_url="")], ORIGIN, {})
+    assert found.state == "failure" and "leads to nowhere" in found.says
+
+
 def test_an_application_that_leads_here_is_as_good_as_an_address() -> None:
     led = replace(ELSEWHERE, voice_application_sid="AP1")
     assert states(numbers.judged([led], ORIGIN, {"AP1": f"{ORIGIN}/incoming-call"})) == ["ok number", "ok fallback"]

@@ -152,6 +152,19 @@ async def test_a_list_comes_in_pages(rest: TwilioRest) -> None:
     assert [asked.path.rpartition("/")[2] for asked in rest.asked] == ["IncomingPhoneNumbers.json"] * 2
 
 
+@pytest.mark.parametrize("path, status", [
+    ("IncomingPhoneNumbers.json?PageSize=1", 200), ("IncomingPhoneNumbers.json?PageSize=1001", 400),
+    ("IncomingPhoneNumbers.json?Page=1", 400), ("IncomingPhoneNumbers.json?Sort=asc", 400),
+    ("IncomingPhoneNumbers/PN" + "9" * 32 + ".json", 404), ("IncomingPhoneNumbers/PN1.json", 404),
+    ("Applications/AP" + "1" * 32 + ".json", 404), ("Applications.json", 405), ("Trunks.json", 404)])
+async def test_what_there_is_not_is_refused(rest: TwilioRest, path: str, status: int) -> None:
+    rest.numbers.add("+15550001111")
+    headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT, TOKEN)}
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{rest.url}/2010-04-01/Accounts/{ACCOUNT}/{path}", headers=headers) as answer:
+            assert answer.status == status
+
+
 async def test_a_number_is_changed_and_keeps_an_address_that_does_not_count(rest: TwilioRest) -> None:
     rest.numbers.applications["AP" + "1" * 32] = "https://app.example.com/voice"
     rest.numbers.trunks.add("TK" + "1" * 32)

@@ -1,6 +1,5 @@
 """A small reverse proxy with TLS, as it stands before a server, and what such proxies get wrong."""
 
-import asyncio
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -104,4 +103,3 @@ async def proxying(behind: str, tls: ssl.SSLContext) -> AsyncIterator[Proxy]:
     async with AsyncExitStack() as stack:
         proxy.port = await stack.enter_async_context(listening(app, tls))
         yield proxy
-        await asyncio.sleep(0)

@@ -133,8 +133,8 @@ class TwilioRest:
             raise not_found(path)
         if method == "POST" and request.content_type != "application/x-www-form-urlencoded":
             raise wrong(f"The form is sent as {request.content_type}.")
-        if method == "POST" and request.query:
-            raise wrong("A form's parameters stand in the address.")
+        if method == "POST" or resource["sid"]:
+            require_known(request.query, ())             # a form's parameters do not stand in the address
         return await self._resource(method, path, resource["kind"], resource["sid"], form, request.query)
 
     async def _resource(
