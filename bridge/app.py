@@ -16,6 +16,7 @@ from bridge.calendars.busy_url import Availability
 from bridge.call import call_log
 from bridge.call.events import Audience
 from bridge.call.session import Services
+from bridge.call.timing import Timing
 from bridge.console import answers, health
 from bridge.console import openapi
 from bridge.console.access import Access
@@ -84,8 +85,11 @@ WEBHOOKS: dict[str, Handler] = {
 }
 
 
-def create_app(settings: Settings) -> web.Application:
-    """The whole server; it touches neither the environment nor the network until it is started."""
+def create_app(settings: Settings, timing: Timing = Timing()) -> web.Application:
+    """The whole server; it touches neither the environment nor the network until it is started.
+
+    `timing`: how long its calls wait. Only tests have a reason for another one.
+    """
     app = web.Application(client_max_size=MAX_BODY, middlewares=[answers.hide_faults(webhooks.rescue)])
     app.on_response_prepare.append(answers.protect)
     app[keys.SETTINGS] = settings
@@ -105,7 +109,7 @@ def create_app(settings: Settings) -> web.Application:
         open_http, open_records, open_admission, open_budget, open_turnstile, watch_model, open_meetings, forget_old,
         watch_loop, watch_door, finish_background])
     app.on_response_prepare.append(answered)
-    app.on_startup.append(gather_services)           # when all that was opened above is there
+    app.on_startup.append(partial(gather_services, timing=timing))   # when all that was opened above is there
     app.on_shutdown.append(hang_up)
     app.add_routes([
         web.get("/", index),
@@ -240,12 +244,12 @@ async def forget_old(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-async def gather_services(app: web.Application) -> None:
+async def gather_services(app: web.Application, *, timing: Timing) -> None:
     """What every call needs of all this, once for all calls."""
     settings, http, tools = app[keys.SETTINGS], app[keys.HTTP], app[keys.TOOLS]
     credentials = composition.credentials(settings)
     app[keys.SERVICES] = Services(
-        plan=composition.plan(settings, tools), agent=composition.agent(settings),
+        plan=composition.plan(settings, tools, timing), agent=composition.agent(settings),
         account=composition.account(settings), http=http, rest=rest.Calls(http, credentials) if credentials else None,
         tools=tools, opening=partial(briefing.opening, composition.rules(settings)),
         background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], tell=app[keys.AUDIENCE].tell,

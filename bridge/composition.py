@@ -6,6 +6,7 @@ Only this, app.py, server.py and the commands know `Settings`. A part can so be 
 from bridge.call.agent import Agent
 from bridge.call.clips import clips
 from bridge.call.steps import Plan
+from bridge.call.timing import Timing
 from bridge.meetings.schedule import Rules
 from bridge.openai_side import prompt
 from bridge.openai_side.connection import Account
@@ -44,7 +45,7 @@ def agent(settings: Settings) -> Agent:
         zone=settings.TIMEZONE, transfer_numbers=settings.TRANSFER_NUMBER)
 
 
-def plan(settings: Settings, tools: Tools) -> Plan:
+def plan(settings: Settings, tools: Tools, timing: Timing) -> Plan:
     """How every call is to go."""
     return Plan(
         greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
@@ -52,7 +53,7 @@ def plan(settings: Settings, tools: Tools) -> Plan:
         silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_turn_ms=settings.MAX_TURN_S * 1000,
         most_ms=settings.MAX_CALL_S * 1000, most_usd=settings.MAX_CALL_USD,
         prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES), immediate=tools.for_call().immediate,
-        transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY)
+        transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY, timing=timing)
 
 
 def rules(settings: Settings) -> Rules:

@@ -9,8 +9,6 @@
 TIMER_MS = 1
 #: How long what is to be heard whole, something protected or a goodbye, may take to begin, ms.
 BEGIN_MS = 10_000
-#: How much longer than its audio it may play, ms.
-OVERRUN_MS = 3_000
 
 
 class Bounds:

@@ -18,7 +18,6 @@ from bridge.call import words
 from bridge.call.events import Answered, AssistantSaid, CallerSaid, Fault, FirstAudio, FunctionCalled
 from bridge.call.floor import Wish
 from bridge.call.history import History
-from bridge.call.patience import HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS
 from bridge.call.steps import HangUp, RunFunction, Step, Told, ToModel, Transfer
 from bridge.call.turns import KEPT_FRAMES, KEPT_FRAMES_GREETING, Turns
 from bridge.openai_side import prices, realtime
@@ -408,7 +407,9 @@ class Dialogue(Turns):
         """Who waits for whom, now that something has happened."""
         all_heard = self._voice.silent
         silent = all_heard and bool(self._voice.stream) and not self._stopping
-        hush_ms = HUSH_MS if self._model == "ready" else HUSH_LOST_MS if self._model == "lost" else HUSH_FIRST_MS
+        timing, model = self._plan.timing, self._model
+        hush_ms = (timing.hush_ms if model == "ready" else timing.hush_lost_ms if model == "lost"
+                   else timing.hush_first_ms)
         self._patience.look(
             self._now, hush_ms=hush_ms, we_wait=silent and self.quiet,
             caller_waits=silent and not self._floor.speaking and not (self._model == "ready" and self._idle),

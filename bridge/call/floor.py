@@ -4,15 +4,15 @@ Pure; times are ms.
 
 1. A response is asked for only when nobody has the floor: none is active, none is on its way, the caller does not
    speak, and the server is not about to answer the caller's turn by itself. One response answers all that is owed.
-2. The server answers a turn of the caller's by itself. Where it does not within ANSWER_MS, it is asked to. A response
+2. The server answers a turn of the caller's by itself. Where it does not within `answer_ms`, it is asked to. A response
    of its own that has seen what one of ours was asked for takes its place.
 3. A response is known by the name that the server echoes. Until a server has echoed one, a new response is the one that
    was asked for, unless a turn of the caller's waits for its answer.
 4. The caller's speech overtakes a response that was asked for and has not begun: it is cancelled as it begins.
 5. A response that fails is asked for again RETRIES times, after growing pauses, and not before the server says. Then
    the model has failed. A filler or a notice can be spared.
-6. A response that does not begin within REQUEST_MS, or brings nothing for MUTE_MS, is the session's fault; one that is
-   complete but for its end is taken for over.
+6. A response that does not begin within `request_ms`, or brings nothing for `mute_ms`, is the session's fault; one that
+   is complete but for its end is taken for over.
 7. A turn of the caller's of which the server finds no end is ended by us; MOST_ENDLESS of them in a row are answered.
 """
 
@@ -22,15 +22,11 @@ from typing import Literal, NamedTuple
 from bridge.call import words
 from bridge.call.bounds import Bounds
 from bridge.call.steps import ToModel
+from bridge.call.timing import Timing
 from bridge.openai_side import realtime
 
-ANSWER_MS = 3_000
-REQUEST_MS = 5_000
-MUTE_MS = 10_000
 MOST_ENDLESS = 3
 RETRIES = 2
-#: The pause before a failed response is asked for again, ms; twice as long the second time.
-RETRY_MS = 500
 #: The longest pause that is made because the server says so, ms: what takes longer is no use to a caller.
 LONGEST_WAIT_MS = 10_000
 
@@ -61,9 +57,9 @@ class Floor:
     __slots__ = (
         "owed", "speaking", "answering", "active", "wish", "_ended", "_spoke", "_called", "_whole", "_requested",
         "_wanted", "_unwanted", "overtaken", "_answered", "_echoes", "_endless", "_failures", "_not_before", "_again",
-        "_wishes", "_names", "_most_turn_ms", "_turn", "_answer", "_request", "_retry", "_mute")
+        "_wishes", "_names", "_timing", "_most_turn_ms", "_turn", "_answer", "_request", "_retry", "_mute")
 
-    def __init__(self, bounds: Bounds, *, owed: bool, most_turn_ms: float = 0.0) -> None:
+    def __init__(self, bounds: Bounds, timing: Timing, *, owed: bool, most_turn_ms: float = 0.0) -> None:
         self.owed = owed                             # there is something that no response has seen
         self.speaking = False                        # the caller, as the server hears it
         self.answering = False                       # the server is about to answer a turn by itself
@@ -85,7 +81,7 @@ class Floor:
         self._again = ANSWER                         # what is asked for again when "retry" is due
         self._wishes: list[Wish] = []                # notices that wait for the floor
         self._names = 0
-        self._most_turn_ms = most_turn_ms
+        self._timing, self._most_turn_ms = timing, most_turn_ms
         self._turn, self._answer, self._request = bounds.own("turn"), bounds.own("answer"), bounds.own("request")
         self._retry, self._mute = bounds.own("retry"), bounds.own("mute")
 
@@ -122,7 +118,7 @@ class Floor:
     def caller_stopped(self, now: float) -> None:
         self.speaking, self.answering, self._endless = False, True, 0
         self._turn.clear()
-        self._answer.set(now + ANSWER_MS)
+        self._answer.set(now + self._timing.answer_ms)
 
     def caller_was_understood(self) -> None:
         """The line is not all noise."""
@@ -147,7 +143,7 @@ class Floor:
     def request(self, wish: Wish, now: float) -> ToModel:
         self._requested, self._wanted = self.name(wish.purpose), wish
         self._unwanted = self.overtaken = self._answered = False
-        self._request.set(now + REQUEST_MS)
+        self._request.set(now + self._timing.request_ms)
         return ToModel(realtime.create_response(self._requested, wish.instructions))
 
     def next(self) -> Wish | None:
@@ -180,7 +176,7 @@ class Floor:
         """A function's output is owed an answer; the one that the server is about to give may not come."""
         self.owed = True
         if self.answering:
-            self._answer.begin(now + ANSWER_MS)
+            self._answer.begin(now + self._timing.answer_ms)
 
     # ---- a response begins
 
@@ -231,7 +227,7 @@ class Floor:
     def _begins(self, response_id: str, now: float) -> None:
         self.active = response_id
         self._spoke = self._called = self._whole = False
-        self._mute.set(now + MUTE_MS)
+        self._mute.set(now + self._timing.mute_ms)
 
     # ---- it goes on, and ends
 
@@ -239,7 +235,7 @@ class Floor:
         """It has brought audio."""
         self._spoke, self._whole = True, False
         if self.active:
-            self._mute.set(now + unheard_ms + MUTE_MS)
+            self._mute.set(now + unheard_ms + self._timing.mute_ms)
 
     def item_complete(self) -> None:
         """All of an item of it has come."""
@@ -249,7 +245,7 @@ class Floor:
         """It has called a function."""
         self._called = self._whole = True
         if self.active:
-            self._mute.set(now + unheard_ms + MUTE_MS)
+            self._mute.set(now + unheard_ms + self._timing.mute_ms)
 
     @property
     def only_lacks_end(self) -> bool:
@@ -281,7 +277,7 @@ class Floor:
         if self._failures > RETRIES or wait_ms > LONGEST_WAIT_MS:
             return "given up"
         self._again = wish
-        self._retry.set(max(now + RETRY_MS * self._failures, now + wait_ms, self._not_before))
+        self._retry.set(max(now + self._timing.retry_ms * self._failures, now + wait_ms, self._not_before))
         return "again"
 
     def session_failed(self) -> bool:

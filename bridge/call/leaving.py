@@ -6,14 +6,15 @@ Pure; times are ms.
 2. If the caller speaks, the goodbye is cancelled; a key press cancels a hang-up but not a transfer. A goodbye forced by
    time or money is never cancelled: it is said again once the caller is silent.
 3. What the caller is owed comes before a goodbye, unless that is forced.
-4. Where the goodbye does not begin within BEGIN_MS, plays OVERRUN_MS longer than its audio, or, forced, is not heard
+4. Where the goodbye does not begin within BEGIN_MS, plays `overrun_ms` longer than its audio, or, forced, is not heard
    within LAST_MS, the caller is left without.
 """
 
 from dataclasses import dataclass
 
-from bridge.call.bounds import BEGIN_MS, OVERRUN_MS, Bounds
+from bridge.call.bounds import BEGIN_MS, Bounds
 from bridge.call.steps import HangUp, Transfer
+from bridge.call.timing import Timing
 from bridge.records.endings import Ending
 
 #: How long a call goes on at most that has to end, ms.
@@ -36,11 +37,12 @@ class _Goodbye:
 class Leaving:
     """Owns the bound "goodbye": when it is due, `part` says what is done."""
 
-    __slots__ = ("connecting", "_goodbye", "_due")
+    __slots__ = ("connecting", "_goodbye", "_overrun_ms", "_due")
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, timing: Timing) -> None:
         self.connecting = False                      # the caller is being connected with a person
         self._goodbye: _Goodbye | None = None
+        self._overrun_ms = timing.overrun_ms
         self._due = bounds.own("goodbye")
 
     def __bool__(self) -> bool:
@@ -73,7 +75,7 @@ class Leaving:
     def server_stops(self, ending: Ending, now: float, unheard_ms: float) -> None:
         """A recorded goodbye is playing, and the call ends after it."""
         self._goodbye = _Goodbye(HangUp(ending), "", firm=True, said=True)
-        self._due.set(now + unheard_ms + OVERRUN_MS)
+        self._due.set(now + unheard_ms + self._overrun_ms)
 
     # ---- it is said
 
@@ -93,7 +95,7 @@ class Leaving:
     def sounded(self, now: float, unheard_ms: float, *, farewell: bool) -> None:
         """Audio was sent; `farewell`: of a goodbye that was asked for."""
         if self._goodbye and (farewell or not self._goodbye.firm):
-            self._due.set(min(now + unheard_ms + OVERRUN_MS, self._goodbye.until))
+            self._due.set(min(now + unheard_ms + self._overrun_ms, self._goodbye.until))
 
     def function_returned(self, now: float) -> None:
         """First the caller hears what came of it."""

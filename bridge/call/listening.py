@@ -2,11 +2,12 @@
 
 1. What is protected cannot be interrupted: the session does not look for the caller's turns until it was heard. That is
    the greeting, if the owner wants so, and the answer to a turn that had no end, or the noise would cut it.
-2. Where that does not begin within BEGIN_MS, or plays OVERRUN_MS longer than its audio, the caller is listened to.
+2. Where that does not begin within BEGIN_MS, or plays `overrun_ms` longer than its audio, the caller is listened to.
 3. The server confirms within CONFIRM_MS that it listens; else the session is of no use.
 """
 
-from bridge.call.bounds import BEGIN_MS, OVERRUN_MS, Bounds
+from bridge.call.bounds import BEGIN_MS, Bounds
+from bridge.call.timing import Timing
 
 CONFIRM_MS = 5_000
 
@@ -14,13 +15,14 @@ CONFIRM_MS = 5_000
 class Listening:
     """Owns the bounds "protected" and "listen"."""
 
-    __slots__ = ("greeted", "protected", "said", "on", "_protected", "_listen")
+    __slots__ = ("greeted", "protected", "said", "on", "_overrun_ms", "_protected", "_listen")
 
-    def __init__(self, bounds: Bounds, *, greeted: bool) -> None:
+    def __init__(self, bounds: Bounds, timing: Timing, *, greeted: bool) -> None:
         self.greeted = greeted                       # the assistant has spoken, or was asked to
         self.protected = False                       # what is protected was not heard to its end
         self.said = False                            # ... and its response is complete
         self.on = False                              # the session finds the caller's turns
+        self._overrun_ms = timing.overrun_ms
         self._protected, self._listen = bounds.own("protected"), bounds.own("listen")
 
     def greet(self, *, protected: bool) -> None:
@@ -40,7 +42,7 @@ class Listening:
     def sounded(self, now: float, unheard_ms: float) -> None:
         """Some of it was sent."""
         if self.protected:
-            self._protected.set(now + unheard_ms + OVERRUN_MS)
+            self._protected.set(now + unheard_ms + self._overrun_ms)
 
     def acted(self, now: float, unheard_ms: float) -> None:
         """It has called a function, and goes on when that has returned."""

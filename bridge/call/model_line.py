@@ -1,8 +1,8 @@
 """A call's line to the model, over as many sessions as it takes.
 
 1. A session counts as had when it did something for the caller: an answer of it was heard to its end, or it has lived
-   for HAD_S and carries the conversation. Until then it is an attempt.
-2. Attempts that fail, or break, are followed by others, with growing pauses, for GIVE_UP_S in all; then the call
+   for `had_s` and carries the conversation. Until then it is an attempt.
+2. Attempts that fail, or break, are followed by others, with growing pauses, for `give_up_s` in all; then the call
    ends, and the caller hears the fallback. A refusal that trying again does not change ends it at once. The breaker
    hears of every attempt and of every session that was had.
 3. A session that was had and is lost, whoever closed it and however, is followed by another one at once.
@@ -22,6 +22,7 @@ import aiohttp
 from aiohttp import WSCloseCode, WSMsgType
 
 from bridge.call.leg import BURST, CallOver, Leg
+from bridge.call.timing import Timing
 from bridge.openai_side import pulse, realtime
 from bridge.openai_side.backoff import Recovery
 from bridge.openai_side.breaker import Breaker
@@ -31,20 +32,13 @@ from bridge.records.endings import Ending
 
 log = logging.getLogger(__name__)
 
-#: How long a session may take nothing of what it is sent, seconds.
-STALL_S = 5.0
 #: How long the last attempt may take at least, seconds.
 LEAST_S = 1.0
-#: After so long a session counts as had that carries the conversation, seconds.
-HAD_S = 5.0
 #: How long a session lasts at most, and one that does not say so: seconds, of
 #: https://developers.openai.com/api/docs/guides/realtime-conversations
 SESSION_S = 3600.0
-#: No session is made to last for less: who says so has another clock than ours, or counts from another moment, seconds.
-LEAST_SESSION_S = 60.0
-#: How long before its end a session is renewed, at most a quarter of its time; how soon again when that fails, which
-#: doubles, seconds.
-RENEW_BEFORE_S, RENEW_AGAIN_S = 300.0, 10.0
+#: How long before its end a session is renewed, at most a quarter of its time, seconds.
+RENEW_BEFORE_S = 300.0
 #: How often a moment is looked for in which nobody speaks, seconds.
 LOOK_S = 0.05
 
@@ -88,15 +82,15 @@ class ModelLine:
     """`open` begins; `send` and `close` are for whoever holds the call."""
 
     def __init__(
-        self, call: Conversation, http: aiohttp.ClientSession, account: Account, breaker: Breaker,
+        self, call: Conversation, http: aiohttp.ClientSession, account: Account, breaker: Breaker, timing: Timing,
     ) -> None:
-        self._call, self._http, self._account, self._breaker = call, http, account, breaker
+        self._call, self._http, self._account, self._breaker, self._timing = call, http, account, breaker, timing
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
         self._leg: Leg | None = None                 # None: there is no session at the moment
         self._next: Leg | None = None                # ready, and waits for a quiet moment
         self._left: list[Leg] = []                   # sessions that others follow, until they are closed
-        self._recovery = Recovery()
+        self._recovery = Recovery(timing.give_up_s)
         self._had = False                            # the session in force has done something for the caller
         self._since = 0.0                            # when it came into force
         self._problem = ""                           # why there is no session, as it was last written to the log
@@ -127,9 +121,9 @@ class ModelLine:
 
     def check(self) -> None:
         """Called every second: a session that takes nothing is given up, one that does its work is had."""
-        if self._leg and self._leg.stalled_s() > STALL_S:
+        if self._leg and self._leg.stalled_s() > self._timing.stall_s:
             self.lose("it takes nothing any more")
-        elif self._leg and not self._had and self._time() - self._since >= HAD_S and self._call.carried:
+        elif self._leg and not self._had and self._time() - self._since >= self._timing.had_s and self._call.carried:
             self.served()
 
     def served(self) -> None:
@@ -180,7 +174,7 @@ class ModelLine:
         """This one is in force from now on."""
         self._stop_timers()
         self._leg, self._had, self._since, self._pulse = leg, False, self._time(), Pulse()
-        self._beat = self._loop.call_later(pulse.TICK_S, self._listen_for_life, leg, session)
+        self._beat = self._loop.call_later(self._timing.tick_s, self._listen_for_life, leg, session)
         left = self._believed(session.expires_at)
         self._renewal = self._loop.call_later(
             left - min(RENEW_BEFORE_S, left / 4), lambda: self._call.spawn(self._renew(leg)))
@@ -188,7 +182,7 @@ class ModelLine:
     def _believed(self, expires_at: float | None) -> float:
         """How long a session lasts that says when it ends, seconds; an end that cannot be is not believed."""
         left = expires_at - time.time() if expires_at else SESSION_S
-        if left >= LEAST_SESSION_S:
+        if left >= self._timing.least_session_s:
             return min(left, SESSION_S)
         if not self._doubted:
             self._doubted = True
@@ -273,11 +267,11 @@ class ModelLine:
             return
         match self._pulse.tick():
             case "dead":
-                self.lose(f"nothing came from it for {pulse.DEAD_TICKS * pulse.TICK_S:.1f} s, no pong either")
+                self.lose(f"nothing came from it for {pulse.DEAD_TICKS * self._timing.tick_s:.1f} s, no pong either")
                 return
             case "ping" if not leg.stalled_s():      # else it has enough to answer
                 self._call.spawn(ping(session.socket))
-        self._beat = self._loop.call_later(pulse.TICK_S, self._listen_for_life, leg, session)
+        self._beat = self._loop.call_later(self._timing.tick_s, self._listen_for_life, leg, session)
 
     async def _replace(self, lost: Leg, reason: str, had: bool) -> None:
         began = self._time()
@@ -294,7 +288,7 @@ class ModelLine:
 
     async def _renew(self, leg: Leg) -> None:
         """Opens the next session, and lets it take over at a quiet moment."""
-        pause, told = RENEW_AGAIN_S, ""
+        pause, told = self._timing.renew_again_s, ""
         while leg is self._leg:
             setup, _ = self._call.session_setup()
             try:

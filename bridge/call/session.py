@@ -44,16 +44,8 @@ from bridge.twilio_side.rest import Calls, Outcome
 
 log = logging.getLogger(__name__)
 
-START_S = 5.0
-STALL_S = 5.0
 #: Twilio sends `connected` before `start`: more than so many messages is not Twilio.
 MOST_BEFORE_START = 10
-#: For how many seconds in a row a phone may send too many messages.
-TOO_FAST_S = 5
-#: How long a phone may send nothing at all, seconds: a socket that is dead without saying so.
-DEAD_S = 30.0
-#: How long a stream may still last when Twilio did not say whether the call was transferred, seconds.
-UNKNOWN_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +75,14 @@ class CallSession:
         self, phone: WebSocketResponse, services: Services, origin: str, enter: Enter,
     ) -> None:
         self._phone, self._services, self._tell = phone, services, services.tell
-        self._origin, self._enter = origin, enter
+        self._origin, self._enter, self._timing = origin, enter, services.plan.timing
         self._entered = Entered(Caller())
         self._functions = services.tools.for_call(self._observe)
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(services.plan)
         self._tasks = asyncio.TaskGroup()
         self._to_caller = Leg(phone, is_phone=True)
-        self._model = ModelLine(self, services.http, services.account, services.breaker)
+        self._model = ModelLine(self, services.http, services.account, services.breaker, self._timing)
         self._start: media_streams.StartBody | None = None
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
         self._connecting_with: str | None = None     # whom Twilio is asked to connect the caller with
@@ -139,7 +131,7 @@ class CallSession:
 
     async def _from_caller(self) -> None:
         try:
-            async with asyncio.timeout(START_S):
+            async with asyncio.timeout(self._timing.start_s):
                 start = await self._until_start()
         except TimeoutError:
             raise CallOver(Ending.NO_START) from None
@@ -194,9 +186,9 @@ class CallSession:
         while True:
             await asyncio.sleep(1)
             self._check_pace()
-            if self._to_caller.stalled_s() > STALL_S:
+            if self._to_caller.stalled_s() > self._timing.stall_s:
                 raise CallOver(Ending.PHONE_STALLED)
-            if self._loop.time() - self._last_message > DEAD_S:
+            if self._loop.time() - self._last_message > self._timing.dead_s:
                 raise CallOver(Ending.PHONE_LOST)
             self._model.check()
             await self._carry_out(self._dialogue.frames_missing(self._now()))
@@ -205,7 +197,7 @@ class CallSession:
         """Called every second: who sends far more than a phone can say is none."""
         most, self._messages, came = self._services.most_messages_per_s, 0, self._messages
         self._too_fast_s = self._too_fast_s + 1 if most and came > most else 0
-        if self._too_fast_s >= TOO_FAST_S:
+        if self._too_fast_s >= self._timing.too_fast_s:
             raise CallOver(Ending.PHONE_TOO_FAST)
 
     async def _carry_out(self, steps: list[Step]) -> None:
@@ -273,7 +265,7 @@ class CallSession:
         await self._services.remember(self.call_sid, self._dialogue.history.dump())
         outcome = await self._services.rest.update(self.call_sid, document)
         if outcome is Outcome.UNKNOWN:
-            await asyncio.sleep(UNKNOWN_S)           # done after all, it would have ended this stream by then
+            await asyncio.sleep(self._timing.unknown_s)    # done after all, it would have ended this stream by then
         if outcome is not Outcome.DONE:
             self._connecting_with = None
             self._tell(Fault("transfer failed"))

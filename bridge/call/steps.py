@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bridge.call.events import Event
+from bridge.call.timing import Timing
 from bridge.openai_side.prices import DEAREST, Prices
 from bridge.records.endings import Ending
 from bridge.tools.tool import Output
@@ -104,3 +105,4 @@ class Plan:
     immediate: Mapping[str, Callable[[str], Output]] = field(default_factory=dict)
     transfer_targets: tuple[str, ...] = ()
     operator_key: str = ""       # the key that asks for the first of them
+    timing: Timing = Timing()    # how long it waits, and for what

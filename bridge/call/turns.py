@@ -69,13 +69,15 @@ class Turns:
         self._complaints = Folded()                  # of the model
         goes_on = history is not None
         protected = plan.protect_greeting and not goes_on
-        self._ear = Ear(KEPT_FRAMES_GREETING if protected else KEPT_FRAMES)
+        timing = plan.timing
+        self._ear = Ear(KEPT_FRAMES_GREETING if protected else KEPT_FRAMES, timing)
         self._bounds = bounds = Bounds()
-        self._voice = Voice(bounds, self._ear, self.history)
-        self._listening = Listening(bounds, greeted=goes_on)
-        self._floor = Floor(bounds, owed=goes_on, most_turn_ms=plan.most_turn_ms)
-        self._leaving = Leaving(bounds)
-        self._patience = Patience(bounds, prompt_ms=plan.silence_prompt_ms, has_clips=bool(plan.clips))
+        self._voice = Voice(bounds, timing, self._ear, self.history)
+        self._listening = Listening(bounds, timing, greeted=goes_on)
+        self._floor = Floor(bounds, timing, owed=goes_on, most_turn_ms=plan.most_turn_ms)
+        self._leaving = Leaving(bounds, timing)
+        self._patience = Patience(
+            bounds, timing, prompt_ms=plan.silence_prompt_ms, has_clips=bool(plan.clips))
         self._budget = Budget(bounds, plan.most_ms, plan.most_usd)
         self._keypad = Keypad(bounds)
         self._errands = Errands()

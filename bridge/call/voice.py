@@ -15,13 +15,12 @@ from bridge.call.ear import Ear
 from bridge.call.history import History
 from bridge.call.playback import Playback
 from bridge.call.steps import Clip, Step, ToCaller, ToModel
+from bridge.call.timing import Timing
 from bridge.openai_side import realtime
 from bridge.twilio_side import media_streams
 
 #: How many cut responses and items are remembered, for audio of theirs that is still on its way.
 CUTS_REMEMBERED = 32
-#: How long the phone may take longer than the audio lasts to say that it has played, ms.
-UNPLAYED_MS = 10_000
 #: The item of a recorded sentence, for `Playback`: the model knows nothing of it.
 CLIP = ""
 
@@ -29,14 +28,15 @@ CLIP = ""
 class Voice:
     """The assistant's voice at the phone. Owns the bound "played"."""
 
-    __slots__ = ("stream", "_ear", "_history", "_playback", "_dropped", "_settled", "_played")
+    __slots__ = ("stream", "_ear", "_history", "_playback", "_dropped", "_settled", "_unplayed_ms", "_played")
 
-    def __init__(self, bounds: Bounds, ear: Ear, history: History) -> None:
+    def __init__(self, bounds: Bounds, timing: Timing, ear: Ear, history: History) -> None:
         self.stream = ""                             # the phone's; "" before it has started
         self._ear, self._history = ear, history
         self._playback = Playback()
         self._dropped: list[str] = []                # responses that the caller cut
         self._settled: list[str] = []                # their items, truncated or deleted
+        self._unplayed_ms = timing.unplayed_ms
         self._played = bounds.own("played")
 
     @property
@@ -52,7 +52,7 @@ class Voice:
     def play(self, item_id: str, payload: str, size: int, now: float) -> tuple[list[Step], str]:
         """Audio for the caller with the marks that tell when it was heard; the mark that comes back as it begins."""
         before, after = self._playback.sending(item_id, size, self._ear.phone_ms)
-        self._played.set(now + self.unheard_ms + UNPLAYED_MS)
+        self._played.set(now + self.unheard_ms + self._unplayed_ms)
         steps: list[Step] = [
             ToCaller(media_streams.media(self.stream, payload)), ToCaller(media_streams.mark(self.stream, after))]
         if before is not None:

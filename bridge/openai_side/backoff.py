@@ -29,9 +29,10 @@ class Recovery:
     seconds on any monotonic clock.
     """
 
-    __slots__ = ("_until", "_began", "attempts")
+    __slots__ = ("_until", "_began", "_give_up_s", "attempts")
 
-    def __init__(self) -> None:
+    def __init__(self, give_up_s: float = GIVE_UP_S) -> None:
+        self._give_up_s = give_up_s
         self._until: float | None = None             # None: nothing is to be recovered
         self._began = 0.0
         self.attempts = 0
@@ -39,7 +40,7 @@ class Recovery:
     def begin(self, now: float) -> None:
         """There is no session. Nothing changes while the last one's loss is not made good."""
         if self._until is None:
-            self._began, self._until, self.attempts = now, now + GIVE_UP_S, 0
+            self._began, self._until, self.attempts = now, now + self._give_up_s, 0
 
     def next_attempt(self, now: float, jitter: float, wait_s: float = 0.0) -> float | None:
         """In how many seconds to try, counted as an attempt; None: not any more.

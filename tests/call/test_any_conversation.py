@@ -14,9 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from bridge.call.dialogue import Dialogue
 from bridge.call.history import MOST_ITEMS
-from bridge.call.patience import HUSH_MS
+from bridge.call.timing import Timing
 from bridge.call.voice import CUTS_REMEMBERED
 from tests.stage.imagined_call import FRAME_MS, ImaginedCall, plan
+
+TIMING = Timing()
 
 #: What a random call does next, by how likely: time passes often, a session is rarely lost.
 WEIGHTS = {"time": 8.0, "lost": 0.15, "renewed": 0.15, "stop": 0.15, "key": 0.5}
@@ -42,7 +44,7 @@ class AnyConversation(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_in_silence(self) -> None:
-        assert self.call.longest_wait_ms <= HUSH_MS + FRAME_MS, self.call.log[-30:]
+        assert self.call.longest_wait_ms <= TIMING.hush_ms + FRAME_MS, self.call.log[-30:]
 
     @invariant()
     def memory_is_bounded(self) -> None:
@@ -74,4 +76,4 @@ def test_a_long_random_call_keeps_every_rule(seed: int) -> None:
             break
         [move] = dice.choices([*moves], [WEIGHTS.get(name, 3.0) for name in moves])
         moves[move]()
-        assert call.longest_wait_ms <= HUSH_MS + FRAME_MS, call.log[-30:]
+        assert call.longest_wait_ms <= TIMING.hush_ms + FRAME_MS, call.log[-30:]

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from bridge.call.bounds import BEGIN_MS
-from bridge.call.floor import ANSWER_MS, REQUEST_MS, RETRIES
+from bridge.call.floor import RETRIES
 from bridge.call.leaving import TAIL_MS
 from bridge.call.patience import FILLER_MS
 from bridge.call.steps import HangUp, Reconnect, Refusal, RunFunction, Step
 from bridge.openai_side import errors
 from bridge.records.endings import Ending
 from bridge.twilio_side import media_streams
-from tests.stage.talk import DELTA_250_MS, STREAM, Talk, until
+from tests.stage.talk import DELTA_250_MS, STREAM, TIMING, Talk, until
 
 
 @pytest.fixture
@@ -322,7 +322,7 @@ def test_an_answer_that_began_before_the_output_arrived_does_not(greeted: Talk) 
 def test_an_answer_the_server_never_gives_is_asked_for(greeted: Talk) -> None:
     finished_while_the_caller_spoke(greeted)
     greeted.caller_stops()
-    assert greeted.dialogue.deadline == ANSWER_MS
+    assert greeted.dialogue.deadline == TIMING.answer_ms
     greeted.time_passes()
     assert len(greeted.requests) == 2
 
@@ -446,7 +446,7 @@ def test_a_fast_function_needs_no_filler(greeted: Talk) -> None:
     greeted.calls("r", "schedule_meeting")
     greeted.done("r")
     greeted.returns()
-    assert greeted.dialogue.deadline == REQUEST_MS
+    assert greeted.dialogue.deadline == TIMING.request_ms
 
 
 def test_no_filler_is_spoken_over_a_caller_who_speaks(greeted: Talk) -> None:

@@ -8,10 +8,9 @@ import pytest
 from bridge.call import words
 from bridge.call.history import History
 from bridge.call.leaving import TAIL_MS
-from bridge.call.patience import HUSH_MS
 from bridge.call.steps import HangUp, Transfer
 from bridge.records.endings import Ending
-from tests.stage.talk import CLIPS, PEOPLE, Talk, asks, begins, clips, ends, greeted, press, retold, says, until
+from tests.stage.talk import CLIPS, PEOPLE, TIMING, Talk, asks, begins, clips, ends, greeted, press, retold, says, until
 
 
 def transfer_call(talk: Talk, arguments: str) -> None:
@@ -166,11 +165,11 @@ def test_a_caller_who_is_being_connected_does_not_wait_in_silence() -> None:
     says(talk, "c", "a", "I connect you.", request=talk.requests[-1])
     until(talk, talk.now + TAIL_MS)
     assert talk.steps == [Transfer("sales")] and not talk.dialogue.quiet
-    until(talk, talk.now + HUSH_MS)
+    until(talk, talk.now + TIMING.hush_ms)
     assert clips(talk) == ["moment"]
     talk.take(talk.dialogue.transfer_failed(talk.now))
     says(talk, "sorry", "b", "Nobody is there.", request=talk.requests[-1])
-    until(talk, talk.now + 2 * HUSH_MS)
+    until(talk, talk.now + 2 * TIMING.hush_ms)
     assert clips(talk) == ["moment"]
 
 

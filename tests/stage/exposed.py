@@ -16,6 +16,7 @@ from twilio.request_validator import RequestValidator
 
 from bridge import keys, server
 from bridge.app import create_app
+from bridge.call.timing import Timing
 from bridge.reception.token import NONCE_BYTES, mint
 from bridge.sim.realtime import RealtimeServer
 from bridge.twilio_side import twiml
@@ -79,14 +80,14 @@ class Exposed:
 
 
 @asynccontextmanager
-async def exposed(folder: Path, **environ: str) -> AsyncIterator[Exposed]:
+async def exposed(folder: Path, timing: Timing = Timing(), **environ: str) -> AsyncIterator[Exposed]:
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(RealtimeServer())
         app = create_app(make_settings(**{
             "DATABASE_URL": f"sqlite:///{folder}/bridge.db", "PUBLIC_URL": f"https://{HOST}",
             "TWILIO_AUTH_TOKEN": TOKEN,
             "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_URL": "http://127.0.0.1:1", "OPENAI_REALTIME_URL": model.url,
-            "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0"} | environ))
+            "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0"} | environ), timing)
         listening = socket.create_server(("127.0.0.1", 0))
         await stack.enter_async_context(server.serving(app, listening))
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)))

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from bridge import keys
 from bridge.app import create_app
+from bridge.call.timing import Timing
 from bridge.settings import load
 from bridge.sim.clock import Clock
 from bridge.sim.demo import serving
@@ -91,7 +92,8 @@ class Office:
 @asynccontextmanager
 async def office(
     *turns: Scripted, faults: Faults = Faults(), clock_speed: float = 10, webhook: bool = True, rest: bool = False,
-    delta_speed: float = 8.0, greeting: Turn = GREETING, settings: Mapping[str, str] = {}, **environ: str,
+    delta_speed: float = 8.0, greeting: Turn = GREETING, settings: Mapping[str, str] = {}, timing: Timing = Timing(),
+    **environ: str,
 ) -> AsyncIterator[Office]:
     """A server whose model says `turns` after its greeting, with these settings."""
     before = asyncio.all_tasks()
@@ -114,7 +116,7 @@ async def office(
             ours["WEBHOOK_URL"] = f"{outside}/meetings"
         if rest:
             ours |= {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_URL": world.twilio.url}
-        world.app = create_app(load(ours | dict(settings) | environ))
+        world.app = create_app(load(ours | dict(settings) | environ), timing)
         world.origin = await stack.enter_async_context(serving(world.app))
         world.phone = await stack.enter_async_context(
             Phone(f"{world.origin}/incoming-call", account_sid=ACCOUNT, auth_token=TOKEN, clock=clock))

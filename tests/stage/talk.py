@@ -8,6 +8,7 @@ from bridge.call.dialogue import Dialogue
 from bridge.call.events import Event
 from bridge.call.history import History
 from bridge.call.steps import Clip, Plan, Served, Step, Told, ToCaller, ToModel
+from bridge.call.timing import Timing
 from bridge.openai_side import realtime
 from bridge.tools.hand_over import hand_over
 from bridge.tools.registry import Tools
@@ -18,6 +19,8 @@ STREAM = "MZ" + "0" * 32
 DELTA_250_MS = "/" * 2664 + "=="        # stands for 1998 bytes
 CLIPS = {"moment": Clip("bW9tZW50", 4000), "still_here": Clip("c3RpbGw=", 4000), "goodbye": Clip("Ynll", 8000)}
 PEOPLE = ("sales", "support")
+#: How long a call waits that nobody has set otherwise.
+TIMING = Timing()
 
 
 class Talk:

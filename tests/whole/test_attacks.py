@@ -19,6 +19,7 @@ from bridge import app as app_module
 from bridge import keys, server
 from bridge.call import session
 from bridge.call.events import Closed, Connected, Event, Fault
+from bridge.call.timing import Timing
 from bridge.reception import strangers as door
 from bridge.reception.token import LIFE_S
 from bridge.records.endings import Ending
@@ -149,15 +150,13 @@ async def test_a_token_that_is_shown_again_is_refused_while_its_call_goes_on(wor
     assert world.model.connections == 1
 
 
-async def test_a_stream_that_does_not_say_which_call_it_is_is_closed(
-    world: Exposed, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(session, "START_S", 0.1)
-    silent = await world.upgrade(signed(STREAM))
-    assert (await asyncio.wait_for(silent.receive(), PATIENCE_S)).type is aiohttp.WSMsgType.CLOSE
-    await silent.close()
-    await world.until_nothing_is_left()
-    assert world.model.connections == 0
+async def test_a_stream_that_does_not_say_which_call_it_is_is_closed(tmp_path: Path) -> None:
+    async with exposed(tmp_path, Timing(start_s=0.1)) as world:
+        silent = await world.upgrade(signed(STREAM))
+        assert (await asyncio.wait_for(silent.receive(), PATIENCE_S)).type is aiohttp.WSMsgType.CLOSE
+        await silent.close()
+        await world.until_nothing_is_left()
+        assert world.model.connections == 0
 
 
 # ---- what is too much
@@ -177,11 +176,10 @@ async def test_what_is_said_before_the_start_is_little_and_read_with_care(world:
 
 
 async def test_a_phone_that_says_far_more_than_a_phone_can_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(session, "TOO_FAST_S", 1)
     caplog.set_level(logging.INFO)
-    async with exposed(tmp_path) as world:
+    async with exposed(tmp_path, Timing(too_fast_s=1)) as world:
         call = await world.upgrade(signed(STREAM))
         await call.send_json(start(await world.answered()))
         await world.model.until_session(timeout=PATIENCE_S)
