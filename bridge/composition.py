@@ -53,7 +53,7 @@ def plan(settings: Settings, tools: Tools, timing: Timing) -> Plan:
         silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_turn_ms=settings.MAX_TURN_S * 1000,
         most_ms=settings.MAX_CALL_S * 1000, most_usd=settings.MAX_CALL_USD,
         prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES), immediate=tools.for_call().immediate,
-        transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY, timing=timing)
+        operator_key=settings.OPERATOR_KEY, operator=next(iter(settings.TRANSFER_NUMBER), ""), timing=timing)
 
 
 def rules(settings: Settings) -> Rules:

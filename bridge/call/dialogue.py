@@ -161,7 +161,7 @@ class Dialogue(Turns):
             return []
         self._patience.caller_gave_a_sign()
         self._leaving.key_pressed()
-        if not self._keypad.digits and key and key == self._plan.operator_key and self._plan.transfer_targets:
+        if not self._keypad.digits and key and key == self._plan.operator_key and self._plan.operator:
             return self._operator()
         return self._typed() if self._keypad.press(key, self._now) else []
 
@@ -180,7 +180,7 @@ class Dialogue(Turns):
         self._floor.unwant()
         if self._floor.active:
             steps.append(ToModel(realtime.cancel_response(self._floor.active)))
-        return steps + self._leave(Transfer(self._plan.transfer_targets[0]), words.CONNECTING, firm=False)
+        return steps + self._leave(Transfer(self._plan.operator), words.CONNECTING, firm=False)
 
     # ---- events of the model
 

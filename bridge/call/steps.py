@@ -103,6 +103,6 @@ class Plan:
     prices: Prices = DEAREST
     #: The functions that are answered in the turn in which they are called, by their names. None of them raises.
     immediate: Mapping[str, Callable[[str], Output]] = field(default_factory=dict)
-    transfer_targets: tuple[str, ...] = ()
-    operator_key: str = ""       # the key that asks for the first of them
+    operator_key: str = ""       # the key that asks for a person
+    operator: str = ""           # ... and whom it connects with: a name of TRANSFER_NUMBER
     timing: Timing = Timing()    # how long it waits, and for what

@@ -8,7 +8,6 @@ import json
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -449,14 +448,10 @@ class ImaginedCall:
 
 def plan(dice: random.Random) -> Plan:
     """How a call is to go, at random."""
-    how = _plan(dice)
-    return replace(how, immediate=Tools(hand_over(how.transfer_targets)).for_call().immediate)
-
-
-def _plan(dice: random.Random) -> Plan:
+    people = dice.choice(((), ("sales",), ("sales", "support")))
     return Plan(
         greeting="Say hello.", protect_greeting=dice.random() < 0.5, turn_detection={"type": "server_vad"}, clips=CLIPS,
         silence_prompt_ms=dice.choice((0, 5_000, 12_000)), most_turn_ms=dice.choice((0, 10_000)),
         most_ms=dice.choice((0, 90_000)),
-        most_usd=dice.choice((0.0, 0.5)), prices=DEAREST,
-        transfer_targets=dice.choice(((), ("sales",), ("sales", "support"))), operator_key=dice.choice(("", "0")))
+        most_usd=dice.choice((0.0, 0.5)), prices=DEAREST, immediate=Tools(hand_over(people)).for_call().immediate,
+        operator_key=dice.choice(("", "0")), operator=next(iter(people), ""))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from bridge.call.dialogue import Dialogue
@@ -27,9 +28,11 @@ class Talk:
     """A dialogue, and what it has sent to each side; `steps` are those of the last event,
     without what is only counted."""
 
-    def __init__(self, *, protect: bool = False, history: History | None = None, **plan: Any) -> None:
+    def __init__(
+        self, *, protect: bool = False, history: History | None = None, people: Sequence[str] = (), **plan: Any,
+    ) -> None:
         self.protect = protect
-        plan = {"immediate": Tools(hand_over(plan.get("transfer_targets", ()))).for_call().immediate} | plan
+        plan = {"immediate": Tools(hand_over(people)).for_call().immediate, "operator": next(iter(people), "")} | plan
         self.dialogue = Dialogue(Plan(
             greeting="Say hello.", protect_greeting=protect, turn_detection={"type": "server_vad"}, **plan), history)
         self.now = 0.0

@@ -17,7 +17,6 @@ from yarl import URL
 from bridge import keys
 from bridge.call.clips import clips
 from bridge.call.timing import Timing
-from bridge.openai_side import connection
 from bridge.records.endings import Ending
 from bridge.sim.realtime import Faults, Line, Turn
 from bridge.sim.speech import SILENCE
@@ -69,9 +68,8 @@ async def test_a_network_that_breaks_closes_the_model(caplog: pytest.LogCaptureF
     (Faults(never_created=True), "no session within"),
 ])
 async def test_a_model_that_cannot_be_had_is_apologised_for(
-    faults: Faults, reason: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+    faults: Faults, reason: str, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(connection, "READY_S", 0.2)
     async with office(faults=faults, timing=Timing(give_up_s=0.5)) as world:
         world.errors_expected = ["invalid_model"]
         call = await world.phone.dial()
