@@ -59,9 +59,9 @@ def plan(settings: Settings, tools: Tools, timing: Timing) -> Plan:
 def rules(settings: Settings) -> Rules:
     """When meetings can be."""
     return Rules(
-        zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
+        zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS,
         minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE,
-        closed=settings.CLOSED_DAYS or None)
+        closed=settings.CLOSED_DAYS)
 
 
 def limits(settings: Settings) -> Limits:
@@ -74,7 +74,7 @@ def policy(settings: Settings) -> Policy:
     """How Twilio's requests are answered."""
     return Policy(
         keys=signature_keys(settings), account_sid=settings.TWILIO_ACCOUNT_SID, api=settings.TWILIO_API_URL,
-        ends_by_rest=settings.rest_credentials, limits=limits(settings), blocked=settings.BLOCKED_CALLERS or None,
+        ends_by_rest=settings.rest_credentials, limits=limits(settings), blocked=settings.BLOCKED_CALLERS,
         fallback=_fallback(settings, twiml.WORDS[settings.FALLBACK]),
         used_up=_fallback(settings, twiml.NO_MORE_TODAY if settings.FALLBACK == "apology"
                           else twiml.WORDS[settings.FALLBACK]))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
@@ -37,11 +38,15 @@ class BadSettings(Exception):
 
 
 def setting(
-    default: str | None, parse: Parse, example: str, *, about: str, secret: bool = False, empty_is_off: bool = False,
+    default: str | None, parse: Parse, example: str, *, about: str, secret: bool = False, empty: Any = "",
+    empty_is_off: bool = False,
 ) -> Any:
-    """A field whose text is `default` when its variable is not set; None: it must be set. `about` is Markdown."""
+    """A field whose text is `default` when its variable is not set; None: it must be set. `about` is Markdown.
+
+    `empty`: its value where that text is "". A text of "" is never parsed.
+    """
     return field(repr=not secret, metadata={
-        "default": default, "parse": masking(parse) if secret else parse, "example": example,
+        "default": default, "parse": masking(parse) if secret else parse, "example": example, "empty": empty,
         "empty_is_off": empty_is_off, "about": about})
 
 
@@ -52,6 +57,8 @@ SYSTEM_MESSAGE = (
 
 FALLBACK_GOODBYE = "Thank you for calling. If you still need us, please call again later. Goodbye."
 
+#: A setting of names and what they stand for, without any.
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 _AUTH_TOKEN = matching(r"[!-~]+", "a token without spaces")
 _ACCOUNT_SID = matching("AC[0-9a-f]{32}", "AC and 32 hexadecimal digits, from the Twilio console")
 
@@ -75,12 +82,12 @@ class Settings:
             "Where your business is, as a name of the IANA list such as `Europe/Berlin`: the assistant knows the "
             "date and time there, and \"tomorrow at ten\" means ten o'clock there."))
     WEBHOOK_URL: tuple[str, ...] = setting(
-        "", addresses, "https://example.com/meetings", secret=True,
+        "", addresses, "https://example.com/meetings", secret=True, empty=(),
         about=(
             "Takes booked meetings as JSON, by POST; several, separated by commas. `https`, or `http` on the same "
             "machine. Empty: no meetings are offered."))
     WEBHOOK_SECRET: tuple[str, ...] = setting(
-        "", parse_secrets, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", secret=True,
+        "", parse_secrets, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", secret=True, empty=(),
         about=(
             "`whsec_` and a secret in base64: what is sent to your webhook is signed with it. Several, separated by "
             "spaces, while you change it."))
@@ -111,8 +118,8 @@ class Settings:
     FALLBACK_LANGUAGE: str = setting(
         "en-US", language, "de-DE",
         about="The language of these two, as Twilio's `<Say>` names it.")
-    TRANSFER_NUMBER: dict[str, str] = setting(
-        "", transfer_numbers, "sales=+15551234567,support=+15557654321",
+    TRANSFER_NUMBER: Mapping[str, str] = setting(
+        "", transfer_numbers, "sales=+15551234567,support=+15557654321", empty=NOTHING,
         about=(
             "Whom the assistant can put a caller through to: one number, or several by name, "
             "`sales=+15551234567,support=+15557654321`. Needs Twilio's account SID and token."))
@@ -136,10 +143,10 @@ class Settings:
         "30", whole(1, 24 * 60), "30",
         about="How long a meeting takes.")
     OPENING_HOURS: OpeningHours | None = setting(
-        "", OpeningHours.parse, "Mon-Fri 09:00-17:00; Sat 10:00-13:00",
+        "", OpeningHours.parse, "Mon-Fri 09:00-17:00; Sat 10:00-13:00", empty=None,
         about="When meetings can be, such as `Mon-Fri 09:00-17:00; Sat 10:00-13:00`. Empty: at any time.")
     CLOSED_DAYS: ClosedDays | None = setting(
-        "", ClosedDays.parse, "2026-12-24,2027-08-02..2027-08-15,*-12-31",
+        "", ClosedDays.parse, "2026-12-24,2027-08-02..2027-08-15,*-12-31", empty=None,
         about=(
             "When meetings cannot be all the same: dates, ranges and a country's public holidays, such as "
             "`2026-12-24,2027-08-02..2027-08-15,DE-BY`: see [meetings](meetings/README.md). Holidays need the package "
@@ -183,8 +190,9 @@ class Settings:
         about=(
             "The Realtime API's address; the model is appended. On Azure "
             "`wss://<resource>.openai.azure.com/openai/v1/realtime`, and the key goes into Azure's own header."))
-    OPENAI_PRICES: dict[str, float] = setting(
+    OPENAI_PRICES: Mapping[str, float] = setting(
         "", prices.parse, "audio_in=32,audio_cached=0.4,audio_out=64,text_in=4,text_cached=0.4,text_out=24",
+        empty=NOTHING,
         about=(
             "What the model costs where the list in `bridge/openai_side/prices.py` (read in November 2026) is out of "
             "date: US dollars for a million tokens, any of "
@@ -247,12 +255,12 @@ class Settings:
         "20", whole(0, 100_000), "20",
         about="More calls in an hour from one number than this are rejected as busy. `0`: any number.")
     MAX_CALLS_HIDDEN: int | None = setting(
-        "", whole(0, 100_000), "10",
+        "", whole(0, 100_000), "10", empty=None,
         about=(
             "More calls at once than this from all who hide their number are rejected as busy. Empty: half of "
             "`MAX_CALLS`. `0`: any number."))
     BLOCKED_CALLERS: Blocklist | None = setting(
-        "", Blocklist.parse, "+15557654321, +1900*, anonymous",
+        "", Blocklist.parse, "+15557654321, +1900*, anonymous", empty=None,
         about=(
             "Whose calls are not answered, separated by commas: numbers, beginnings of numbers such as `+1900*`, and "
             "`anonymous` for all who hide theirs. They hear that the number is not in service."))
@@ -277,7 +285,7 @@ class Settings:
         "", _AUTH_TOKEN, "the auth token before that one", secret=True,
         about="The auth token before that one, which counts too while you change it.")
     TWILIO_SHARED_KEYS: tuple[str, ...] = setting(
-        "", shared_keys, "webhooks_sharedkey_1=the-secret-of-that-key", secret=True,
+        "", shared_keys, "webhooks_sharedkey_1=the-secret-of-that-key", secret=True, empty=(),
         about=(
             "The shared keys by which your account signs webhooks, if it does: `id=secret`, several separated by "
             "commas."))
@@ -303,7 +311,7 @@ class Settings:
         Half of all unless the owner says otherwise: the lines that are left are those of callers who are told apart.
         """
         given = self.MAX_CALLS_HIDDEN
-        return given if isinstance(given, int) else max(self.MAX_CALLS // 2, 1)
+        return max(self.MAX_CALLS // 2, 1) if given is None else given
 
     @property
     def auth_tokens(self) -> tuple[str, ...]:
@@ -402,16 +410,16 @@ def _parsed(
 
 
 def _value(
-    value: str | None, *, default: str | None, parse: Parse, example: str, empty_is_off: bool, about: str,
+    value: str | None, *, default: str | None, parse: Parse, example: str, empty: Any, empty_is_off: bool, about: str,
 ) -> Any:
     value = value and value.strip()
     if value:
         return parse(value)
     if value == "" and empty_is_off:
-        return ""
+        return empty
     if default is None:
         raise ValueError("is not set")
-    return parse(default) if default else default
+    return parse(default) if default else empty
 
 
 def _read(dotenv: Path | None) -> env_file.EnvFile:

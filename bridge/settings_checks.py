@@ -52,7 +52,7 @@ def doubts(settings: "Settings", today: date) -> list[str]:
 def _missing(parsed: Mapping[str, Any]) -> Iterator[str]:
     """What one setting asks of another. One that could not be read is absent, and has its own line."""
     def empty(name: str) -> bool:
-        return parsed.get(name) == ""
+        return name in parsed and not parsed[name]
     if empty("TWILIO_AUTH_TOKEN"):
         for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN_OLD", "TWILIO_SHARED_KEYS"):
             if parsed.get(name):
@@ -63,7 +63,7 @@ def _missing(parsed: Mapping[str, Any]) -> Iterator[str]:
         yield "WEBHOOK_URL must be set with FALLBACK=message: it is where messages go"
     if parsed.get("ADMIN_PASSWORD") and parsed.get("ADMIN_PASSWORD_HASH"):
         yield "ADMIN_PASSWORD_HASH must be empty with ADMIN_PASSWORD: one of them is enough"
-    if parsed.get("OPERATOR_KEY") and parsed.get("TRANSFER_NUMBER") == "":
+    if parsed.get("OPERATOR_KEY") and empty("TRANSFER_NUMBER"):
         yield "TRANSFER_NUMBER must be set with OPERATOR_KEY: whom the key puts a caller through to"
     if parsed.get("TRANSFER_NUMBER") and (empty("TWILIO_ACCOUNT_SID") or empty("TWILIO_AUTH_TOKEN")):
         yield ("TRANSFER_NUMBER needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN: calls are transferred by Twilio's REST "
