@@ -31,14 +31,12 @@ from bridge.loop.background import Background
 from bridge.loop.event_loop import watch_lag
 from bridge.loop.running import running
 from bridge.loop.stopping import Stopping
-from bridge.loop.yielding import yield_loop
 from bridge.meetings import event, message
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.probing import probe_while_open
-from bridge.reception import stream, webhooks
+from bridge.reception import door, stream, webhooks
 from bridge.reception.admission import Admission
 from bridge.reception.budget import Budget
-from bridge.reception.strangers import Door
 from bridge.reception.turnstile import Turnstile
 from bridge.records.calls import Calls
 from bridge.records.database import StoreFailed, open_database
@@ -69,12 +67,6 @@ FINISH_S, KEPT_S = 9.0, 0.3
 
 #: How long the last of what was spent may take to be written down when the server stops, seconds.
 SPENT_S = 1.0
-#: How often it is looked who takes too long with a first request, seconds: who is closed at once with many others comes
-#: back with them, and all of them are let in at once.
-DOOR_S = 0.1
-
-#: Answers to what is not Twilio's.
-TURNED_AWAY = frozenset({400, 403, 408, 413})
 
 #: What Twilio asks during a call, by GET or by POST.
 WEBHOOKS: dict[str, Handler] = {
@@ -92,10 +84,10 @@ def create_app(settings: Settings, timing: Timing = Timing()) -> web.Application
     """
     app = web.Application(client_max_size=MAX_BODY, middlewares=[answers.hide_faults(webhooks.rescue)])
     app.on_response_prepare.append(answers.protect)
+    door.at(app)
     app[keys.SETTINGS] = settings
     app[keys.POLICY] = composition.policy(settings)
     app[keys.CALLS] = set()
-    app[keys.DOOR] = Door()
     app[keys.REFUSALS], app[keys.MALFORMED] = Seldom(REFUSAL_S), Seldom(REFUSAL_S)
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
@@ -107,8 +99,7 @@ def create_app(settings: Settings, timing: Timing = Timing()) -> web.Application
     app.on_startup.append(warn_if_open)
     app.cleanup_ctx.extend([
         open_http, open_records, open_admission, open_budget, open_turnstile, watch_model, open_meetings, forget_old,
-        watch_loop, watch_door, finish_background])
-    app.on_response_prepare.append(answered)
+        watch_loop, finish_background])
     app.on_startup.append(partial(gather_services, timing=timing))   # when all that was opened above is there
     app.on_shutdown.append(hang_up)
     app.add_routes([
@@ -259,31 +250,6 @@ async def gather_services(app: web.Application, *, timing: Timing) -> None:
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:
     async with running(watch_lag(app[keys.METRICS].lag)):
         yield
-
-
-async def watch_door(app: web.Application) -> AsyncIterator[None]:
-    async with running(close_overdue(app[keys.DOOR])):
-        yield
-
-
-async def close_overdue(door: Door[web.RequestHandler]) -> None:
-    """Closes, until it is cancelled, connections whose first request takes too long."""
-    time = asyncio.get_running_loop().time
-    while True:
-        await asyncio.sleep(DOOR_S)
-        while overdue := door.overdue(time()):
-            if overdue.transport:
-                overdue.transport.abort()
-            await yield_loop()
-
-
-async def answered(request: web.Request, response: web.StreamResponse) -> None:
-    """Who got what it asked for may come again by the same connection; who was turned away may not."""
-    request.app[keys.DOOR].answered(request.protocol)
-    if response.status in TURNED_AWAY:
-        response.force_close()
-        response.headers["Connection"] = "close"
-        await yield_loop()
 
 
 async def finish_background(app: web.Application) -> AsyncIterator[None]:

@@ -31,6 +31,7 @@ from bridge.app import create_app
 from bridge.console.answers import HEADERS
 from bridge.loop.event_loop import event_loop, spare_the_collector
 from bridge.reception import strangers
+from bridge.reception.door import Visitor
 from bridge.records.database import DatabaseUnavailable
 from bridge.records.endings import Ending
 from bridge.settings import Settings
@@ -164,28 +165,16 @@ async def serving(app: web.Application, listening: socket.socket) -> AsyncIterat
         await runner.cleanup()
 
 
-class Connection(web.RequestHandler):
-    """A connection that stands at the door until it has shown whose it is."""
+class Connection(Visitor):
+    """A connection within the server's limits."""
 
-    __slots__ = ("_app", "_door")
+    __slots__ = ("_app",)
 
     def __init__(self, server: web.Server, app: web.Application) -> None:
         super().__init__(
-            server, loop=asyncio.get_running_loop(), access_log=None,  # type: ignore[arg-type]
-            keepalive_timeout=KEEPALIVE_S, tcp_keepalive=False, lingering_time=LINGER_S, **LIMITS)
-        self._app, self._door = app, app[keys.DOOR]
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        peer = transport.get_extra_info("peername")
-        address = peer[0] if isinstance(peer, tuple) else ""
-        displaced = self._door.came(self, address, asyncio.get_running_loop().time())
-        if displaced and displaced.transport:
-            displaced.transport.abort()
-
-    def connection_lost(self, error: BaseException | None) -> None:
-        self._door.forget(self)
-        super().connection_lost(error)
+            server, app[keys.DOOR], access_log=None, keepalive_timeout=KEEPALIVE_S, tcp_keepalive=False,
+            lingering_time=LINGER_S, **LIMITS)
+        self._app = app
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None,

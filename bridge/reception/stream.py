@@ -7,6 +7,7 @@ from aiohttp import web
 from bridge import keys
 from bridge.call.entrance import Entered, NotLetIn
 from bridge.call.session import CallSession
+from bridge.reception import door
 from bridge.reception.refusals import refusals_told
 from bridge.reception.token import Refused
 from bridge.twilio_side import signature
@@ -26,7 +27,7 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
     with refusals_told(request):
         if policy.keys:
             await signature.check_upgrade(request, policy.keys)
-    app[keys.DOOR].forget(request.protocol)
+    door.let_in(request)
     if app[keys.STOPPING].ending:
         raise web.HTTPServiceUnavailable(text="The server is stopping.\n")
     if len(app[keys.CALLS]) >= policy.limits.calls:

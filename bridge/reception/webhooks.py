@@ -7,6 +7,7 @@ from aiohttp import web
 
 from bridge import keys
 from bridge.meetings.message import Message
+from bridge.reception import door
 from bridge.reception.refusals import refusals_told
 from bridge.reception.token import PARAMETER
 from bridge.records.database import StoreFailed
@@ -149,7 +150,7 @@ async def _parameters(request: web.Request) -> dict[str, str]:
         request[SAID] = parameters = {**request.query, **await signature.form(request)}
         if policy.account_sid and parameters.get("AccountSid") != policy.account_sid:
             raise web.HTTPForbidden(text="AccountSid is not that of TWILIO_ACCOUNT_SID.\n")
-    request.app[keys.DOOR].forget(request.protocol)
+    door.let_in(request)
     return parameters
 
 

@@ -15,12 +15,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bridge import app as app_module
 from bridge import keys, server
 from bridge.call import session
 from bridge.call.events import Closed, Connected, Event, Fault
 from bridge.call.timing import Timing
-from bridge.reception import strangers as door
+from bridge.reception import door, strangers
 from bridge.reception.token import LIFE_S
 from bridge.records.endings import Ending
 from bridge.twilio_side import signature
@@ -242,7 +241,7 @@ async def raw(world: Exposed, sent: bytes, drops: bytes) -> int:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name, seconds in [(door, "FIRST_S", 0.9), (app_module, "DOOR_S", 0.05), (signature, "BODY_S", 1.3),
+    for module, name, seconds in [(strangers, "FIRST_S", 0.9), (door, "LOOK_S", 0.05), (signature, "BODY_S", 1.3),
                                   (server, "LINGER_S", 0.5)]:
         monkeypatch.setattr(module, name, seconds)
 
@@ -269,18 +268,18 @@ async def test_who_breaks_off_in_mid_body_leaves_no_fault_in_the_log(
 
 
 async def test_who_holds_many_connections_keeps_nobody_out(world: Exposed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "MOST", 20)
-    strangers = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(60)]
-    for _, writer in strangers:
+    monkeypatch.setattr(strangers, "MOST", 20)
+    crowd = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(60)]
+    for _, writer in crowd:
         writer.write(HEAD)
     assert await world.post(signed(WEBHOOK, FORM)) == 200
-    assert [await until_closed(reader) for reader, _ in strangers[:40]] == [b""] * 40
+    assert [await until_closed(reader) for reader, _ in crowd[:40]] == [b""] * 40
     assert len(world.app[keys.DOOR]) <= 20
     call = await world.upgrade(signed(STREAM))
     await call.send_json(start(await world.answered()))
     await world.model.until_session(timeout=PATIENCE_S)
     await call.close()
-    for _, writer in strangers:
+    for _, writer in crowd:
         writer.close()
 
 
@@ -306,19 +305,19 @@ async def test_who_holds_many_connections_from_one_address_closes_only_its_own(
     async def come(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", world.port, local_addr=(address, 0))
     reader, writer = await come(TWILIO)
-    strangers = [await come(STRANGER) for _ in range(door.MOST_OF_ADDRESS + 10)]
-    assert [await until_closed(reader) for reader, _ in strangers[:10]] == [b""] * 10
-    assert len(world.app[keys.DOOR]) == 1 + door.MOST_OF_ADDRESS
+    crowd = [await come(STRANGER) for _ in range(strangers.MOST_OF_ADDRESS + 10)]
+    assert [await until_closed(reader) for reader, _ in crowd[:10]] == [b""] * 10
+    assert len(world.app[keys.DOOR]) == 1 + strangers.MOST_OF_ADDRESS
     writer.write(ASKED)
     assert b" 200 OK" in await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE_S)
-    for _, each in [*strangers, (reader, writer)]:
+    for _, each in [*crowd, (reader, writer)]:
         each.close()
 
 
 async def test_a_connection_that_was_answered_may_be_used_again(impatient: None, world: Exposed) -> None:
     """As a proxy does: one that is closed just when it is used again would cost a call."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-    for rest in (door.FIRST_S + 2 * app_module.DOOR_S, 0):
+    for rest in (strangers.FIRST_S + 2 * door.LOOK_S, 0):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b" 200 OK" in await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE_S)
         await asyncio.sleep(rest)
