@@ -9,11 +9,10 @@ import random
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from bridge.call.history import History
-from bridge.call.steps import (
-    Clip, ClipName, HangUp, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer)
+from bridge.call.dialogue import Dialogue
+from bridge.call.steps import HangUp, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer
 from bridge.openai_side import errors, realtime
 from bridge.openai_side.prices import DEAREST
 from bridge.records.endings import Ending
@@ -21,39 +20,11 @@ from bridge.tools.hand_over import hand_over
 from bridge.tools.registry import Tools
 from bridge.tools.tool import Output
 from bridge.twilio_side import media_streams
+from tests.stage.imagined_phone import BYTES_PER_MS, CLIPS, DELTA_250_MS, FRAME_MS, ImaginedPhone
 
-FRAME_MS = 20
-BYTES_PER_MS = 8
 STREAM = "MZ" + "0" * 32
-DELTA_250_MS = "/" * 2664 + "=="        # 1998 bytes
-CLIPS: dict[ClipName, Clip] = {
-    "moment": Clip("bW9tZW50", 8000), "still_here": Clip("c3RpbGw=", 8000), "goodbye": Clip("Ynll", 8000)}
 PCMU = {"format": {"type": "audio/pcmu"}}
 ERRORS = (("server_error", "server_error"), ("rate_limit_exceeded", "inference_rate_limit_exceeded"))
-
-
-class Conversation(Protocol):
-    """What is tested; `Dialogue`, or another one beside it."""
-
-    history: History
-
-    @property
-    def deadline(self) -> float | None: ...
-    @property
-    def listens(self) -> bool: ...
-    @property
-    def quiet(self) -> bool: ...
-    def started(self, stream_sid: str, now: float) -> list[Step]: ...
-    def model_ready(self, now: float, *, listens: bool) -> list[Step]: ...
-    def model_lost(self, now: float) -> list[Step]: ...
-    def model_renewed(self, now: float) -> list[Step]: ...
-    def from_caller(self, event: media_streams.Event, now: float) -> list[Step]: ...
-    def from_model(self, event: realtime.Event, now: float) -> list[Step]: ...
-    def frames_missing(self, now: float) -> list[Step]: ...
-    def function_returned(self, call_id: str, output: Output, now: float) -> list[Step]: ...
-    def transfer_failed(self, now: float) -> list[Step]: ...
-    def stopping(self, ending: Ending, now: float) -> list[Step]: ...
-    def time_passed(self, now: float) -> list[Step]: ...
 
 
 class Active:
@@ -71,20 +42,13 @@ class ImaginedCall:
     `echoes`: whether the server repeats a response's metadata, as OpenAI's does.
     """
 
-    def __init__(
-        self, plan: Plan, make: Callable[[Plan], Conversation], dice: random.Random, echoes: bool = True,
-    ) -> None:
-        self.dialogue, self.plan, self.dice, self.echoes = make(plan), plan, dice, echoes
+    def __init__(self, plan: Plan, dice: random.Random, echoes: bool = True) -> None:
+        self.dialogue, self.dice, self.echoes = Dialogue(plan), dice, echoes
         self.now = 0.0
         self.over: str | None = None                 # why the call ended
         self.started = False
-        self.events = 0
         self.log: list[str] = []
-        # The phone.
-        self.queue: deque[bytes | str] = deque()     # what is to be played: as many bytes, or a mark
-        self.playing = 0.0                           # bytes of the first piece that were played
-        self.marks_back: deque[str] = deque()
-        self.frames = 0
+        self.phone = ImaginedPhone()
         # The model.
         self.session = False
         self.lost = False
@@ -105,8 +69,6 @@ class ImaginedCall:
         self.stopping = False
         self.waiting_since: float | None = None      # since when the caller waits for us and hears nothing
         self.longest_wait_ms = 0.0
-        #: Called with every event and what the dialogue answered.
-        self.on_event: Callable[[str, tuple[Any, ...], dict[str, Any], list[Step]], None] = lambda *_: None
 
     # ---- what may happen next
 
@@ -309,25 +271,10 @@ class ImaginedCall:
                 self.do("time_passed")
 
     def _frame(self) -> None:
-        self.frames += 1
-        body = media_streams.MediaBody(b"\xff" * 160, "inbound", self.frames * FRAME_MS)
-        self.do("from_caller", media_streams.Media(body))
-        self._play(FRAME_MS * BYTES_PER_MS)
-        while self.marks_back and self.over is None:
-            self.do("from_caller", media_streams.Mark(media_streams.MarkBody(self.marks_back.popleft())))
-
-    def _play(self, size: float) -> None:
-        while self.queue:
-            first = self.queue[0]
-            if isinstance(first, str):
-                self.marks_back.append(first)
-            elif size >= len(first) - self.playing:
-                size -= len(first) - self.playing
-                self.playing = 0.0
-            else:
-                self.playing += size
-                break
-            self.queue.popleft()
+        self.do("from_caller", self.phone.frame())
+        self.phone.play()
+        while self.phone.marks_back and self.over is None:
+            self.do("from_caller", media_streams.Mark(media_streams.MarkBody(self.phone.marks_back.popleft())))
 
     # ---- what the dialogue answers
 
@@ -339,11 +286,9 @@ class ImaginedCall:
 
     def do(self, method: str, *arguments: Any, **named: Any) -> None:
         """Tells the dialogue of something, and does what it answers."""
-        self.events += 1
         if method != "from_caller" or not isinstance(arguments[0], media_streams.Media):
             self.log.append(f"{self.now:.0f} {method} {arguments} {named}")
         steps = getattr(self.dialogue, method)(*arguments, now=self.now, **named)
-        self.on_event(method, arguments, named, steps)
         if method == "from_model" and isinstance(arguments[0], realtime.AudioDelta) and any(
                 isinstance(step, ToCaller) for step in steps):
             self.debt = False
@@ -356,7 +301,7 @@ class ImaginedCall:
 
     def _look(self) -> None:
         """How long the caller has waited in silence."""
-        if not self.caller_waits or self.queue:
+        if not self.caller_waits or not self.phone.silent:
             self.waiting_since = None
             return
         if self.waiting_since is None:
@@ -384,16 +329,7 @@ class ImaginedCall:
     def _phone_is_told(self, message: dict[str, Any]) -> None:
         assert self.started and message["streamSid"] == STREAM
         self.log.append(f"   to phone {message['event']}")
-        match message["event"]:
-            case "media":
-                size = {clip.payload: clip.size for clip in CLIPS.values()}.get(message["media"]["payload"], 1998)
-                self.queue.append(bytes(size))
-            case "mark":
-                self.queue.append(message["mark"]["name"])
-            case "clear":
-                self.marks_back.extend(each for each in self.queue if isinstance(each, str))
-                self.queue.clear()
-                self.playing = 0.0
+        self.phone.told(message)
 
     def _model_is_told(self, event: dict[str, Any]) -> None:
         if not self.session:                         # the line drops it: the next session is told all
