@@ -10,14 +10,18 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, ColumnElement, Select, delete, func, or_, select, update
+from sqlalchemy import (
+    Connection, ColumnElement, Double, Integer, Select, Text, and_, bindparam, delete, func, literal, null, or_,
+    select, update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.records.database import Database
 from bridge.records.endings import Ending
+from bridge.records.statement import Insert, QuickStatement, Returning
 from bridge.records.tables import calls
 
 #: Any number that nothing else in the database uses as an advisory lock.
@@ -69,14 +73,18 @@ class Calls:
 
         `caller` is a number in E.164, or "" for one who hides it.
         """
+        told = {"call_sid": call_sid, "caller": caller, "now": now, "lease_until": now + PENDING_S,
+                "hour_ago": now - HOUR_S}
+        if await self._database.quick(_ADMIT, told | asdict(limits)):
+            return None
         waiting = {"process": "", "lease_until": now + PENDING_S, "ended_at": None, "reason": ""}
 
         def work(connection: Connection) -> str | None:
-            admitted, *others = (connection.execute(_counts(call_sid, caller, now))).one()
+            admitted, *others = (connection.execute(_COUNTS, told)).one()
             if not admitted and (refusal := limits.refusal(caller, *others)):
                 return refusal
-            carried = _live(now) & (calls.c.process != "")
-            _put(connection, [_new(call_sid, caller, now) | waiting], waiting, where=~carried)
+            _put(connection, [_new(call_sid, caller, now) | waiting], waiting,
+                 where=~(_live(now) & (calls.c.process != "")))
             return None
         return await self._database.write(work, ADMISSION_LOCK)
 
@@ -155,15 +163,51 @@ def _new(call_sid: str, caller: str, now: float) -> dict[str, Any]:
             "ended_at": None, "reason": "", "history": ""}
 
 
-def _live(now: float) -> ColumnElement[bool]:
+def _live(now: float | ColumnElement[float]) -> ColumnElement[bool]:
     return calls.c.ended_at.is_(None) & (calls.c.lease_until > now)
 
 
-def _counts(call_sid: str, caller: str, now: float) -> Select[tuple[int, int, int, int]]:
-    """Whether the call is under way (1); how many others are, how many of the caller's, and of its last hour's."""
-    def count(*conditions: ColumnElement[bool]) -> Any:
-        return select(func.count()).where(*conditions).scalar_subquery()
-    other, of_caller = calls.c.call_sid != call_sid, calls.c.caller == caller
-    return select(
-        count(calls.c.call_sid == call_sid, _live(now)), count(other, _live(now)),
-        count(other, _live(now), of_caller), count(other, of_caller, calls.c.admitted_at > now - HOUR_S))
+# ---- the admission of a call
+
+_CALL_SID, _CALLER = bindparam("call_sid", type_=Text), bindparam("caller", type_=Text)
+_NOW, _LEASE_UNTIL = bindparam("now", type_=Double), bindparam("lease_until", type_=Double)
+_OTHER, _OF_CALLER, _LIVE = calls.c.call_sid != _CALL_SID, calls.c.caller == _CALLER, _live(_NOW)
+_IN_HOUR = calls.c.admitted_at > bindparam("hour_ago", type_=Double)
+
+
+def _count(*conditions: ColumnElement[bool]) -> Any:
+    return select(func.count()).where(*conditions).scalar_subquery()
+
+
+_UNDER_WAY = _count(calls.c.call_sid == _CALL_SID, _LIVE)
+_OTHERS, _ITS_CALLERS = _count(_OTHER, _LIVE), _count(_OTHER, _LIVE, _OF_CALLER)
+_LAST_HOUR = _count(_OTHER, _OF_CALLER, _IN_HOUR)
+
+#: Whether the call is under way (1); how many others are, how many of the caller's, and of its last hour's.
+_COUNTS: Select[tuple[int, int, int, int]] = select(_UNDER_WAY, _OTHERS, _ITS_CALLERS, _LAST_HOUR)
+
+
+def _room(limit: str, counted: Any, *, hidden: bool | None = None) -> ColumnElement[bool]:
+    """Whether one more is allowed by this limit; of callers who hide their number, or of those who do not."""
+    most = bindparam(limit, type_=Integer)
+    room = or_(most == 0, counted < most)
+    return room if hidden is None else or_(_CALLER != "" if hidden else _CALLER == "", room)
+
+
+def _admission(insert: Insert) -> Returning:
+    """Writes and returns the row of a call that may come: what Limits.refusal says, as a condition.
+
+    It writes nothing for a call that is refused, nor for one whose stream is carried already.
+    """
+    values = {"call_sid": _CALL_SID, "caller": _CALLER, "process": literal(""), "admitted_at": _NOW,
+              "lease_until": _LEASE_UNTIL, "ended_at": null(), "reason": literal(""), "history": literal("")}
+    may_come = or_(_UNDER_WAY > 0, and_(
+        _room("calls", _OTHERS), _room("hidden", _ITS_CALLERS, hidden=True),
+        _room("per_caller", _ITS_CALLERS, hidden=False), _room("per_hour", _LAST_HOUR, hidden=False)))
+    return insert.from_select(list(values), select(*values.values()).where(may_come)).on_conflict_do_update(
+        index_elements=[calls.c.call_sid],
+        set_={"process": "", "lease_until": _LEASE_UNTIL, "ended_at": None, "reason": ""},
+        where=~(_LIVE & (calls.c.process != ""))).returning(calls.c.call_sid)
+
+
+_ADMIT = QuickStatement(calls, _admission, ADMISSION_LOCK)

@@ -18,11 +18,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import sqlalchemy.exc
-from sqlalchemy import URL, Connection, Delete, Update, make_url
+from sqlalchemy import URL, Connection, Delete, Row, Update, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bridge.records import engines, schema, sqlite_file
 from bridge.records.engines import Engine, Kind, T, Work
+from bridge.records.statement import QuickStatement
 
 #: What a transaction may take, waiting included, seconds.
 TRANSACTION_S = 10.0
@@ -100,6 +101,13 @@ class Database:
         def work(connection: Connection) -> int:
             return connection.execute(statement, values).rowcount
         return await self._run(work, TRANSACTION_S, "statement")
+
+    async def quick(self, statement: QuickStatement, values: Mapping[str, Any]) -> Row[Any] | None:
+        """The row that a statement writes and returns, or None; a power cut may undo it (statement.py).
+
+        Raises StoreFailed, as `execute` does.
+        """
+        return await self._run(lambda connection: statement.run(connection, values), TRANSACTION_S, "quick")
 
     async def write(self, work: Work[T], lock: int = 0) -> T:
         """What `work` returns, once what it wrote is committed; what it raises, and nothing is written.

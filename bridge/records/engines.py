@@ -14,9 +14,9 @@ import socket
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -36,8 +36,9 @@ SWITCH_S = 0.0001
 #: When a transaction may give way: it has a connection, has made a statement, has run it, is to commit, has ended.
 _BETWEEN_STEPS = ("checkout", "before_cursor_execute", "after_cursor_execute", "commit", "checkin")
 
-#: What is done: something is read; one statement writes, which is a transaction by itself; or a whole transaction.
-Kind = Literal["reading", "statement", "transaction"]
+#: What is done: something is read; one statement writes, which is a transaction by itself, and "quick" is one whose
+#: commit does not wait for the disk (statement.py); or a whole transaction.
+Kind = Literal["reading", "statement", "quick", "transaction"]
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -62,7 +63,8 @@ class Engine:
         `lock`: of transactions with the same number one is carried out at a time.
         """
         transaction = _Transaction(
-            self.sync_engine, self._begin(lock) if kind == "transaction" else "", work, self._watch)
+            self.sync_engine, self._begin(lock) if kind == "transaction" else "", work, self._watch,
+            waits_for_disk=kind != "quick")
         async with nullcontext() if kind == "reading" else self._turn:
             running = asyncio.get_running_loop().run_in_executor(self._threads, transaction.run)
             try:
@@ -90,9 +92,11 @@ class _Transaction:
     """What runs in a thread, and may be interrupted from outside it."""
 
     def __init__(
-        self, engine: sqlalchemy.Engine, begin: str, work: Work[Any], watch: sqlite_file.Watch | None,
+        self, engine: sqlalchemy.Engine, begin: str, work: Work[Any], watch: sqlite_file.Watch | None, *,
+        waits_for_disk: bool,
     ) -> None:
         self._engine, self._begin, self._work, self._watch = engine, begin, work, watch
+        self._waits_for_disk = waits_for_disk
         self._lock = threading.Lock()
         self._connection: Any = None
         self._was_cut = False
@@ -110,7 +114,7 @@ class _Transaction:
         with self._engine.connect() as connection:
             self._connection = connection.connection.dbapi_connection
             try:
-                with connection.begin():             # says nothing to an autocommitting driver
+                with self._commits(), connection.begin():    # says nothing to an autocommitting driver
                     if self._begin:
                         connection.exec_driver_sql(self._begin)
                     return self._work(connection)
@@ -119,6 +123,19 @@ class _Transaction:
                     self._connection = None
                 if self._was_cut:
                     connection.invalidate()
+
+    @contextmanager
+    def _commits(self) -> Iterator[None]:
+        """How what is done is committed; PostgreSQL is told so with the statement."""
+        if self._waits_for_disk or not isinstance(self._connection, sqlite3.Connection):
+            yield
+            return
+        line = self._connection
+        line.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            line.execute("PRAGMA synchronous = FULL")
 
     def interrupt(self) -> None:
         with self._lock:
@@ -196,13 +213,14 @@ def _sqlite(url: URL) -> sqlalchemy.Engine:
 # ---- PostgreSQL
 
 def _postgresql(url: URL) -> sqlalchemy.Engine:
+    from bridge.records.client_cursor import ClientCursor      # its driver takes a while, which SQLite need not pay
     defaults = {
         "application_name": "bridge", "connect_timeout": WAIT_S,
         # A server that vanishes says no goodbye: seconds, and milliseconds for the last.
         "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000,
     }
     engine = _engine(url, connect_args={
-        "autocommit": True,
+        "autocommit": True, "cursor_factory": ClientCursor,
         # Poolers that share connections between clients lose prepared statements.
         "prepare_threshold": None,
         **{name: value for name, value in defaults.items() if name not in url.query},

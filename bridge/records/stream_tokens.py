@@ -1,13 +1,20 @@
 """The tokens of streams that were shown: each is taken once, by whichever process comes first."""
 
-from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, delete
 
 from bridge.records.database import Database
+from bridge.records.statement import QuickStatement
 from bridge.records.tables import stream_tokens
 
 #: How long a token is remembered after nobody takes it any more, seconds: clocks differ.
 KEPT_S = 600
+
+# A row that is there already stays as it is: to write its own value into it is what makes it be returned.
+_TAKE = QuickStatement(stream_tokens, lambda insert: insert.values(
+    nonce=bindparam("nonce"), taken_by=bindparam("taken_by"), expires_at=bindparam("expires_at"),
+).on_conflict_do_update(
+    index_elements=[stream_tokens.c.nonce], set_={"taken_by": stream_tokens.c.taken_by},
+).returning(stream_tokens.c.taken_by))
 
 
 class StreamTokens:
@@ -18,15 +25,8 @@ class StreamTokens:
 
     async def take(self, nonce: str, taken_by: str, expires: float) -> bool:
         """Whether this attempt, which has a name of its own, is the first. A transaction may run twice."""
-        def work(connection: Connection) -> bool:
-            new = postgresql.insert(stream_tokens) if connection.dialect.name == "postgresql" else sqlite.insert(
-                stream_tokens)
-            row = {"nonce": nonce, "taken_by": taken_by, "expires_at": expires}
-            connection.execute(new.on_conflict_do_nothing(), row)
-            first: str | None = connection.scalar(
-                select(stream_tokens.c.taken_by).where(stream_tokens.c.nonce == nonce))
-            return first == taken_by
-        return await self._database.write(work)
+        row = await self._database.quick(_TAKE, {"nonce": nonce, "taken_by": taken_by, "expires_at": expires})
+        return row is not None and row.taken_by == taken_by
 
     async def sweep(self, now: float) -> None:
         """Forgets those that expired."""
