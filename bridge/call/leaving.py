@@ -3,8 +3,8 @@
 Pure. Times are ms.
 
 1. If the response in which the model wanted to leave speaks, that speech is the goodbye. Otherwise one is asked for.
-2. If the caller speaks, the goodbye is cancelled; a key press cancels a hang-up but not a transfer. A goodbye forced by
-   time or money is never cancelled: it is said again once the caller is silent.
+2. If the caller speaks, the goodbye is cancelled. A key press cancels a hang-up but not a transfer. A goodbye forced by
+   time or money is never cancelled. It is said again once the caller is silent.
 3. An answer that the caller is owed comes before a goodbye, but not before a forced one.
 4. The call ends, or is transferred, without the goodbye if that does not begin within BEGIN_MS, plays OVERRUN_MS longer
    than its audio, or, when forced, is not heard within LAST_MS.

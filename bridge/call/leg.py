@@ -1,4 +1,4 @@
-"""One side of a call, as seen by what is sent to it."""
+"""One side of a call, for sending: messages go out in order, and a stalled socket is noticed."""
 
 import asyncio
 import socket

@@ -150,7 +150,7 @@ class ModelLine:
         self._breaker.refused(self._time(), problem)
 
     async def close(self) -> None:
-        """Closes what is open."""
+        """Closes every session that is open. The line is not used after that."""
         self._stop_timers()
         self._left += filter(None, (self._leg, self._next))
         self._leg = self._next = None

@@ -100,7 +100,7 @@ class CallSession:
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
         self._connecting_with: str | None = None     # the person with whom Twilio is asked to connect the caller
         self._last_message = self._loop.time()       # when the phone last sent a message (s)
-        self._messages = self._too_fast_s = 0        # the phone's messages since the last check; seconds of too many
+        self._messages = self._too_fast_s = 0        # the phone's messages since the last check, seconds of too many
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._unread = False                         # the log was told of a malformed message of the phone
