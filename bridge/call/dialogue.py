@@ -1,14 +1,14 @@
-"""What each side hears next: events of the phone and of the model in, steps out.
+"""The conversation: events of the phone and of the model go in, steps come out.
 
-Pure: no socket, no clock. `now` is ms on any monotonic clock; the phone's own time comes with its frames.
+Pure: no socket, no clock. `now` is ms on any monotonic clock. The phone's own time comes with its frames.
 
 1. The line opens when the model's session is ready and the phone has started. Then the assistant greets. Until then,
-   and while the caller is not listened to, the caller's newest audio is kept (`Ear`).
-2. When the caller speaks, the server cancels the response under way by itself. Here the voice is cut off, and the
-   goodbye, what was owed in vain, and all waiting go back.
-3. A session that is lost, or that does not answer, is followed by another one, which is told what was said so far
-   (`History`) and goes on where the other stopped. Meanwhile the caller's newest audio is kept.
-4. After every event it is looked at who waits for whom (`_then`), so that nobody waits unnoticed.
+   and while the session does not listen, the caller's newest audio is kept (`Ear`).
+2. When the caller speaks, the server cancels the response under way by itself. The dialogue cuts off the voice. It also
+   cancels the goodbye, unless that is forced, and a response that was asked for and has not begun.
+3. A session that is lost, or that does not answer, is followed by another one. The new session is told what was said so
+   far (`History`), and goes on from there. Meanwhile the caller's newest audio is kept.
+4. After every event `_then` checks who waits for whom, so that no wait goes unnoticed.
 """
 
 import logging
@@ -29,7 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class Dialogue(Turns):
-    """One call's conversation. With a `history` it goes on with that of an earlier stream; `note` says why."""
+    """One call's conversation. `CallSession` passes it each event and carries out the steps that it returns.
+
+    With a `history` it goes on with the conversation of an earlier stream. `note` tells the model why.
+    """
 
     # ---- the two sides are there
 
@@ -41,22 +44,22 @@ class Dialogue(Turns):
         return self._then(self._line() if self._model == "ready" else [])
 
     def followed_by(self, history: History, note: str) -> "Dialogue":
-        """One that goes on with an earlier stream's conversation, in the place of this one, which has not begun."""
+        """A dialogue that goes on with an earlier stream's conversation. It replaces this one, which has not begun."""
         other = Dialogue(self._plan, history, note)
         other._model, other._listening.on = self._model, self._listening.on
         return other
 
     def model_ready(self, now: float, *, listens: bool) -> list[Step]:
-        """The model's session is set up, and its echo was right: the first one, or one after `model_lost`.
+        """The model's session is set up, and its audio format was confirmed: the first one, or one after `model_lost`.
 
-        `listens`: whether it was set up to find the caller's turns.
+        `listens`: the session was set up to find the caller's turns.
         """
         self._now, self._model = now, "ready"
         self._listening.on = listens
         return self._then(self._line() if self._voice.stream and not self._stopping else [])
 
     def model_lost(self, now: float) -> list[Step]:
-        """The model's session is gone, in the middle of whatever was said and done."""
+        """The model's session is gone, in the middle of anything that was said or done."""
         self._now, self._model = now, "lost"
         self._floor.lost(leaving=self._leaving.was_wanted_in(self._floor.active))
         self._ear.hold(KEPT_FRAMES)
@@ -66,7 +69,7 @@ class Dialogue(Turns):
         return self._then([])
 
     def model_renewed(self, now: float) -> list[Step]:
-        """Another session takes the place of the one so far, at a moment when nothing is going on."""
+        """Another session takes the place of the one so far, at a moment of silence (`quiet`)."""
         self._now = now
         self._forget_session()
         return self._then([*self._retell(), *self._answer()])
@@ -79,18 +82,18 @@ class Dialogue(Turns):
 
     @property
     def carried(self) -> bool:
-        """Whether the session carries the conversation: its words are heard, it hears the caller's or waits for us."""
+        """Whether the session does its work: it is heard, hears the caller, waits for a function, or all is quiet."""
         heard = not self._voice.silent and not self._patience.hushes
         return self.quiet or self._floor.speaking or heard or bool(self._errands.running)
 
     @property
     def answered(self) -> bool:
-        """Whether an answer of this session's is complete, which the caller still hears."""
+        """Whether an answer of this session is complete and the caller is still hearing it."""
         return self._unserved
 
     @property
     def listens(self) -> bool:
-        """Whether a session that begins now listens to the caller from its beginning."""
+        """Whether a session that is set up now is to listen to the caller from its beginning."""
         return self._listening.greeted or not self._plan.protect_greeting
 
     def _line(self) -> list[Step]:
@@ -102,7 +105,7 @@ class Dialogue(Turns):
         return [greet] if self._listening.protected else [greet, *self._release()]
 
     def _resume(self) -> list[Step]:
-        """A new session is told what was said, hears what the caller says meanwhile, and answers what is open."""
+        """A new session is told what was said, hears the caller's kept audio, and answers what is open."""
         self._leaving.forget_session()
         return [*self._retell(), *(self._release() if self._listening.on else self._listen()), *self._answer()]
 
@@ -115,7 +118,7 @@ class Dialogue(Turns):
         return [*map(ToModel, self.history.replay()), ToModel(realtime.system_text(note))]
 
     def _forget_session(self) -> None:
-        """What was true of a session only."""
+        """Drops the state that belongs to one session of the model."""
         self.history.lost()
         self._unserved = False
         for part in (self._listening, self._floor, self._voice, self._errands, self._patience):
@@ -124,9 +127,10 @@ class Dialogue(Turns):
     # ---- events of the phone
 
     def from_caller(self, event: media_streams.Event, now: float) -> list[Step]:
+        """The phone has sent an event."""
         self._now = now
         match event:
-            case media_streams.Media(media=frame):   # 50 a second: no frame changes who waits for whom
+            case media_streams.Media(media=frame):   # 50 a second: a frame does not change who waits for whom
                 return self._caller_audio(frame)
             case media_streams.Mark(mark=mark):
                 return self._then(self._mark_back(mark.name))
@@ -144,7 +148,7 @@ class Dialogue(Turns):
         return [ToModel(realtime.append(payload)) for payload in self._ear.hear(frame, self._now)]
 
     def frames_missing(self, now: float) -> list[Step]:
-        """Called every second or so: silence in the place of what the phone does not send."""
+        """Silence for the model in place of missing frames. To be called every second or so."""
         self._now = now
         return [ToModel(realtime.append(payload)) for payload in self._ear.missing(now)]
 
@@ -166,7 +170,7 @@ class Dialogue(Turns):
         return self._typed() if self._keypad.press(key, self._now) else []
 
     def _typed(self) -> list[Step]:
-        """The caller has typed something: it counts as a turn."""
+        """The keys that the caller has typed count as a turn."""
         digits = self._keypad.typed()
         if not digits:
             return []
@@ -185,6 +189,7 @@ class Dialogue(Turns):
     # ---- events of the model
 
     def from_model(self, event: realtime.Event, now: float) -> list[Step]:
+        """The model's session in force has sent an event."""
         self._now = now
         if self._stopping:
             return []
@@ -248,8 +253,8 @@ class Dialogue(Turns):
         return []
 
     def _end_turn(self) -> list[Step]:
-        """The server finds no end of the caller's turn: it is ended here, and the caller is not heard for an answer."""
-        log.warning("the caller's turn has no end: what was said so far is answered")
+        """The server finds no end of the caller's turn: it is ended here. The answer to it cannot be interrupted."""
+        log.warning("the model finds no end of the caller's turn: the turn is ended here")
         answered = self._floor.end_turn()
         self._listening.stop(self._now, protected=answered and not self._leaving)
         self._ear.hold(KEPT_FRAMES_GREETING)
@@ -285,7 +290,7 @@ class Dialogue(Turns):
             self.history.completed(item.id)
             self._floor.item_complete()
         if item.type != "function_call" or item.status not in ("completed", "") or not item.call_id:
-            return []                                # an interrupted call comes as incomplete, with half its JSON
+            return []                                # an interrupted function call is incomplete, with half its JSON
         self.history.called(item)
         self._floor.acted(self._now, self._voice.unheard_ms)
         self._listening.acted(self._now, self._voice.unheard_ms)
@@ -301,26 +306,26 @@ class Dialogue(Turns):
     # ---- events of the server
 
     def function_returned(self, call_id: str, output: Output, now: float) -> list[Step]:
-        """A function's answer, for the model to speak about, or to leave the caller after it."""
+        """A function has answered. The model speaks about the answer, or the assistant leaves the caller."""
         self._now = now
         return self._then(self._function_returned(call_id, output))
 
     def transfer_failed(self, now: float) -> list[Step]:
-        """The caller could not be connected, and is still here."""
+        """The caller could not be connected with a person, and is still on the line."""
         self._now = now
         self._leaving.transfer_failed()
         self._floor.owed = True
         return self._then([*self._tell("note", words.TRANSFER_FAILED, "system"), *self._answer()])
 
     def money_used_up(self, now: float) -> list[Step]:
-        """No money is left for this call, whatever it has cost itself: the caller hears so, and goodbye."""
+        """The day's money is used up, whatever this call has cost: the caller is told so, and hears a goodbye."""
         self._now = now
         if not self._voice.stream or self._stopping:
             return []
         return self._then(self._leave(HangUp(Ending.MONEY_USED_UP), words.TIME_OVER, firm=True))
 
     def stopping(self, ending: Ending, now: float) -> list[Step]:
-        """The server stops: the caller hears a recorded goodbye, and nothing else any more."""
+        """The server stops: the caller hears a recorded goodbye, and nothing more of the model."""
         self._now = now
         if not self._voice.stream or self._stopping:
             return [] if self._stopping else [HangUp(ending)]
@@ -331,7 +336,7 @@ class Dialogue(Turns):
         return [step for step in steps if not isinstance(step, ToModel)]
 
     def over(self) -> list[AssistantSaid]:
-        """The call has ended: what the caller has heard until then, and was not told of yet."""
+        """The call has ended: the words that the caller has heard and that no event has told of yet."""
         self._voice.cut_off()
         self.history.lost()
         return [AssistantSaid(text) for text in self.history.heard()]
@@ -340,18 +345,18 @@ class Dialogue(Turns):
 
     @property
     def deadline(self) -> float | None:
-        """When `time_passed` wants to be called, ms."""
+        """When `time_passed` is to be called (ms). None: there is nothing to wait for."""
         return self._bounds.soonest
 
     def time_passed(self, now: float) -> list[Step]:
-        """`deadline` has come: what was awaited has not happened in time."""
+        """`deadline` has come: the awaited thing has not happened in time."""
         self._now = now
         return self._then(self._overdue())
 
     def _overdue(self) -> list[Step]:
         match self._bounds.due(self._now):
             case "protected":
-                log.warning("what the assistant says was not heard to its end in time: the caller is listened to")
+                log.warning("the assistant's protected speech did not end in time: the model listens to the caller")
                 return self._listen()
             case "listen":
                 return self._dead("the model does not say that it listens to the caller")
@@ -365,7 +370,7 @@ class Dialogue(Turns):
             case "mute":
                 return self._response_is_mute()
             case "played":
-                log.warning("the phone does not say that it has played what it was sent: it is taken for heard")
+                log.warning("the phone did not say in time that it has played the audio: the audio counts as heard")
                 self._voice.assume_heard()
                 return self._all_heard()
             case "turn":
@@ -404,7 +409,7 @@ class Dialogue(Turns):
         return self._leave(HangUp(Ending.CALLER_SILENT), words.NOBODY_THERE, firm=False)
 
     def _then(self, steps: list[Step]) -> list[Step]:
-        """Who waits for whom, now that something has happened."""
+        """Checks who waits for whom, now that something has happened. Tells of words that were heard."""
         all_heard = self._voice.silent
         silent = all_heard and bool(self._voice.stream) and not self._stopping
         timing, model = self._plan.timing, self._model

@@ -1,12 +1,12 @@
-"""What happens in a call that others than its two sides want to know, and how they are told.
+"""The events of a call that others than its two sides want to know, and how they are told.
 
-Pure. One stream of events for each call, from `Connected` to `Closed`. Whoever wants to know something of calls
-listens to it: the log, the figures, the day's money, what is written down of calls.
+Pure. Each call has one stream of events, from `Connected` to `Closed`. The log, the metrics, the day's money and
+admission listen to it. A new listener is added to the application's `Audience`.
 
-1. A listener is a plain function that never waits: the call waits for it.
+1. A listener is a plain function that must not wait, because the call waits for it.
 2. A listener that fails harms neither the call nor the other listeners.
-3. Frames and deltas are no events: nothing here happens more often than a few times in a turn.
-4. A function that still runs when the call ends goes on, so its `FunctionReturned` may come after `Closed`.
+3. Frames and deltas are no events. Every event here happens a few times in a turn at most.
+4. A function that still runs when the call ends goes on. So its `FunctionReturned` may come after `Closed`.
 """
 
 import logging
@@ -22,25 +22,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Figures:
-    """What happened in a call, for its closing line."""
+    """The figures of a call, for its closing line in the log."""
 
     turns: int = 0
     interruptions: int = 0
     reconnects: int = 0
     usd: float = 0.0
-    first_audio_ms: float | None = None      # from the stream's start to the first audio for the caller
+    first_audio_ms: float | None = None      # from the stream's start to the first audio sent to the caller
 
 
 # ---- the call
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A phone's stream is there. Which call it is of is not known yet."""
+    """A phone's stream is connected. Its call is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The stream has said which call it is of, and was let in."""
+    """The stream has named its call, and was let in."""
 
     call_sid: str
     caller: Caller
@@ -48,21 +48,21 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Transferred:
-    """Twilio has taken the call to a person, by this name in TRANSFER_NUMBER."""
+    """Twilio has transferred the call to a person. `target` is the person's name in TRANSFER_NUMBER."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something went wrong, of a kind that is counted. The kinds are few, and ours."""
+    """Something went wrong. It is counted by its `kind`. The kinds are few, and our own words."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The call is over, and both sockets are closed. `call_sid` is None where the stream was never opened."""
+    """The call is over, and both sockets are closed. `call_sid` is None if the stream was never let in."""
 
     call_sid: str | None
     ending: Ending
@@ -93,14 +93,14 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class CallerSaid:
-    """What the caller has said, as the model wrote it down: late, often after the answer to it has begun."""
+    """The caller's words as the model transcribed them. They come late, often after the answer has begun."""
 
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class AssistantSaid:
-    """What the caller has heard of one of the assistant's utterances: all of it, or the words up to an interruption."""
+    """The words that the caller has heard of one utterance of the assistant: all of them, or up to an interruption."""
 
     words: str
 
@@ -109,14 +109,14 @@ class AssistantSaid:
 
 @dataclass(frozen=True, slots=True)
 class TokensUsed:
-    """What a response was billed for."""
+    """The tokens that a response was billed for."""
 
     counts: Mapping[tuple[str, str], int]    # by direction (input, cached, output) and kind (text, audio)
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """The call has cost so much more."""
+    """The call has cost `usd` more."""
 
     usd: float
 
@@ -125,12 +125,12 @@ class Spent:
 class SessionReplaced:
     """A session of the model was lost, and another one has taken its place."""
 
-    seconds: float               # between the two
+    seconds: float               # from the loss to the next session
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionCalled:
-    """The model has called a function, by whatever name, with arguments as it wrote them."""
+    """The model has called a function. Name and arguments are as the model wrote them, unchecked."""
 
     name: str
     arguments: str
@@ -141,7 +141,7 @@ class FunctionReturned:
     """A function of ours has answered."""
 
     name: str
-    status: str                  # that of its output, "ok" where it has none, "error"
+    status: str                  # the output's own "status", "ok" without one, "error"
     seconds: float
 
 
@@ -153,18 +153,21 @@ Listener = Callable[[Event], None]
 
 
 class Audience:
-    """Those who listen to calls, in the order in which they are told. One for all calls of an application."""
+    """All listeners to calls, in the order in which they are told. An application has one for all its calls."""
 
     def __init__(self, *listeners: Listener) -> None:
         self._listeners = [*listeners]
         self._failures = Folded()
 
     def add(self, listener: Listener) -> None:
-        """From now on this one is told everything, too, after the others."""
+        """From now on this listener is told every event too, after the others."""
         self._listeners.append(listener)
 
     def tell(self, event: Event) -> None:
-        """Tells all of them. The failure of one is a line in the log: the first of a kind, the tenth, the hundredth."""
+        """Tells all listeners. It raises nothing.
+
+        A listener's failure is a line in the log: the first of a kind, the tenth, the hundredth.
+        """
         for listener in self._listeners:
             try:
                 listener(event)

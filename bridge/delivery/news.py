@@ -1,6 +1,6 @@
-"""The news of what was promised, for each of its receivers: what is written down, and handed over from then on.
+"""The news of a meeting or a message, one delivery for each receiver, ready to be written down.
 
-Each receiver's copy is under an id of its own, and the body is the same for all of them.
+Each receiver's delivery has an id of its own. The body is the same for all of them.
 """
 
 import uuid
@@ -18,9 +18,9 @@ def of_meeting(
     meeting: Meeting, urls: Sequence[str], type: event.Kind, now: datetime, organizer: str = "", *,
     lease_first: float = 0.0,
 ) -> list[NewDelivery]:
-    """The news of a meeting as it stands; `now` is the aware moment of it.
+    """The news of a meeting as it stands. `now` is aware.
 
-    `lease_first`: for so many seconds the first receiver's belongs to whoever promises it, because a caller waits.
+    `lease_first`: the first receiver's delivery is leased to this process, because a caller waits for it (s).
     """
     body = event.body(meeting, type, now, organizer)
     yield_core()

@@ -1,4 +1,4 @@
-"""Twilio's addresses that say what a call does next."""
+"""The webhooks that tell Twilio what a call does next."""
 
 import logging
 from datetime import UTC, datetime
@@ -17,24 +17,24 @@ from bridge.twilio_side.public_url import public_origin
 
 log = logging.getLogger(__name__)
 
-#: What Twilio said, once it is known that Twilio said it.
+#: The request's parameters, once Twilio's signature was checked.
 SAID = web.RequestKey("SAID", dict[str, str])
-#: A call of these is over: whatever we answer, nobody hears it.
+#: A CallStatus with which the call is over. Nobody hears our answer.
 OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-#: A person has spoken with the caller.
+#: A DialCallStatus with which a person has spoken with the caller.
 ANSWERED = frozenset({"completed", "answered"})
 
 
 async def incoming_call(request: web.Request) -> web.Response:
-    """Somebody calls: connects the call to its stream, or to the fallback when the model is known to be unreachable.
+    """A call comes in. It is connected to its stream, or to the fallback if the model is known to be unreachable.
 
-    Rejects it beyond the limits, or because its caller is blocked, and has Twilio ask again in a moment when the server
-    stops.
+    The call is rejected beyond the limits, or if its caller is blocked. While the server stops, Twilio is told to ask
+    again in a moment.
     """
     app, parameters = request.app, await _parameters(request)
     call = _call(request, parameters)
     if app[keys.STOPPING].draining:
-        # By GET everything that Twilio said stands in the query, and is said again.
+        # With GET, Twilio's parameters stand in the query, and Twilio sends them again by itself.
         return _answer(twiml.try_again(call, request.path if request.method == "GET" else request.path_qs))
     blocked = app[keys.POLICY].blocked
     if blocked and blocked.blocks(call.caller):
@@ -58,7 +58,7 @@ async def _admitted(app: web.Application, call: twiml.Call) -> bool:
 
 
 async def after_stream(request: web.Request) -> web.Response:
-    """A stream has ended, of a call that cannot be ended by REST: silence if that was in order, else the fallback."""
+    """A stream has ended, of a call that REST cannot end. An end in order: hang up. Any other: the fallback."""
     parameters = await _parameters(request)
     if parameters.get("CallStatus") in OVER or await _ended_in_order(request.app, parameters):
         return _answer(twiml.hang_up())
@@ -69,7 +69,7 @@ async def after_stream(request: web.Request) -> web.Response:
 
 
 async def transfer_ended(request: web.Request) -> web.Response:
-    """A person was dialled for a caller; where nobody answered, the caller comes back to the assistant."""
+    """A transfer to a person has ended. If nobody answered, the caller comes back to the assistant."""
     parameters = await _parameters(request)
     status = parameters.get("DialCallStatus", "")
     log.info("call %(call)s: its transfer ended: %(status)s", {"call": parameters.get("CallSid", ""), "status": status})
@@ -79,7 +79,7 @@ async def transfer_ended(request: web.Request) -> web.Response:
 
 
 async def message_recorded(request: web.Request) -> web.Response:
-    """A caller has left a message: as <Record>'s action, which says goodbye, and as its status callback."""
+    """A caller has left a message. Twilio posts <Record>'s action, answered by a goodbye, and its status callback."""
     policy, parameters = request.app[keys.POLICY], await _parameters(request)
     try:
         left = recording.parse(parameters, policy.api)
@@ -93,7 +93,7 @@ async def message_recorded(request: web.Request) -> web.Response:
 
 
 async def _keep(request: web.Request, left: recording.Recording) -> bool:
-    """Whether the message is on disk; if not, the log says where it is."""
+    """Writes the message down. False: it could not be, and the log says where the message is."""
     mailbox = request.app[keys.MAILBOX]
     try:
         if not mailbox.is_read:
@@ -117,7 +117,7 @@ def _message(left: recording.Recording, caller: str) -> Message:
 
 
 async def _ended_in_order(app: web.Application, parameters: dict[str, str]) -> bool:
-    """False where nothing is known: better a needless apology than a caller in silence."""
+    """Whether the call ended in order. False if nothing is known: a needless apology is better than silence."""
     return bool(await app[keys.ADMISSION].ended_in_order(parameters.get("CallSid", "")))
 
 
@@ -142,7 +142,7 @@ def _call(request: web.Request, parameters: dict[str, str]) -> twiml.Call:
 
 
 async def _parameters(request: web.Request) -> dict[str, str]:
-    """What Twilio says, by GET or form POST. Raises HTTPForbidden unless it is Twilio, and of our account."""
+    """Twilio's parameters, by GET or form POST. Raises HTTPForbidden unless Twilio signed them, for our account."""
     policy = request.app[keys.POLICY]
     with refusals_told(request):
         if policy.keys:
@@ -159,11 +159,11 @@ def _answer(document: str) -> web.Response:
 
 
 async def rescue(request: web.Request) -> web.Response | None:
-    """What Twilio is answered when we failed to: the fallback, since a caller waits. None: that nobody waits for."""
+    """The answer to a webhook that failed here: the fallback, because a caller waits. None: no caller waits."""
     parameters = request.get(SAID)
     if parameters is None or "RecordingStatus" in parameters:
         return None
     fallback = request.app[keys.POLICY].fallback
-    if "RecordingSid" in parameters:                 # what the fallback has asked for: it is not begun anew
+    if "RecordingSid" in parameters:                 # the fallback's own <Record>: the fallback must not begin anew
         return _answer(twiml.say_goodbye(fallback))
     return _answer(twiml.in_place_of_the_assistant(fallback, _call(request, parameters)))

@@ -1,9 +1,11 @@
-"""Forgetting: a caller everywhere, when that is asked for; and what is settled and old, in every table.
+"""Erasure: removes a caller from every table on request, and removes settled, old rows in a sweep.
 
-1. What was promised and not delivered, dead letters too, is never swept, and is counted before a caller is erased.
-2. A transaction is a plain function of a connection. A sweep's takes PORTION rows at most, so that nobody waits long.
-3. What is to be removed is locked first: news of it that another process promises is either seen, or not promised.
-4. SQLite would leave what was deleted readable in the file: it writes zeros over it.
+1. A meeting or message with undelivered news, dead letters too, is never swept. Such news is counted before a caller is
+   erased.
+2. A transaction is a plain function of a connection. A sweep's transaction takes PORTION rows at most, so that nobody
+   waits long.
+3. Rows to be removed are locked first. News of them from another process is then either seen, or not promised.
+4. SQLite would leave deleted rows readable in the file. So it is told to overwrite them with zeros.
 """
 
 from collections.abc import Sequence
@@ -14,16 +16,19 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, e
 from bridge.records.database import Database
 from bridge.records.tables import calls, deliveries, meetings, messages, slots
 
-#: Meetings, and messages, of one transaction of a sweep.
+#: The most meetings, and the most messages, in one transaction of a sweep.
 PORTION = 500
-#: What a receiver has not been told. A dead letter was not taken either, and may be sent again.
+#: News that a receiver has not been told. A dead letter was not taken either, and may be sent again.
 _UNTOLD = deliveries.c.state.in_(["pending", "dead"])
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How much there is. `upcoming` of the meetings are booked and still to come; `untold` of the deliveries wait, or
-    are dead letters."""
+    """How many rows there are about a caller.
+
+    `upcoming`: the meetings that are booked and still to come. `untold`: the deliveries that wait, or are dead letters.
+    `under_way`: the calls that have not ended.
+    """
 
     meetings: int = 0
     upcoming: int = 0
@@ -39,28 +44,28 @@ class Found:
 
 
 class Erasure:
-    """Removes what is kept of people. Moments are seconds since 1970. Everything raises StoreFailed.
+    """Removes what is kept of people. Moments are seconds since 1970. Every method raises StoreFailed.
 
-    A caller is a number in E.164, or a CallSid for one who hid the number.
+    A caller is a number in E.164, or a CallSid if the caller hid the number.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def find(self, caller: str, now: float) -> Found:
-        """What is kept of a caller."""
+        """Counts what is kept of a caller."""
         return await self._database.read(lambda connection: _found(connection, caller, now))
 
     async def erase(self, caller: str, now: float) -> Found:
-        """Removes all of it, also what was not delivered yet; what was removed."""
+        """Removes all that is kept of a caller, even what was not delivered yet. Returns what was removed."""
         return await self._database.write(lambda connection: _erase(connection, caller, now))
 
     async def held(self, before: float) -> int:
-        """How many meetings and messages were over before a moment, and stay because of a dead letter."""
+        """How many meetings and messages were over before `before`, and stay because of a dead letter."""
         return await self._database.read(lambda connection: _held(connection, before))
 
     async def sweep(self, before: float) -> int:
-        """Removes meetings and messages that were over and settled before a moment; how many."""
+        """Removes meetings and messages that were over and settled before `before`. Returns how many."""
         swept = 0
         while portion := await self._database.write(lambda connection: _sweep(connection, before)):
             swept += portion
@@ -74,7 +79,7 @@ _Ids = Select[tuple[str]] | Sequence[str]
 
 
 def _of(connection: Connection, caller: str) -> _Whose:
-    """Whose meetings, messages and calls; a number's are those of hidden calls too in which it was said."""
+    """Conditions for the caller's meetings, messages and calls. A number said in a hidden call includes that call."""
     hidden = select(meetings.c.call_sid).where(
         meetings.c.phone_number == caller, meetings.c.caller == meetings.c.call_sid)
     names = [caller, *connection.scalars(hidden.distinct())]
@@ -114,7 +119,7 @@ def _erase(connection: Connection, caller: str, now: float) -> Found:
 
 
 def _remove(connection: Connection, theirs: Select[tuple[str]], left: Select[tuple[str]]) -> int:
-    """The meetings and messages with these ids, and all that belongs to them; how many."""
+    """Removes the meetings and messages with these ids, and everything that belongs to them. Returns how many."""
     of_meetings, of_messages = ([*connection.scalars(ids.with_for_update())] for ids in (theirs, left))
     connection.execute(delete(deliveries).where(_news(of_meetings, of_messages)))
     connection.execute(delete(slots).where(slots.c.meeting_id.in_(of_meetings)))
@@ -136,7 +141,7 @@ def _sweep(connection: Connection, before: float) -> int:
 
 
 def _old_meetings(before: float) -> Select[tuple[str]]:
-    """Over, or cancelled and told to everybody; and nothing was told of it since."""
+    """Meetings that are over, or were cancelled with news, and of which nothing is unsettled or was settled since."""
     news = _of_this(meetings)
     cancelled = and_(meetings.c.status == "cancelled", exists().where(news))
     return select(meetings.c.id).where(or_(meetings.c.end_at < before, cancelled), ~_unsettled(news, before))
