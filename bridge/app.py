@@ -243,7 +243,7 @@ async def gather_services(app: web.Application, *, timing: Timing) -> None:
         plan=composition.plan(settings, tools, timing), agent=composition.agent(settings),
         account=composition.account(settings), http=http, rest=rest.Calls(http, credentials) if credentials else None,
         tools=tools, opening=partial(briefing.opening, composition.rules(settings)),
-        background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], tell=app[keys.AUDIENCE].tell,
+        background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], audience=app[keys.AUDIENCE],
         remember=app[keys.ADMISSION].keep_history, most_messages_per_s=settings.MAX_MESSAGES_PER_S)
 
 

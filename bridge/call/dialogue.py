@@ -15,7 +15,10 @@ import logging
 from typing import assert_never
 
 from bridge.call import words
-from bridge.call.events import Answered, AssistantSaid, CallerSaid, Fault, FirstAudio, FunctionCalled
+from bridge.call.events import (
+    Answered, AssistantSaid, AssistantSpeaks, AssistantUnheard, AssistantWrote, CallerSaid, CallerSpeaks, CallerUnclear,
+    Event, Fault, FirstAudio, FunctionCalled, KeysPressed, Placed,
+)
 from bridge.call.floor import Wish
 from bridge.call.history import History
 from bridge.call.steps import HangUp, RunFunction, Step, Told, ToModel, Transfer
@@ -155,10 +158,12 @@ class Dialogue(Turns):
     def _mark_back(self, name: str) -> list[Step]:
         self._voice.mark_back(name)
         steps: list[Step] = []
-        waited_ms = self._latency.mark_back(name, self._now)
-        if waited_ms is not None:
-            steps.append(Told(Answered(waited_ms / 1000)))
-        return [*steps, *self._all_heard(), *self._served()] if self._voice.silent else steps
+        if waited := self._latency.mark_back(name, self._now):
+            steps.append(Told(Answered(waited.answer_ms / 1000, waited.first_ms / 1000, waited.silence_ms / 1000)))
+        if not self._voice.silent:
+            return steps
+        self._latency.all_heard(self._now)
+        return [*steps, *self._all_heard(), *self._served()]
 
     def _pressed(self, key: str) -> list[Step]:
         if self._stopping:
@@ -176,7 +181,7 @@ class Dialogue(Turns):
             return []
         self.figures.turns += 1
         self._floor.owed = True
-        return [*self._tell("keys", words.pressed(digits), "caller"), *self._answer()]
+        return [Told(KeysPressed(digits)), *self._tell("keys", words.pressed(digits), "caller"), *self._answer()]
 
     def _operator(self) -> list[Step]:
         """The caller wants a person, whatever the assistant is saying."""
@@ -200,7 +205,7 @@ class Dialogue(Turns):
                 self.history.said(event.item_id, event.delta)
                 return []
             case realtime.SpeechStarted():
-                return self._then(self._barge_in())
+                return self._then([Told(CallerSpeaks(event.item_id)), *self._barge_in()])
             case realtime.SpeechStopped():
                 return self._then(self._caller_stopped())
             case realtime.ResponseCreated(response=response):
@@ -211,24 +216,32 @@ class Dialogue(Turns):
                 return self._then(self._item_done(event.response_id, item))
             case realtime.ItemAdded(item=item):
                 self._errands.acknowledged(item.call_id)
-                self.history.added(item)
-                return []
+                return self._added(item, event.previous_item_id)
             case realtime.Transcribed():
                 return self._then(self._transcribed(event))
             case realtime.Error(error=error):
                 return self._then(self._error(error))
             case realtime.SessionUpdated(session=session):
                 return self._session_updated(session)
-            case realtime.SessionCreated() | realtime.TranscriptDone():
+            case realtime.TranscriptDone():
+                return [Told(AssistantWrote(event.item_id, event.transcript))]
+            case realtime.TranscriptionFailed(item_id=item_id, error=details):
+                return [Told(CallerUnclear(item_id, details.code or details.type or "" if details else ""))]
+            case realtime.SessionCreated():
                 return []
         assert_never(event)
+
+    def _added(self, item: realtime.Item, after: str | None) -> list[Step]:
+        if not self.history.added(item):
+            return []
+        return [Told(Placed(item.id, "caller" if item.role == "user" else "assistant", after))]
 
     def _transcribed(self, event: realtime.Transcribed) -> list[Step]:
         steps: list[Step] = []
         self.history.transcribed(event.item_id, event.transcript)
         if said := event.transcript.strip():
             self._floor.caller_was_understood()
-            steps.append(Told(CallerSaid(said)))
+            steps.append(Told(CallerSaid(said, event.item_id)))
         if event.usage is not None:
             steps += self._spent(prices.transcription_cost(event.usage, self._plan.prices))
         return steps
@@ -273,16 +286,18 @@ class Dialogue(Turns):
         if self.figures.first_audio_ms is None:
             self.figures.first_audio_ms = self._now - self._started_at
             steps.append(Told(FirstAudio(self.figures.first_audio_ms / 1000)))
-        self.history.sounded(event.item_id, event.size / media_streams.BYTES_PER_MS)
+        purpose = self._floor.wish.purpose
+        if self.history.sounded(event.item_id, event.size / media_streams.BYTES_PER_MS):
+            steps.append(Told(AssistantSpeaks(event.item_id, purpose)))
         audio, mark = self._voice.play(event.item_id, event.delta, event.size, self._now)
-        self._latency.answer_sent(mark)
+        self._latency.sent(mark, answer=purpose != "filler")
         self._patience.sounded()
         unheard_ms = self._voice.unheard_ms
         self._floor.sounded(self._now, unheard_ms)
         if self._listening.protected:
             self._listening.sounded(self._now, unheard_ms)
         else:
-            self._leaving.sounded(self._now, unheard_ms, farewell=self._floor.wish.purpose == "farewell")
+            self._leaving.sounded(self._now, unheard_ms, farewell=purpose == "farewell")
         return steps + audio
 
     def _item_done(self, response_id: str, item: realtime.Item) -> list[Step]:
@@ -294,7 +309,8 @@ class Dialogue(Turns):
         self.history.called(item)
         self._floor.acted(self._now, self._voice.unheard_ms)
         self._listening.acted(self._now, self._voice.unheard_ms)
-        return [Told(FunctionCalled(item.name, item.arguments)), *self._called(response_id, item)]
+        called = Told(FunctionCalled(item.name, item.arguments, item.call_id))
+        return [called, *self._called(response_id, item)]
 
     def _called(self, response_id: str, item: realtime.Item) -> list[Step]:
         if decide := self._plan.immediate.get(item.name):
@@ -329,17 +345,17 @@ class Dialogue(Turns):
         self._now = now
         if not self._voice.stream or self._stopping:
             return [] if self._stopping else [HangUp(ending)]
-        steps = [*self._cut_off(), *self._voice.play_clip(self._plan.clips.get("goodbye"), now)]
+        steps = [*self._cut_off(), *self._play_clip("goodbye")]
         self._stopping, self._listening.protected = True, False
         self._bounds.clear()
         self._leaving.server_stops(ending, now, self._voice.unheard_ms)
         return [step for step in steps if not isinstance(step, ToModel)]
 
-    def over(self) -> list[AssistantSaid]:
-        """The call has ended: the words that the caller has heard and that no event has told of yet."""
+    def over(self) -> list[Event]:
+        """The call has ended: what the caller has heard until then, and was not told of yet."""
         self._voice.cut_off()
         self.history.lost()
-        return [AssistantSaid(text) for text in self.history.heard()]
+        return self._settled()
 
     # ---- time
 
@@ -401,7 +417,7 @@ class Dialogue(Turns):
                 self._errands.running or self._leaving.connecting):
             self._patience.sounded()
             given_up = self._dead("the model leaves the caller waiting")
-        return [*self._voice.play_clip(self._plan.clips.get(self._patience.hushed()), self._now), *given_up]
+        return [*self._play_clip(self._patience.hushed()), *given_up]
 
     def _ask_silent_caller(self) -> list[Step]:
         if self._patience.prompted() == 1:
@@ -420,5 +436,15 @@ class Dialogue(Turns):
             caller_waits=silent and not self._floor.speaking and not (self._model == "ready" and self._idle),
             errand_waits=silent and bool(self._errands.running) and self._model == "ready" and not self._floor.taken)
         if all_heard and self.history.unheard:
-            steps = [*(Told(AssistantSaid(text)) for text in self.history.heard()), *steps]
+            steps = [*map(Told, self._settled()), *steps]
         return steps
+
+    def _settled(self) -> list[Event]:
+        """What the caller has heard, and not heard, of each utterance that is over."""
+        events: list[Event] = []
+        for item in self.history.settled():
+            heard, played = item.text.strip(), (int(item.sound_ms), int(item.sent_ms))
+            if item.unheard:
+                events.append(AssistantWrote(item.id, item.text + item.unheard))
+            events.append(AssistantSaid(heard, item.id, *played) if heard else AssistantUnheard(item.id, *played))
+        return events

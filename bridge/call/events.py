@@ -10,14 +10,19 @@ admission listen to it. A new listener is added to the application's `Audience`.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
 
 from bridge.folding import Folded
 from bridge.records.endings import Ending
 from bridge.twilio_side.caller import Caller
 
 log = logging.getLogger(__name__)
+
+#: Whose an item of the conversation is.
+Speaker = Literal["caller", "assistant"]
 
 
 @dataclass(slots=True)
@@ -44,6 +49,7 @@ class Opened:
 
     call_sid: str
     caller: Caller
+    called: str = ""             # the number that was called
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +87,11 @@ class FirstAudio:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The caller begins to hear the answer to a turn."""
+    """The caller begins to hear the answer to a turn. All three figures begin with the caller's last word."""
 
-    seconds: float               # since the caller's last word
+    seconds: float               # until the answer's first sound
+    first_sound_s: float         # until the first sound of any kind: a filler, a recorded sentence, or the answer
+    silence_s: float             # the longest silence meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +100,58 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """The model's server has given an item its place in the conversation. What is said in it is told by other events.
+    """
+
+    item_id: str
+    by: Speaker
+    after: str | None            # the item before it; None: the server does not say
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSpeaks:
+    """The caller begins to speak. What is said will become this item."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallerSaid:
     """The caller's words as the model transcribed them. They come late, often after the answer has begun."""
 
+    words: str
+    item_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerUnclear:
+    """What the caller has said could not be written down, and nobody will do it later."""
+
+    item_id: str
+    reason: str                  # "" where the server gives none
+
+
+@dataclass(frozen=True, slots=True)
+class KeysPressed:
+    """The caller has typed keys that belong together."""
+
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantSpeaks:
+    """The first sound of an utterance has gone out to the caller. `purpose`: what it was asked for."""
+
+    item_id: str
+    purpose: str                 # greeting, answer, filler, notice, farewell
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantWrote:
+    """All the words of an utterance, heard or not. They may come before or after the caller has heard them."""
+
+    item_id: str
     words: str
 
 
@@ -103,6 +160,25 @@ class AssistantSaid:
     """The words that the caller has heard of one utterance of the assistant: all of them, or up to an interruption."""
 
     words: str
+    item_id: str = ""
+    heard_ms: int = 0
+    sent_ms: int = 0             # more than `heard_ms`: it was cut
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantUnheard:
+    """One of the assistant's utterances was cut before the caller has heard a word of it."""
+
+    item_id: str
+    heard_ms: int
+    sent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPlayed:
+    """A recorded sentence has gone out to the caller: its name, one of `ClipName`."""
+
+    name: str
 
 
 # ---- the model and its functions
@@ -134,11 +210,20 @@ class FunctionCalled:
 
     name: str
     arguments: str
+    call_id: str = ""            # the model's id of this one
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionAnswered:
+    """The conversation goes on with what a function has answered, whoever has run it."""
+
+    call_id: str
+    answer: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionReturned:
-    """A function of ours has answered."""
+    """A function of ours has run, for the figures. It may do so after the call."""
 
     name: str
     status: str                  # the output's own "status", "ok" without one, "error"
@@ -146,8 +231,9 @@ class FunctionReturned:
 
 
 Event = (
-    Connected | Opened | Transferred | Fault | Closed | FirstAudio | Answered | Interrupted | CallerSaid | AssistantSaid
-    | TokensUsed | Spent | SessionReplaced | FunctionCalled | FunctionReturned)
+    Connected | Opened | Transferred | Fault | Closed | FirstAudio | Answered | Interrupted | Placed | CallerSpeaks
+    | CallerSaid | CallerUnclear | KeysPressed | AssistantSpeaks | AssistantWrote | AssistantSaid | AssistantUnheard
+    | ClipPlayed | TokensUsed | Spent | SessionReplaced | FunctionCalled | FunctionAnswered | FunctionReturned)
 
 Listener = Callable[[Event], None]
 
@@ -157,18 +243,29 @@ class Audience:
 
     def __init__(self, *listeners: Listener) -> None:
         self._listeners = [*listeners]
+        self._make: list[Callable[[], Listener]] = []
         self._failures = Folded()
 
     def add(self, listener: Listener) -> None:
         """From now on this listener is told every event too, after the others."""
         self._listeners.append(listener)
 
-    def tell(self, event: Event) -> None:
-        """Tells all listeners. It raises nothing.
+    def add_for_each_call(self, make: Callable[[], Listener]) -> None:
+        """From now on each new call has a listener of its own, which is told nothing of other calls."""
+        self._make.append(make)
 
-        A listener's failure is a line in the log: the first of a kind, the tenth, the hundredth.
+    def of_a_call(self) -> Listener:
+        """Tells everybody of one call: those who listen to all calls, and those that are made for this one."""
+        own = [make() for make in self._make]
+        return partial(self._tell_all, [*self._listeners, *own]) if own else self.tell
+
+    def tell(self, event: Event) -> None:
+        """Tells those who listen to all calls. The failure of one is a line in the log: the first of a kind, the tenth.
         """
-        for listener in self._listeners:
+        self._tell_all(self._listeners, event)
+
+    def _tell_all(self, listeners: Iterable[Listener], event: Event) -> None:
+        for listener in listeners:
             try:
                 listener(event)
             except Exception:

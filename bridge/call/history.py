@@ -35,10 +35,12 @@ class Item(msgspec.Struct):
 
     id: str
     role: Role
-    text: str = ""               # the words, or the arguments of a function call
-    sound_ms: float = 0.0        # how much of the assistant's voice was sent
-    complete: bool = False       # no more words, sound or output will come
-    told: bool = True            # the session in force has this item
+    text: str = ""               # of a function: its arguments
+    sound_ms: float = 0.0        # of the assistant: how much of its voice was sent, or heard once it was cut
+    sent_ms: float = 0.0         # of the assistant: how much of its voice was sent
+    unheard: str = ""            # of the assistant: the words behind `text` that were cut
+    complete: bool = False       # nothing more comes: neither words nor sound nor output
+    told: bool = True            # the session in force knows it
     name: str = ""
     call_id: str = ""
     output: str = ""
@@ -54,12 +56,14 @@ class History:
 
     # ---- what happens
 
-    def added(self, item: realtime.Item) -> None:
-        """The server has a new item. Items that we told it are known already, and ignored."""
+    def added(self, item: realtime.Item) -> bool:
+        """The server has an item; whether it is a new one. Those that we told it are known already."""
         if item.type == "message" and item.role in ("user", "assistant") and self._find(item.id) is None:
             self._append(new := Item(item.id, "caller" if item.role == "user" else "assistant"))
             if new.role == "assistant":
                 self.unheard = [*self.unheard[-MOST_UNHEARD:], new]
+            return True
+        return False
 
     def transcribed(self, item_id: str, words: str) -> None:
         """The transcription of a caller's item has come."""
@@ -67,14 +71,22 @@ class History:
             item.text, item.complete = words.strip(), True
 
     def said(self, item_id: str, words: str) -> None:
-        """More words of an item of the assistant have come, ahead of their sound."""
-        if item := self._find(item_id):
+        """Some more words of the assistant's, ahead of their sound; of one that was cut nobody will hear them."""
+        item = self._find(item_id)
+        if item and item.complete:
+            item.unheard += words
+        elif item:
             item.text += words
 
-    def sounded(self, item_id: str, ms: float) -> None:
-        """More of the assistant's voice was sent to the caller."""
-        if item := self._find(item_id):
-            item.sound_ms += ms
+    def sounded(self, item_id: str, ms: float) -> bool:
+        """Some more of the assistant's voice was sent to the caller; whether it is the first of this item."""
+        item = self._find(item_id)
+        if item is None:
+            return False
+        is_first = not item.sent_ms
+        item.sound_ms += ms
+        item.sent_ms += ms
+        return is_first
 
     def completed(self, item_id: str) -> None:
         """The assistant has said all of an item."""
@@ -97,7 +109,8 @@ class History:
     def cut(self, item_id: str, heard_ms: int) -> None:
         """The caller has heard `heard_ms` of an item of the assistant, and will hear no more of it."""
         if item := self._find(item_id):
-            item.text = heard(item.text, heard_ms, item.sound_ms if item.complete else None)
+            words = heard(item.text, heard_ms, item.sound_ms if item.complete else None)
+            item.text, item.unheard = words, item.text[len(words):]
             item.sound_ms, item.complete = heard_ms, True
             if not item.text:
                 self._items.remove(item)
@@ -108,12 +121,15 @@ class History:
             if item.role == "assistant" and not item.complete:
                 self.cut(item.id, int(item.sound_ms))
 
-    def heard(self) -> list[str]:
-        """The assistant's words that the caller has heard since the last call of this. To be called in silence only."""
+    def settled(self) -> list[Item]:
+        """The assistant's utterances that are over for the caller since this was asked; to be asked in silence only.
+
+        `text` is what was heard of one, `sound_ms` of `sent_ms`. One that was never sent is left out.
+        """
         done = [item for item in self.unheard if item.complete]
         if done:
             self.unheard = [item for item in self.unheard if not item.complete]
-        return [item.text.strip() for item in done if item.sound_ms and item.text.strip()]
+        return [item for item in done if item.sent_ms]
 
     # ---- what a new session is told
 

@@ -24,7 +24,9 @@ from bridge.call import words
 from bridge.call.agent import Agent
 from bridge.call.dialogue import Dialogue
 from bridge.call.entrance import Enter, Entered, NotLetIn
-from bridge.call.events import Closed, Connected, Event, Fault, FunctionReturned, Opened, SessionReplaced, Transferred
+from bridge.call.events import (
+    Audience, Closed, Connected, Fault, FunctionReturned, Opened, SessionReplaced, Transferred,
+)
 from bridge.call.history import History
 from bridge.call.leg import BURST, CallOver, Leg
 from bridge.call.model_line import ModelLine
@@ -61,9 +63,8 @@ class Services:
     opening: Callable[[datetime], str]               # tells the model when the business is open
     background: Background
     breaker: Breaker
-    #: Tells all listeners to calls. It never waits and never fails.
-    tell: Callable[[Event], None]
-    #: Keeps a conversation under a CallSid, in case the caller comes back.
+    audience: Audience                   # who listens to calls
+    #: Keeps, by CallSid, what is to be remembered if the caller comes back.
     remember: Callable[[str, str], Awaitable[None]]
     most_messages_per_s: int             # from a phone. 0: any number
 
@@ -78,7 +79,7 @@ class CallSession:
     def __init__(
         self, phone: WebSocketResponse, services: Services, origin: str, enter: Enter,
     ) -> None:
-        self._phone, self._services, self._tell = phone, services, services.tell
+        self._phone, self._services, self._tell = phone, services, services.audience.of_a_call()
         self._origin, self._enter, self._timing = origin, enter, services.plan.timing
         self._entered = Entered(Caller())
         self._functions = services.tools.for_call(self._observe)
@@ -182,7 +183,7 @@ class CallSession:
             self._dialogue = self._dialogue.followed_by(History.load(kept), words.TRANSFER_UNANSWERED)
         if not self._started.done():
             self._started.set_result(None)
-        self._tell(Opened(start.call_sid, self._entered.caller))
+        self._tell(Opened(start.call_sid, self._entered.caller, self._entered.called))
         await self._carry_out(self._dialogue.started(start.stream_sid, self._now()))
 
     async def _watch(self) -> None:

@@ -28,7 +28,7 @@ from bridge.call.bounds import Bounds
 from bridge.call.budget import Budget
 from bridge.call.ear import Ear
 from bridge.call.errands import Errands
-from bridge.call.events import Fault, Figures, Interrupted, Spent, TokensUsed
+from bridge.call.events import ClipPlayed, Fault, Figures, FunctionAnswered, Interrupted, Spent, TokensUsed
 from bridge.call.floor import ANSWER, GO_ON, Floor, Wish
 from bridge.call.history import History
 from bridge.call.keypad import Keypad
@@ -37,7 +37,7 @@ from bridge.call.leaving import Leaving
 from bridge.call.listening import Listening
 from bridge.call.outcome import outcome, reason
 from bridge.call.patience import Patience
-from bridge.call.steps import HangUp, Plan, Reconnect, Refusal, Served, Step, Told, ToModel, Transfer
+from bridge.call.steps import ClipName, HangUp, Plan, Reconnect, Refusal, Served, Step, Told, ToModel, Transfer
 from bridge.call.voice import Voice
 from bridge.folding import Folded
 from bridge.openai_side import prices, realtime
@@ -106,6 +106,15 @@ class Turns:
             self.figures.interruptions += 1
             steps.append(Told(Interrupted()))
         return steps
+
+    def _play_clip(self, name: ClipName) -> list[Step]:
+        """The caller hears a recorded sentence, where there is one."""
+        clip = self._plan.clips.get(name)
+        if clip is None:
+            return []
+        steps, mark = self._voice.play_clip(clip, self._now)
+        self._latency.sent(mark, answer=False)
+        return [Told(ClipPlayed(name)), *steps]
 
     def _all_heard(self) -> list[Step]:
         """The caller has heard everything that was sent."""
@@ -304,12 +313,13 @@ class Turns:
             output = replace(output, answer=_STAYS, then=None)
         self._errands.returned(call_id, output.note)
         self.history.returned(call_id, output.answer)
+        answered = Told(FunctionAnswered(call_id, output.answer))
         if output.then is None:
             self._floor.output_told(self._now)
             self._leaving.function_returned(self._now)
-            return [*self._tell_output(call_id), *self._answer()]
+            return [answered, *self._tell_output(call_id), *self._answer()]
         self._let_go(output.then, response_id)
-        told = self._tell_output(call_id)
+        told = [answered, *self._tell_output(call_id)]
         return told if response_id else [*told, *self._answer()]
 
     def _tell_output(self, call_id: str) -> list[Step]:

@@ -63,8 +63,9 @@ class Voice:
             steps.insert(0, ToCaller(media_streams.mark(self.stream, before)))
         return steps, before or after
 
-    def play_clip(self, clip: Clip | None, now: float) -> list[Step]:
-        return self.play(CLIP, clip.payload, clip.size, now)[0] if clip else []
+    def play_clip(self, clip: Clip, now: float) -> tuple[list[Step], str]:
+        """A recorded sentence for the caller; the mark that comes back as it begins."""
+        return self.play(CLIP, clip.payload, clip.size, now)
 
     def mark_back(self, name: str) -> None:
         self._playback.returned(name, self._ear.phone_ms)

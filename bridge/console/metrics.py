@@ -48,8 +48,12 @@ class Metrics:
             "first_audio", "From a stream's start to the first audio for the caller.",
             .1, .25, .5, .75, 1, 1.5, 2, 3, 5, 10)
         self._turn = seconds(
-            "turn_latency", "From the end of the caller's speech to the first audio of the answer at the phone.",
+            "turn_latency", "From the end of the caller's speech to the first audio of the answer at the phone, "
+            "fillers aside.",
             .2, .3, .4, .5, .6, .8, 1, 1.25, 1.5, 2, 3, 5, 10)
+        self._first_sound = seconds(
+            "first_sound", "From the end of the caller's speech to the first sound of any kind at the phone: a filler, "
+            "a recorded sentence, or the answer.", .2, .3, .4, .5, .6, .8, 1, 1.25, 1.5, 2, 3, 5, 10)
         self._interruptions = counter("interruptions", "Answers that callers interrupted.")
         self._reconnected = seconds(
             "model_reconnect", "From the loss of a model's session to the one that takes its place.",
@@ -87,8 +91,9 @@ class Metrics:
                 self._duration.observe(event.seconds)
             case FirstAudio(seconds):
                 self._first_audio.observe(seconds)
-            case Answered(seconds):
+            case Answered(seconds, first_sound_s):
                 self._turn.observe(seconds)
+                self._first_sound.observe(first_sound_s)
             case Interrupted():
                 self._interruptions.inc()
             case SessionReplaced(seconds):

@@ -258,13 +258,21 @@ class Transcribed(msgspec.Struct, tag="conversation.item.input_audio_transcripti
     usage: TranscriptionUsage | None = None
 
 
+class TranscriptionFailed(msgspec.Struct, tag="conversation.item.input_audio_transcription.failed"):
+    """What the caller said could not be written down. The model has heard it all the same."""
+
+    item_id: str
+    error: "ErrorDetails | None" = None
+
+
 class Error(msgspec.Struct, tag="error"):
     error: ErrorDetails
 
 
 Event = (
     SessionCreated | SessionUpdated | SpeechStarted | SpeechStopped | ItemAdded | OutputItemDone
-    | ResponseCreated | ResponseDone | AudioDelta | TranscriptDelta | TranscriptDone | Transcribed | Error
+    | ResponseCreated | ResponseDone | AudioDelta | TranscriptDelta | TranscriptDone | Transcribed
+    | TranscriptionFailed | Error
 )
 
 

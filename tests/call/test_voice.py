@@ -76,7 +76,6 @@ def test_who_is_silent_is_not_cut_off(line: Line) -> None:
 def test_a_recorded_sentence_is_cut_without_the_model_knowing(line: Line) -> None:
     line.voice.play_clip(Clip(AUDIO, SIZE), 0)
     assert [message["event"] for message in told(line.voice.cut_off())] == ["clear"]
-    assert line.voice.play_clip(None, 0) == []
 
 
 def test_an_item_is_forgotten_once(line: Line) -> None:
