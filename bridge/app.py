@@ -37,7 +37,9 @@ from bridge.openai_side.probing import probe_while_open
 from bridge.reception import door, stream, webhooks
 from bridge.reception.admission import Admission
 from bridge.reception.budget import Budget
+from bridge.reception.record_keeper import RecordKeeper
 from bridge.reception.turnstile import Turnstile
+from bridge.records.call_records import CallRecords
 from bridge.records.calls import Calls
 from bridge.records.database import StoreFailed, open_database
 from bridge.records.deliveries import DeliveryQueue
@@ -67,6 +69,8 @@ FINISH_S, KEPT_S = 9.0, 0.3
 
 #: How long the last of what was spent may take to be written down when the server stops, seconds.
 SPENT_S = 1.0
+#: ... and the last of what was said in calls.
+RECORDED_S = 1.0
 
 #: What Twilio asks during a call, by GET or by POST.
 WEBHOOKS: dict[str, Handler] = {
@@ -87,6 +91,7 @@ def create_app(settings: Settings, timing: Timing = Timing()) -> web.Application
     door.at(app)
     app[keys.SETTINGS] = settings
     app[keys.POLICY] = composition.policy(settings)
+    app[keys.PROCESS] = secrets.token_hex(8)
     app[keys.CALLS] = set()
     app[keys.REFUSALS], app[keys.MALFORMED] = Seldom(REFUSAL_S), Seldom(REFUSAL_S)
     app[keys.BACKGROUND] = Background()
@@ -98,8 +103,8 @@ def create_app(settings: Settings, timing: Timing = Timing()) -> web.Application
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)
     app.cleanup_ctx.extend([
-        open_http, open_records, open_admission, open_budget, open_turnstile, watch_model, open_meetings, forget_old,
-        watch_loop, finish_background])
+        open_http, open_records, open_admission, open_call_records, open_budget, open_turnstile, watch_model,
+        open_meetings, forget_old, watch_loop, finish_background])
     app.on_startup.append(partial(gather_services, timing=timing))   # when all that was opened above is there
     app.on_shutdown.append(hang_up)
     app.add_routes([
@@ -161,11 +166,22 @@ async def open_records(app: web.Application) -> AsyncIterator[None]:
 async def open_admission(app: web.Application) -> AsyncIterator[None]:
     """Who may call, in all processes together: each has a name of its own."""
     app[keys.ADMISSION] = admission = Admission(
-        Calls(app[keys.DATABASE], process=secrets.token_hex(8)),
-        app[keys.POLICY].limits, app[keys.BACKGROUND])
+        Calls(app[keys.DATABASE], app[keys.PROCESS]), app[keys.POLICY].limits, app[keys.BACKGROUND])
     app[keys.AUDIENCE].add(admission.hear)
     async with running(admission.run()):
         yield
+
+
+async def open_call_records(app: web.Application) -> AsyncIterator[None]:
+    """What is said and heard in each call is written down, beside the calls."""
+    settings, metrics = app[keys.SETTINGS], app[keys.METRICS]
+    app[keys.RECORDS] = keeper = RecordKeeper(
+        CallRecords(app[keys.DATABASE]), app[keys.PROCESS], model=settings.OPENAI_MODEL, voice=settings.OPENAI_VOICE,
+        words=settings.TRANSCRIPTS, count_loss=metrics.record_lost)
+    app[keys.AUDIENCE].add_for_each_call(keeper.of_a_call)
+    async with running(keeper.run()):
+        yield
+    await keeper.finish(app[keys.STOPPING].left(RECORDED_S))
 
 
 async def open_budget(app: web.Application) -> AsyncIterator[None]:

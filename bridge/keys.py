@@ -21,6 +21,7 @@ if TYPE_CHECKING:                        # names only: whoever is held here may 
     from bridge.reception.admission import Admission
     from bridge.reception.budget import Budget
     from bridge.reception.policy import Policy
+    from bridge.reception.record_keeper import RecordKeeper
     from bridge.reception.strangers import Door
     from bridge.reception.turnstile import Turnstile
     from bridge.records.database import Database
@@ -39,10 +40,13 @@ DATABASE: web.AppKey[Database] = web.AppKey("DATABASE")
 BACKGROUND: web.AppKey[Background] = web.AppKey("BACKGROUND")
 TOOLS: web.AppKey[Tools] = web.AppKey("TOOLS")
 BREAKER: web.AppKey[Breaker] = web.AppKey("BREAKER")
+#: This process's name among all that share the database.
+PROCESS: web.AppKey[str] = web.AppKey("PROCESS")
 CALLS: web.AppKey[set[CallSession]] = web.AppKey("CALLS")
 SERVICES: web.AppKey[Services] = web.AppKey("SERVICES")
 MAILBOX: web.AppKey[Mailbox] = web.AppKey("MAILBOX")
 ADMISSION: web.AppKey[Admission] = web.AppKey("ADMISSION")
+RECORDS: web.AppKey[RecordKeeper] = web.AppKey("RECORDS")
 BUDGET: web.AppKey[Budget] = web.AppKey("BUDGET")
 ACCESS: web.AppKey[Access] = web.AppKey("ACCESS")
 TURNSTILE: web.AppKey[Turnstile] = web.AppKey("TURNSTILE")

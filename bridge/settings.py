@@ -139,6 +139,11 @@ class Settings:
         about=(
             "Meetings and messages are forgotten so many days after they were over and settled, never what your "
             "webhook has not been told yet. `0`: they are kept."))
+    TRANSCRIPTS: bool = setting(
+        "1", switch, "0",
+        about=(
+            "`1`: the record of each call holds what was said and heard in it. `0`: the record holds figures only, and "
+            "no words."))
     MEETING_MINUTES: int = setting(
         "30", whole(1, 24 * 60), "30",
         about="How long a meeting takes.")

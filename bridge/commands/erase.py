@@ -98,7 +98,8 @@ def agreed() -> bool:
 def described(found: Found) -> str:
     return ", ".join([
         counted(found.meetings, "meeting"), counted(found.messages, "message"),
-        counted(found.deliveries, "delivery", "deliveries"), counted(found.calls, "call")])
+        counted(found.deliveries, "delivery", "deliveries"), counted(found.calls, "call"),
+        counted(found.records, "record of a call", "records of calls")])
 
 
 def warnings(found: Found) -> list[str]:

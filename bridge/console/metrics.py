@@ -43,6 +43,7 @@ class Metrics:
         self._calls = gauge("calls", "Calls under way in this process.")
         self._ended = counter("calls_ended", "Calls that are over, by the reason of their end.", "reason")
         self._rejected = counter("calls_rejected", "Calls rejected, by the setting that said so.", "reason")
+        self._records_lost = counter("call_records_lost", "Records of calls that the database did not take.")
         self._duration = seconds("call_duration", "How long calls last.", 10, 30, 60, 120, 300, 600, 1200, 1800, 3600)
         self._first_audio = seconds(
             "first_audio", "From a stream's start to the first audio for the caller.",
@@ -110,6 +111,9 @@ class Metrics:
 
     def rejected(self, reason: str) -> None:
         self._rejected.labels(reason).inc()
+
+    def record_lost(self) -> None:
+        self._records_lost.inc()
 
     def fault(self, kind: str) -> None:
         self._faults.labels(kind).inc()

@@ -14,11 +14,12 @@ class Ending(StrEnum):
     - transferred: Twilio's REST API has led the call to a person. It is not ours any more, and must not be completed.
     - server stopping: after a recorded goodbye. server killed: at once.
     - model unreachable, model refused, model failed, wrong audio format, internal error: the phone's stream is closed,
-      and the caller hears the fallback, which follows the stream (twilio_side/twiml.py).
-    - no start: the stream did not name its call in time, or sent too many other messages first.
-    - stream refused: the stream's token is not that of a webhook's answer to this call. No session was opened.
-    - phone too fast: the phone sent more than MAX_MESSAGES_PER_S for too long.
-    - phone stalled: the socket accepted nothing for STALL_S, or more than MOST_WAITING bytes were queued for it.
+      and the caller hears the fallback, which is what follows the stream (twilio_side/twiml.py).
+    - no start: a stream that does not say in time which call it is, or says other things first.
+    - stream refused: its token is not that of a webhook's answer to this call. No session was opened.
+    - phone too fast: a phone that sends more than MAX_MESSAGES_PER_S for too long.
+    - phone stalled: a socket that took nothing for too long, or that much was waiting for.
+    - server lost: the process that carried the call was killed, or its machine was. Another process has found that out.
     - fallback: the call never had a stream. Its webhook was answered with the fallback.
     - unknown: the word in the database was written by another version.
 
@@ -45,6 +46,7 @@ class Ending(StrEnum):
     STREAM_REFUSED = "stream refused"
     PHONE_TOO_FAST = "phone too fast"
     PHONE_STALLED = "phone stalled"
+    SERVER_LOST = "server lost"
     FALLBACK = "fallback"
     UNKNOWN = "unknown"
 

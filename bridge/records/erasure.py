@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select
 
 from bridge.records.database import Database
-from bridge.records.tables import calls, deliveries, meetings, messages, slots
+from bridge.records.tables import call_records, call_turns, calls, deliveries, meetings, messages, slots
 
 #: The most meetings, and the most messages, in one transaction of a sweep.
 PORTION = 500
@@ -37,10 +37,11 @@ class Found:
     untold: int = 0
     calls: int = 0
     under_way: int = 0
+    records: int = 0
 
     @property
     def anything(self) -> bool:
-        return bool(self.meetings or self.messages or self.deliveries or self.calls)
+        return bool(self.meetings or self.messages or self.deliveries or self.calls or self.records)
 
 
 class Erasure:
@@ -74,30 +75,32 @@ class Erasure:
 
 # ---- a caller
 
-_Whose = tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]
+_Whose = tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]
 _Ids = Select[tuple[str]] | Sequence[str]
 
 
 def _of(connection: Connection, caller: str) -> _Whose:
-    """Conditions for the caller's meetings, messages and calls. A number said in a hidden call includes that call."""
+    """Whose meetings, messages, calls and records; a number's are those of hidden calls too in which it was said."""
     hidden = select(meetings.c.call_sid).where(
         meetings.c.phone_number == caller, meetings.c.caller == meetings.c.call_sid)
     names = [caller, *connection.scalars(hidden.distinct())]
     return (
         or_(meetings.c.caller.in_(names), meetings.c.phone_number == caller, meetings.c.call_sid.in_(names)),
         or_(messages.c.caller == caller, messages.c.call_sid.in_(names)),
-        or_(calls.c.caller == caller, calls.c.call_sid.in_(names)))
+        or_(calls.c.caller == caller, calls.c.call_sid.in_(names)),
+        or_(call_records.c.caller == caller, call_records.c.call_sid.in_(names)))
 
 
-def _news(of_meetings: _Ids, of_messages: _Ids) -> ColumnElement[bool]:
-    """The deliveries of these meetings and messages, by their ids."""
+def _news(of_meetings: _Ids, of_messages: _Ids, of_calls: _Ids) -> ColumnElement[bool]:
+    """The deliveries of these meetings, messages and calls, by their ids."""
     return or_(*(and_(deliveries.c.about_kind == kind, deliveries.c.about_id.in_(ids))
-                 for kind, ids in (("meeting", of_meetings), ("message", of_messages))))
+                 for kind, ids in (("meeting", of_meetings), ("message", of_messages), ("call", of_calls))))
 
 
 def _found(connection: Connection, caller: str, now: float) -> Found:
-    theirs, left, called = _of(connection, caller)
-    news = _news(select(meetings.c.id).where(theirs), select(messages.c.id).where(left))
+    theirs, left, called, recorded = _of(connection, caller)
+    news = _news(select(meetings.c.id).where(theirs), select(messages.c.id).where(left),
+                 select(call_records.c.call_sid).where(recorded))
 
     def count(table: Table, *conditions: ColumnElement[bool]) -> int:
         return connection.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
@@ -106,26 +109,33 @@ def _found(connection: Connection, caller: str, now: float) -> Found:
         upcoming=count(meetings, theirs, meetings.c.status == "booked", meetings.c.end_at > now),
         messages=count(messages, left), deliveries=count(deliveries, news),
         untold=count(deliveries, news, _UNTOLD), calls=count(calls, called),
-        under_way=count(calls, called, calls.c.ended_at.is_(None), calls.c.lease_until > now))
+        under_way=count(calls, called, calls.c.ended_at.is_(None), calls.c.lease_until > now),
+        records=count(call_records, recorded))
 
 
 def _erase(connection: Connection, caller: str, now: float) -> Found:
     _overwrite(connection)
     found = _found(connection, caller, now)
-    theirs, left, called = _of(connection, caller)
-    _remove(connection, select(meetings.c.id).where(theirs), select(messages.c.id).where(left))
+    theirs, left, called, recorded = _of(connection, caller)
+    _remove(connection, select(meetings.c.id).where(theirs), select(messages.c.id).where(left),
+            select(call_records.c.call_sid).where(recorded))
     connection.execute(delete(calls).where(called))
     return found
 
 
-def _remove(connection: Connection, theirs: Select[tuple[str]], left: Select[tuple[str]]) -> int:
-    """Removes the meetings and messages with these ids, and everything that belongs to them. Returns how many."""
-    of_meetings, of_messages = ([*connection.scalars(ids.with_for_update())] for ids in (theirs, left))
-    connection.execute(delete(deliveries).where(_news(of_meetings, of_messages)))
+def _remove(
+    connection: Connection, theirs: Select[tuple[str]], left: Select[tuple[str]], recorded: Select[tuple[str]],
+) -> int:
+    """The meetings, messages and records with these ids, and all that belongs to them; how many."""
+    of_meetings, of_messages, of_calls = (
+        [*connection.scalars(ids.with_for_update())] for ids in (theirs, left, recorded))
+    connection.execute(delete(deliveries).where(_news(of_meetings, of_messages, of_calls)))
+    connection.execute(delete(call_turns).where(call_turns.c.call_sid.in_(of_calls)))
+    connection.execute(delete(call_records).where(call_records.c.call_sid.in_(of_calls)))
     connection.execute(delete(slots).where(slots.c.meeting_id.in_(of_meetings)))
     connection.execute(delete(meetings).where(meetings.c.id.in_(of_meetings)))
     connection.execute(delete(messages).where(messages.c.id.in_(of_messages)))
-    return len(of_meetings) + len(of_messages)
+    return len(of_meetings) + len(of_messages) + len(of_calls)
 
 
 def _overwrite(connection: Connection) -> None:
@@ -137,7 +147,8 @@ def _overwrite(connection: Connection) -> None:
 
 def _sweep(connection: Connection, before: float) -> int:
     _overwrite(connection)
-    return _remove(connection, _old_meetings(before).limit(PORTION), _old_messages(before).limit(PORTION))
+    return _remove(connection, _old_meetings(before).limit(PORTION), _old_messages(before).limit(PORTION),
+                   _old_records(before).limit(PORTION))
 
 
 def _old_meetings(before: float) -> Select[tuple[str]]:
@@ -151,9 +162,15 @@ def _old_messages(before: float) -> Select[tuple[str]]:
     return select(messages.c.id).where(messages.c.recorded_at < before, ~_unsettled(_of_this(messages), before))
 
 
+def _old_records(before: float) -> Select[tuple[str]]:
+    """Of calls that are over and were reported."""
+    return select(call_records.c.call_sid).where(
+        call_records.c.ended_at < before, call_records.c.reported, ~_unsettled(_of_this(call_records), before))
+
+
 def _of_this(table: Table) -> ColumnElement[bool]:
     """Whether a delivery is about the row of this table."""
-    return deliveries.c.about_id == table.c.id
+    return deliveries.c.about_id == (table.c.call_sid if table is call_records else table.c.id)
 
 
 def _unsettled(news: ColumnElement[bool], before: float) -> ColumnElement[bool]:

@@ -4,7 +4,9 @@ Moments are seconds since 1970 in UTC, so that they mean the same in both databa
 seconds. Other moments may have fractions.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import (
+    BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, text,
+)
 
 metadata = MetaData()
 
@@ -100,4 +102,58 @@ spending = Table(
     "spending", metadata,
     Column("day", Text, primary_key=True),
     Column("usd", Double, nullable=False),
+)
+
+#: What was said and heard in each call, and its figures: call_record.py says what each column is. `seen_at`: when it
+#: was last written. `reported`: the owner was told of its end, or nobody is.
+call_records = Table(
+    "call_records", metadata,
+    Column("call_sid", Text, primary_key=True),
+    Column("started_at", Double, nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("called", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("answered_by", Text, nullable=False),
+    Column("test", Boolean, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("ending", Text, nullable=False),
+    Column("first_audio_ms", Integer),
+    Column("turns", Integer, nullable=False),
+    Column("interruptions", Integer, nullable=False),
+    Column("sessions", Integer, nullable=False),
+    Column("answer_p50_ms", Integer),
+    Column("answer_max_ms", Integer),
+    Column("silence_ms", Integer),
+    Column("usd", Double, nullable=False),
+    Column("tokens", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("voice", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("consent", Text, nullable=False),
+    Column("recording", Text, nullable=False),
+    Column("levels", LargeBinary),
+    Column("reported", Boolean, nullable=False),
+)
+Index("call_records_started", call_records.c.started_at, call_records.c.call_sid)
+for _column in ("caller", "agent", "ending"):
+    Index(f"call_records_{_column}", call_records.c[_column], call_records.c.started_at)
+
+call_turns = Table(
+    "call_turns", metadata,
+    Column("call_sid", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("by", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("position", Double, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("heard", Integer),
+    Column("heard_ms", Integer),
+    Column("sent_ms", Integer),
+    Column("first_ms", Integer),
+    Column("answer_ms", Integer),
+    Column("silence_ms", Integer),
+    Column("data", Text, nullable=False),
 )
