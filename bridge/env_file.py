@@ -65,13 +65,13 @@ class EnvFile:
             if line.broken:
                 continue
             if meant := close_to(line.name, known, IN_FILE):
-                yield (f"{self.name} line {line.number}: {line.name} is no setting, and counts for nothing; "
+                yield (f"{self.name} line {line.number}: {line.name} is no setting and counts for nothing. "
                        f"{meant} is one")
             if line.is_cut and line.name in texts:
-                yield (f"{self.name} line {line.number}: {line.name} ends before ` #`, which begins a comment; if that "
+                yield (f"{self.name} line {line.number}: {line.name} ends before ` #`, which begins a comment. If that "
                        "belongs to it, put the value into quotes")
             if line.name in known and line.name in before:
-                yield (f"{self.name} line {line.number}: {line.name} is set once more; line {before[line.name]} counts "
+                yield (f"{self.name} line {line.number}: {line.name} is set again, so line {before[line.name]} counts "
                        "for nothing")
             before[line.name] = line.number
 

@@ -106,7 +106,7 @@ def warn_if_passing(database_url: URL, environ: Mapping[str, str]) -> None:
     if platform and database_url.get_backend_name() == "sqlite":
         logger.warning(
             "MEETINGS ARE FORGOTTEN: %(platform)s keeps no file over a restart, and they are in the file %(path)s. "
-            "Set DATABASE_URL to a PostgreSQL database; on Heroku `heroku addons:create heroku-postgresql` does it.",
+            "Set DATABASE_URL to a PostgreSQL database. On Heroku `heroku addons:create heroku-postgresql` does it.",
             {"platform": platform, "path": database_url.database})
 
 
@@ -222,7 +222,7 @@ def problem_of(error: HttpProcessingError) -> str:
 def announce(settings: Settings, listening: socket.socket) -> None:
     host, port = listening.getsockname()[:2]
     logger.info(
-        "bridge %s listens on %s port %s; Twilio's voice URL is %s/incoming-call",
+        "bridge %s listens on %s port %s. Twilio's voice URL is %s/incoming-call",
         __version__, host, port, settings.PUBLIC_URL or "https://<your host>")
 
 
@@ -244,7 +244,7 @@ class Shutdown:
             self._exit_within(self._drain_s + MARGIN_S)
             self.told.set()
             return
-        logger.warning("told to stop once more: %d calls are cut off", len(self._calls))
+        logger.warning("a second signal to stop: %d calls are cut off", len(self._calls))
         self._exit_within(KILL_S)
         self._at_once = True
         for each in (signal.SIGTERM, signal.SIGINT):

@@ -429,4 +429,4 @@ def _read(dotenv: Path | None) -> env_file.EnvFile:
 def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(environ):
         if meant := env_file.close_to(name, NAMES, env_file.IN_ENVIRONMENT):
-            yield f"{name}, in the environment, is no setting, and counts for nothing; {meant} is one"
+            yield f"{name}, in the environment, is no setting and counts for nothing. {meant} is one"

@@ -55,7 +55,7 @@ def _missing(parsed: Mapping[str, Any]) -> Iterator[str]:
     if empty("TWILIO_AUTH_TOKEN"):
         for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN_OLD", "TWILIO_SHARED_KEYS"):
             if parsed.get(name):
-                yield f"TWILIO_AUTH_TOKEN must be set with {name}; it stands in the Twilio console"
+                yield f"TWILIO_AUTH_TOKEN must be set with {name}. It stands in the Twilio console"
     if parsed.get("FALLBACK") == "human" and empty("FALLBACK_NUMBER"):
         yield "FALLBACK_NUMBER must be set with FALLBACK=human: whom to dial, for example FALLBACK_NUMBER=+15551234567"
     if parsed.get("FALLBACK") == "message" and empty("WEBHOOK_URL"):
@@ -131,7 +131,7 @@ def _ending_models(settings: "Settings", today: date) -> Iterator[str]:
         return
     model, transcription = settings.OPENAI_MODEL, settings.OPENAI_TRANSCRIPTION_MODEL
     if models.is_unknown(model):
-        yield (f"OPENAI_MODEL={model} does not look like a model of the Realtime API; if calls fail, set "
+        yield (f"OPENAI_MODEL={model} does not look like a model of the Realtime API. If calls fail, set "
                f"OPENAI_MODEL={models.INSTEAD}")
     if day := models.ends(model):
         yield (f"OPENAI_MODEL={model} {_ended(day, today)}, and no call can be answered by it then: set "

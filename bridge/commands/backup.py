@@ -43,7 +43,7 @@ def _back_up(url: URL, file: str) -> int:
     """Copies the database and returns the number of meetings in the copy. Raises NoBackup."""
     if url.get_backend_name() != "sqlite":
         raise NoBackup("PostgreSQL has a program for it: "
-                       f'pg_dump --format=custom --file={shlex.quote(file)} "$DATABASE_URL"; on Heroku: '
+                       f'pg_dump --format=custom --file={shlex.quote(file)} "$DATABASE_URL". On Heroku: '
                        "heroku pg:backups:capture")
     source = os.path.abspath(url.database or "")
     if not os.path.exists(source):

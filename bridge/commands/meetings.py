@@ -145,11 +145,11 @@ async def _nothing_to_send(queue: DeliveryQueue, known: Meeting | Message) -> st
     deliveries = await queue.about(known.id)
     states = summary(deliveries)
     if any(each.state == "undone" for each in deliveries):
-        return (f"nothing to send again: it was refused, and the caller was told so; its deliveries: {states}. "
+        return (f"nothing to send again: it was refused, and the caller was told so. Its deliveries: {states}. "
                 f"To see whom to call: python -m bridge meetings show {known.id}")
     if any(each.state == "dead" for each in deliveries):
-        return f"nothing to send again: later news of it has been delivered; its deliveries: {states}"
-    return f"no dead letters to send again; its deliveries: {states}"
+        return f"nothing to send again: later news of it has been delivered. Its deliveries: {states}"
+    return f"no dead letters to send again. Its deliveries: {states}"
 
 
 async def _export(database: Database, file: Path, *, force: bool) -> None:
@@ -206,7 +206,7 @@ async def _all_messages(database: Database) -> AsyncIterator[Message]:
 async def _known(database: Database, id: str) -> Meeting | Message:
     known = await Meetings(database).find(id) or await Messages(database).find(id)
     if known is None:
-        raise CannotDo(f"there is no meeting {plain(id)}; `python -m bridge meetings` lists them")
+        raise CannotDo(f"there is no meeting {plain(id)}. `python -m bridge meetings` lists them")
     return known
 
 

@@ -74,7 +74,7 @@ async def show_metrics(request: web.Request) -> web.Response:
         async with asyncio.timeout(CHECK_S):
             depth = await DeliveryQueue(request.app[keys.DATABASE]).depth()
     except (TimeoutError, StoreFailed):
-        pass                                         # shown as NaN; /readyz says why
+        pass                                         # the figures are NaN, and /readyz says why
     figures.outbox(depth, time.time())
     figures.day_spent(request.app[keys.BUDGET].today_usd)
     return web.Response(body=figures.render(), headers={"Content-Type": metrics.CONTENT_TYPE})

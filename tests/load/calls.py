@@ -26,7 +26,7 @@ CALL_EVERY_S = 0.023
 WARM_UP_S = 2.0
 #: How long a rehearsal's call lasts, before the idle server is measured, in seconds.
 REHEARSAL_S = 0.5
-#: Until a caller hears the greeting, s; until the next try, s; for how long it is tried again, s.
+#: How long a caller waits for the greeting, the pause before another try, and how long it is tried, in seconds.
 ANSWER_S = 15.0
 AGAIN_S = 1.0
 REDIAL_S = 60.0

@@ -54,7 +54,7 @@ def disturbances(
 
 
 def percentile(samples: Iterable[float], share: float) -> float | None:
-    """The sample that `share` of all do not exceed (nearest rank); None without any."""
+    """The sample that `share` of all do not exceed (nearest rank). None without samples."""
     ordered = sorted(samples)
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
