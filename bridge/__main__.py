@@ -1,4 +1,4 @@
-"""The command line: `python -m bridge` serves; `python -m bridge demo` plays a call without any account."""
+"""The command line: `python -m bridge` serves, and `python -m bridge demo` plays a call without any account."""
 
 import argparse
 import os
@@ -10,17 +10,17 @@ from bridge import __version__
 from bridge.commands import backup, demo, erase, meetings, password, serve
 from bridge.settings import BadSettings, load_one
 
-#: The exit code of a command that Ctrl-C has ended, as shells have it.
+#: The exit code of a command that Ctrl-C ended: 128 and the signal's number, as in shells.
 INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a command; the process's exit code: 0, 1 when it failed, 2 when it was set up wrongly, INTERRUPTED."""
+    """Runs a command and returns the exit code: 0, 1 if it failed, 2 if the settings are wrong, or INTERRUPTED."""
     try:
         code = _run(arguments)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:                          # `| head` has seen enough, and nothing more is said at the exit
+    except BrokenPipeError:                          # `| head` has closed the pipe: the flush at exit must not fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -48,7 +48,7 @@ def _run(arguments: list[str] | None) -> int:
     except BadSettings as problems:
         print(f"bridge cannot start:\n{problems}\nbridge/SETTINGS.md lists all settings.", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:                        # who asked for the end knows why
+    except KeyboardInterrupt:                        # the person who pressed Ctrl-C knows why
         print(file=sys.stderr)
         return INTERRUPTED
 

@@ -1,4 +1,4 @@
-"""The application, assembled: every resource and every address, in one place."""
+"""Assembles the application: every resource and every address, in one place."""
 
 import asyncio
 import logging
@@ -61,18 +61,18 @@ from bridge.twilio_side.signature import MAX_BODY
 
 log = logging.getLogger(__name__)
 
-#: How often a request that was refused, or could not be read, is worth a line, seconds.
+#: The least time between two log lines about refused requests, or about malformed ones, in seconds.
 REFUSAL_S = 60.0
-#: How long a booking that is under way may still take when the server stops, seconds; and what is kept for deliveries
-#: when there is less time than that.
+#: How long bookings under way may still take when the server stops, and how much of what is left before the server's
+#: end is kept for deliveries, in seconds.
 FINISH_S, KEPT_S = 9.0, 0.3
 
-#: How long the last of what was spent may take to be written down when the server stops, seconds.
+#: How long writing down the last spending may take when the server stops, in seconds.
 SPENT_S = 1.0
 #: ... and the last of what was said in calls.
 RECORDED_S = 1.0
 
-#: What Twilio asks during a call, by GET or by POST.
+#: The webhooks that Twilio calls during a call, by GET or by POST.
 WEBHOOKS: dict[str, Handler] = {
     "/incoming-call": webhooks.incoming_call,
     "/after-stream": webhooks.after_stream,
@@ -126,17 +126,17 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def meeting_schema(request: web.Request) -> web.Response:
-    """What WEBHOOK_URL is sent of a meeting, as a JSON Schema."""
+    """The JSON Schema of what WEBHOOK_URL gets about a meeting."""
     return web.json_response(event.SCHEMA, content_type="application/schema+json")
 
 
 async def message_schema(request: web.Request) -> web.Response:
-    """What WEBHOOK_URL is sent of a message, as a JSON Schema."""
+    """The JSON Schema of what WEBHOOK_URL gets about a message."""
     return web.json_response(message.SCHEMA, content_type="application/schema+json")
 
 
 async def openapi_document(request: web.Request) -> web.Response:
-    """All these addresses, as OpenAPI has it."""
+    """The OpenAPI document of all these addresses."""
     return web.json_response(openapi.DOCUMENT)
 
 
@@ -148,7 +148,7 @@ async def warn_if_open(app: web.Application) -> None:
 
 
 async def open_http(app: web.Application) -> AsyncIterator[None]:
-    """Each call holds a connection of its own, so there is no limit. The owner's addresses have a session of theirs."""
+    """Each call holds a connection of its own, so there is no limit. The owner's addresses have their own session."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as app[keys.HTTP],
         reach.open_session(private=app[keys.SETTINGS].ALLOW_PRIVATE_WEBHOOKS) as app[keys.WEBHOOKS_HTTP],
@@ -164,7 +164,7 @@ async def open_records(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_admission(app: web.Application) -> AsyncIterator[None]:
-    """Who may call, in all processes together: each has a name of its own."""
+    """Decides who may call, over all processes that share the database. Each process gets a random name."""
     app[keys.ADMISSION] = admission = Admission(
         Calls(app[keys.DATABASE], app[keys.PROCESS]), app[keys.POLICY].limits, app[keys.BACKGROUND])
     app[keys.AUDIENCE].add(admission.hear)
@@ -185,7 +185,7 @@ async def open_call_records(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_budget(app: web.Application) -> AsyncIterator[None]:
-    """What the model may still cost today, in all processes together."""
+    """Counts what the model may still cost today, over all processes that share the database."""
     settings = app[keys.SETTINGS]
     app[keys.BUDGET] = budget = Budget(Spending(app[keys.DATABASE]), settings.MAX_DAY_USD, settings.TIMEZONE)
     app[keys.AUDIENCE].add(budget.hear)
@@ -205,7 +205,7 @@ async def open_budget(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_turnstile(app: web.Application) -> AsyncIterator[None]:
-    """Which streams are those of calls that were answered, in all processes together."""
+    """Lets only streams of answered calls in, over all processes that share the database."""
     app[keys.TURNSTILE] = turnstile = Turnstile(
         StreamTokens(app[keys.DATABASE]), app[keys.SETTINGS].auth_tokens)
     async with running(turnstile.run()):
@@ -213,7 +213,7 @@ async def open_turnstile(app: web.Application) -> AsyncIterator[None]:
 
 
 async def watch_model(app: web.Application) -> AsyncIterator[None]:
-    """Every call's judgement of the model, and who looks whether it is back."""
+    """Opens the breaker that all calls share, and the probe that closes it again."""
     app[keys.BREAKER] = breaker = Breaker()
     app[keys.CHECKS]["model"] = partial(health.model_in_reach, breaker)
     settings = app[keys.SETTINGS]
@@ -223,7 +223,10 @@ async def watch_model(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_meetings(app: web.Application) -> AsyncIterator[None]:
-    """The diary, where there is somebody to tell of a meeting, and the outbox: what was promised once is delivered."""
+    """Opens the outbox and the model's tools. Meetings are offered only with a WEBHOOK_URL.
+
+    The outbox runs in any case: promises of an earlier run are still delivered.
+    """
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
     webhook = Webhook(app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
     outbox = Outbox(queue, ByScheme(dict.fromkeys(SCHEMES, webhook)))
@@ -238,8 +241,8 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
 
 
 async def warn_of_astray(queue: DeliveryQueue, receivers: Sequence[str]) -> None:
-    """What was promised to an address stays with it when WEBHOOK_URL changes, until its owner says otherwise."""
-    with suppress(StoreFailed):                      # it is only told
+    """Warns about deliveries to an address that has left WEBHOOK_URL. They keep it until the owner resends them."""
+    with suppress(StoreFailed):                      # the warning is not worth a failed start
         if receivers and (count := await queue.astray(receivers)):
             log.warning("deliveries wait for an address that is not in WEBHOOK_URL any more: %(count)d of them. To "
                         "send them to the one that is: python -m bridge meetings resend all", {"count": count})
@@ -252,7 +255,7 @@ async def forget_old(app: web.Application) -> AsyncIterator[None]:
 
 
 async def gather_services(app: web.Application, *, timing: Timing) -> None:
-    """What every call needs of all this, once for all calls."""
+    """Gathers what every call needs, once for all calls."""
     settings, http, tools = app[keys.SETTINGS], app[keys.HTTP], app[keys.TOOLS]
     credentials = composition.credentials(settings)
     app[keys.SERVICES] = Services(
@@ -284,7 +287,7 @@ def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
 
 
 async def hang_up(app: web.Application) -> None:
-    """Those who are still there; a server that drains has told them before."""
+    """Ends the calls that are left. Shutdown.drain (server.py) has ended them before, with a goodbye."""
     ending = Ending.SERVER_KILLED if app[keys.STOPPING].ending else Ending.SERVER_STOPPING
     for call in app[keys.CALLS]:
         call.end(ending)

@@ -1,8 +1,8 @@
-"""`python -m bridge meetings`: what was booked and what became of its deliveries, at the owner's terminal.
+"""`python -m bridge meetings`: the meetings and their deliveries, at the owner's terminal.
 
-What is to come stands first, and messages that callers left stand behind the meetings, shown and sent again in the same
-way. It needs the database and nothing else. E-mail addresses and numbers are masked in the list; `show` and `export`
-tell everything.
+The list has coming meetings first, then past ones, then the messages that callers left. `show` and `resend` take
+messages too. The command needs the database and nothing else. The list masks e-mail addresses and numbers. `show` and
+`export` tell everything.
 """
 
 import argparse
@@ -32,14 +32,14 @@ from bridge.records.messages import Messages
 from bridge.twilio_side.caller import Caller
 
 COLUMNS = ("ID", "WHEN", "NAME", "E-MAIL", "STATUS", "DELIVERY")
-#: What `resend` takes in place of an id.
+#: The word that `resend` takes in place of an id.
 EVERYTHING = "all"
-#: Meetings are read in portions of this size.
+#: How many meetings are read at a time.
 PAGE = 500
 
 
 class CannotDo(Exception):
-    """What is asked cannot be done: one line for the person who asked."""
+    """A command cannot be done. The message is one line for the person who asked."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -48,20 +48,20 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     actions = parser.add_subparsers(dest="action", metavar="list|show|resend|export")
     _add_selection(parser)
     _add_selection(actions.add_parser(
-        "list", help="what is to come, then the newest of what is over, then messages (the default)"))
+        "list", help="coming meetings, then the newest past ones, then messages (the default)"))
     show = actions.add_parser("show", help="everything about one of them and its deliveries")
     show.add_argument("id", metavar="ID")
-    resend = actions.add_parser("resend", help="send what waits of one of them, and its dead letters, again and now")
-    resend.add_argument("id", metavar="ID|all", help="all: whatever waits or was given up, and was not refused")
+    resend = actions.add_parser("resend", help="send the waiting deliveries and dead letters of one of them again now")
+    resend.add_argument("id", metavar="ID|all", help="all: everything that waits or was given up, except refusals")
     file = actions.add_parser("export", help="write all booked meetings to a calendar file")
     file.add_argument("file", metavar="FILE.ics", type=Path)
     file.add_argument("--force", action="store_true", help="write over a file that is there")
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
-    """Also behind `list`, where it must not undo what stands before it: hence no defaults there."""
+    """Adds `--today` and `--all`. They have no defaults, which after `list` would undo an option before it."""
     which = parser.add_mutually_exclusive_group()
-    for name, what in (("today", "what is today"), ("all", "also all that is over")):
+    for name, what in (("today", "those of today"), ("all", "also all past ones")):
         which.add_argument(f"--{name}", dest="which", action="store_const", const=name, default=argparse.SUPPRESS,
                            help=what)
 
@@ -69,10 +69,10 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
 def run(
     options: argparse.Namespace, database_url: URL, receivers: Sequence[str] = (), *, zone: tzinfo = UTC,
 ) -> int:
-    """Does what the command line says; the exit code: 0, or 1 with one line that says what was wrong.
+    """Does what the command line says. Returns the exit code: 0, or 1 after a line that says what was wrong.
 
-    `receivers`: WEBHOOK_URL as it is now, where what is sent again goes. `zone`: where the business is, which says what
-    `--today` means for messages.
+    `receivers`: the addresses of WEBHOOK_URL now, to which `resend` sends. `zone`: the business's, in which `--today`
+    is meant for messages.
     """
     try:
         asyncio.run(_run(options, database_url, receivers, zone))
@@ -141,15 +141,15 @@ async def _resend(database: Database, id: str, receivers: Sequence[str]) -> None
 
 
 async def _nothing_to_send(queue: DeliveryQueue, known: Meeting | Message) -> str:
-    """Why nothing of it is sent again, as the end of a sentence."""
+    """Why nothing about this is sent again, as the end of a sentence."""
     deliveries = await queue.about(known.id)
     states = summary(deliveries)
     if any(each.state == "undone" for each in deliveries):
-        return (f"nothing to send again: it was refused, and the caller was told so; its deliveries: {states}. "
+        return (f"nothing to send again: it was refused, and the caller was told so. Its deliveries: {states}. "
                 f"To see whom to call: python -m bridge meetings show {known.id}")
     if any(each.state == "dead" for each in deliveries):
-        return f"nothing to send again: later news of it has been delivered; its deliveries: {states}"
-    return f"no dead letters to send again; its deliveries: {states}"
+        return f"nothing to send again: later news of it has been delivered. Its deliveries: {states}"
+    return f"no dead letters to send again. Its deliveries: {states}"
 
 
 async def _export(database: Database, file: Path, *, force: bool) -> None:
@@ -157,7 +157,7 @@ async def _export(database: Database, file: Path, *, force: bool) -> None:
     if not booked:
         raise CannotDo(f"no meeting is booked, so {file} was not written: a calendar file needs a meeting")
     if file.exists() and not file.is_dir() and not force:
-        raise _is_there(file)                        # now rather than after some seconds
+        raise _is_there(file)                        # before the export, which takes some seconds
     try:
         _write_privately(file, export(booked, datetime.now(UTC)).encode(), "wb" if force else "xb")
     except FileExistsError:
@@ -172,7 +172,7 @@ def _is_there(file: Path) -> CannotDo:
 
 
 def _write_privately(file: Path, content: bytes, mode: Literal["xb", "wb"]) -> None:
-    """Names and numbers are in it: a new file is its owner's alone. One that cannot be written wholly is not left."""
+    """Writes names and numbers to a file. Only its owner can read a new one. A half-written new one is removed."""
     if file.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     with open(file, mode, opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
@@ -206,7 +206,7 @@ async def _all_messages(database: Database) -> AsyncIterator[Message]:
 async def _known(database: Database, id: str) -> Meeting | Message:
     known = await Meetings(database).find(id) or await Messages(database).find(id)
     if known is None:
-        raise CannotDo(f"there is no meeting {plain(id)}; `python -m bridge meetings` lists them")
+        raise CannotDo(f"there is no meeting {plain(id)}. `python -m bridge meetings` lists them")
     return known
 
 
@@ -239,7 +239,7 @@ def _of_delivery(delivery: Delivery) -> list[tuple[str, Any]]:
 
 
 def summary(deliveries: Sequence[Delivery]) -> str:
-    """The states of a meeting's deliveries, such as "1 dead, 2 delivered"."""
+    """Counts the states of deliveries, such as "1 dead, 2 delivered"."""
     return described(Counter(delivery.state for delivery in deliveries))
 
 
@@ -248,7 +248,7 @@ def described(states: Mapping[str, int]) -> str:
 
 
 def masked(email: str) -> str:
-    """Enough of an address to know it again; "" for none."""
+    """The part of an e-mail address by which its owner is recognised. "" for none."""
     if not email:
         return ""
     name, _, domain = email.rpartition("@")
@@ -256,7 +256,7 @@ def masked(email: str) -> str:
 
 
 def plain(words: str) -> str:
-    """On one line, and without what would steer a terminal."""
+    """The words on one line, without characters that could steer a terminal."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
 
 

@@ -1,4 +1,4 @@
-"""`python -m bridge`, or `python -m bridge serve`: answer calls until a signal."""
+"""`python -m bridge`, or `python -m bridge serve`: answers calls until a signal."""
 
 import argparse
 import os
@@ -14,6 +14,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run() -> int:
-    """The exit code: 0, or 1 when the server cannot start. Raises BadSettings."""
+    """Serves until a signal. Returns the exit code: 0, or 1 if the server cannot start. Raises BadSettings."""
     settings = load(os.environ, Path(".env"))
     return serve(settings, doubts(settings, os.environ, Path(".env"), today=date.today()))

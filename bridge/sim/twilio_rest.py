@@ -1,11 +1,11 @@
-"""Twilio's REST API for calls that are under way, on this machine: strict, and with faults.
+"""Twilio's REST API for calls under way, on this machine: strict, and with faults.
 
     async with TwilioRest(account_sid, auth_token) as rest:
-        rest.phones.append(phone)       # set TWILIO_API_URL to rest.url: `phone`'s calls can now be updated
+        rest.phones.append(phone)       # with TWILIO_API_URL=rest.url the server can now update `phone`'s calls
 
-It carries out what it accepts on the `PhoneCall`s of its phones, and refuses what Twilio refuses or ignores: an
-unknown field is a mistake here. What goes wrong is a `RestFaults`.
-Source: https://www.twilio.com/docs/voice/api/call-resource
+It carries out accepted requests on the `PhoneCall`s of its phones. It refuses what Twilio refuses or ignores: an
+unknown field is a mistake here. `RestFaults` says what goes wrong. Source:
+https://www.twilio.com/docs/voice/api/call-resource
 """
 
 import asyncio
@@ -22,25 +22,25 @@ from aiohttp import web
 from bridge.sim.phone import Phone, PhoneCall, PhoneError
 
 LONGEST_TWIML = 4000
-"""Characters of TwiML that the API takes."""
+"""The most characters of TwiML that the API takes."""
 
 
 @dataclass(frozen=True)
 class RestFaults:
-    """What goes wrong with requests; those of a server may be changed between two of them."""
+    """The faults of requests. They may be changed between two requests."""
 
-    #: Nothing is done, and the answer is this HTTP status: 429, 500, 503.
+    #: The request is not carried out. The answer is this HTTP status: 429, 500, 503.
     status: int | None = None
-    #: Nothing is done, and no answer ever comes.
+    #: The request is not carried out, and no answer ever comes.
     never_answers: bool = False
-    #: It is done, and the connection breaks before the answer: the client cannot know.
+    #: The request is carried out, and the connection breaks before the answer. The client cannot know which.
     breaks: bool = False
-    #: It is done, and the answer comes so many real seconds later.
+    #: The request is carried out, and the answer comes this much later, in real seconds.
     late_s: float = 0.0
 
 
 class Asked(NamedTuple):
-    """A request: where it went, what its form said, and the status it was answered by."""
+    """A request: its path, its form, and the status of its answer, or None without an answer."""
 
     path: str
     form: dict[str, str]
@@ -48,7 +48,7 @@ class Asked(NamedTuple):
 
 
 class Refused(Exception):
-    """An answer with Twilio's own code."""
+    """A refusal, with its HTTP status and Twilio's own code."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
         super().__init__(message)
@@ -56,7 +56,10 @@ class Refused(Exception):
 
 
 class TwilioRest:
-    """Listens on a free port of 127.0.0.1 while it is entered; `url` stands for https://api.twilio.com."""
+    """Listens on a free port of 127.0.0.1 while it is entered. `url` stands for https://api.twilio.com.
+
+    `asked` has every request so far. Set `faults` to make the next ones fail.
+    """
 
     def __init__(self, account_sid: str, auth_token: str) -> None:
         self.account_sid, self._auth_token = account_sid, auth_token
@@ -102,13 +105,13 @@ class TwilioRest:
         return answer
 
     async def _linger(self, seconds: float | None) -> None:
-        """For so long, and no longer than the server is there."""
+        """Waits `seconds` (None: without end), or until the server stops."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
 
     async def _carry_out(self, request: web.Request, form: Mapping[str, str]) -> dict[str, str]:
-        """Do what is asked; the call as it is afterwards."""
+        """Does what a request asks, and returns the call as it is afterwards. Raises Refused."""
         expected = b64encode(f"{self.account_sid}:{self._auth_token}".encode()).decode()
         if request.headers.get("Authorization") != f"Basic {expected}":
             raise Refused(401, 20003, "Authenticate")
@@ -138,17 +141,17 @@ class TwilioRest:
             except PhoneError as error:
                 raise Refused(400, 12100, str(error)) from None
         if change["Status"] == "completed":
-            # Twilio answers before the call has ended: the stream's server may be the one who asks.
+            # Twilio answers before the call has ended, because the stream's server may have sent the request.
             self._completing.add(asyncio.create_task(_complete(call)))
 
 
 async def _complete(call: PhoneCall) -> None:
-    with suppress(PhoneError):      # of a call that fails while it ends; whoever waits for its end is told
+    with suppress(PhoneError):      # if the call fails while it ends, `until_over` raises it
         await call.complete()
 
 
 def _checked(form: Mapping[str, str]) -> dict[str, str]:
-    """The change that a form asks for: a Status, or a Twiml. Raises Refused."""
+    """The change that a form asks for: a Status or a Twiml. Raises Refused."""
     if unknown := form.keys() - {"Status", "Twiml", "Url", "Method"}:
         raise Refused(400, 20001, f"Unknown parameters: {', '.join(sorted(unknown))}.")
     if "Status" in form:

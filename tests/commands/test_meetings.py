@@ -156,7 +156,7 @@ def test_what_a_caller_said_does_not_steer_the_terminal(owner: Owner) -> None:
 def test_a_meeting_that_is_not_there(owner: Owner, action: str) -> None:
     assert owner.types(action, "nobody\x1b") == 1
     assert owner.out == ""
-    assert owner.error == "there is no meeting nobody; `python -m bridge meetings` lists them\n"
+    assert owner.error == "there is no meeting nobody. `python -m bridge meetings` lists them\n"
 
 
 # ---- resend
@@ -177,7 +177,7 @@ def test_resend_makes_dead_letters_due(owner: Owner) -> None:
 def test_resend_without_dead_letters_says_what_there_is(owner: Owner) -> None:
     owner.book(ADA)
     assert owner.types("resend", ADA.id) == 1
-    assert owner.error == f"meeting {ADA.id} has no dead letters to send again; its deliveries: 2 pending\n"
+    assert owner.error == f"meeting {ADA.id} has no dead letters to send again. Its deliveries: 2 pending\n"
 
 
 # ---- messages
@@ -284,7 +284,7 @@ def test_dead_letters_of_a_message_are_sent_again(owner: Owner) -> None:
         f"1 delivery of message {MESSAGE.id} will be sent again by the running server within seconds.\n")
     assert owner.types("resend", MESSAGE.id) == 1
     assert owner.error == (
-        f"message {MESSAGE.id} has no dead letters to send again; its deliveries: 1 delivered, 1 pending\n")
+        f"message {MESSAGE.id} has no dead letters to send again. Its deliveries: 1 delivered, 1 pending\n")
 
 
 # ---- export

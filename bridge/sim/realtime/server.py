@@ -1,4 +1,4 @@
-"""The simulated Realtime API's server: who may connect, and a session for each connection."""
+"""The simulated Realtime API's server: it checks who may connect, and opens a session for each connection."""
 
 import asyncio
 from typing import Self
@@ -14,9 +14,9 @@ from bridge.sim.realtime.session import Listener, RealtimeSession, Script
 class RealtimeServer(Changing):
     """Listens on a free port of 127.0.0.1 while it is entered.
 
-    `delta_ms`: about how much sound an audio delta has. `speed`: how many times faster than it plays the sound
-    comes; 0 for all at once. `think_ms`: from the end of the turn to the first event of the answer.
-    `faults` may be set anew between two connections; `refuse` turns the next ones away.
+    `delta_ms`: the usual length of an audio delta. `speed`: how many times faster than it plays the sound comes, or 0
+    for all at once. `think_ms`: the time from the end of a turn to the first event of the answer. `faults` may be
+    changed between two connections. `refuse` turns the next ones away.
     """
 
     def __init__(
@@ -28,14 +28,14 @@ class RealtimeServer(Changing):
         self.delta_ms, self.speed, self.think_ms, self.faults = delta_ms, speed, think_ms, faults
         self.sessions: list[RealtimeSession] = []
         self.refused = 0        # connections turned away before the upgrade
-        self._refusing = (0, 0)     # so many more, by that status
+        self._refusing = (0, 0)     # how many more, and the status
         self.listener: Listener | None = None
         self.url = ""
         self._stopping = asyncio.Event()
 
     @property
     def connections(self) -> int:
-        """Upgrades accepted."""
+        """The number of upgrades accepted."""
         return len(self.sessions)
 
     async def __aenter__(self) -> Self:
@@ -58,16 +58,16 @@ class RealtimeServer(Changing):
         await self._runner.cleanup()
 
     async def until_session(self, n: int = 1, timeout: float = 20) -> RealtimeSession:
-        """The n-th session, once a client has opened it."""
+        """Waits until a client has opened the n-th session, and returns it."""
         await self.until(lambda: len(self.sessions) >= n, timeout)
         return self.sessions[n - 1]
 
     def refuse(self, connections: int, status: int = 503) -> None:
-        """Answer the next upgrades, so many of them, by that status; 0 for none any more."""
+        """Answer the next upgrades with that status, as many as `connections` says. 0 ends it."""
         self._refusing = connections, status
 
     async def stopped(self) -> None:
-        """Until the server is being left."""
+        """Waits until the server stops."""
         await self._stopping.wait()
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
@@ -78,7 +78,7 @@ class RealtimeServer(Changing):
             self.refused += 1
             self.changed()
             return refusal
-        # Pongs and closes are the session's business: one that is silent sends neither.
+        # The session sends pongs and closes itself, because a silent one sends neither.
         socket = web.WebSocketResponse(
             max_msg_size=32 * 2**20, compress=False, timeout=1, autoping=False, autoclose=False)
         await socket.prepare(request)
@@ -90,7 +90,7 @@ class RealtimeServer(Changing):
         return socket
 
     def _refusal(self, request: web.Request, faults: Faults) -> web.Response | None:
-        """Why there is no upgrade, or None."""
+        """The answer that refuses an upgrade, or None."""
         if status := self._status_of_refusal(faults):
             return _problem(status, "refused", "The server refuses the connection.")
         keys = {request.headers.get("Authorization"), f"Bearer {request.headers.get('api-key')}"}
