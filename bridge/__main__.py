@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge import __version__
-from bridge.commands import backup, demo, erase, meetings, password, serve
+from bridge.commands import backup, calls, demo, erase, meetings, password, serve
 from bridge.settings import BadSettings, load_one
 
 #: The exit code of a command that Ctrl-C ended: 128 and the signal's number, as in shells.
@@ -29,7 +29,7 @@ def _run(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bridge", description="An AI that answers phone calls.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command")
-    for each in (serve, demo, meetings, erase, backup, password):
+    for each in (serve, demo, calls, meetings, erase, backup, password):
         each.add_parser(commands)
     options = parser.parse_args(arguments)
     try:
@@ -38,8 +38,13 @@ def _run(arguments: list[str] | None) -> int:
         if options.command == "hash-password":
             return password.run()
         if options.command == "meetings":
-            receivers = setting("WEBHOOK_URL") if options.action == "resend" else ()
-            return meetings.run(options, setting("DATABASE_URL"), receivers, zone=setting("TIMEZONE"))
+            again = options.action == "resend"
+            return meetings.run(
+                options, setting("DATABASE_URL"), setting("WEBHOOK_URL") if again else (),
+                of_calls=setting("CALL_WEBHOOK_URL") if again else (), zone=setting("TIMEZONE"))
+        if options.command == "calls":
+            receivers = setting("CALL_WEBHOOK_URL") if options.action == "resend" else ()
+            return calls.run(options, setting("DATABASE_URL"), receivers, zone=setting("TIMEZONE"))
         if options.command == "erase":
             return erase.run(options, setting("DATABASE_URL"))
         if options.command == "backup":

@@ -21,7 +21,7 @@ from bridge.console import answers, health
 from bridge.console import openapi
 from bridge.console.access import Access
 from bridge.console.metrics import Metrics
-from bridge.delivery import reach
+from bridge.delivery import news, reach, report
 from bridge.delivery.mailbox import Mailbox
 from bridge.delivery.outbox import STOP_S, Outbox
 from bridge.delivery.receivers import ByScheme
@@ -103,8 +103,8 @@ def create_app(settings: Settings, timing: Timing = Timing()) -> web.Application
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)
     app.cleanup_ctx.extend([
-        open_http, open_records, open_admission, open_call_records, open_budget, open_turnstile, watch_model,
-        open_meetings, forget_old, watch_loop, finish_background])
+        open_http, open_records, open_admission, open_budget, open_turnstile, watch_model, open_meetings,
+        open_call_records, forget_old, watch_loop, finish_background])
     app.on_startup.append(partial(gather_services, timing=timing))   # when all that was opened above is there
     app.on_shutdown.append(hang_up)
     app.add_routes([
@@ -114,6 +114,7 @@ def create_app(settings: Settings, timing: Timing = Timing()) -> web.Application
         web.get("/metrics", health.show_metrics),
         web.get("/meeting.schema.json", meeting_schema),
         web.get("/message.schema.json", message_schema),
+        web.get("/call.schema.json", call_schema),
         web.get("/openapi.json", openapi_document),
         *(route(path, handler) for route in (web.get, web.post) for path, handler in WEBHOOKS.items()),
         web.get("/media-stream/{number}", stream.media_stream),
@@ -133,6 +134,11 @@ async def meeting_schema(request: web.Request) -> web.Response:
 async def message_schema(request: web.Request) -> web.Response:
     """The JSON Schema of what WEBHOOK_URL gets about a message."""
     return web.json_response(message.SCHEMA, content_type="application/schema+json")
+
+
+async def call_schema(request: web.Request) -> web.Response:
+    """What CALL_WEBHOOK_URL is sent of a call, as a JSON Schema."""
+    return web.json_response(report.SCHEMA, content_type="application/schema+json")
 
 
 async def openapi_document(request: web.Request) -> web.Response:
@@ -170,18 +176,6 @@ async def open_admission(app: web.Application) -> AsyncIterator[None]:
     app[keys.AUDIENCE].add(admission.hear)
     async with running(admission.run()):
         yield
-
-
-async def open_call_records(app: web.Application) -> AsyncIterator[None]:
-    """What is said and heard in each call is written down, beside the calls."""
-    settings, metrics = app[keys.SETTINGS], app[keys.METRICS]
-    app[keys.RECORDS] = keeper = RecordKeeper(
-        CallRecords(app[keys.DATABASE]), app[keys.PROCESS], model=settings.OPENAI_MODEL, voice=settings.OPENAI_VOICE,
-        words=settings.TRANSCRIPTS, count_loss=metrics.record_lost)
-    app[keys.AUDIENCE].add_for_each_call(keeper.of_a_call)
-    async with running(keeper.run()):
-        yield
-    await keeper.finish(app[keys.STOPPING].left(RECORDED_S))
 
 
 async def open_budget(app: web.Application) -> AsyncIterator[None]:
@@ -233,11 +227,25 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     kits = [meetings(diary(app, queue, outbox))] if settings.WEBHOOK_URL else []
     app[keys.TOOLS] = Tools(*kits, hand_over(settings.TRANSFER_NUMBER))
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
-    await warn_of_astray(queue, settings.WEBHOOK_URL)
+    await warn_of_astray(queue, (*settings.WEBHOOK_URL, *settings.CALL_WEBHOOK_URL))
     delivering = asyncio.create_task(outbox.run())
     yield
     await outbox.stop(app[keys.STOPPING].left(STOP_S))
     await delivering
+
+
+async def open_call_records(app: web.Application) -> AsyncIterator[None]:
+    """What is said and heard in each call is written down, beside the calls, and its end is reported."""
+    settings, outbox = app[keys.SETTINGS], app[keys.MAILBOX].outbox
+    told = partial(news.of_call, urls=settings.CALL_WEBHOOK_URL, zone=settings.TIMEZONE)
+    app[keys.RECORDS] = keeper = RecordKeeper(
+        CallRecords(app[keys.DATABASE], told), app[keys.PROCESS], model=settings.OPENAI_MODEL,
+        voice=settings.OPENAI_VOICE, words=settings.TRANSCRIPTS, count_loss=app[keys.METRICS].record_lost,
+        reported=outbox.wake)
+    app[keys.AUDIENCE].add_for_each_call(keeper.of_a_call)
+    async with running(keeper.run()):
+        yield
+    await keeper.finish(app[keys.STOPPING].left(RECORDED_S))
 
 
 async def warn_of_astray(queue: DeliveryQueue, receivers: Sequence[str]) -> None:

@@ -83,8 +83,13 @@ class Settings:
     WEBHOOK_URL: tuple[str, ...] = setting(
         "", addresses, "https://example.com/meetings", secret=True, empty=(),
         about=(
-            "The address that gets booked meetings as JSON, by POST. Several are separated by commas. `https`, or "
-            "`http` on the same machine. Empty: no meetings are offered."))
+            "Takes booked meetings as JSON, by POST; several, separated by commas. `https`, or `http` on the same "
+            "machine. Empty: no meetings are offered."))
+    CALL_WEBHOOK_URL: tuple[str, ...] = setting(
+        "", addresses, "https://example.com/calls", secret=True,
+        about=(
+            "Takes the report of each call that is over as JSON, by POST, with what was said and heard. Several, "
+            "separated by commas. Empty: calls are not reported."))
     WEBHOOK_SECRET: tuple[str, ...] = setting(
         "", parse_secrets, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", secret=True, empty=(),
         about=(

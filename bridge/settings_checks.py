@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 #: The value of ALLOW_UNSIGNED if others can reach the server. Nobody writes it by mistake.
 FOR_ANYBODY = "anybody-may-call-at-my-expense"
-#: Settings whose example cannot be an owner's real value.
-OWN = ("WEBHOOK_URL", "WEBHOOK_SECRET", "AVAILABILITY_URL", "FALLBACK_NUMBER", "TRANSFER_NUMBER", "PUBLIC_URL",
-       "TWILIO_ACCOUNT_SID")
+#: Settings whose example is nobody's own.
+OWN = ("WEBHOOK_URL", "CALL_WEBHOOK_URL", "WEBHOOK_SECRET", "AVAILABILITY_URL", "FALLBACK_NUMBER", "TRANSFER_NUMBER",
+       "PUBLIC_URL", "TWILIO_ACCOUNT_SID")
 
 #: Placeholders that people leave in place of a key: sk-your-key, <key>, sk-..., xxxxxxxx. One or two of a million
 #: random keys begin like one.
@@ -176,8 +176,9 @@ def _at_openai(parsed: Mapping[str, Any]) -> bool:
 
 
 def _owners_addresses(parsed: Mapping[str, Any]) -> Iterator[tuple[str, URL]]:
-    """Each of the owner's addresses, with the name of its setting."""
-    for receiver in parsed.get("WEBHOOK_URL") or ():
-        yield "WEBHOOK_URL", URL(receiver)
+    """Each address that is asked or told of meetings, with its setting."""
+    for name in ("WEBHOOK_URL", "CALL_WEBHOOK_URL"):
+        for receiver in parsed.get(name) or ():
+            yield name, URL(receiver)
     if asked := parsed.get("AVAILABILITY_URL"):
         yield "AVAILABILITY_URL", URL(asked)

@@ -69,6 +69,11 @@ class Record:
         """Whether anything is new since it was last taken."""
         return self._changed
 
+    def answered_by(self, who: str) -> None:
+        """Who has answered the call in the assistant's place: fallback, or nobody."""
+        assert self.call
+        self.call.answered_by, self._changed = who, True
+
     # ---- what happens
 
     def hear(self, event: Event) -> None:

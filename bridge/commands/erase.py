@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 
 from sqlalchemy import URL
 
-from bridge.commands.meetings import CannotDo
+from bridge.commands.terminal import CannotDo
 from bridge.records import sqlite_file
 from bridge.records.database import DatabaseUnavailable, StoreFailed, open_database
 from bridge.records.erasure import Erasure, Found

@@ -7,19 +7,19 @@ messages too. The command needs the database and nothing else. The list masks e-
 
 import argparse
 import asyncio
-import errno
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import URL
 
 from bridge.commands import listing
+from bridge.commands.private_file import is_there, write_privately
+from bridge.commands.terminal import CannotDo, facts, plain, table, utc
 from bridge.delivery.delivery_log import host
 from bridge.delivery.outbox import LEASE_S
 from bridge.meetings.calendar import export
@@ -36,10 +36,6 @@ COLUMNS = ("ID", "WHEN", "NAME", "E-MAIL", "STATUS", "DELIVERY")
 EVERYTHING = "all"
 #: How many meetings are read at a time.
 PAGE = 500
-
-
-class CannotDo(Exception):
-    """A command cannot be done. The message is one line for the person who asked."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -67,15 +63,16 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def run(
-    options: argparse.Namespace, database_url: URL, receivers: Sequence[str] = (), *, zone: tzinfo = UTC,
+    options: argparse.Namespace, database_url: URL, receivers: Sequence[str] = (), *,
+    of_calls: Sequence[str] = (), zone: tzinfo = UTC,
 ) -> int:
     """Does what the command line says. Returns the exit code: 0, or 1 after a line that says what was wrong.
 
-    `receivers`: the addresses of WEBHOOK_URL now, to which `resend` sends. `zone`: the business's, in which `--today`
-    is meant for messages.
+    `receivers`: WEBHOOK_URL as it is now, where what is sent again goes. `of_calls`: CALL_WEBHOOK_URL, where reports of
+    calls go. `zone`: where the business is, which says what `--today` means for messages.
     """
     try:
-        asyncio.run(_run(options, database_url, receivers, zone))
+        asyncio.run(_run(options, database_url, receivers, of_calls, zone))
     except (CannotDo, DatabaseUnavailable) as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -85,13 +82,15 @@ def run(
     return 0
 
 
-async def _run(options: argparse.Namespace, database_url: URL, receivers: Sequence[str], zone: tzinfo) -> None:
+async def _run(
+    options: argparse.Namespace, database_url: URL, receivers: Sequence[str], of_calls: Sequence[str], zone: tzinfo,
+) -> None:
     async with open_database(database_url, create=False) as database:
         match options.action:
             case "show":
                 await _show(database, options.id)
             case "resend":
-                await _resend(database, options.id, receivers)
+                await _resend(database, options.id, receivers, of_calls)
             case "export":
                 await _export(database, options.file, force=options.force)
             case _:
@@ -114,7 +113,7 @@ async def _list(database: Database, which: str, zone: tzinfo) -> None:
     rows = [COLUMNS]
     rows += [(meeting.id, _when(meeting.start), plain(meeting.name), masked(meeting.email), meeting.status,
               described(states.get(meeting.id, {}))) for meeting in listed.meetings]
-    rows += [(message.id, _utc(message.recorded.timestamp()), f"caller {Caller(message.caller)}", "",
+    rows += [(message.id, utc(message.recorded.timestamp()), f"caller {Caller(message.caller)}", "",
               f"message, {message.seconds} s", described(states.get(message.id, {}))) for message in listed.messages]
     nothing = "nothing today" if which == "today" and (meetings or messages) else "no meetings yet"
     print(table(rows) if len(rows) > 1 else nothing)
@@ -124,16 +123,17 @@ async def _list(database: Database, which: str, zone: tzinfo) -> None:
 
 async def _show(database: Database, id: str) -> None:
     known = await _known(database, id)
-    print(_facts(_of_meeting(known) if isinstance(known, Meeting) else _of_message(known)))
+    print(facts(_of_meeting(known) if isinstance(known, Meeting) else _of_message(known)))
     for delivery in await DeliveryQueue(database).about(id):
-        print("\n" + _facts(_of_delivery(delivery)))
+        print("\n" + facts(_of_delivery(delivery)))
 
 
-async def _resend(database: Database, id: str, receivers: Sequence[str]) -> None:
+async def _resend(database: Database, id: str, receivers: Sequence[str], of_calls: Sequence[str]) -> None:
     queue = DeliveryQueue(database)
     known = await _known(database, id) if id != EVERYTHING else None
     what = f"{'meeting' if isinstance(known, Meeting) else 'message'} {known.id}" if known else "all that is known"
-    revived = await queue.revive(known.id if known else None, time.time(), lease_s=LEASE_S, receivers=receivers)
+    revived = await queue.revive(
+        known.id if known else None, time.time(), lease_s=LEASE_S, receivers=receivers, of_calls=of_calls)
     if not revived:
         raise CannotDo(f"{what} has {await _nothing_to_send(queue, known)}" if known else "nothing waits to be sent")
     print(f"{revived} {'delivery' if revived == 1 else 'deliveries'} of {what} "
@@ -157,32 +157,9 @@ async def _export(database: Database, file: Path, *, force: bool) -> None:
     if not booked:
         raise CannotDo(f"no meeting is booked, so {file} was not written: a calendar file needs a meeting")
     if file.exists() and not file.is_dir() and not force:
-        raise _is_there(file)                        # before the export, which takes some seconds
-    try:
-        _write_privately(file, export(booked, datetime.now(UTC)).encode(), "wb" if force else "xb")
-    except FileExistsError:
-        raise _is_there(file) from None
-    except OSError as error:
-        raise CannotDo(f"{file} cannot be written: {error.strerror}") from None
+        raise is_there(file)                         # now rather than after some seconds
+    write_privately(file, export(booked, datetime.now(UTC)).encode(), force=force)
     print(f"{len(booked)} {'meeting' if len(booked) == 1 else 'meetings'} written to {file}")
-
-
-def _is_there(file: Path) -> CannotDo:
-    return CannotDo(f"{file} is there already, and was left as it is: name another file, or write over it with --force")
-
-
-def _write_privately(file: Path, content: bytes, mode: Literal["xb", "wb"]) -> None:
-    """Writes names and numbers to a file. Only its owner can read a new one. A half-written new one is removed."""
-    if file.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    with open(file, mode, opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
-        try:
-            output.write(content)
-            output.flush()
-        except OSError:
-            if mode == "xb":
-                file.unlink()
-            raise
 
 
 # ---- reading
@@ -223,7 +200,7 @@ def _of_meeting(meeting: Meeting) -> list[tuple[str, Any]]:
 
 def _of_message(message: Message) -> list[tuple[str, Any]]:
     return [
-        ("id", message.id), ("recorded", _utc(message.recorded.timestamp())), ("phone", message.caller),
+        ("id", message.id), ("recorded", utc(message.recorded.timestamp())), ("phone", message.caller),
         ("recording", message.recording_url), ("seconds", message.seconds), ("call", message.call_sid),
     ]
 
@@ -232,8 +209,8 @@ def _of_delivery(delivery: Delivery) -> list[tuple[str, Any]]:
     moments = {"pending": "due", "delivered": "delivered", "dead": "given up", "undone": "refused"}
     return [
         ("delivery", delivery.id), ("news", delivery.type), ("receiver", host(delivery.url)),
-        ("state", delivery.state), ("attempts", delivery.attempts), ("promised", _utc(delivery.created_at)),
-        (moments[delivery.state], _utc(delivery.next_at)), ("last error", delivery.last_error),
+        ("state", delivery.state), ("attempts", delivery.attempts), ("promised", utc(delivery.created_at)),
+        (moments[delivery.state], utc(delivery.next_at)), ("last error", delivery.last_error),
         ("answer", delivery.answer),
     ]
 
@@ -255,24 +232,5 @@ def masked(email: str) -> str:
     return f"{plain(name[:1])}***@{plain(domain)}"
 
 
-def plain(words: str) -> str:
-    """The words on one line, without characters that could steer a terminal."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-
-
-def _facts(facts: Sequence[tuple[str, Any]]) -> str:
-    return "\n".join(f"{name + ':':<12}{plain(str(fact))}" for name, fact in facts if fact != "")
-
-
 def _when(moment: datetime) -> str:
     return f"{moment:%a %Y-%m-%d %H:%M %z}"
-
-
-def _utc(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -76,6 +76,8 @@ PATHS: dict[str, Description] = {
         "200": _said("A JSON Schema.", _SCHEMA, "application/schema+json")}),
     "/message.schema.json": _get("What a webhook gets about a message", {
         "200": _said("A JSON Schema.", _SCHEMA, "application/schema+json")}),
+    "/call.schema.json": _get("What a webhook gets of a call that is over", {
+        "200": _said("A JSON Schema.", _SCHEMA, "application/schema+json")}),
     "/openapi.json": _get("This document", {"200": _said("It.", _SCHEMA)}),
     "/incoming-call": _webhook("Somebody calls"),
     "/after-stream": _webhook("A call's stream has ended"),

@@ -17,12 +17,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bridge.call.events import Closed, Event, Listener
+from bridge.call.events import Closed, Event, Figures, Listener, Opened
 from bridge.call.record import Record
 from bridge.folding import Folded
 from bridge.records.call_record import Call, Turn
 from bridge.records.call_records import Before, CallRecords, Portion
 from bridge.records.database import StoreFailed
+from bridge.records.endings import Ending
+from bridge.twilio_side.caller import Caller
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +48,15 @@ class _Kept:
 
 
 class RecordKeeper:
-    """`now`: seconds since 1970. `count_loss` is told of each record that is lost."""
+    """`now`: seconds since 1970. `count_loss` is called for each lost record, `reported` when a report is written."""
 
     def __init__(
         self, records: CallRecords, process: str, *, model: str, voice: str, words: bool,
-        count_loss: Callable[[], None], now: Callable[[], float] = time.time,
+        count_loss: Callable[[], None], reported: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        self._records, self._words, self._count_loss, self._now = records, words, count_loss, now
+        self._records, self._words, self._now = records, words, now
+        self._count_loss, self._reported = count_loss, reported
         self._head = {"process": process, "model": model, "voice": voice}
         self._calls: dict[_Kept, None] = {}          # in the order in which they came
         self._lost = Folded()
@@ -73,6 +77,22 @@ class RecordKeeper:
             if isinstance(event, Closed):
                 self._over(kept)
         return hear
+
+    def without_stream(self, call_sid: str, caller: Caller, called: str, answered_by: str) -> None:
+        """A call that the assistant did not answer: it got the fallback, or was rejected."""
+        hear = self.of_a_call()
+        hear(Opened(call_sid, caller, called))
+        [*self._calls][-1].record.answered_by(answered_by)
+        hear(Closed(call_sid, Ending.FALLBACK if answered_by == "fallback" else Ending.REJECTED, 0.0, Figures()))
+
+    async def nobody_comes_back(self, call_sid: str) -> None:
+        """The call was transferred, and is over now. A database that does not take it is only logged."""
+        try:
+            await self._records.finish(call_sid, self._now())
+            self._reported()
+        except StoreFailed as reason:
+            log.error("call %(call)s: its end could not be written down, and is reported later: %(reason)s",
+                      {"call": call_sid, "reason": str(reason)})
 
     def _over(self, kept: _Kept) -> None:
         kept.is_over = True
@@ -101,6 +121,7 @@ class RecordKeeper:
                     if ended := await self._records.end_lost(self._now()):
                         log.info("%(ended)d calls were ended in their records, whose process is gone or which nobody "
                                  "came back to", {"ended": ended})
+                        self._reported()
                 pause = WRITE_S
             except StoreFailed as reason:
                 pause = self._failed(pause, str(reason))
@@ -135,6 +156,8 @@ class RecordKeeper:
             if before is None or id(kept) in over and not kept.record.changed:
                 self._calls.pop(kept, None)          # it was erased, or it is over and all of it is written
             kept.before = before
+        if over:
+            self._reported()
 
     def _shown(self, kept: _Kept) -> Call:
         assert kept.record.call

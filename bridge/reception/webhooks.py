@@ -41,9 +41,11 @@ async def incoming_call(request: web.Request) -> web.Response:
         app[keys.METRICS].rejected("BLOCKED_CALLERS")
         log.warning("call %(call)s from %(caller)s was rejected: BLOCKED_CALLERS",
                     {"call": call.sid, "caller": str(call.caller)})
+        app[keys.RECORDS].without_stream(call.sid, call.caller, call.called, "nobody")
         return _answer(twiml.not_in_service())
     if await _admitted(app, call):
         return _answer(_to_the_assistant(request, call))
+    app[keys.RECORDS].without_stream(call.sid, call.caller, call.called, "nobody")
     return _answer(twiml.busy())
 
 
@@ -74,6 +76,8 @@ async def transfer_ended(request: web.Request) -> web.Response:
     status = parameters.get("DialCallStatus", "")
     log.info("call %(call)s: its transfer ended: %(status)s", {"call": parameters.get("CallSid", ""), "status": status})
     if status in ANSWERED or parameters.get("CallStatus") in OVER:
+        request.app[keys.BACKGROUND].start(
+            request.app[keys.RECORDS].nobody_comes_back(parameters.get("CallSid", "")))
         return _answer(twiml.hang_up())
     return _answer(_to_the_assistant(request, _call(request, parameters), resume=True))
 
@@ -127,6 +131,7 @@ def _to_the_assistant(request: web.Request, call: twiml.Call, *, resume: bool = 
         log.warning("call %(call)s: %(reason)s, and the caller gets the fallback", {
             "call": call.sid, "reason": "MAX_DAY_USD is used up" if used_up else "the model is unreachable"})
         request.app[keys.ADMISSION].sent_elsewhere(call.sid)
+        request.app[keys.RECORDS].without_stream(call.sid, call.caller, call.called, "fallback")
         request.app[keys.METRICS].fault("sent to the fallback")
         return twiml.in_place_of_the_assistant(policy.used_up if used_up else policy.fallback, call)
     parameters = twiml.stream_parameters(call, resume=resume)

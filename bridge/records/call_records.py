@@ -16,11 +16,13 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bridge.meetings.meeting import Meeting
 from bridge.records.call_record import Call, CallRecord, Turn
 from bridge.records.calls import LEASE_S
 from bridge.records.database import Database
 from bridge.records.deliveries import promise
 from bridge.records.endings import Ending
+from bridge.records.meetings import made_in
 from bridge.records.news import About, NewDelivery
 from bridge.records.tables import call_records, call_turns, calls
 
@@ -31,8 +33,8 @@ SILENT_S = 2 * LEASE_S
 #: How many calls are ended, or reported, in one transaction.
 PORTION = 50
 
-#: The news of a call that is over, for each of its receivers.
-Report = Callable[[CallRecord], Sequence[NewDelivery]]
+#: The news of a call that is over and of the meetings made in it, for each of its receivers.
+Report = Callable[[CallRecord, Sequence[Meeting]], Sequence[NewDelivery]]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -69,7 +71,7 @@ class Wanted:
 class CallRecords:
     """The records of all calls. Moments are seconds since 1970. Everything raises StoreFailed."""
 
-    def __init__(self, database: Database, report: Report = lambda record: ()) -> None:
+    def __init__(self, database: Database, report: Report = lambda record, meetings: ()) -> None:
         self._database, self._report = database, report
 
     # ---- as calls go on
@@ -100,7 +102,8 @@ class CallRecords:
         this = call_records.c.call_sid == call_sid
         unreported = update(call_records).where(this, ~call_records.c.reported).values(reported=True)
         if connection.execute(unreported).rowcount and (record := _read(connection, call_sid)):
-            promise(connection, About("call", call_sid), self._report(record), now)
+            news = self._report(record, made_in(connection, call_sid))
+            promise(connection, About("call", call_sid), news, now, first=True)
 
     # ---- what was left open
 
@@ -133,7 +136,14 @@ class CallRecords:
         """One call with its turns, in their order."""
         return await self._database.read(lambda connection: _read(connection, call_sid))
 
-    async def list(
+    async def read_with_meetings(self, call_sid: str) -> tuple[CallRecord, list[Meeting]] | None:
+        """One call with its turns, and the meetings that were made or changed in it."""
+        def work(connection: Connection) -> tuple[CallRecord, list[Meeting]] | None:
+            record = _read(connection, call_sid)
+            return (record, made_in(connection, call_sid)) if record else None
+        return await self._database.read(work)
+
+    async def newest(
         self, wanted: Wanted = Wanted(), limit: int = 50, before: tuple[float, str] | None = None,
     ) -> list[Call]:
         """The newest first, `limit` at most; `before`: those behind this moment and CallSid, for the next page."""
@@ -145,6 +155,23 @@ class CallRecords:
         def work(connection: Connection) -> list[Call]:
             return [_call(row) for row in connection.execute(query)]
         return await self._database.read(work)
+
+    async def beginning(self, call_sid: str, limit: int) -> list[str]:
+        """The CallSids that begin so, `limit` at most."""
+        query = select(call_records.c.call_sid).where(
+            call_records.c.call_sid.startswith(call_sid, autoescape=True)).limit(limit)
+
+        def work(connection: Connection) -> list[str]:
+            return [*connection.scalars(query)]
+        return await self._database.read(work)
+
+    async def finish(self, call_sid: str, now: float) -> None:
+        """Nobody comes back to this call after its transfer: it is over."""
+        def work(connection: Connection) -> None:
+            this = call_records.c.call_sid == call_sid
+            if connection.scalar(select(call_records.c.ended_at).where(this)) is not None:
+                self._finish(connection, call_sid, now)
+        await self._database.write(work)
 
 
 # ---- in a transaction

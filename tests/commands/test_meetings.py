@@ -18,6 +18,7 @@ from icalendar import Calendar
 from sqlalchemy import URL
 
 from bridge.commands import meetings as command, listing
+from bridge.commands.terminal import table
 from bridge.delivery.news import of_meeting, of_message
 from bridge.meetings.calendar import export
 from bridge.meetings.meeting import Meeting
@@ -399,4 +400,4 @@ def test_an_address_is_masked(email: str, shown: str) -> None:
 
 
 def test_a_table_lines_up() -> None:
-    assert command.table([("A", "B"), ("long", "x")]) == "A     B\nlong  x"
+    assert table([("A", "B"), ("long", "x")]) == "A     B\nlong  x"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bridge.meetings.meeting import Meeting
 from bridge.records.call_record import Call, CallRecord, Turn
 from bridge.records.call_records import SILENT_S, TRANSFERRED_S, CallRecords, Portion, Wanted
 from bridge.records.calls import Calls
@@ -13,14 +14,16 @@ from bridge.records.database import Database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.endings import Ending
 from bridge.records.erasure import Erasure
+from bridge.records.meetings import Meetings
 from bridge.records.news import NewDelivery
-from tests.stage.store import ALICE, BOB, NOW, rows
+from tests.stage.store import ALICE, BOB, NOW, make_meeting, no_news, rows
 
 RECEIVER = "https://one.example/calls"
 
 
-def report(record: CallRecord) -> Sequence[NewDelivery]:
-    return [NewDelivery(f"msg-{record.call.call_sid}", RECEIVER, "call.ended", f"{len(record.turns)} turns")]
+def report(record: CallRecord, meetings: Sequence[Meeting]) -> Sequence[NewDelivery]:
+    return [NewDelivery(f"msg-{record.call.call_sid}", RECEIVER, "call.ended",
+                        f"{len(record.turns)} turns, {len(meetings)} meetings")]
 
 
 @pytest.fixture
@@ -87,12 +90,13 @@ async def test_the_end_of_a_call_is_reported_once_whatever_is_written_later(
     records: CallRecords, database: Database,
 ) -> None:
     over = make_call(ended_at=NOW + 9, ending=Ending.CALLER_HUNG_UP.value)
+    await Meetings(database).book(make_meeting(), no_news)
     before = (await records.write([Portion(over, [said(1, "Bye.")], None)], NOW + 9))["CA1"]
     await records.write([Portion(over, [said(2, "late", kind="function")], before)], NOW + 10)
     await records.end_lost(NOW + 10 * TRANSFERRED_S)
     [delivery] = await DeliveryQueue(database).about("CA1")
     assert (delivery.type, delivery.body, delivery.about_kind, delivery.url) == (
-        "call.ended", "1 turns", "call", RECEIVER)
+        "call.ended", "1 turns, 1 meetings", "call", RECEIVER)
 
 
 async def test_what_was_erased_stays_erased(records: CallRecords, database: Database) -> None:
@@ -153,9 +157,9 @@ async def test_a_caller_who_does_not_come_back_from_a_transfer_is_reported_at_la
 async def test_calls_are_listed_newest_first_a_page_at_a_time(records: CallRecords) -> None:
     for number in range(5):
         await records.write([Portion(make_call(f"CA{number}", started_at=NOW + number // 2), [], None)], NOW)
-    first = await records.list(limit=3)
+    first = await records.newest(limit=3)
     assert [call.call_sid for call in first] == ["CA4", "CA3", "CA2"]
-    rest = await records.list(limit=3, before=(first[-1].started_at, first[-1].call_sid))
+    rest = await records.newest(limit=3, before=(first[-1].started_at, first[-1].call_sid))
     assert [call.call_sid for call in rest] == ["CA1", "CA0"]
 
 
@@ -179,4 +183,4 @@ async def test_calls_are_found_by_what_is_known_of_them(
         (make_call("CA3", started_at=NOW + 2, ending="model failed"), "100% sure"),
     ):
         await records.write([Portion(call, [said(1, words)], None)], NOW)
-    assert [call.call_sid for call in await records.list(wanted)] == found
+    assert [call.call_sid for call in await records.newest(wanted)] == found
