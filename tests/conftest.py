@@ -1,7 +1,8 @@
 """What tests are run on: the event loop that the server uses, a SQLite file, and a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +20,16 @@ hypothesis.settings.load_profile("patient")
 
 #: Where a loop's own sockets matter: these run on asyncio's too.
 BOTH_LOOPS = {"test_leg"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """`-n auto` is two for each processor: a call's test waits for more than half of its time.
+
+    Whoever sets PYTEST_XDIST_AUTO_NUM_WORKERS has the number in mind.
+    """
+    found = yield
+    return found if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else 2 * found
 
 
 def pytest_asyncio_loop_factories(
