@@ -1,6 +1,7 @@
 """What tests are run on: the event loop that the server uses, a SQLite file, and a real PostgreSQL."""
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import uvloop
+from aiohttp import web_app
 
 from bridge.records.database import Database, open_database, parse_url
 from tests.stage import postgres
@@ -30,6 +32,18 @@ def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
     """
     found = yield
     return found if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else 2 * found
+
+
+def pytest_collection_finish() -> None:
+    """The tests themselves are there for good: no garbage collection looks at them again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_runtest_logfinish() -> None:
+    """aiohttp remembers the last thousand handlers, and by them their applications with all that these had."""
+    if remembered := getattr(web_app, "_cached_build_middleware", None):
+        remembered.cache_clear()
 
 
 def pytest_asyncio_loop_factories(
