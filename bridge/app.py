@@ -1,4 +1,4 @@
-"""The application, assembled: every resource and every address, in one place."""
+"""Assembles the application: every resource and every address, in one place."""
 
 import asyncio
 import logging
@@ -16,11 +16,12 @@ from bridge.calendars.busy_url import Availability
 from bridge.call import call_log
 from bridge.call.events import Audience
 from bridge.call.session import Services
+from bridge.call.timing import Timing
 from bridge.console import answers, health
 from bridge.console import openapi
 from bridge.console.access import Access
 from bridge.console.metrics import Metrics
-from bridge.delivery import reach
+from bridge.delivery import news, reach, report
 from bridge.delivery.mailbox import Mailbox
 from bridge.delivery.outbox import STOP_S, Outbox
 from bridge.delivery.receivers import ByScheme
@@ -30,16 +31,16 @@ from bridge.loop.background import Background
 from bridge.loop.event_loop import watch_lag
 from bridge.loop.running import running
 from bridge.loop.stopping import Stopping
-from bridge.loop.yielding import yield_loop
 from bridge.meetings import event, message
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.probing import probe_while_open
-from bridge.reception import stream, webhooks
+from bridge.reception import door, stream, webhooks
 from bridge.reception.admission import Admission
 from bridge.reception.budget import Budget
 from bridge.reception.probe import Probes
-from bridge.reception.strangers import Door
+from bridge.reception.record_keeper import RecordKeeper
 from bridge.reception.turnstile import Turnstile
+from bridge.records.call_records import CallRecords
 from bridge.records.calls import Calls
 from bridge.records.database import StoreFailed, open_database
 from bridge.records.deliveries import DeliveryQueue
@@ -61,22 +62,18 @@ from bridge.twilio_side.signature import MAX_BODY
 
 log = logging.getLogger(__name__)
 
-#: How often a request that was refused, or could not be read, is worth a line, seconds.
+#: The least time between two log lines about refused requests, or about malformed ones, in seconds.
 REFUSAL_S = 60.0
-#: How long a booking that is under way may still take when the server stops, seconds; and what is kept for deliveries
-#: when there is less time than that.
+#: How long bookings under way may still take when the server stops, and how much of what is left before the server's
+#: end is kept for deliveries, in seconds.
 FINISH_S, KEPT_S = 9.0, 0.3
 
-#: How long the last of what was spent may take to be written down when the server stops, seconds.
+#: How long writing down the last spending may take when the server stops, in seconds.
 SPENT_S = 1.0
-#: How often it is looked who takes too long with a first request, seconds: who is closed at once with many others comes
-#: back with them, and all of them are let in at once.
-DOOR_S = 0.1
+#: ... and the last of what was said in calls.
+RECORDED_S = 1.0
 
-#: Answers to what is not Twilio's.
-TURNED_AWAY = frozenset({400, 403, 408, 413})
-
-#: What Twilio asks during a call, by GET or by POST.
+#: The webhooks that Twilio calls during a call, by GET or by POST.
 WEBHOOKS: dict[str, Handler] = {
     "/incoming-call": webhooks.incoming_call,
     "/after-stream": webhooks.after_stream,
@@ -86,14 +83,18 @@ WEBHOOKS: dict[str, Handler] = {
 }
 
 
-def create_app(settings: Settings) -> web.Application:
-    """The whole server; it touches neither the environment nor the network until it is started."""
+def create_app(settings: Settings, timing: Timing = Timing()) -> web.Application:
+    """The whole server; it touches neither the environment nor the network until it is started.
+
+    `timing`: how long its calls wait. Only tests have a reason for another one.
+    """
     app = web.Application(client_max_size=MAX_BODY, middlewares=[answers.hide_faults(webhooks.rescue)])
     app.on_response_prepare.append(answers.protect)
+    door.at(app)
     app[keys.SETTINGS] = settings
     app[keys.POLICY] = composition.policy(settings)
+    app[keys.PROCESS] = secrets.token_hex(8)
     app[keys.CALLS] = set()
-    app[keys.DOOR] = Door()
     app[keys.REFUSALS], app[keys.MALFORMED] = Seldom(REFUSAL_S), Seldom(REFUSAL_S)
     app[keys.PROBES] = Probes(settings.auth_tokens)
     app[keys.BACKGROUND] = Background()
@@ -105,10 +106,9 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)
     app.cleanup_ctx.extend([
-        open_http, open_records, open_admission, open_budget, open_turnstile, watch_model, open_meetings, forget_old,
-        watch_loop, watch_door, finish_background])
-    app.on_response_prepare.append(answered)
-    app.on_startup.append(gather_services)           # when all that was opened above is there
+        open_http, open_records, open_admission, open_budget, open_turnstile, watch_model, open_meetings,
+        open_call_records, forget_old, watch_loop, finish_background])
+    app.on_startup.append(partial(gather_services, timing=timing))   # when all that was opened above is there
     app.on_shutdown.append(hang_up)
     app.add_routes([
         web.get("/", index),
@@ -117,6 +117,7 @@ def create_app(settings: Settings) -> web.Application:
         web.get("/metrics", health.show_metrics),
         web.get("/meeting.schema.json", meeting_schema),
         web.get("/message.schema.json", message_schema),
+        web.get("/call.schema.json", call_schema),
         web.get("/openapi.json", openapi_document),
         *(route(path, handler) for route in (web.get, web.post) for path, handler in WEBHOOKS.items()),
         web.get("/media-stream/{number}", stream.media_stream),
@@ -129,17 +130,22 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def meeting_schema(request: web.Request) -> web.Response:
-    """What WEBHOOK_URL is sent of a meeting, as a JSON Schema."""
+    """The JSON Schema of what WEBHOOK_URL gets about a meeting."""
     return web.json_response(event.SCHEMA, content_type="application/schema+json")
 
 
 async def message_schema(request: web.Request) -> web.Response:
-    """What WEBHOOK_URL is sent of a message, as a JSON Schema."""
+    """The JSON Schema of what WEBHOOK_URL gets about a message."""
     return web.json_response(message.SCHEMA, content_type="application/schema+json")
 
 
+async def call_schema(request: web.Request) -> web.Response:
+    """What CALL_WEBHOOK_URL is sent of a call, as a JSON Schema."""
+    return web.json_response(report.SCHEMA, content_type="application/schema+json")
+
+
 async def openapi_document(request: web.Request) -> web.Response:
-    """All these addresses, as OpenAPI has it."""
+    """The OpenAPI document of all these addresses."""
     return web.json_response(openapi.DOCUMENT)
 
 
@@ -151,7 +157,7 @@ async def warn_if_open(app: web.Application) -> None:
 
 
 async def open_http(app: web.Application) -> AsyncIterator[None]:
-    """Each call holds a connection of its own, so there is no limit. The owner's addresses have a session of theirs."""
+    """Each call holds a connection of its own, so there is no limit. The owner's addresses have their own session."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as app[keys.HTTP],
         reach.open_session(private=app[keys.SETTINGS].ALLOW_PRIVATE_WEBHOOKS) as app[keys.WEBHOOKS_HTTP],
@@ -167,17 +173,16 @@ async def open_records(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_admission(app: web.Application) -> AsyncIterator[None]:
-    """Who may call, in all processes together: each has a name of its own."""
+    """Decides who may call, over all processes that share the database. Each process gets a random name."""
     app[keys.ADMISSION] = admission = Admission(
-        Calls(app[keys.DATABASE], process=secrets.token_hex(8)),
-        app[keys.POLICY].limits, app[keys.BACKGROUND])
+        Calls(app[keys.DATABASE], app[keys.PROCESS]), app[keys.POLICY].limits, app[keys.BACKGROUND])
     app[keys.AUDIENCE].add(admission.hear)
     async with running(admission.run()):
         yield
 
 
 async def open_budget(app: web.Application) -> AsyncIterator[None]:
-    """What the model may still cost today, in all processes together."""
+    """Counts what the model may still cost today, over all processes that share the database."""
     settings = app[keys.SETTINGS]
     app[keys.BUDGET] = budget = Budget(Spending(app[keys.DATABASE]), settings.MAX_DAY_USD, settings.TIMEZONE)
     app[keys.AUDIENCE].add(budget.hear)
@@ -197,7 +202,7 @@ async def open_budget(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_turnstile(app: web.Application) -> AsyncIterator[None]:
-    """Which streams are those of calls that were answered, in all processes together."""
+    """Lets only streams of answered calls in, over all processes that share the database."""
     app[keys.TURNSTILE] = turnstile = Turnstile(
         StreamTokens(app[keys.DATABASE]), app[keys.SETTINGS].auth_tokens)
     async with running(turnstile.run()):
@@ -205,7 +210,7 @@ async def open_turnstile(app: web.Application) -> AsyncIterator[None]:
 
 
 async def watch_model(app: web.Application) -> AsyncIterator[None]:
-    """Every call's judgement of the model, and who looks whether it is back."""
+    """Opens the breaker that all calls share, and the probe that closes it again."""
     app[keys.BREAKER] = breaker = Breaker()
     app[keys.CHECKS]["model"] = partial(health.model_in_reach, breaker)
     settings = app[keys.SETTINGS]
@@ -215,23 +220,40 @@ async def watch_model(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_meetings(app: web.Application) -> AsyncIterator[None]:
-    """The diary, where there is somebody to tell of a meeting, and the outbox: what was promised once is delivered."""
+    """Opens the outbox and the model's tools. Meetings are offered only with a WEBHOOK_URL.
+
+    The outbox runs in any case: promises of an earlier run are still delivered.
+    """
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
     webhook = Webhook(app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
     outbox = Outbox(queue, ByScheme(dict.fromkeys(SCHEMES, webhook)))
     kits = [meetings(diary(app, queue, outbox))] if settings.WEBHOOK_URL else []
     app[keys.TOOLS] = Tools(*kits, hand_over(settings.TRANSFER_NUMBER))
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
-    await warn_of_astray(queue, settings.WEBHOOK_URL)
+    await warn_of_astray(queue, (*settings.WEBHOOK_URL, *settings.CALL_WEBHOOK_URL))
     delivering = asyncio.create_task(outbox.run())
     yield
     await outbox.stop(app[keys.STOPPING].left(STOP_S))
     await delivering
 
 
+async def open_call_records(app: web.Application) -> AsyncIterator[None]:
+    """What is said and heard in each call is written down, beside the calls, and its end is reported."""
+    settings, outbox = app[keys.SETTINGS], app[keys.MAILBOX].outbox
+    told = partial(news.of_call, urls=settings.CALL_WEBHOOK_URL, zone=settings.TIMEZONE)
+    app[keys.RECORDS] = keeper = RecordKeeper(
+        CallRecords(app[keys.DATABASE], told), app[keys.PROCESS], model=settings.OPENAI_MODEL,
+        voice=settings.OPENAI_VOICE, words=settings.TRANSCRIPTS, count_loss=app[keys.METRICS].record_lost,
+        reported=outbox.wake)
+    app[keys.AUDIENCE].add_for_each_call(keeper.of_a_call)
+    async with running(keeper.run()):
+        yield
+    await keeper.finish(app[keys.STOPPING].left(RECORDED_S))
+
+
 async def warn_of_astray(queue: DeliveryQueue, receivers: Sequence[str]) -> None:
-    """What was promised to an address stays with it when WEBHOOK_URL changes, until its owner says otherwise."""
-    with suppress(StoreFailed):                      # it is only told
+    """Warns about deliveries to an address that has left WEBHOOK_URL. They keep it until the owner resends them."""
+    with suppress(StoreFailed):                      # the warning is not worth a failed start
         if receivers and (count := await queue.astray(receivers)):
             log.warning("deliveries wait for an address that is not in WEBHOOK_URL any more: %(count)d of them. To "
                         "send them to the one that is: python -m bridge meetings resend all", {"count": count})
@@ -243,46 +265,21 @@ async def forget_old(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-async def gather_services(app: web.Application) -> None:
-    """What every call needs of all this, once for all calls."""
+async def gather_services(app: web.Application, *, timing: Timing) -> None:
+    """Gathers what every call needs, once for all calls."""
     settings, http, tools = app[keys.SETTINGS], app[keys.HTTP], app[keys.TOOLS]
     credentials = composition.credentials(settings)
     app[keys.SERVICES] = Services(
-        plan=composition.plan(settings, tools), agent=composition.agent(settings),
+        plan=composition.plan(settings, tools, timing), agent=composition.agent(settings),
         account=composition.account(settings), http=http, rest=rest.Calls(http, credentials) if credentials else None,
         tools=tools, opening=partial(briefing.opening, composition.rules(settings)),
-        background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], tell=app[keys.AUDIENCE].tell,
+        background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], audience=app[keys.AUDIENCE],
         remember=app[keys.ADMISSION].keep_history, most_messages_per_s=settings.MAX_MESSAGES_PER_S)
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:
     async with running(watch_lag(app[keys.METRICS].lag)):
         yield
-
-
-async def watch_door(app: web.Application) -> AsyncIterator[None]:
-    async with running(close_overdue(app[keys.DOOR])):
-        yield
-
-
-async def close_overdue(door: Door[web.RequestHandler]) -> None:
-    """Closes, until it is cancelled, connections whose first request takes too long."""
-    time = asyncio.get_running_loop().time
-    while True:
-        await asyncio.sleep(DOOR_S)
-        while overdue := door.overdue(time()):
-            if overdue.transport:
-                overdue.transport.abort()
-            await yield_loop()
-
-
-async def answered(request: web.Request, response: web.StreamResponse) -> None:
-    """Who got what it asked for may come again by the same connection; who was turned away may not."""
-    request.app[keys.DOOR].answered(request.protocol)
-    if response.status in TURNED_AWAY:
-        response.force_close()
-        response.headers["Connection"] = "close"
-        await yield_loop()
 
 
 async def finish_background(app: web.Application) -> AsyncIterator[None]:
@@ -301,7 +298,7 @@ def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
 
 
 async def hang_up(app: web.Application) -> None:
-    """Those who are still there; a server that drains has told them before."""
+    """Ends the calls that are left. Shutdown.drain (server.py) has ended them before, with a goodbye."""
     ending = Ending.SERVER_KILLED if app[keys.STOPPING].ending else Ending.SERVER_STOPPING
     for call in app[keys.CALLS]:
         call.end(ending)

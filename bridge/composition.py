@@ -1,4 +1,4 @@
-"""What each part of the application is told of the settings: the small values that it takes.
+"""Makes of the settings the small values that each part of the application takes.
 
 Only this, app.py, introduction.py, server.py, doctor/examination.py and the commands know `Settings`. A part can so
 be built, and tested, without all of them.
@@ -7,6 +7,7 @@ be built, and tested, without all of them.
 from bridge.call.agent import Agent
 from bridge.call.clips import clips
 from bridge.call.steps import Plan
+from bridge.call.timing import Timing
 from bridge.meetings.schedule import Rules
 from bridge.openai_side import prompt
 from bridge.openai_side.connection import Account
@@ -22,12 +23,12 @@ from bridge.twilio_side.signature import Keys
 
 
 def account(settings: Settings) -> Account:
-    """Where the model is."""
+    """The model's address, name and key."""
     return Account(settings.OPENAI_REALTIME_URL, settings.OPENAI_MODEL, settings.OPENAI_API_KEY)
 
 
 def credentials(settings: Settings) -> Credentials | None:
-    """For Twilio's REST API; None where it cannot be asked."""
+    """The credentials for Twilio's REST API, or None if account SID or token is not set."""
     if not settings.rest_credentials:
         return None
     return Credentials(settings.TWILIO_API_URL, settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN)
@@ -39,34 +40,34 @@ def signature_keys(settings: Settings) -> Keys:
 
 
 def agent(settings: Settings) -> Agent:
-    """Who answers."""
+    """The assistant that answers: its words, voice and hearing."""
     return Agent(
         system_message=settings.SYSTEM_MESSAGE, voice=settings.OPENAI_VOICE, turn_detection=settings.TURN_DETECTION,
         transcription_model=settings.OPENAI_TRANSCRIPTION_MODEL, noise_reduction=settings.NOISE_REDUCTION,
         zone=settings.TIMEZONE, transfer_numbers=settings.TRANSFER_NUMBER)
 
 
-def plan(settings: Settings, tools: Tools) -> Plan:
-    """How every call is to go."""
+def plan(settings: Settings, tools: Tools, timing: Timing) -> Plan:
+    """The rules of every call: durations in ms, amounts in US dollars."""
     return Plan(
         greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
         protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION, clips=clips(),
         silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_turn_ms=settings.MAX_TURN_S * 1000,
         most_ms=settings.MAX_CALL_S * 1000, most_usd=settings.MAX_CALL_USD,
         prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES), immediate=tools.for_call().immediate,
-        transfer_targets=tuple(settings.TRANSFER_NUMBER), operator_key=settings.OPERATOR_KEY)
+        operator_key=settings.OPERATOR_KEY, operator=next(iter(settings.TRANSFER_NUMBER), ""), timing=timing)
 
 
 def rules(settings: Settings) -> Rules:
-    """When meetings can be."""
+    """The rules that say when meetings can be."""
     return Rules(
-        zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS or None,
+        zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS,
         minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE,
-        closed=settings.CLOSED_DAYS or None)
+        closed=settings.CLOSED_DAYS)
 
 
 def limits(settings: Settings) -> Limits:
-    """How many calls there may be."""
+    """The limits on calls: in all, per caller, per hour and of hidden numbers."""
     return Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER,
                   settings.most_hidden)
 
@@ -75,14 +76,14 @@ def policy(settings: Settings) -> Policy:
     """How Twilio's requests are answered."""
     return Policy(
         keys=signature_keys(settings), account_sid=settings.TWILIO_ACCOUNT_SID, api=settings.TWILIO_API_URL,
-        ends_by_rest=settings.rest_credentials, limits=limits(settings), blocked=settings.BLOCKED_CALLERS or None,
+        ends_by_rest=settings.rest_credentials, limits=limits(settings), blocked=settings.BLOCKED_CALLERS,
         fallback=_fallback(settings, twiml.WORDS[settings.FALLBACK]),
         used_up=_fallback(settings, twiml.NO_MORE_TODAY if settings.FALLBACK == "apology"
                           else twiml.WORDS[settings.FALLBACK]))
 
 
 def _fallback(settings: Settings, words: str) -> twiml.Fallback:
-    """`words`: what is said unless the owner has words for it."""
+    """`words` are spoken unless FALLBACK_MESSAGE has others."""
     return twiml.Fallback(
         settings.FALLBACK, settings.FALLBACK_MESSAGE or words, settings.FALLBACK_GOODBYE, settings.FALLBACK_LANGUAGE,
         settings.FALLBACK_NUMBER)

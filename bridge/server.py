@@ -1,11 +1,11 @@
-"""Runs the application until a signal, and then brings it to its end in order.
+"""Runs the application until a signal, and then ends it in order.
 
-1. The first SIGTERM or SIGINT: new calls are sent on to try again, /readyz says 503, and the calls under way go on for
-   DRAIN_S. Those that are left then hear a goodbye. What was promised is written down and delivered as far as there is
-   time, and the process exits with 0. Without calls all of it is done at once.
-2. A second signal ends the calls now, and what is quick is still done. A third one is not handled.
-3. DRAIN_S + MARGIN_S after the first signal, KILL_S after the second, the process exits, whatever goes on in it: with
-   the usual DRAIN_S before Heroku kills it, which is 30 s after the signal.
+1. After the first SIGTERM or SIGINT, new calls are told to try again, /readyz says 503, and the calls under way go on
+   for DRAIN_S. The calls that are left hear a goodbye. Promises are written down, and delivered as far as time allows.
+   The process exits with 0. Without calls it exits at once.
+2. A second signal ends the calls now. What takes little time is still done. A third signal is not handled.
+3. The process exits in any case DRAIN_S + MARGIN_S after the first signal, or KILL_S after the second. With the
+   standard DRAIN_S that is before Heroku kills it, 30 s after the signal.
 """
 
 import asyncio
@@ -32,29 +32,31 @@ from bridge.app import create_app
 from bridge.console.answers import HEADERS
 from bridge.loop.event_loop import event_loop, spare_the_collector
 from bridge.reception import strangers
+from bridge.reception.door import Visitor
 from bridge.records.database import DatabaseUnavailable
 from bridge.records.endings import Ending
 from bridge.settings import Settings
 
-#: How long a goodbye may take, seconds; and a call that ends without one.
+#: How long a call may take to end with a goodbye, and without one, in seconds.
 GOODBYE_S, HANG_UP_S = 6.2, 0.5
-#: From the end of DRAIN_S, and from a second signal, to an exit that is forced, seconds; FORCE_S before that everything
-#: should be over. What the goodbyes leave of it is for records and deliveries.
+#: The time until the process is forced to exit, from the end of DRAIN_S and from a second signal, in seconds. The
+#: goodbyes use part of it, records and deliveries the rest. Everything should be over FORCE_S before.
 MARGIN_S, KILL_S, FORCE_S = 7.7, 2.5, 0.2
-#: How long a request that is not a call's may keep the server from closing, seconds.
+#: How long a request that is not part of a call may keep the server from closing, in seconds.
 REQUEST_S = 0.5
-#: Open files besides connections: the database, what listens, webhooks that are being delivered.
+#: The open files besides connections: the database, the listening socket, webhooks under way.
 OTHER_FILES = 150
-#: How often it is looked whether the calls are over, seconds.
+#: How often the server checks whether the calls are over, in seconds.
 LOOK_S = 0.02
-#: Platforms whose disk is gone with the process, by the variable that tells of them.
+#: Platforms that delete the disk with the process, by the environment variable that gives them away.
 PASSING_DISKS = {"DYNO": "Heroku", "K_SERVICE": "Cloud Run"}
-#: What a request may look like: Twilio's longest line is the query of a webhook by GET, and proxies add some headers.
+#: The limits of a request's head, in bytes and headers. Twilio's longest line is the query of a webhook by GET, and
+#: proxies add some headers.
 LIMITS: dict[str, Any] = {
     "max_line_size": 8190, "max_field_size": 4096, "max_headers": 64, "auto_decompress": False}
-#: How long what is left of a refused body is read, seconds; then the connection is closed.
+#: How long the rest of a refused body is read before the connection is closed, in seconds.
 LINGER_S = 1.0
-#: Longer than Heroku's router keeps a connection (90 s), so that it never uses one that was just closed, seconds.
+#: How long an idle connection is kept, in seconds. Heroku's router keeps one for 90 s and must close it first.
 KEEPALIVE_S = 95
 
 logger = logging.getLogger(__name__)
@@ -104,13 +106,13 @@ def _served(settings: Settings, beside: Beside | None) -> str:
             return runner.run(run(settings, listening, beside))
     except DatabaseUnavailable as problem:
         return f"bridge cannot start: {problem}"
-    except KeyboardInterrupt:                        # where the event loop knows no signals
+    except KeyboardInterrupt:                        # Windows, whose event loop handles no signals
         pass
     return ""
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The socket calls come in through. Raises OSError."""
+    """The socket on which calls come in. Raises OSError if the address cannot be used."""
     ipv6 = ":" in settings.HOST
     return socket.create_server(
         (settings.HOST, settings.PORT), family=socket.AF_INET6 if ipv6 else socket.AF_INET,
@@ -118,29 +120,29 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def warn_if_passing(database_url: URL, environ: Mapping[str, str]) -> None:
-    """Where the platform forgets the disk, at every deploy and once a day."""
+    """Warns about a SQLite file on a platform that deletes the disk at every deploy and restart."""
     platform = next((name for variable, name in PASSING_DISKS.items() if variable in environ), None)
     if platform and database_url.get_backend_name() == "sqlite":
         logger.warning(
             "MEETINGS ARE FORGOTTEN: %(platform)s keeps no file over a restart, and they are in the file %(path)s. "
-            "Set DATABASE_URL to a PostgreSQL database; on Heroku `heroku addons:create heroku-postgresql` does it.",
+            "Set DATABASE_URL to a PostgreSQL database. On Heroku `heroku addons:create heroku-postgresql` does it.",
             {"platform": platform, "path": database_url.database})
 
 
 def raise_open_files(most_calls: int) -> None:
-    """As far as the system lets us; and a warning where that is not enough for so many calls, and strangers besides.
+    """Raises the limit of open files as far as the system allows. Warns if `most_calls` and strangers need more.
 
-    Each connection is a file, and a call has two. What a shell or systemd begins with, 1,024, is meant for programs
-    that use select(2).
+    Each connection is a file, and a call has two. The standard limit of shells and systemd, 1,024, is meant for
+    programs that use select(2).
     """
     if sys.platform == "win32":
         return
-    import resource                                  # Windows has none, and no such limit
+    import resource                                  # not on Windows, which has no such limit
     needed = 2 * most_calls + strangers.MOST + OTHER_FILES
     limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return
-    # macOS refuses more than the kernel has, infinity included.
+    # macOS refuses a limit above the kernel's, so also infinity.
     for wanted in (most, needed):
         if wanted > limit:
             with suppress(OSError, ValueError):
@@ -185,7 +187,7 @@ def reachable_at(listening: socket.socket) -> str:
 
 @asynccontextmanager
 async def serving(app: web.Application, listening: socket.socket) -> AsyncIterator[None]:
-    """Lets an application answer, behind its door; cleans it up at the end. Raises DatabaseUnavailable."""
+    """Serves an application on a socket while it is entered, and cleans it up. Raises DatabaseUnavailable."""
     runner = web.AppRunner(app, shutdown_timeout=REQUEST_S)
     try:
         await runner.setup()
@@ -200,33 +202,21 @@ async def serving(app: web.Application, listening: socket.socket) -> AsyncIterat
         await runner.cleanup()
 
 
-class Connection(web.RequestHandler):
-    """A connection that stands at the door until it has shown whose it is."""
+class Connection(Visitor):
+    """A connection within the server's limits."""
 
-    __slots__ = ("_app", "_door")
+    __slots__ = ("_app",)
 
     def __init__(self, server: web.Server, app: web.Application) -> None:
         super().__init__(
-            server, loop=asyncio.get_running_loop(), access_log=None,  # type: ignore[arg-type]
-            keepalive_timeout=KEEPALIVE_S, tcp_keepalive=False, lingering_time=LINGER_S, **LIMITS)
-        self._app, self._door = app, app[keys.DOOR]
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        peer = transport.get_extra_info("peername")
-        address = peer[0] if isinstance(peer, tuple) else ""
-        displaced = self._door.came(self, address, asyncio.get_running_loop().time())
-        if displaced and displaced.transport:
-            displaced.transport.abort()
-
-    def connection_lost(self, error: BaseException | None) -> None:
-        self._door.forget(self)
-        super().connection_lost(error)
+            server, app[keys.DOOR], access_log=None, keepalive_timeout=KEEPALIVE_S, tcp_keepalive=False,
+            lingering_time=LINGER_S, **LIMITS)
+        self._app = app
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None,
     ) -> web.StreamResponse:
-        """What is answered without the application: above all what is no HTTP, a stranger's mistake and no fault."""
+        """Answers what the application cannot. Malformed HTTP is a stranger's mistake and logs no traceback."""
         if isinstance(exc, HttpProcessingError) and not request.writer.output_size:
             self._tell_malformed(exc)
             response: web.StreamResponse = web.Response(status=status, text="This is no request that can be read.\n")
@@ -246,7 +236,7 @@ class Connection(web.RequestHandler):
 
 
 def problem_of(error: HttpProcessingError) -> str:
-    """What is wrong with a request, without what stands in it."""
+    """What is wrong with a request, without its content."""
     if isinstance(error, LineTooLong):
         return "a line or a header is too long"
     if isinstance(error, InvalidURLError):
@@ -261,7 +251,7 @@ def announce(settings: Settings, listening: socket.socket, *, tunnel: bool) -> N
 
 
 class Shutdown:
-    """How the server ends: what the signals ask for, and what becomes of the calls."""
+    """Ends the server as the signals ask: `told` is set by the first one, and `drain` then ends the calls."""
 
     def __init__(self, app: web.Application) -> None:
         self._app, self._calls, self._stopping = app, app[keys.CALLS], app[keys.STOPPING]
@@ -283,21 +273,21 @@ class Shutdown:
         if not self.told.is_set():
             self.stop()
             return
-        logger.warning("told to stop once more: %d calls are cut off", len(self._calls))
+        logger.warning("a second signal to stop: %d calls are cut off", len(self._calls))
         self._exit_within(KILL_S)
         self._at_once = True
         for each in (signal.SIGTERM, signal.SIGINT):
             self._loop.remove_signal_handler(each)
 
     def _exit_within(self, seconds: float) -> None:
-        """Sets when the process ends at the latest. A thread sees to it: a loop that hangs could not."""
+        """Sets when the process ends at the latest. A thread does it, because a loop that hangs could not."""
         self._stopping.deadline = min(self._stopping.deadline, time.monotonic() + seconds - FORCE_S)
         timer = threading.Timer(seconds, force_exit)
         timer.daemon = True
         timer.start()
 
     async def drain(self) -> None:
-        """Until no call is left, or no more can be done for those that are."""
+        """Waits for the calls, then ends them. Returns when no call is left, or the time is over."""
         if self._is_busy():
             logger.info("stopping: %d calls may go on for %d s", len(self._calls), self._drain_s)
         await self._wait(self._drain_s, self._is_busy)
@@ -311,7 +301,7 @@ class Shutdown:
             await self._wait(HANG_UP_S, self._app[keys.ADMISSION].expects_question)
 
     async def _wait(self, seconds: float, busy: Callable[[], bool]) -> None:
-        """A second signal ends it."""
+        """Waits like wait_while. A second signal ends the wait."""
         await wait_while(lambda: busy() and not self._at_once, seconds)
 
     def _is_busy(self) -> bool:
@@ -326,14 +316,14 @@ class Shutdown:
 
 
 async def wait_while(busy: Callable[[], bool], seconds: float) -> None:
-    """For so many seconds at most."""
+    """Waits while `busy`, for `seconds` at most."""
     until = time.monotonic() + seconds
     while busy() and time.monotonic() < until:
         await asyncio.sleep(LOOK_S)
 
 
 def force_exit() -> None:
-    """Ends the process, and says so if that can be said: who does not read our log, or holds its lock, keeps nobody."""
+    """Ends the process, and logs it if it can. A full log, or its lock in another thread, does not prevent the end."""
     def say() -> None:
         logger.error("the server did not end in time, and is cut off")
         log_queue.flush(FORCE_S)

@@ -1,12 +1,15 @@
 """What tests are run on: the event loop that the server uses, a SQLite file, and a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import gc
+import os
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 import uvloop
+from aiohttp import web_app
 
 from bridge.records.database import Database, open_database, parse_url
 from tests.stage import postgres
@@ -19,6 +22,28 @@ hypothesis.settings.load_profile("patient")
 
 #: Where a loop's own sockets matter: these run on asyncio's too.
 BOTH_LOOPS = {"test_leg"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """`-n auto` is two for each processor: a call's test waits for more than half of its time.
+
+    Whoever sets PYTEST_XDIST_AUTO_NUM_WORKERS has the number in mind.
+    """
+    found = yield
+    return found if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else 2 * found
+
+
+def pytest_collection_finish() -> None:
+    """The tests themselves are there for good: no garbage collection looks at them again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_runtest_logfinish() -> None:
+    """aiohttp remembers the last thousand handlers, and by them their applications with all that these had."""
+    if remembered := getattr(web_app, "_cached_build_middleware", None):
+        remembered.cache_clear()
 
 
 def pytest_asyncio_loop_factories(

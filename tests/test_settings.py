@@ -47,7 +47,9 @@ def test_only_the_key_and_the_token_are_required() -> None:
     assert settings.TIMEZONE == ZoneInfo("UTC")
     assert (settings.HOST, settings.PORT) == ("0.0.0.0", 5050)
     assert settings.TWILIO_API_URL == "https://api.twilio.com"
-    assert not settings.WEBHOOK_URL
+    assert settings.WEBHOOK_URL == settings.WEBHOOK_SECRET == settings.TWILIO_SHARED_KEYS == ()
+    assert (settings.TRANSFER_NUMBER, settings.OPENAI_PRICES) == ({}, {})
+    assert (settings.OPENING_HOURS, settings.CLOSED_DAYS, settings.BLOCKED_CALLERS) == (None, None, None)
     assert (settings.PUBLIC_URL, settings.NOISE_REDUCTION) == ("", "")
     assert not settings.rest_credentials
     assert (settings.ALLOW_UNSIGNED, settings.auth_tokens) == ("0", ("simulated-token",))
@@ -90,8 +92,10 @@ def test_a_file_may_hold_quotes_dollars_hashes_and_other_peoples_variables(tmp_p
 
 
 def test_settings_cannot_be_changed() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        load(KEY).PORT = 1  # type: ignore[misc]
+    settings = load(KEY)
+    for name in DEFAULTS:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(settings, name, getattr(settings, name))
 
 
 # ---- what an empty variable means

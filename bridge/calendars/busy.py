@@ -1,11 +1,11 @@
-"""When the owner is busy, read from what a calendar answers.
+"""The owner's busy intervals, read from a calendar's answer.
 
-Pure. What has one meaning is taken by it, as iCalendar does (RFC 5545, 3.3.4, 3.3.5 and 3.6.1). A date is a whole day
-of the business's time zone. The `end` of whole days is the first day that is free again. A day without an end is one
-day. A time without an offset is local to the business; it may have been meant otherwise, so it is told.
+Pure. An entry with one clear meaning is taken as iCalendar does (RFC 5545, 3.3.4, 3.3.5 and 3.6.1). A date is a whole
+day in the business's time zone. The `end` of whole days is the first free day after them. A day without an end is one
+day. A time without an offset is local to the business. It may have been meant otherwise, so the log tells of it.
 
-What has no meaning, an entry without an end or with one before its beginning, is left out and told, and takes nothing
-away from the others.
+An entry without a meaning, such as a time without an end, or an end before its start, is left out. The log tells of it,
+and the other entries still count.
 """
 
 from collections import Counter
@@ -22,25 +22,25 @@ NO_OFFSET = "without an offset, taken as local time"
 
 
 class Unreadable(ValueError):
-    """An answer that is no list of busy intervals; the message says what it is, as the end of a sentence."""
+    """The answer is no list of busy intervals. The message says what is wrong, as the end of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """`intervals`, aware, in the answer's order; `odd`: what is odd about how many entries, for the log."""
+    """A calendar's answer. `intervals` are aware, in the answer's order. `odd`: how many entries are odd, by reason."""
 
     intervals: Sequence[Interval]
     odd: Mapping[str, int]
 
 
 class _Odd(Exception):
-    """An entry that cannot be used; the message says why."""
+    """An entry cannot be used. The message says why."""
 
 
 def read(answer: bytes, zone: tzinfo) -> Busy:
     """The busy intervals of a JSON list of objects with `start` and `end`. Raises Unreadable.
 
-    `zone` is the business's. An answer of which nothing can be read is unreadable, since it would count as free.
+    `zone` is the business's. If no entry can be read, the answer is unreadable. Otherwise it would count as free time.
     """
     try:
         entries = msgspec.json.decode(answer, type=list[Any])
@@ -61,12 +61,12 @@ def read(answer: bytes, zone: tzinfo) -> Busy:
 
 
 def told(odd: Mapping[str, int]) -> str:
-    """ "2 without an end, left out; 1 without an offset, taken as local time" """
+    """The odd entries for the log: "2 without an end, left out; 1 without an offset, taken as local time"."""
     return "; ".join(f"{count} {what}" for what, count in odd.items())
 
 
 def without(busy: Sequence[Interval], own: Interval) -> list[Interval]:
-    """The busy intervals but for the minutes of `own`: what else there is before it, after it and around it."""
+    """The busy intervals without the time of `own`. Used when a meeting is moved: it may overlap its own entry."""
     left: list[Interval] = []
     since, until = (each.astimezone(UTC) for each in own)
     for begin, end in ((begin.astimezone(UTC), end.astimezone(UTC)) for begin, end in busy):
@@ -76,13 +76,13 @@ def without(busy: Sequence[Interval], own: Interval) -> list[Interval]:
 
 
 def overlaps(busy: Sequence[Interval], start: datetime, end: datetime) -> bool:
-    """Whether any of it has a moment in [start, end). Instants are compared, not what clocks show."""
+    """Whether any busy interval has a moment in [start, end). Instants are compared, not what clocks show."""
     since, until = start.timestamp(), end.timestamp()
     return any(begin.timestamp() < until and since < over.timestamp() for begin, over in busy)
 
 
 def _interval(entry: Any, zone: tzinfo, odd: Counter[str]) -> Interval:
-    """Raises _Odd, OverflowError."""
+    """The interval of an entry, in UTC. Raises _Odd, OverflowError."""
     if not isinstance(entry, dict):
         raise _Odd("no object")
     start, end = _said(entry, "start"), _said(entry, "end")
@@ -116,7 +116,7 @@ def _said(entry: dict[Any, Any], key: str) -> date | None:
 
 
 def _instant(moment: date, zone: tzinfo) -> datetime:
-    """An aware moment, far enough from the ends of the calendar to be compared. Raises OverflowError."""
+    """The moment in UTC. A date is its first moment. Raises OverflowError beyond the calendar."""
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time(), zone)
     aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)

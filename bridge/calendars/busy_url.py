@@ -1,8 +1,8 @@
-"""When the owner is busy elsewhere: what AVAILABILITY_URL answers.
+"""The calendar at AVAILABILITY_URL: asks when the owner is busy elsewhere.
 
-A calendar that cannot be asked keeps nobody from booking, but it is an ERROR, and the caller is told that nothing is
-certain. That line comes once a minute and counts what was left out, and the one about odd entries once an hour: a call
-asks several times.
+A calendar that gives no answer keeps nobody from booking. It is an ERROR, and callers are told that times are not
+certain. A call asks several times, so the ERROR comes once a minute and counts the lines left out. The warning about
+odd entries comes once an hour.
 """
 
 import asyncio
@@ -20,23 +20,24 @@ from bridge.log import Seldom
 
 log = logging.getLogger(__name__)
 
-#: The caller waits meanwhile, seconds.
+#: How long the calendar may take (s). The caller waits meanwhile.
 TIMEOUT_S = 3.0
-#: A longer answer is not read, bytes.
+#: The longest answer that is read (bytes).
 MAX_ANSWER = 64 * 1024
-#: How often it is told that the calendar cannot be asked, and that it has odd entries, seconds.
+#: How often the log tells that the calendar gives no answer, and that it has odd entries (s).
 NOT_ASKED_S, ODD_S = 60.0, 3600.0
 
 
 class NotAsked(Exception):
-    """The calendar gave no usable answer; the message says why. It is in the log already."""
+    """The calendar gave no usable answer. The message says why. It is in the log already."""
 
 
 class Availability:
-    """A calendar that says when it is busy: GET with `from` and `to` (ISO 8601, UTC).
+    """A calendar at an address. It is asked before a time is offered and before it is booked.
 
-    It answers with a JSON list of objects with `start` and `end`, ISO 8601; `zone` is the business's, in which whole
-    days and times without an offset are. `clock`: any clock, seconds.
+    The request is a GET with `from` and `to` (ISO 8601, UTC). The answer is a JSON list of objects with `start` and
+    `end` (ISO 8601). `zone` is the business's: whole days and times without an offset are taken in it. `clock` gives
+    seconds on any clock.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Availability:
         return answer.intervals
 
     async def _ask(self, start: datetime, end: datetime) -> bytes:
-        """Its answer. Raises NotAsked."""
+        """The calendar's raw answer. Raises NotAsked."""
         address = self._url.update_query({"from": _utc(start), "to": _utc(end)})
         try:
             async with self._http.get(

@@ -1,4 +1,4 @@
-"""Who answers a call."""
+"""The agent that answers a call."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Agent:
-    """Who answers: what the model is told of itself, and whom it may hand a caller over to."""
+    """What the model is told of itself, and the people to whom it may hand a caller over."""
 
     system_message: str
     voice: str
     turn_detection: dict[str, Any]
-    transcription_model: str             # "": what callers say is not written down
+    transcription_model: str             # "": callers' words are not written down
     noise_reduction: str
     zone: tzinfo
-    transfer_numbers: Mapping[str, str]  # by their names
+    transfer_numbers: Mapping[str, str]  # by the names in TRANSFER_NUMBER

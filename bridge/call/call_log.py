@@ -1,4 +1,4 @@
-"""The log's two lines of a call: that it was opened, and how it was closed."""
+"""The log's two lines for a call: one when it was opened, one that says how it was closed."""
 
 import logging
 
@@ -8,7 +8,7 @@ log = logging.getLogger(__name__)
 
 
 def hear(event: Event) -> None:
-    """A listener of calls."""
+    """A listener of calls (events.Audience): writes the two lines."""
     match event:
         case Opened():
             log.info("call %(call)s opened, from %(caller)s", {"call": event.call_sid, "caller": str(event.caller)})

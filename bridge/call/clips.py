@@ -1,4 +1,4 @@
-"""The sentences that the server says by itself, recorded; bridge/sim/clips/make.sh made them."""
+"""The recorded sentences that the server says by itself. bridge/sim/clips/make.sh makes them."""
 
 import base64
 from functools import cache
@@ -10,7 +10,7 @@ from bridge.call.steps import Clip, ClipName
 
 @cache
 def clips() -> dict[ClipName, Clip]:
-    """All of them, by name."""
+    """All clips by name, read once. Used to build the `Plan` of calls."""
     return {name: _read(name) for name in get_args(ClipName)}
 
 

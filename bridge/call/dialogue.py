@@ -1,24 +1,26 @@
-"""What each side hears next: events of the phone and of the model in, steps out.
+"""The conversation: events of the phone and of the model go in, steps come out.
 
-Pure: no socket, no clock. `now` is ms on any monotonic clock; the phone's own time comes with its frames.
+Pure: no socket, no clock. `now` is ms on any monotonic clock. The phone's own time comes with its frames.
 
 1. The line opens when the model's session is ready and the phone has started. Then the assistant greets. Until then,
-   and while the caller is not listened to, the caller's newest audio is kept (`Ear`).
-2. When the caller speaks, the server cancels the response under way by itself. Here the voice is cut off, and the
-   goodbye, what was owed in vain, and all waiting go back.
-3. A session that is lost, or that does not answer, is followed by another one, which is told what was said so far
-   (`History`) and goes on where the other stopped. Meanwhile the caller's newest audio is kept.
-4. After every event it is looked at who waits for whom (`_then`), so that nobody waits unnoticed.
+   and while the session does not listen, the caller's newest audio is kept (`Ear`).
+2. When the caller speaks, the server cancels the response under way by itself. The dialogue cuts off the voice. It also
+   cancels the goodbye, unless that is forced, and a response that was asked for and has not begun.
+3. A session that is lost, or that does not answer, is followed by another one. The new session is told what was said so
+   far (`History`), and goes on from there. Meanwhile the caller's newest audio is kept.
+4. After every event `_then` checks who waits for whom, so that no wait goes unnoticed.
 """
 
 import logging
 from typing import assert_never
 
 from bridge.call import words
-from bridge.call.events import Answered, AssistantSaid, CallerSaid, Fault, FirstAudio, FunctionCalled
+from bridge.call.events import (
+    Answered, AssistantSaid, AssistantSpeaks, AssistantUnheard, AssistantWrote, CallerSaid, CallerSpeaks, CallerUnclear,
+    Event, Fault, FirstAudio, FunctionCalled, KeysPressed, Placed,
+)
 from bridge.call.floor import Wish
 from bridge.call.history import History
-from bridge.call.patience import HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS
 from bridge.call.steps import HangUp, RunFunction, Step, Told, ToModel, Transfer
 from bridge.call.turns import KEPT_FRAMES, KEPT_FRAMES_GREETING, Turns
 from bridge.openai_side import prices, realtime
@@ -30,7 +32,10 @@ log = logging.getLogger(__name__)
 
 
 class Dialogue(Turns):
-    """One call's conversation. With a `history` it goes on with that of an earlier stream; `note` says why."""
+    """One call's conversation. `CallSession` passes it each event and carries out the steps that it returns.
+
+    With a `history` it goes on with the conversation of an earlier stream. `note` tells the model why.
+    """
 
     # ---- the two sides are there
 
@@ -42,22 +47,22 @@ class Dialogue(Turns):
         return self._then(self._line() if self._model == "ready" else [])
 
     def followed_by(self, history: History, note: str) -> "Dialogue":
-        """One that goes on with an earlier stream's conversation, in the place of this one, which has not begun."""
+        """A dialogue that goes on with an earlier stream's conversation. It replaces this one, which has not begun."""
         other = Dialogue(self._plan, history, note)
         other._model, other._listening.on = self._model, self._listening.on
         return other
 
     def model_ready(self, now: float, *, listens: bool) -> list[Step]:
-        """The model's session is set up, and its echo was right: the first one, or one after `model_lost`.
+        """The model's session is set up, and its audio format was confirmed: the first one, or one after `model_lost`.
 
-        `listens`: whether it was set up to find the caller's turns.
+        `listens`: the session was set up to find the caller's turns.
         """
         self._now, self._model = now, "ready"
         self._listening.on = listens
         return self._then(self._line() if self._voice.stream and not self._stopping else [])
 
     def model_lost(self, now: float) -> list[Step]:
-        """The model's session is gone, in the middle of whatever was said and done."""
+        """The model's session is gone, in the middle of anything that was said or done."""
         self._now, self._model = now, "lost"
         self._floor.lost(leaving=self._leaving.was_wanted_in(self._floor.active))
         self._ear.hold(KEPT_FRAMES)
@@ -67,7 +72,7 @@ class Dialogue(Turns):
         return self._then([])
 
     def model_renewed(self, now: float) -> list[Step]:
-        """Another session takes the place of the one so far, at a moment when nothing is going on."""
+        """Another session takes the place of the one so far, at a moment of silence (`quiet`)."""
         self._now = now
         self._forget_session()
         return self._then([*self._retell(), *self._answer()])
@@ -80,18 +85,18 @@ class Dialogue(Turns):
 
     @property
     def carried(self) -> bool:
-        """Whether the session carries the conversation: its words are heard, it hears the caller's or waits for us."""
+        """Whether the session does its work: it is heard, hears the caller, waits for a function, or all is quiet."""
         heard = not self._voice.silent and not self._patience.hushes
         return self.quiet or self._floor.speaking or heard or bool(self._errands.running)
 
     @property
     def answered(self) -> bool:
-        """Whether an answer of this session's is complete, which the caller still hears."""
+        """Whether an answer of this session is complete and the caller is still hearing it."""
         return self._unserved
 
     @property
     def listens(self) -> bool:
-        """Whether a session that begins now listens to the caller from its beginning."""
+        """Whether a session that is set up now is to listen to the caller from its beginning."""
         return self._listening.greeted or not self._plan.protect_greeting
 
     def _line(self) -> list[Step]:
@@ -103,7 +108,7 @@ class Dialogue(Turns):
         return [greet] if self._listening.protected else [greet, *self._release()]
 
     def _resume(self) -> list[Step]:
-        """A new session is told what was said, hears what the caller says meanwhile, and answers what is open."""
+        """A new session is told what was said, hears the caller's kept audio, and answers what is open."""
         self._leaving.forget_session()
         return [*self._retell(), *(self._release() if self._listening.on else self._listen()), *self._answer()]
 
@@ -116,7 +121,7 @@ class Dialogue(Turns):
         return [*map(ToModel, self.history.replay()), ToModel(realtime.system_text(note))]
 
     def _forget_session(self) -> None:
-        """What was true of a session only."""
+        """Drops the state that belongs to one session of the model."""
         self.history.lost()
         self._unserved = False
         for part in (self._listening, self._floor, self._voice, self._errands, self._patience):
@@ -125,9 +130,10 @@ class Dialogue(Turns):
     # ---- events of the phone
 
     def from_caller(self, event: media_streams.Event, now: float) -> list[Step]:
+        """The phone has sent an event."""
         self._now = now
         match event:
-            case media_streams.Media(media=frame):   # 50 a second: no frame changes who waits for whom
+            case media_streams.Media(media=frame):   # 50 a second: a frame does not change who waits for whom
                 return self._caller_audio(frame)
             case media_streams.Mark(mark=mark):
                 return self._then(self._mark_back(mark.name))
@@ -145,35 +151,37 @@ class Dialogue(Turns):
         return [ToModel(realtime.append(payload)) for payload in self._ear.hear(frame, self._now)]
 
     def frames_missing(self, now: float) -> list[Step]:
-        """Called every second or so: silence in the place of what the phone does not send."""
+        """Silence for the model in place of missing frames. To be called every second or so."""
         self._now = now
         return [ToModel(realtime.append(payload)) for payload in self._ear.missing(now)]
 
     def _mark_back(self, name: str) -> list[Step]:
         self._voice.mark_back(name)
         steps: list[Step] = []
-        waited_ms = self._latency.mark_back(name, self._now)
-        if waited_ms is not None:
-            steps.append(Told(Answered(waited_ms / 1000)))
-        return [*steps, *self._all_heard(), *self._served()] if self._voice.silent else steps
+        if waited := self._latency.mark_back(name, self._now):
+            steps.append(Told(Answered(waited.answer_ms / 1000, waited.first_ms / 1000, waited.silence_ms / 1000)))
+        if not self._voice.silent:
+            return steps
+        self._latency.all_heard(self._now)
+        return [*steps, *self._all_heard(), *self._served()]
 
     def _pressed(self, key: str) -> list[Step]:
         if self._stopping:
             return []
         self._patience.caller_gave_a_sign()
         self._leaving.key_pressed()
-        if not self._keypad.digits and key and key == self._plan.operator_key and self._plan.transfer_targets:
+        if not self._keypad.digits and key and key == self._plan.operator_key and self._plan.operator:
             return self._operator()
         return self._typed() if self._keypad.press(key, self._now) else []
 
     def _typed(self) -> list[Step]:
-        """The caller has typed something: it counts as a turn."""
+        """The keys that the caller has typed count as a turn."""
         digits = self._keypad.typed()
         if not digits:
             return []
         self.figures.turns += 1
         self._floor.owed = True
-        return [*self._tell("keys", words.pressed(digits), "caller"), *self._answer()]
+        return [Told(KeysPressed(digits)), *self._tell("keys", words.pressed(digits), "caller"), *self._answer()]
 
     def _operator(self) -> list[Step]:
         """The caller wants a person, whatever the assistant is saying."""
@@ -181,11 +189,12 @@ class Dialogue(Turns):
         self._floor.unwant()
         if self._floor.active:
             steps.append(ToModel(realtime.cancel_response(self._floor.active)))
-        return steps + self._leave(Transfer(self._plan.transfer_targets[0]), words.CONNECTING, firm=False)
+        return steps + self._leave(Transfer(self._plan.operator), words.CONNECTING, firm=False)
 
     # ---- events of the model
 
     def from_model(self, event: realtime.Event, now: float) -> list[Step]:
+        """The model's session in force has sent an event."""
         self._now = now
         if self._stopping:
             return []
@@ -196,7 +205,7 @@ class Dialogue(Turns):
                 self.history.said(event.item_id, event.delta)
                 return []
             case realtime.SpeechStarted():
-                return self._then(self._barge_in())
+                return self._then([Told(CallerSpeaks(event.item_id)), *self._barge_in()])
             case realtime.SpeechStopped():
                 return self._then(self._caller_stopped())
             case realtime.ResponseCreated(response=response):
@@ -207,24 +216,32 @@ class Dialogue(Turns):
                 return self._then(self._item_done(event.response_id, item))
             case realtime.ItemAdded(item=item):
                 self._errands.acknowledged(item.call_id)
-                self.history.added(item)
-                return []
+                return self._added(item, event.previous_item_id)
             case realtime.Transcribed():
                 return self._then(self._transcribed(event))
             case realtime.Error(error=error):
                 return self._then(self._error(error))
             case realtime.SessionUpdated(session=session):
                 return self._session_updated(session)
-            case realtime.SessionCreated() | realtime.TranscriptDone():
+            case realtime.TranscriptDone():
+                return [Told(AssistantWrote(event.item_id, event.transcript))]
+            case realtime.TranscriptionFailed(item_id=item_id, error=details):
+                return [Told(CallerUnclear(item_id, details.code or details.type or "" if details else ""))]
+            case realtime.SessionCreated():
                 return []
         assert_never(event)
+
+    def _added(self, item: realtime.Item, after: str | None) -> list[Step]:
+        if not self.history.added(item):
+            return []
+        return [Told(Placed(item.id, "caller" if item.role == "user" else "assistant", after))]
 
     def _transcribed(self, event: realtime.Transcribed) -> list[Step]:
         steps: list[Step] = []
         self.history.transcribed(event.item_id, event.transcript)
         if said := event.transcript.strip():
             self._floor.caller_was_understood()
-            steps.append(Told(CallerSaid(said)))
+            steps.append(Told(CallerSaid(said, event.item_id)))
         if event.usage is not None:
             steps += self._spent(prices.transcription_cost(event.usage, self._plan.prices))
         return steps
@@ -249,8 +266,8 @@ class Dialogue(Turns):
         return []
 
     def _end_turn(self) -> list[Step]:
-        """The server finds no end of the caller's turn: it is ended here, and the caller is not heard for an answer."""
-        log.warning("the caller's turn has no end: what was said so far is answered")
+        """The server finds no end of the caller's turn: it is ended here. The answer to it cannot be interrupted."""
+        log.warning("the model finds no end of the caller's turn: the turn is ended here")
         answered = self._floor.end_turn()
         self._listening.stop(self._now, protected=answered and not self._leaving)
         self._ear.hold(KEPT_FRAMES_GREETING)
@@ -269,16 +286,18 @@ class Dialogue(Turns):
         if self.figures.first_audio_ms is None:
             self.figures.first_audio_ms = self._now - self._started_at
             steps.append(Told(FirstAudio(self.figures.first_audio_ms / 1000)))
-        self.history.sounded(event.item_id, event.size / media_streams.BYTES_PER_MS)
+        purpose = self._floor.wish.purpose
+        if self.history.sounded(event.item_id, event.size / media_streams.BYTES_PER_MS):
+            steps.append(Told(AssistantSpeaks(event.item_id, purpose)))
         audio, mark = self._voice.play(event.item_id, event.delta, event.size, self._now)
-        self._latency.answer_sent(mark)
+        self._latency.sent(mark, answer=purpose != "filler")
         self._patience.sounded()
         unheard_ms = self._voice.unheard_ms
         self._floor.sounded(self._now, unheard_ms)
         if self._listening.protected:
             self._listening.sounded(self._now, unheard_ms)
         else:
-            self._leaving.sounded(self._now, unheard_ms, farewell=self._floor.wish.purpose == "farewell")
+            self._leaving.sounded(self._now, unheard_ms, farewell=purpose == "farewell")
         return steps + audio
 
     def _item_done(self, response_id: str, item: realtime.Item) -> list[Step]:
@@ -286,11 +305,12 @@ class Dialogue(Turns):
             self.history.completed(item.id)
             self._floor.item_complete()
         if item.type != "function_call" or item.status not in ("completed", "") or not item.call_id:
-            return []                                # an interrupted call comes as incomplete, with half its JSON
+            return []                                # an interrupted function call is incomplete, with half its JSON
         self.history.called(item)
         self._floor.acted(self._now, self._voice.unheard_ms)
         self._listening.acted(self._now, self._voice.unheard_ms)
-        return [Told(FunctionCalled(item.name, item.arguments)), *self._called(response_id, item)]
+        called = Told(FunctionCalled(item.name, item.arguments, item.call_id))
+        return [called, *self._called(response_id, item)]
 
     def _called(self, response_id: str, item: realtime.Item) -> list[Step]:
         if decide := self._plan.immediate.get(item.name):
@@ -302,57 +322,57 @@ class Dialogue(Turns):
     # ---- events of the server
 
     def function_returned(self, call_id: str, output: Output, now: float) -> list[Step]:
-        """A function's answer, for the model to speak about, or to leave the caller after it."""
+        """A function has answered. The model speaks about the answer, or the assistant leaves the caller."""
         self._now = now
         return self._then(self._function_returned(call_id, output))
 
     def transfer_failed(self, now: float) -> list[Step]:
-        """The caller could not be connected, and is still here."""
+        """The caller could not be connected with a person, and is still on the line."""
         self._now = now
         self._leaving.transfer_failed()
         self._floor.owed = True
         return self._then([*self._tell("note", words.TRANSFER_FAILED, "system"), *self._answer()])
 
     def money_used_up(self, now: float) -> list[Step]:
-        """No money is left for this call, whatever it has cost itself: the caller hears so, and goodbye."""
+        """The day's money is used up, whatever this call has cost: the caller is told so, and hears a goodbye."""
         self._now = now
         if not self._voice.stream or self._stopping:
             return []
         return self._then(self._leave(HangUp(Ending.MONEY_USED_UP), words.TIME_OVER, firm=True))
 
     def stopping(self, ending: Ending, now: float) -> list[Step]:
-        """The server stops: the caller hears a recorded goodbye, and nothing else any more."""
+        """The server stops: the caller hears a recorded goodbye, and nothing more of the model."""
         self._now = now
         if not self._voice.stream or self._stopping:
             return [] if self._stopping else [HangUp(ending)]
-        steps = [*self._cut_off(), *self._voice.play_clip(self._plan.clips.get("goodbye"), now)]
+        steps = [*self._cut_off(), *self._play_clip("goodbye")]
         self._stopping, self._listening.protected = True, False
         self._bounds.clear()
         self._leaving.server_stops(ending, now, self._voice.unheard_ms)
         return [step for step in steps if not isinstance(step, ToModel)]
 
-    def over(self) -> list[AssistantSaid]:
+    def over(self) -> list[Event]:
         """The call has ended: what the caller has heard until then, and was not told of yet."""
         self._voice.cut_off()
         self.history.lost()
-        return [AssistantSaid(text) for text in self.history.heard()]
+        return self._settled()
 
     # ---- time
 
     @property
     def deadline(self) -> float | None:
-        """When `time_passed` wants to be called, ms."""
+        """When `time_passed` is to be called (ms). None: there is nothing to wait for."""
         return self._bounds.soonest
 
     def time_passed(self, now: float) -> list[Step]:
-        """`deadline` has come: what was awaited has not happened in time."""
+        """`deadline` has come: the awaited thing has not happened in time."""
         self._now = now
         return self._then(self._overdue())
 
     def _overdue(self) -> list[Step]:
         match self._bounds.due(self._now):
             case "protected":
-                log.warning("what the assistant says was not heard to its end in time: the caller is listened to")
+                log.warning("the assistant's protected speech did not end in time: the model listens to the caller")
                 return self._listen()
             case "listen":
                 return self._dead("the model does not say that it listens to the caller")
@@ -366,7 +386,7 @@ class Dialogue(Turns):
             case "mute":
                 return self._response_is_mute()
             case "played":
-                log.warning("the phone does not say that it has played what it was sent: it is taken for heard")
+                log.warning("the phone did not say in time that it has played the audio: the audio counts as heard")
                 self._voice.assume_heard()
                 return self._all_heard()
             case "turn":
@@ -397,7 +417,7 @@ class Dialogue(Turns):
                 self._errands.running or self._leaving.connecting):
             self._patience.sounded()
             given_up = self._dead("the model leaves the caller waiting")
-        return [*self._voice.play_clip(self._plan.clips.get(self._patience.hushed()), self._now), *given_up]
+        return [*self._play_clip(self._patience.hushed()), *given_up]
 
     def _ask_silent_caller(self) -> list[Step]:
         if self._patience.prompted() == 1:
@@ -405,14 +425,26 @@ class Dialogue(Turns):
         return self._leave(HangUp(Ending.CALLER_SILENT), words.NOBODY_THERE, firm=False)
 
     def _then(self, steps: list[Step]) -> list[Step]:
-        """Who waits for whom, now that something has happened."""
+        """Checks who waits for whom, now that something has happened. Tells of words that were heard."""
         all_heard = self._voice.silent
         silent = all_heard and bool(self._voice.stream) and not self._stopping
-        hush_ms = HUSH_MS if self._model == "ready" else HUSH_LOST_MS if self._model == "lost" else HUSH_FIRST_MS
+        timing, model = self._plan.timing, self._model
+        hush_ms = (timing.hush_ms if model == "ready" else timing.hush_lost_ms if model == "lost"
+                   else timing.hush_first_ms)
         self._patience.look(
             self._now, hush_ms=hush_ms, we_wait=silent and self.quiet,
             caller_waits=silent and not self._floor.speaking and not (self._model == "ready" and self._idle),
             errand_waits=silent and bool(self._errands.running) and self._model == "ready" and not self._floor.taken)
         if all_heard and self.history.unheard:
-            steps = [*(Told(AssistantSaid(text)) for text in self.history.heard()), *steps]
+            steps = [*map(Told, self._settled()), *steps]
         return steps
+
+    def _settled(self) -> list[Event]:
+        """What the caller has heard, and not heard, of each utterance that is over."""
+        events: list[Event] = []
+        for item in self.history.settled():
+            heard, played = item.text.strip(), (int(item.sound_ms), int(item.sent_ms))
+            if item.unheard:
+                events.append(AssistantWrote(item.id, item.text + item.unheard))
+            events.append(AssistantSaid(heard, item.id, *played) if heard else AssistantUnheard(item.id, *played))
+        return events

@@ -1,39 +1,43 @@
-"""What the model hears of the caller: every frame, or silence in its place, or nothing yet.
+"""The caller's audio as the model hears it: every frame, or silence in its place, or nothing yet.
 
-Pure. `now` is ms on any monotonic clock; the phone's own time, ms since its stream began, comes with its frames.
+Pure. `now` is ms on any monotonic clock. Each frame carries the phone's own time, ms since its stream began.
 
-1. While nobody listens the newest frames are kept; they are heard, in order, when somebody does.
-2. What the phone leaves out is filled with silence, or the server would wait for ever for the end of the caller's turn:
-   a jump of the phone's time at once, and a phone that sends nothing after MISSING_MS.
+1. While the model does not listen, the newest frames are kept. The model hears them, in order, once it listens.
+2. Frames that the phone leaves out are replaced by silence. Otherwise the server would wait for ever for the end of the
+   caller's turn. A jump of the phone's time is filled at once. A phone that sends nothing is filled after missing_ms.
 """
 
 from collections import deque
 from collections.abc import Sequence
 
+from bridge.call.timing import Timing
 from bridge.twilio_side.media_streams import MediaBody
 
 FRAME_MS = 20
 #: 160 bytes of mu-law silence.
 SILENCE = b"\xff" * 160
-#: A jump of the phone's time that is worth filling, ms; and how much of it is filled.
+#: The smallest jump of the phone's time that is filled, and the most that is filled of one (ms).
 LEAST_GAP_MS = 60
 MOST_GAP_MS = 2_000
-#: After so long without a frame silence is heard, ms; and for so long at most.
-MISSING_MS = 2_000
+#: For so long at most silence is heard in the place of frames that do not come, ms.
 MOST_MISSING_MS = 10_000
 
 
 class Ear:
-    """The caller's audio on its way to the model, mu-law of 20 ms each."""
+    """The caller's audio on its way to the model, in frames of 20 ms of mu-law (160 bytes).
 
-    def __init__(self, kept_frames: int) -> None:
+    It begins by keeping frames, `kept_frames` at most, until `release`.
+    """
+
+    def __init__(self, kept_frames: int, timing: Timing) -> None:
         self.phone_ms = 0                            # the phone's time
         self._kept: deque[bytes] | None = deque(maxlen=kept_frames)      # None: the caller is heard live
-        self._last: float | None = None              # when the last frame came
-        self._filled_ms = 0                          # silence since then
+        self._last: float | None = None              # when the last frame came (ms)
+        self._filled_ms = 0                          # silence filled in since then
+        self._missing_ms = timing.missing_ms
 
     def hear(self, frame: MediaBody, now: float) -> Sequence[bytes]:
-        """A frame has come: what the model hears now."""
+        """Takes a frame. Returns the payloads that the model hears now."""
         at = self.phone_ms + FRAME_MS if frame.timestamp is None else frame.timestamp
         gap_ms = at - self.phone_ms - FRAME_MS
         self.phone_ms, first, self._last = at, self._last is None, now
@@ -45,8 +49,8 @@ class Ear:
         return ()
 
     def missing(self, now: float) -> Sequence[bytes]:
-        """Called now and then: the silence that is heard in the place of frames that do not come."""
-        if self._last is None or now - self._last < MISSING_MS:
+        """Returns the silence that the model hears in place of missing frames. To be called every second or so."""
+        if self._last is None or now - self._last < self._missing_ms:
             return ()
         ms = int(min(now - self._last, MOST_MISSING_MS)) - self._filled_ms
         frames = max(0, ms // FRAME_MS)
@@ -54,11 +58,11 @@ class Ear:
         return self._through([SILENCE] * frames)
 
     def hold(self, kept_frames: int) -> None:
-        """Nobody listens any more."""
+        """The model does not listen any more: the newest `kept_frames` are kept from now on."""
         self._kept = deque(self._kept or (), maxlen=kept_frames)
 
     def release(self) -> Sequence[bytes]:
-        """Somebody listens: what was kept. From here on frames are heard live."""
+        """The model listens: returns what was kept. From now on `hear` returns frames at once."""
         kept, self._kept = self._kept or (), None
         return tuple(kept)
 

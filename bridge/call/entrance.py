@@ -1,6 +1,6 @@
-"""The entrance: who is let into a call, and with what. It is handed to `CallSession`, which knows no other way in.
+"""The entrance: decides which streams may become a call, and what is known of the caller then.
 
-Pure.
+Pure. `CallSession` is handed the entrance and knows no other way in.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,19 +11,19 @@ from bridge.twilio_side.media_streams import StartBody
 
 
 class NotLetIn(Exception):
-    """The stream is not one that may come in. The message is the `Fault` that this is counted as."""
+    """The stream may not come in. The message is the kind of `Fault` that this is counted as."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """Who has come in: the caller, and the number that was called."""
+    """What is known of a call whose stream was let in: the caller, and the number that was called."""
 
     caller: Caller
     called: str = ""
-    #: Asks for what was said in an earlier stream of the call, as `History.dump` wrote it, or "". None: it is the first
-    #: stream. It is asked for while the model's session is being opened.
+    #: Returns what was said in an earlier stream of the call, as `History.dump` wrote it, or "". None: this is the
+    #: first stream. The call asks while the model's session is being opened.
     recall: Callable[[], Awaitable[str]] | None = None
 
 
-#: Lets a stream in that says this of itself. Raises NotLetIn. Nothing is opened at the model before it returns.
+#: Decides by a stream's `start` message. Raises NotLetIn. No session of the model is opened before it returns.
 Enter = Callable[[StartBody], Awaitable[Entered]]

@@ -1,4 +1,7 @@
-"""The functions that the model has called: which still run, and which outputs the model has not seen. Pure."""
+"""The functions that the model has called: which still run, and which outputs the model has not seen.
+
+Pure.
+"""
 
 
 class Errands:
@@ -13,26 +16,26 @@ class Errands:
 
     @property
     def all_seen(self) -> bool:
-        """Whether a response that begins now knows every output that was sent."""
+        """Whether a response that begins now has seen every output that was sent."""
         return not self._unseen
 
     def begin(self, call_id: str) -> None:
         self.running.add(call_id)
 
     def returned(self, call_id: str, note: str = "") -> None:
-        """`note`: what it has done, if a session that comes later should know."""
+        """`note` says what the function has done, for a later session. "": nothing to tell."""
         self.running.discard(call_id)
         if note:
             self.made.append(note)
 
     def told(self, call_id: str) -> None:
-        """An output was sent to the session in force."""
+        """The output was sent to the session in force."""
         self._unseen.add(call_id)
 
     def acknowledged(self, call_id: str) -> None:
-        """The server has put an output into the conversation."""
+        """The server has put the output into the conversation."""
         self._unseen.discard(call_id)
 
     def forget_session(self) -> None:
-        """The next session is told all outputs at once."""
+        """The session is gone. The next one is told all outputs at its beginning."""
         self._unseen.clear()

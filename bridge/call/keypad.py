@@ -1,7 +1,9 @@
-"""The keys of the caller's telephone. Pure; times are ms.
+"""The keys of the caller's telephone.
 
-1. Keys that are pressed within DIGITS_MS of each other belong together; `#` ends them.
-2. Of one number MOST_DIGITS keys count.
+Pure. Times are ms.
+
+1. Keys pressed within DIGITS_MS of each other belong together. `#` ends them at once.
+2. The first MOST_DIGITS keys count. Later ones are dropped.
 """
 
 from bridge.call.bounds import Bounds
@@ -11,16 +13,16 @@ MOST_DIGITS = 64
 
 
 class Keypad:
-    """Owns the bound "digits": when it is due, `typed` has the keys."""
+    """Owns the bound "digits". When it is due, `typed` returns the keys."""
 
     __slots__ = ("digits", "_due")
 
     def __init__(self, bounds: Bounds) -> None:
-        self.digits = ""                             # what was pressed so far
+        self.digits = ""                             # the keys pressed so far
         self._due = bounds.own("digits")
 
     def press(self, key: str, now: float) -> bool:
-        """Whether this key ends what is typed."""
+        """Takes a key. True: it was the `#` that ends the input."""
         if key == "#":
             return True
         self.digits = (self.digits + key)[:MOST_DIGITS]
@@ -28,7 +30,7 @@ class Keypad:
         return False
 
     def typed(self) -> str:
-        """The keys that belong together; there are none from here on."""
+        """Returns the keys that belong together, and forgets them."""
         digits, self.digits = self.digits, ""
         self._due.clear()
         return digits

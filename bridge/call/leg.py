@@ -1,4 +1,4 @@
-"""One side of a call, as seen by what is sent to it."""
+"""One side of a call, for sending: messages go out in order, and a stalled socket is noticed."""
 
 import asyncio
 import socket
@@ -11,17 +11,17 @@ from bridge.records.endings import Ending
 
 Socket = WebSocketResponse[bool] | ClientWebSocketResponse[bool]
 
-#: How long a peer may take to answer a close.
+#: How long a peer may take to answer a close (s).
 CLOSE_S = 0.4
-#: As much may wait for a socket, bytes: minutes of audio.
+#: How much may be queued for a socket (bytes): minutes of audio.
 MOST_WAITING = 1_000_000
-#: After so many messages of one side the other calls have their turn, however many more of them wait to be read: a
-#: phone or a network that catches up on seconds of audio would keep all others waiting for 15 ms.
+#: After so many messages of one side the other calls have their turn. Otherwise a phone or a network that catches up on
+#: seconds of audio would keep all other calls waiting for 15 ms.
 BURST = 8
 
 
 class CallOver(Exception):
-    """The call has ended, and how."""
+    """The call has ended. `ending` says how."""
 
     def __init__(self, ending: Ending) -> None:
         super().__init__(ending.value)
@@ -29,13 +29,13 @@ class CallOver(Exception):
 
 
 class Leg:
-    """Sends in the order given, from whichever task, without a queue while the socket keeps up.
+    """Sends messages in the order given, from any task. There is no queue while the socket keeps up.
 
-    A task that finds another one waiting for the socket leaves its message and goes on reading; `stalled_s` says
-    for how long the socket has taken nothing, so that the call can end before much is waiting.
+    If one task waits for the socket, another task leaves its message in the queue and goes on reading. `stalled_s`
+    tells how long the socket has accepted nothing, so that the call can end before much is queued.
 
-    `is_phone`: losing the phone, or a stall of it, ends the call. Of any other peer the reader of its socket deals with
-    that.
+    `is_phone`: losing the phone, or a stall of it, ends the call. For any other peer the reader of the socket deals
+    with both.
     """
 
     def __init__(self, socket: Socket, *, is_phone: bool = False) -> None:
@@ -46,7 +46,7 @@ class Leg:
         self.stuck = False                           # a send was given up: nothing more can be sent
 
     async def send(self, message: bytes, *more: bytes) -> None:
-        """Sends all of them before anything that comes later. Raises CallOver when the side has left, or is stuck."""
+        """Sends these messages before any later one. Raises CallOver for a phone that has left or is stalled."""
         if self._since is not None:
             self._wait(message, *more)
             return
@@ -62,7 +62,7 @@ class Leg:
             if self._is_phone:
                 raise CallOver(Ending.PHONE_LOST) from None
         except asyncio.CancelledError:
-            self.stuck = True                        # only a socket that takes nothing makes a send wait
+            self.stuck = True                        # only a socket that accepts nothing makes a send wait
             raise
         finally:
             self._since = None
@@ -88,8 +88,8 @@ class Leg:
                     return
         except TimeoutError:
             pass
-        # What the peer has not taken would keep the connection until it reads, which may be never. uvloop's stand-in
-        # for a socket cannot be shut down; a duplicate of what it stands for can.
+        # Unsent bytes would keep the connection open until the peer reads them, which may be never. uvloop's stand-in
+        # for a socket cannot be shut down. A duplicate of the real socket can.
         with suppress(OSError, AttributeError), socket.fromfd(
             connection.fileno(), connection.family, connection.type,
         ) as same:

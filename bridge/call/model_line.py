@@ -1,14 +1,14 @@
 """A call's line to the model, over as many sessions as it takes.
 
-1. A session counts as had when it did something for the caller: an answer of it was heard to its end, or it has lived
-   for HAD_S and carries the conversation. Until then it is an attempt.
-2. Attempts that fail, or break, are followed by others, with growing pauses, for GIVE_UP_S in all; then the call
-   ends, and the caller hears the fallback. A refusal that trying again does not change ends it at once. The breaker
-   hears of every attempt and of every session that was had.
-3. A session that was had and is lost, whoever closed it and however, is followed by another one at once.
-4. So is one whose time is nearly up, before it is: the new one is ready first, and takes over while nobody speaks.
-5. What is sent while there is no session is dropped. The next one is told what was said so far, by the dialogue.
-6. The line knows the model's protocol: the call is given events, and never a message.
+1. A session counts as had once it did something for the caller: an answer of it was heard to its end, or it has lived
+   for had_s and carries the conversation. Until then it is an attempt.
+2. An attempt that fails or breaks is followed by another one, with growing pauses, for give_up_s in all. Then the call
+   ends, and the caller hears the fallback. A final refusal ends the call at once. The breaker is told of every failed
+   attempt and of every session that was had.
+3. If a session that was had is lost, for whatever reason, another one follows at once.
+4. A session is renewed before its time is up. The new one is ready first, and takes over while nobody speaks.
+5. Messages sent while there is no session are dropped. The dialogue tells the next session what was said so far.
+6. The line knows the model's protocol. The call gets parsed events, never messages.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ import aiohttp
 from aiohttp import WSCloseCode, WSMsgType
 
 from bridge.call.leg import BURST, CallOver, Leg
+from bridge.call.timing import Timing
 from bridge.openai_side import pulse, realtime
 from bridge.openai_side.backoff import Recovery
 from bridge.openai_side.breaker import Breaker
@@ -31,21 +32,14 @@ from bridge.records.endings import Ending
 
 log = logging.getLogger(__name__)
 
-#: How long a session may take nothing of what it is sent, seconds.
-STALL_S = 5.0
-#: How long the last attempt may take at least, seconds.
+#: How long the last attempt may take at least (s).
 LEAST_S = 1.0
-#: After so long a session counts as had that carries the conversation, seconds.
-HAD_S = 5.0
-#: How long a session lasts at most, and one that does not say so: seconds, of
+#: How long a session lasts at most, and if the server does not say (s).
 #: https://developers.openai.com/api/docs/guides/realtime-conversations
 SESSION_S = 3600.0
-#: No session is made to last for less: who says so has another clock than ours, or counts from another moment, seconds.
-LEAST_SESSION_S = 60.0
-#: How long before its end a session is renewed, at most a quarter of its time; how soon again when that fails, which
-#: doubles, seconds.
-RENEW_BEFORE_S, RENEW_AGAIN_S = 300.0, 10.0
-#: How often a moment is looked for in which nobody speaks, seconds.
+#: How long before its end a session is renewed, at most a quarter of its time, seconds.
+RENEW_BEFORE_S = 300.0
+#: How often the line checks whether nobody speaks, before it changes sessions (s).
 LOOK_S = 0.05
 
 
@@ -56,7 +50,7 @@ class Conversation(Protocol):
     def call_sid(self) -> str: ...
 
     def session_setup(self) -> tuple[bytes, bool]:
-        """The session.update that a session begins with, and whether it makes it listen to the caller."""
+        """The session.update for a new session, and whether it makes the session listen to the caller."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs a task of the call's."""
@@ -67,11 +61,11 @@ class Conversation(Protocol):
 
     @property
     def carried(self) -> bool:
-        """Whether the session does what it is there for: its words are heard, or nobody waits for any."""
+        """Whether the session does its work: its words are heard, or nobody waits for any."""
 
     @property
     def answered(self) -> bool:
-        """Whether an answer of the session's is complete, which the caller still hears."""
+        """Whether an answer of the session is complete and the caller is still hearing it."""
 
     async def model_ready(self, listens: bool) -> None: ...
     async def model_lost(self) -> None: ...
@@ -81,42 +75,42 @@ class Conversation(Protocol):
 
 
 async def _nowhere(*messages: bytes) -> None:
-    """There is no session."""
+    """Drops messages while there is no session."""
 
 
 class ModelLine:
-    """`open` begins; `send` and `close` are for whoever holds the call."""
+    """The line of one call. `CallSession` opens it once, sends by `sending`, and closes it at the end."""
 
     def __init__(
-        self, call: Conversation, http: aiohttp.ClientSession, account: Account, breaker: Breaker,
+        self, call: Conversation, http: aiohttp.ClientSession, account: Account, breaker: Breaker, timing: Timing,
     ) -> None:
-        self._call, self._http, self._account, self._breaker = call, http, account, breaker
+        self._call, self._http, self._account, self._breaker, self._timing = call, http, account, breaker, timing
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
         self._leg: Leg | None = None                 # None: there is no session at the moment
         self._next: Leg | None = None                # ready, and waits for a quiet moment
-        self._left: list[Leg] = []                   # sessions that others follow, until they are closed
-        self._recovery = Recovery()
+        self._left: list[Leg] = []                   # replaced sessions, until they are closed
+        self._recovery = Recovery(timing.give_up_s)
         self._had = False                            # the session in force has done something for the caller
-        self._since = 0.0                            # when it came into force
-        self._problem = ""                           # why there is no session, as it was last written to the log
+        self._since = 0.0                            # when the session in force took over (s)
+        self._problem = ""                           # why there is no session, as the log was last told
         self._pulse = Pulse()
         self._beat: asyncio.TimerHandle | None = None
         self._renewal: asyncio.TimerHandle | None = None     # a task that sleeps for an hour would cost each call 2 kB
-        self._doubted = False                        # the log says that the end of its session cannot be
-        self._unread = False                         # the log says that a message of the model could not be read
+        self._doubted = False                        # the log was told of a session's impossible end
+        self._unread = False                         # the log was told of a malformed message
 
     async def open(self) -> None:
-        """The first session. Raises CallOver when there is none to be had."""
+        """Opens the first session. Raises CallOver if none can be had."""
         self._recovery.begin(self._time())
         await self._take_up()
 
     def sending(self) -> Callable[..., Awaitable[None]]:
-        """Sends to the session in force now, also when another one has taken its place by then."""
+        """The function that sends to the session in force now, even after another session has taken its place."""
         return self._leg.send if self._leg else _nowhere
 
     def lose(self, reason: str) -> None:
-        """The session is of no use: another one takes its place."""
+        """The session is of no use: another one replaces it."""
         if self._call.answered:                      # the caller hears it to its end all the same
             self.served()
         leg, self._leg = self._leg, None
@@ -126,10 +120,10 @@ class ModelLine:
             self._call.spawn(self._replace(leg, reason, self._had))
 
     def check(self) -> None:
-        """Called every second: a session that takes nothing is given up, one that does its work is had."""
-        if self._leg and self._leg.stalled_s() > STALL_S:
+        """Called every second. Gives up a session that accepts nothing, and counts one that does its work as had."""
+        if self._leg and self._leg.stalled_s() > self._timing.stall_s:
             self.lose("it takes nothing any more")
-        elif self._leg and not self._had and self._time() - self._since >= HAD_S and self._call.carried:
+        elif self._leg and not self._had and self._time() - self._since >= self._timing.had_s and self._call.carried:
             self.served()
 
     def served(self) -> None:
@@ -144,20 +138,20 @@ class ModelLine:
         self._breaker.failed(self._time(), problem)
 
     def refused(self, problem: str) -> None:
-        """The model has said that it serves no call of ours; `problem` says what to do."""
+        """The model has said that it serves no call of ours. `problem` says what to do."""
         log.info("call %(call)s: the model refuses to serve it: %(problem)s",
                  {"call": self._call.call_sid, "problem": problem})
         self._breaker.refused(self._time(), problem)
 
     async def close(self) -> None:
-        """Closes what is open."""
+        """Closes every session that is open. The line is not used after that."""
         self._stop_timers()
         self._left += filter(None, (self._leg, self._next))
         self._leg = self._next = None
         await asyncio.gather(*(leg.close(WSCloseCode.OK) for leg in self._left))
 
     async def _close(self, leg: Leg) -> None:
-        """Not taken for closed before it is: where the call ends meanwhile, `close` does it."""
+        """Closes a replaced session. It stays in `_left` until then: if the call ends meanwhile, `close` closes it."""
         await leg.close(WSCloseCode.OK)
         self._left.remove(leg)
 
@@ -169,7 +163,7 @@ class ModelLine:
     # ---- one session after the other
 
     async def _take_up(self) -> None:
-        """A session, whatever it takes, and its beginning."""
+        """Opens a session, in as many attempts as it takes, and puts it into force."""
         session, listens = await self._connect()
         leg = Leg(session.socket)
         self._attach(leg, session)
@@ -177,29 +171,29 @@ class ModelLine:
         await self._call.model_ready(listens)
 
     def _attach(self, leg: Leg, session: ModelSession) -> None:
-        """This one is in force from now on."""
+        """Puts a session into force."""
         self._stop_timers()
         self._leg, self._had, self._since, self._pulse = leg, False, self._time(), Pulse()
-        self._beat = self._loop.call_later(pulse.TICK_S, self._listen_for_life, leg, session)
+        self._beat = self._loop.call_later(self._timing.tick_s, self._listen_for_life, leg, session)
         left = self._believed(session.expires_at)
         self._renewal = self._loop.call_later(
             left - min(RENEW_BEFORE_S, left / 4), lambda: self._call.spawn(self._renew(leg)))
 
     def _believed(self, expires_at: float | None) -> float:
-        """How long a session lasts that says when it ends, seconds; an end that cannot be is not believed."""
+        """How long a session lasts (s), by the end that it names. An impossible end is not believed."""
         left = expires_at - time.time() if expires_at else SESSION_S
-        if left >= LEAST_SESSION_S:
+        if left >= self._timing.least_session_s:
             return min(left, SESSION_S)
         if not self._doubted:
             self._doubted = True
             log.warning(
-                "call %(call)s: the model's session is to end in %(left).0f s, which cannot be, and is taken to last "
-                "for %(lasts).0f s: check this machine's clock", {
+                "call %(call)s: the model's session claims to end in %(left).0f s. This is not believed, and the "
+                "session counts as lasting %(lasts).0f s: check this machine's clock", {
                     "call": self._call.call_sid, "left": left, "lasts": SESSION_S})
         return SESSION_S
 
     async def _connect(self) -> tuple[ModelSession, bool]:
-        """A session, and whether it listens. Raises CallOver when trying is of no use, or has been for too long."""
+        """A session, and whether it listens. Raises CallOver if trying is of no use, or the time is up."""
         wait_s = 0.0
         while (pause := self._recovery.next_attempt(self._time(), random.random(), wait_s)) is not None:
             await asyncio.sleep(pause)
@@ -216,7 +210,7 @@ class ModelLine:
         raise CallOver(Ending.MODEL_UNREACHABLE)
 
     def _failed(self, problem: ModelUnreachable) -> None:
-        """Raises CallOver when trying again is of no use."""
+        """An attempt has failed. Raises CallOver if trying again is of no use."""
         if problem.fatal:
             self.refused(str(problem))
             raise CallOver(Ending.MODEL_UNREACHABLE)
@@ -228,14 +222,14 @@ class ModelLine:
         self._note(str(problem), "no session at the model yet")
 
     def _note(self, problem: str, what: str) -> None:
-        """Why there is no session: a line for what is new; how often it happened is told at the end."""
+        """Logs why there is no session, if that is new. The last line tells how many attempts there were."""
         if problem != self._problem:
             log.warning("call %(call)s: %(what)s: %(problem)s",
                         {"call": self._call.call_sid, "what": what, "problem": problem})
         self._problem = problem
 
     async def _read(self, leg: Leg, session: ModelSession) -> None:
-        """Passes on what a session says while it is the one in force. One that waits for its turn is kept awake."""
+        """Passes on the events of the session in force. For a session that waits for its turn it only answers pings."""
         socket, came = session.socket, 0
         async for message in socket:
             if leg is self._leg:
@@ -257,7 +251,7 @@ class ModelLine:
             self.lose(f"it was closed with code {socket.close_code}")
 
     def _event(self, message: bytes) -> realtime.Event | None:
-        """A malformed message is skipped; the first of a call is worth a line."""
+        """The event of a message. A malformed message is skipped, and the first one of a call logged."""
         try:
             return realtime.parse(message)
         except realtime.Malformed as error:
@@ -268,16 +262,16 @@ class ModelLine:
             return None
 
     def _listen_for_life(self, leg: Leg, session: ModelSession) -> None:
-        """Every tick: a connection that is dead without saying so is given up."""
+        """Gives up a connection that is dead without a sign. Runs every tick."""
         if leg is not self._leg:
             return
         match self._pulse.tick():
             case "dead":
-                self.lose(f"nothing came from it for {pulse.DEAD_TICKS * pulse.TICK_S:.1f} s, no pong either")
+                self.lose(f"nothing came from it for {pulse.DEAD_TICKS * self._timing.tick_s:.1f} s, no pong either")
                 return
-            case "ping" if not leg.stalled_s():      # else it has enough to answer
+            case "ping" if not leg.stalled_s():      # else a ping would only wait behind the send under way
                 self._call.spawn(ping(session.socket))
-        self._beat = self._loop.call_later(pulse.TICK_S, self._listen_for_life, leg, session)
+        self._beat = self._loop.call_later(self._timing.tick_s, self._listen_for_life, leg, session)
 
     async def _replace(self, lost: Leg, reason: str, had: bool) -> None:
         began = self._time()
@@ -294,7 +288,7 @@ class ModelLine:
 
     async def _renew(self, leg: Leg) -> None:
         """Opens the next session, and lets it take over at a quiet moment."""
-        pause, told = RENEW_AGAIN_S, ""
+        pause, told = self._timing.renew_again_s, ""
         while leg is self._leg:
             setup, _ = self._call.session_setup()
             try:
@@ -304,7 +298,7 @@ class ModelLine:
                 if problem.fatal:
                     self.refused(str(problem))
                 if problem.final:
-                    return                           # this session goes on to its end, and another one may be had then
+                    return                           # this session goes on to its end. Another one may be had then
             else:
                 if await self._taken_over(leg, session) or leg is not self._leg:
                     return
@@ -313,7 +307,7 @@ class ModelLine:
             pause *= 2
 
     async def _taken_over(self, leg: Leg, session: ModelSession) -> bool:
-        """Waits for a quiet moment; False when either session is gone before."""
+        """Waits for a quiet moment and changes sessions. False: either session was gone before."""
         self._next = successor = Leg(session.socket)
         self._call.spawn(self._read(successor, session))
         while leg is self._leg and successor is self._next:
@@ -331,7 +325,7 @@ class ModelLine:
         return False
 
     def _not_renewed(self, problem: str, told: str) -> str:
-        """A line for what is new; `told` was the last one."""
+        """Logs a problem if it is new. `told` is the last one logged. Returns the problem."""
         if self._leg and problem != told:
             log.warning("call %(call)s: the model's session could not be renewed: %(problem)s",
                         {"call": self._call.call_sid, "problem": problem})

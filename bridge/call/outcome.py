@@ -1,4 +1,4 @@
-"""What a response was, now that it is over.
+"""What a response that is over was worth to the caller.
 
 Pure.
 Source: https://developers.openai.com/api/docs/guides/realtime-conversations, `response.done`
@@ -8,16 +8,17 @@ from typing import Literal
 
 from bridge.openai_side import realtime
 
-#: The caller has an answer, or a function will give one. Half: it broke off in mid-sentence. Nothing: not a sound.
+#: "answer": the caller has an answer, or a function will lead to one. "half": the response broke off in mid-sentence.
+#: "nothing": it brought no sound.
 Outcome = Literal["answer", "half", "nothing"]
 
 _BROKEN_OFF = ("incomplete", "failed", "cancelled")
 
 
 def outcome(response: realtime.Response, *, spoke: bool, called: bool) -> Outcome:
-    """Of a response that the caller did not cut. `spoke`: it brought a sound; `called`: it called a function.
+    """The outcome of a response that the caller did not cut. `spoke`: it brought sound. `called`: it called a function.
 
-    A response that is completed but empty, or text only, is nothing to a caller.
+    A completed response that is empty, or text only, is "nothing" to a caller.
     """
     if called:
         return "answer"
@@ -27,7 +28,7 @@ def outcome(response: realtime.Response, *, spoke: bool, called: bool) -> Outcom
 
 
 def reason(response: realtime.Response) -> str:
-    """Why it was not an answer, as the log has it: its status and what the server says of it."""
+    """Why a response was not an answer, for the log: its status and the server's reason."""
     details = response.status_details or realtime.StatusDetails()
     error = details.error or realtime.ErrorDetails()
     cause = error.code or error.type or details.reason or "no reason given"

@@ -1,40 +1,43 @@
-"""Three silences, looked at after every event: the caller waits for us, for a function, or we wait for the caller.
+"""Three silences: the caller waits for us, the caller waits for a function, or we wait for the caller.
 
-Pure; times are ms.
+Pure. Times are ms. `look` is called after every event.
 
-1. A caller who waits for our word and hears nothing hears a recorded sentence after `hush_ms`, and another one every
-   HUSH_AGAIN_MS after that, until the assistant speaks.
-2. After MOST_HUSHES of them in a row the session is of no use, unless it is not the model that is waited for.
-3. A caller who waits for a function hears a word of the model's own after FILLER_MS, once for each errand.
-4. A caller who says nothing is asked after `prompt_ms`; what follows the second time is not decided here.
+1. If the caller waits for our word in silence, a recorded sentence plays after `hush_ms`, and another one every
+   hush_again_ms, until the assistant speaks.
+2. After MOST_HUSHES such sentences in a row the session is of no use, unless the call waits for something other than
+   the model (dialogue.py decides).
+3. If the caller waits for a function, the model says a word after FILLER_MS, once for each errand.
+4. If the caller says nothing, the assistant asks after `prompt_ms`. The dialogue decides what follows the second time.
 """
 
 from bridge.call.bounds import Bounds
 from bridge.call.steps import ClipName
+from bridge.call.timing import Timing
 
 FILLER_MS = 1_000
 MOST_HUSHES = 10
-#: How long a caller waits in silence, ms: at the call's beginning, while there is a model, while there is none, and
-#: after each recorded sentence.
-HUSH_FIRST_MS, HUSH_MS, HUSH_LOST_MS, HUSH_AGAIN_MS = 2_000, 2_200, 1_000, 2_000
 
 
 class Patience:
-    """Owns the bounds "hush", "filler" and "silence". `prompt_ms` 0: a silent caller is never asked."""
+    """Owns the bounds "hush", "filler" and "silence". `prompt_ms` 0: a silent caller is never asked.
 
-    __slots__ = ("prompts", "hushes", "_filled", "_prompt_ms", "_has_clips", "_hush", "_filler", "_silence")
+    `has_clips` False: there are no recorded sentences, so "hush" is never set.
+    """
 
-    def __init__(self, bounds: Bounds, *, prompt_ms: float, has_clips: bool) -> None:
-        self.prompts = 0                             # how often in a row the silent caller was asked
-        self.hushes = 0                             # recorded sentences in a row
+    __slots__ = (
+        "prompts", "hushes", "_filled", "_again_ms", "_prompt_ms", "_has_clips", "_hush", "_filler", "_silence")
+
+    def __init__(self, bounds: Bounds, timing: Timing, *, prompt_ms: float, has_clips: bool) -> None:
+        self.prompts = 0                             # how often the silent caller was asked, in a row
+        self.hushes = 0                              # recorded sentences, in a row
         self._filled = False                         # the caller was told that this errand takes a moment
-        self._prompt_ms, self._has_clips = prompt_ms, has_clips
+        self._again_ms, self._prompt_ms, self._has_clips = timing.hush_again_ms, prompt_ms, has_clips
         self._hush, self._filler, self._silence = bounds.own("hush"), bounds.own("filler"), bounds.own("silence")
 
     def look(self, now: float, *, hush_ms: float, caller_waits: bool, errand_waits: bool, we_wait: bool) -> None:
-        """Something has happened. A wait that goes on keeps its bound; one that is over loses it."""
+        """Something has happened. A wait that goes on keeps its bound. A wait that is over loses it."""
         if caller_waits and self._has_clips:
-            self._hush.sooner(now + (HUSH_AGAIN_MS if self.hushes else hush_ms))
+            self._hush.sooner(now + (self._again_ms if self.hushes else hush_ms))
         else:
             self._hush.clear()
         if errand_waits and not self._filled:
@@ -47,11 +50,11 @@ class Patience:
             self._silence.clear()
 
     def sounded(self) -> None:
-        """The assistant speaks."""
+        """The assistant speaks: recorded sentences are counted anew."""
         self.hushes = 0
 
     def caller_gave_a_sign(self) -> None:
-        """The caller spoke or pressed a key: the silence begins anew."""
+        """The caller spoke or pressed a key: the caller's silence begins anew."""
         self.prompts = 0
         self._silence.clear()
 
@@ -67,12 +70,12 @@ class Patience:
         return self.hushes >= MOST_HUSHES
 
     def hushed(self) -> ClipName:
-        """The recorded sentence that is due."""
+        """The recorded sentence to play now."""
         self.hushes += 1
         return "moment" if self.hushes % 2 else "still_here"
 
     def prompted(self) -> int:
-        """The silent caller is asked: for the how manieth time in a row."""
+        """The silent caller is asked. Returns how often that was, in a row."""
         self.prompts += 1
         return self.prompts
 

@@ -1,12 +1,12 @@
 """One phone call: two sockets and the tasks between them.
 
-`Dialogue` decides what each side hears; here it is carried out. Nothing else owns the sockets.
+`Dialogue` decides what each side hears. `CallSession` carries that out, and owns both sockets.
 
 How a call can end: records/endings.py.
 
-A model's session that is lost, or stalled, or has nearly had its time, is followed by another one (model_line.py).
-Whichever side ends, the other is closed within a second, and nothing of the call stays behind. A function that
-still runs, a booking, is the application's and goes on.
+A model's session that is lost, stalled, or nearly out of time is replaced by another one (model_line.py).
+When either side ends, the other is closed within a second, and nothing of the call stays behind. A function that still
+runs, such as a booking, belongs to the application and goes on.
 """
 
 import asyncio
@@ -24,7 +24,9 @@ from bridge.call import words
 from bridge.call.agent import Agent
 from bridge.call.dialogue import Dialogue
 from bridge.call.entrance import Enter, Entered, NotLetIn
-from bridge.call.events import Closed, Connected, Event, Fault, FunctionReturned, Opened, SessionReplaced, Transferred
+from bridge.call.events import (
+    Audience, Closed, Connected, Fault, FunctionReturned, Opened, SessionReplaced, Transferred,
+)
 from bridge.call.history import History
 from bridge.call.leg import BURST, CallOver, Leg
 from bridge.call.model_line import ModelLine
@@ -44,64 +46,59 @@ from bridge.twilio_side.rest import Calls, Outcome
 
 log = logging.getLogger(__name__)
 
-START_S = 5.0
-STALL_S = 5.0
-#: Twilio sends `connected` before `start`: more than so many messages is not Twilio.
+#: Twilio sends only `connected` before `start`. A phone that sends more messages than this is not Twilio.
 MOST_BEFORE_START = 10
-#: For how many seconds in a row a phone may send too many messages.
-TOO_FAST_S = 5
-#: How long a phone may send nothing at all, seconds: a socket that is dead without saying so.
-DEAD_S = 30.0
-#: How long a stream may still last when Twilio did not say whether the call was transferred, seconds.
-UNKNOWN_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """What a call needs of the application."""
+    """What a call needs of the application. One for all calls."""
 
     plan: Plan
     agent: Agent
     account: Account
     http: aiohttp.ClientSession
-    rest: Calls | None                   # without it calls end by what follows their stream, and none is transferred
+    rest: Calls | None                   # None: no call is transferred, and calls end by the TwiML after their stream
     tools: Tools
-    opening: Callable[[datetime], str]               # what the model is told of when the business is open
+    opening: Callable[[datetime], str]               # tells the model when the business is open
     background: Background
     breaker: Breaker
-    #: Tells everybody who listens to calls; it never waits, and never fails.
-    tell: Callable[[Event], None]
+    audience: Audience                   # who listens to calls
     #: Keeps, by CallSid, what is to be remembered if the caller comes back.
     remember: Callable[[str, str], Awaitable[None]]
-    most_messages_per_s: int             # of a phone; 0: any number
+    most_messages_per_s: int             # from a phone. 0: any number
 
 
 class CallSession:
-    """Carries one call, from the upgrade to its last log line."""
+    """Carries one call, from the upgrade of its stream to its last log line.
+
+    `phone` is an upgraded websocket. `origin` is the address under which Twilio reaches this server (https://host).
+    `enter` decides whether the stream is let in (entrance.py).
+    """
 
     def __init__(
         self, phone: WebSocketResponse, services: Services, origin: str, enter: Enter,
     ) -> None:
-        self._phone, self._services, self._tell = phone, services, services.tell
-        self._origin, self._enter = origin, enter
+        self._phone, self._services, self._tell = phone, services, services.audience.of_a_call()
+        self._origin, self._enter, self._timing = origin, enter, services.plan.timing
         self._entered = Entered(Caller())
         self._functions = services.tools.for_call(self._observe)
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(services.plan)
         self._tasks = asyncio.TaskGroup()
         self._to_caller = Leg(phone, is_phone=True)
-        self._model = ModelLine(self, services.http, services.account, services.breaker)
+        self._model = ModelLine(self, services.http, services.account, services.breaker, self._timing)
         self._start: media_streams.StartBody | None = None
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
-        self._connecting_with: str | None = None     # whom Twilio is asked to connect the caller with
-        self._last_message = self._loop.time()       # of the phone
-        self._messages = self._too_fast_s = 0        # of the phone, since the last look; seconds of too many
+        self._connecting_with: str | None = None     # the person with whom Twilio is asked to connect the caller
+        self._last_message = self._loop.time()       # when the phone last sent a message (s)
+        self._messages = self._too_fast_s = 0        # the phone's messages since the last check, seconds of too many
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
-        self._unread = False                         # the log says that a message of the phone could not be read
+        self._unread = False                         # the log was told of a malformed message of the phone
 
     async def run(self) -> Ending:
-        """Returns how the call ended, when it is over and both sockets are closed."""
+        """Carries the call. Returns how it ended, once both sockets are closed."""
         connected, ending = self._loop.time(), Ending.INTERNAL_ERROR
         self._tell(Connected())
         try:
@@ -112,7 +109,7 @@ class CallSession:
         return ending
 
     def end(self, ending: Ending) -> None:
-        """Ends the call from outside: SERVER_STOPPING and MONEY_USED_UP say goodbye first."""
+        """Ends the call from outside. With SERVER_STOPPING or MONEY_USED_UP the caller hears a goodbye first."""
         match ending:
             case Ending.SERVER_STOPPING:
                 self.spawn(self._stop(ending))
@@ -124,7 +121,7 @@ class CallSession:
     # ---- the conversation
 
     async def _converse(self) -> Ending:
-        """Carries frames both ways until somebody leaves."""
+        """Carries frames both ways until either side leaves."""
         ending = Ending.INTERNAL_ERROR
         try:
             async with self._tasks as tasks:
@@ -139,7 +136,7 @@ class CallSession:
 
     async def _from_caller(self) -> None:
         try:
-            async with asyncio.timeout(START_S):
+            async with asyncio.timeout(self._timing.start_s):
                 start = await self._until_start()
         except TimeoutError:
             raise CallOver(Ending.NO_START) from None
@@ -179,40 +176,40 @@ class CallSession:
             raise CallOver(Ending.STREAM_REFUSED) from None
 
     async def _begin(self, start: media_streams.StartBody) -> None:
-        """The phone has said which call this is."""
+        """The stream has named its call, and was let in."""
         kept = await self._entered.recall() if self._entered.recall else ""
         self._start = start
         if kept:
             self._dialogue = self._dialogue.followed_by(History.load(kept), words.TRANSFER_UNANSWERED)
         if not self._started.done():
             self._started.set_result(None)
-        self._tell(Opened(start.call_sid, self._entered.caller))
+        self._tell(Opened(start.call_sid, self._entered.caller, self._entered.called))
         await self._carry_out(self._dialogue.started(start.stream_sid, self._now()))
 
     async def _watch(self) -> None:
-        """A peer that stops reading must not keep the call, or what waits for it, forever; nor one that is silent."""
+        """Ends a call whose phone accepts nothing, sends nothing or sends too much. Checks the model's line too."""
         while True:
             await asyncio.sleep(1)
             self._check_pace()
-            if self._to_caller.stalled_s() > STALL_S:
+            if self._to_caller.stalled_s() > self._timing.stall_s:
                 raise CallOver(Ending.PHONE_STALLED)
-            if self._loop.time() - self._last_message > DEAD_S:
+            if self._loop.time() - self._last_message > self._timing.dead_s:
                 raise CallOver(Ending.PHONE_LOST)
             self._model.check()
             await self._carry_out(self._dialogue.frames_missing(self._now()))
 
     def _check_pace(self) -> None:
-        """Called every second: who sends far more than a phone can say is none."""
+        """Called every second. Whoever sends more than MAX_MESSAGES_PER_S for TOO_FAST_S is no phone."""
         most, self._messages, came = self._services.most_messages_per_s, 0, self._messages
         self._too_fast_s = self._too_fast_s + 1 if most and came > most else 0
-        if self._too_fast_s >= TOO_FAST_S:
+        if self._too_fast_s >= self._timing.too_fast_s:
             raise CallOver(Ending.PHONE_TOO_FAST)
 
     async def _carry_out(self, steps: list[Step]) -> None:
-        """What each side gets goes out in order and in one piece; the caller's first, for a `clear` is urgent."""
+        """Sends each side its messages, in order and in one piece. The caller's go first: a `clear` is urgent."""
         to_caller = [step.message for step in steps if isinstance(step, ToCaller)]
         to_model = [step.message for step in steps if isinstance(step, ToModel)]
-        send = self._model.sending()                 # now: while the caller's part goes out another may take its place
+        send = self._model.sending()                 # taken now: another session may take over while the phone waits
         if to_caller:
             await self._to_caller.send(*to_caller)
         if to_model:
@@ -266,14 +263,14 @@ class CallSession:
         await self._carry_out(self._dialogue.function_returned(call_id, output, self._now()))
 
     async def _transfer(self, target: str) -> None:
-        """Twilio is asked to connect the caller with a person; from here on the stream may end because it does."""
-        assert self._services.rest                   # without it there is no target
+        """Asks Twilio to connect the caller with a person. From now on the end of the stream may mean that it did."""
+        assert self._services.rest                   # without REST there is no transfer target
         self._connecting_with = target
         document = twiml.transfer(self._services.agent.transfer_numbers[target], self._as_twilio_knows_it())
         await self._services.remember(self.call_sid, self._dialogue.history.dump())
         outcome = await self._services.rest.update(self.call_sid, document)
         if outcome is Outcome.UNKNOWN:
-            await asyncio.sleep(UNKNOWN_S)           # done after all, it would have ended this stream by then
+            await asyncio.sleep(self._timing.unknown_s)    # done after all, it would have ended this stream by then
         if outcome is not Outcome.DONE:
             self._connecting_with = None
             self._tell(Fault("transfer failed"))
@@ -298,7 +295,7 @@ class CallSession:
         try:
             await self._model.open()
         except CallOver:
-            await self._started                      # only then is there a caller who hears what follows
+            await self._started                      # before that there is no caller to hear the fallback
             raise
 
     def session_setup(self) -> tuple[bytes, bool]:
@@ -347,7 +344,7 @@ class CallSession:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             self._tasks.create_task(work)
-        except RuntimeError:                         # the call is over, or just ending: there is nobody to tell
+        except RuntimeError:                         # the call is over, or just ending: the work is not needed
             work.close()
 
     # ---- the ending
@@ -371,7 +368,7 @@ class CallSession:
             self._tell(Closed(call_sid, ending, seconds, self._dialogue.figures))
 
     async def _leave_caller(self, ending: Ending) -> None:
-        """What follows the stream is settled before the phone's socket is closed: that is when Twilio goes on."""
+        """Completes the call by REST, then closes the phone's socket. At that close Twilio goes on to the fallback."""
         open_still = ending.in_order and not ending.by_caller and self._connecting_with is None
         if self._start and open_still and self._services.rest:
             await self._services.rest.complete(self._start.call_sid)
@@ -390,7 +387,7 @@ class CallSession:
         try:
             return media_streams.parse(message.data) if message.type is WSMsgType.TEXT else None
         except media_streams.Malformed as error:
-            if not self._unread:                     # the first one is worth a line
+            if not self._unread:                     # only the first one is logged
                 self._unread = True
                 log.warning("call %(call)s: a message of the phone could not be read: %(error)s",
                             {"call": self.call_sid, "error": str(error)})

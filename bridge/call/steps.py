@@ -1,4 +1,4 @@
-"""What a dialogue is told to begin with, and what it answers with: plain values.
+"""The plan that a dialogue begins with, and the steps that it returns. Plain values.
 
 Pure.
 """
@@ -8,70 +8,75 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bridge.call.events import Event
+from bridge.call.timing import Timing
 from bridge.openai_side.prices import DEAREST, Prices
 from bridge.records.endings import Ending
 from bridge.tools.tool import Output
 
-#: The sentences that the server can say by itself, recorded.
+#: The recorded sentences that the server can say by itself.
 ClipName = Literal["moment", "still_here", "goodbye"]
 
 
 @dataclass(frozen=True, slots=True)
 class ToCaller:
+    """A message for the phone's socket (media_streams)."""
+
     message: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ToModel:
+    """An event for the socket of the model's session (realtime)."""
+
     message: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class RunFunction:
-    """A function is to be run beside the conversation; `function_returned` takes its answer."""
+    """Run a function beside the conversation. Its answer goes to `Dialogue.function_returned`."""
 
     call_id: str
     name: str
     arguments: str
-    turn: int                    # of the caller's: how many there had been
+    turn: int                    # how many turns the caller had taken
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """The caller is to be connected with one of TRANSFER_NUMBER, by its name; `transfer_failed` if that fails."""
+    """Connect the caller with a person, by a name in TRANSFER_NUMBER. A failure goes to `Dialogue.transfer_failed`."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """The model does not answer any more: its connection is of no use; `model_lost` comes next."""
+    """Replace the model's session, which does not answer any more. `Dialogue.model_lost` comes next."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The model's session has done something for the caller: an answer was heard to its end."""
+    """The model's session has done something for the caller: an answer of it was heard to its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The model serves no call of ours any more, neither this one nor another; `problem` says what to do."""
+    """The model serves neither this call nor any other. `problem` says what to do."""
 
     problem: str
 
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """The call is over."""
+    """End the call."""
 
     ending: Ending
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Something has happened that whoever listens to the call is told."""
+    """Tell the listeners to the call of an event."""
 
     event: Event
 
@@ -81,7 +86,7 @@ Step = ToCaller | ToModel | RunFunction | Transfer | Reconnect | Served | Refusa
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A recorded sentence: base64 of `size` bytes of mu-law."""
+    """A recorded sentence. `payload` is base64 of `size` bytes of mu-law at 8000 Hz."""
 
     payload: str
     size: int
@@ -89,18 +94,19 @@ class Clip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How a call is to go. Times are ms; 0 stands for: never."""
+    """How calls are to go, made once from the settings (composition.py). Times are ms. 0 means no limit, or never."""
 
-    greeting: str                # the greeting's instructions
+    greeting: str                # the instructions for the greeting
     protect_greeting: bool
     turn_detection: dict[str, Any]
     clips: Mapping[ClipName, Clip] = field(default_factory=dict)
     silence_prompt_ms: float = 0.0
-    most_turn_ms: float = 0.0    # of a caller's turn of which the server finds no end
+    most_turn_ms: float = 0.0    # a longer turn of the caller is ended by us
     most_ms: float = 0.0
     most_usd: float = 0.0
     prices: Prices = DEAREST
-    #: The functions that are answered in the turn in which they are called, by their names. None of them raises.
+    #: Functions by name that are answered within the turn. They take the arguments as JSON text, and never raise.
     immediate: Mapping[str, Callable[[str], Output]] = field(default_factory=dict)
-    transfer_targets: tuple[str, ...] = ()
-    operator_key: str = ""       # the key that asks for the first of them
+    operator_key: str = ""       # the key that asks for a person
+    operator: str = ""           # ... and whom it connects with: a name of TRANSFER_NUMBER
+    timing: Timing = Timing()    # how long it waits, and for what

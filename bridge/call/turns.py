@@ -1,22 +1,22 @@
-"""What is said next, and what becomes of it: the parts of a conversation together.
+"""The parts of a conversation together: what is said next, and what becomes of it.
 
 Pure. The parts are small, each with its own fields, bounds and rules:
 
-- `Listening`: the greeting, and from when on the caller is listened to.
-- `Floor`: who speaks next; what the model is asked to say, and what happens when it does not.
-- `Voice`: what the caller hears, and cuts at what was heard.
+- `Listening`: the greeting, and when the session listens to the caller.
+- `Floor`: who speaks next, what the model is asked to say, and what happens if it does not.
+- `Voice`: the audio for the caller, and its cuts at what was heard.
 - `Errands`: functions that run. `Keypad`: keys that belong together.
 - `Patience`: what happens when somebody waits in silence. `Latency`: how long the caller waited.
 - `Budget`: time and money. `Leaving`: goodbye, the end, and the transfer to a person.
-- `Bounds`: what must have happened by when. Any event may be lost: what waits for it goes on at its bound.
+- `Bounds`: the latest moment for each awaited thing. Any event may be lost, and the call goes on at the bound.
 
-No part knows another one. What one has to do with another stands here, where it is about what the model says, and in
-dialogue.py, where it is about what happens:
+No part knows another one. `Turns` connects them where it is about the model's words, and `Dialogue` where it is about
+events:
 
-1. A response is asked for when the floor is free and no function runs. What it was to the caller is told by `outcome`:
-   one that brings no sound has failed, and one that breaks off in mid-sentence is gone on with.
-2. What every call would meet, such as a key that is refused, ends the call at once.
-3. A function's output may end the call, or hand the caller over. While the caller speaks, the call goes on.
+1. A response is asked for when the floor is free and no function runs. `outcome` says what it was worth to the caller.
+   A response without sound has failed. A response that breaks off in mid-sentence is continued.
+2. A problem that every call would meet, such as a refused key, ends the call at once.
+3. A function's output may end the call, or hand the caller over. If the caller speaks at that moment, the call goes on.
 """
 
 import logging
@@ -28,7 +28,7 @@ from bridge.call.bounds import Bounds
 from bridge.call.budget import Budget
 from bridge.call.ear import Ear
 from bridge.call.errands import Errands
-from bridge.call.events import Fault, Figures, Interrupted, Spent, TokensUsed
+from bridge.call.events import ClipPlayed, Fault, Figures, FunctionAnswered, Interrupted, Spent, TokensUsed
 from bridge.call.floor import ANSWER, GO_ON, Floor, Wish
 from bridge.call.history import History
 from bridge.call.keypad import Keypad
@@ -37,7 +37,7 @@ from bridge.call.leaving import Leaving
 from bridge.call.listening import Listening
 from bridge.call.outcome import outcome, reason
 from bridge.call.patience import Patience
-from bridge.call.steps import HangUp, Plan, Reconnect, Refusal, Served, Step, Told, ToModel, Transfer
+from bridge.call.steps import ClipName, HangUp, Plan, Reconnect, Refusal, Served, Step, Told, ToModel, Transfer
 from bridge.call.voice import Voice
 from bridge.folding import Folded
 from bridge.openai_side import prices, realtime
@@ -46,36 +46,39 @@ from bridge.tools.tool import EndCall, HandOver, Output
 
 log = logging.getLogger(__name__)
 
-#: How much of the caller is kept while nobody listens, in frames of 20 ms: 2 s, or 5 s behind a greeting.
+#: How much of the caller's audio is kept while the model does not listen (frames of 20 ms): 2 s, or 5 s during
+#: protected speech.
 KEPT_FRAMES = 100
 KEPT_FRAMES_GREETING = 250
 
-#: What a function that wanted to leave the caller is answered instead.
+#: The model gets this answer to a function that wanted to leave a caller who is speaking.
 _STAYS = {"status": "cancelled", "reason": "The caller is speaking: the call goes on."}
 
 
 class Turns:
-    """The parts of one call's conversation, and what they do together."""
+    """The parts of one call's conversation, and what they do together. `Dialogue` adds the events."""
 
     def __init__(self, plan: Plan, history: History | None = None, note: str = words.RESUMED) -> None:
         self.figures = Figures()
         self.history = history or History()
         self._plan = plan
-        self._note = note                            # what the next session is told of why it begins
+        self._note = note                            # tells the next session why it begins
         self._model: Literal["awaited", "ready", "lost"] = "awaited"
-        self._stopping = False                       # nothing of the model is heard any more
-        self._now = self._started_at = 0.0           # of the event that is being looked at, ms
+        self._stopping = False                       # the model is not heard any more
+        self._now = self._started_at = 0.0           # when the present event came, when the stream began (ms)
         self._unserved = False                       # an answer of this session is complete and not wholly heard
-        self._complaints = Folded()                  # of the model
+        self._complaints = Folded()                  # errors and failed answers of the model, for the log
         goes_on = history is not None
         protected = plan.protect_greeting and not goes_on
-        self._ear = Ear(KEPT_FRAMES_GREETING if protected else KEPT_FRAMES)
+        timing = plan.timing
+        self._ear = Ear(KEPT_FRAMES_GREETING if protected else KEPT_FRAMES, timing)
         self._bounds = bounds = Bounds()
-        self._voice = Voice(bounds, self._ear, self.history)
-        self._listening = Listening(bounds, greeted=goes_on)
-        self._floor = Floor(bounds, owed=goes_on, most_turn_ms=plan.most_turn_ms)
-        self._leaving = Leaving(bounds)
-        self._patience = Patience(bounds, prompt_ms=plan.silence_prompt_ms, has_clips=bool(plan.clips))
+        self._voice = Voice(bounds, timing, self._ear, self.history)
+        self._listening = Listening(bounds, timing, greeted=goes_on)
+        self._floor = Floor(bounds, timing, owed=goes_on, most_turn_ms=plan.most_turn_ms)
+        self._leaving = Leaving(bounds, timing)
+        self._patience = Patience(
+            bounds, timing, prompt_ms=plan.silence_prompt_ms, has_clips=bool(plan.clips))
         self._budget = Budget(bounds, plan.most_ms, plan.most_usd)
         self._keypad = Keypad(bounds)
         self._errands = Errands()
@@ -83,19 +86,19 @@ class Turns:
 
     @property
     def unheard_ms(self) -> int:
-        """How much audio the caller still has to hear."""
+        """How much audio the caller still has to hear (ms)."""
         return self._voice.unheard_ms
 
     @property
     def _idle(self) -> bool:
-        """Whether the next word is the caller's, and all of ours was heard."""
+        """Whether all our words were heard, and the next word is the caller's."""
         return self._voice.silent and not (
             self._floor.taken or self._floor.pending or self._errands.running or self._leaving.connecting)
 
     # ---- what the caller hears, and whether the caller is heard
 
     def _cut_off(self) -> list[Step]:
-        """The assistant falls silent; each item is cut at what was heard of it."""
+        """The assistant falls silent. Each item is cut at what was heard of it."""
         if self._floor.active:
             self._voice.drop(self._floor.active)
         steps = self._voice.cut_off()
@@ -104,27 +107,36 @@ class Turns:
             steps.append(Told(Interrupted()))
         return steps
 
+    def _play_clip(self, name: ClipName) -> list[Step]:
+        """The caller hears a recorded sentence, where there is one."""
+        clip = self._plan.clips.get(name)
+        if clip is None:
+            return []
+        steps, mark = self._voice.play_clip(clip, self._now)
+        self._latency.sent(mark, answer=False)
+        return [Told(ClipPlayed(name)), *steps]
+
     def _all_heard(self) -> list[Step]:
-        """The caller has heard all that was sent."""
+        """The caller has heard everything that was sent."""
         if self._listening.protected and self._listening.said:
             return self._listen()
         self._leaving.all_heard(self._now)
         return []
 
     def _served(self) -> list[Step]:
-        """Whether an answer of the session's was heard to its end, for the first time since it was complete."""
+        """Served, once, if a complete answer of the session was heard to its end."""
         if not self._unserved or not self._voice.silent:
             return []
         self._unserved = False
         return [Served()]
 
     def _listen(self) -> list[Step]:
-        """What was protected is over: the caller is listened to, first to what was said meanwhile."""
+        """The protected speech is over: the model listens, first to the caller's kept audio."""
         self._listening.start(self._now)
         return [ToModel(realtime.listen(self._plan.turn_detection)), *self._release(), *self._answer()]
 
     def _release(self) -> list[Step]:
-        """The caller's kept audio, in order; from here on it is live."""
+        """The caller's kept audio, in order. From now on the model hears the caller live."""
         return [ToModel(realtime.append(payload)) for payload in self._ear.release()]
 
     # ---- what the model is asked to say
@@ -134,7 +146,7 @@ class Turns:
         return self._floor.request(wish, self._now)
 
     def _answer(self) -> list[Step]:
-        """The response that is owed, the goodbye, or what is wished for, when the model is free to give it."""
+        """Asks for the goodbye, the owed answer or the next notice, if the model is free to give it."""
         if self._model != "ready" or self._errands.running or self._floor.taken or self._stopping:
             return []
         goodbye = self._leaving.words_for(self._floor.owed)
@@ -150,7 +162,7 @@ class Turns:
         return self._answer()
 
     def _failed(self, wish: Wish, error: realtime.ErrorDetails | None) -> list[Step]:
-        """A response was not given."""
+        """A response failed: it is spared or repeated, or the call ends."""
         match self._floor.failed(wish, (error and error.wait_s or 0) * 1000, self._now):
             case "spared":
                 return self._answer()
@@ -167,13 +179,13 @@ class Turns:
         return [*note, self._request(wish)]
 
     def _dead(self, reason: str) -> list[Step]:
-        """The session does not do what every session does: another one may."""
+        """The session does not do what every session does. Another one may."""
         log.warning("%s", reason)
         return [HangUp(Ending.MODEL_FAILED)] if self._floor.session_failed() else [Reconnect(reason)]
 
     def _tell(self, kind: str, text: str, role: Literal["caller", "system"]) -> list[Step]:
-        """The model is told what happened on the line; the next session is, where there is none."""
-        item_id = f"{self._floor.name(kind)}_{self._voice.stream[-8:]}"      # no other stream of the call gives it
+        """Tells the model what happened on the line. Without a session, the next one is told with the history."""
+        item_id = f"{self._floor.name(kind)}_{self._voice.stream[-8:]}"      # unique among the call's streams
         self.history.noted(item_id, text, role)
         if self._model != "ready":
             return []
@@ -190,12 +202,12 @@ class Turns:
     def _ours_begins(self, response_id: str) -> list[Step]:
         if not self._floor.ours_begins(response_id, self._now):
             return []
-        # The caller's speech was under way when this one started, so the server lets it run.
+        # The caller was speaking already when this response began, so the server does not cancel it by itself.
         self._voice.drop(response_id)
         return [ToModel(realtime.cancel_response(response_id))]
 
     def _begun_unseen(self, response_id: str) -> list[Step]:
-        """A response that is under way, or over, though its beginning was lost."""
+        """Takes note of a response that is under way, or over, though the event of its beginning was lost."""
         if self._floor.knows(response_id) or self._voice.drops(response_id):
             return []
         if self._floor.waits_for_request:
@@ -213,7 +225,7 @@ class Turns:
         wish, spoke, called = self._floor.done()
         dropped = self._voice.drops(response.id)
         if response.status == "completed":
-            self._note = words.RESUMED               # what it says has been acted upon
+            self._note = words.RESUMED               # the model has acted on the earlier note
             self._unserved = spoke
         what = outcome(response, spoke=spoke, called=called)
         if what != "answer" and not dropped:
@@ -234,10 +246,10 @@ class Turns:
         return self._answer()
 
     def _response_is_mute(self) -> list[Step]:
-        """A response brings nothing more: it is over, though its end was lost, or it is stuck."""
+        """A response brings nothing more. It is over and its end was lost, or it is stuck."""
         if not self._floor.only_lacks_end or not self._floor.active:
             return self._dead("the model answers with nothing")
-        log.warning("the model does not say that its answer is over: it is taken for over")
+        log.warning("the model did not say that its answer is over: the answer counts as over")
         response = realtime.Response(self._floor.active, "completed")
         return [ToModel(realtime.cancel_response(response.id)), *self._response_done(response)]
 
@@ -250,7 +262,7 @@ class Turns:
         if not error.benign:
             self._complain("the model complained", error)
         if error.event_id is None and (error.back_off or error.already_active) and self._floor.own_answer_failed():
-            # It is about the server's own answer to the caller's turn.
+            # The error is about the server's own answer to the caller's turn.
             if error.back_off or not self._floor.active:
                 return [Told(Fault("rate limit")), *self._failed(ANSWER, error)]
             self._floor.owed = True
@@ -264,11 +276,11 @@ class Turns:
         return self._failed(wish, error)
 
     def _refused(self, error: realtime.ErrorDetails) -> list[Step]:
-        """Every call would meet the same: trying again is of no use."""
+        """Every call would meet this refusal, so this one ends at once."""
         return [Told(Fault("model refused")), Refusal(str(error)), HangUp(Ending.MODEL_REFUSED)]
 
     def _complain(self, what: str, about: realtime.ErrorDetails | str) -> None:
-        """A line for the first of a kind, the tenth, the hundredth: some servers complain of every frame."""
+        """Logs the first of a kind, the tenth, the hundredth. Some servers complain of every frame."""
         kind = about if isinstance(about, str) else about.code or about.type or ""
         if times := self._complaints.worth_a_line(kind):
             often = "" if times == 1 else f", for the {times}th time in this call"
@@ -277,13 +289,13 @@ class Turns:
     # ---- what it costs
 
     def _used(self, usage: realtime.Usage | None) -> list[Step]:
-        """A response was given: what it has cost."""
+        """A response is over: adds its tokens to the cost."""
         if usage is None:
             return []
         return [Told(TokensUsed(usage.counts())), *self._spent(prices.cost(usage, self._plan.prices))]
 
     def _spent(self, usd: float) -> list[Step]:
-        """What the call has cost so far decides how it goes on."""
+        """The call has cost `usd` more. Its money may be nearly or wholly used up."""
         steps: list[Step] = [Told(Spent(usd))]
         match self._budget.charge(usd):
             case "used up":
@@ -296,29 +308,30 @@ class Turns:
     # ---- what a function answers
 
     def _function_returned(self, call_id: str, output: Output, response_id: str = "") -> list[Step]:
-        """`response_id`: of the response that has called the function, where that is answered at once."""
+        """`response_id`: the response that has called the function, if that was answered at once. Else ""."""
         if output.then and self._floor.speaking:
             output = replace(output, answer=_STAYS, then=None)
         self._errands.returned(call_id, output.note)
         self.history.returned(call_id, output.answer)
+        answered = Told(FunctionAnswered(call_id, output.answer))
         if output.then is None:
             self._floor.output_told(self._now)
             self._leaving.function_returned(self._now)
-            return [*self._tell_output(call_id), *self._answer()]
+            return [answered, *self._tell_output(call_id), *self._answer()]
         self._let_go(output.then, response_id)
-        told = self._tell_output(call_id)
+        told = [answered, *self._tell_output(call_id)]
         return told if response_id else [*told, *self._answer()]
 
     def _tell_output(self, call_id: str) -> list[Step]:
         if self._model != "ready":
-            return []                                # the next session is told all
+            return []                                # the next session is told all outputs
         self._errands.told(call_id)
         return [*map(ToModel, self.history.function_output(call_id))]
 
     # ---- the end, and the transfer to a person
 
     def _let_go(self, then: EndCall | HandOver, response_id: str) -> None:
-        """The model leaves the caller. Its goodbye comes with this response; where there is none, it is asked for."""
+        """The model leaves the caller. Its goodbye comes with this response, or is asked for if there is none ("")."""
         step: HangUp | Transfer
         match then:
             case EndCall():
@@ -328,7 +341,7 @@ class Turns:
         self._leaving.model_wants(step, goodbye, response_id, self._now, self._voice.unheard_ms)
 
     def _leave(self, then: HangUp | Transfer, goodbye: str, *, firm: bool) -> list[Step]:
-        """The server wants to leave the caller: a goodbye is asked for as soon as the model is free."""
+        """The server wants to leave the caller. A goodbye is asked for as soon as the model is free."""
         if not self._leaving.server_wants(then, goodbye, self._now, self._voice.unheard_ms, firm=firm):
             return []
         self._floor.leave()

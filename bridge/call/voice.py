@@ -1,13 +1,14 @@
-"""What the caller hears, and how much of it: audio and marks out, cuts at what was heard.
+"""The assistant's voice at the phone: audio and marks out, and cuts at what was heard.
 
-Pure; times are ms.
+Pure. Times are ms.
 
-1. Audio runs ahead of the caller's ear: what was sent is not what was heard (`Playback`).
-2. The assistant falls silent at once: the phone's queue is cleared and each item is cut at what was heard of it. What
-   still comes of a dropped response is not sent.
-3. The phone says by a mark that it has played what it was sent. Where it does not in time, that counts as heard.
-4. Every item is settled once: truncated at what was heard, never at 0 and never beyond what was sent, or deleted where
-   nothing was heard. An item that the session knows as text has no sound to truncate: it is told anew.
+1. Audio runs ahead of the caller's ear. What was sent is not what was heard (`Playback`).
+2. The assistant falls silent at once. The phone's queue is cleared, and each item is cut at what was heard of it. Later
+   audio of a dropped response is not sent.
+3. The phone returns a mark when it has played the audio before it. If the mark does not come in time, that audio counts
+   as heard.
+4. Every item is settled once. It is truncated at what was heard, never at 0 and never beyond what was sent. If nothing
+   was heard, it is deleted. An item that the session knows as text has no sound to truncate, so it is told anew.
 """
 
 from bridge.call.bounds import Bounds
@@ -15,52 +16,56 @@ from bridge.call.ear import Ear
 from bridge.call.history import History
 from bridge.call.playback import Playback
 from bridge.call.steps import Clip, Step, ToCaller, ToModel
+from bridge.call.timing import Timing
 from bridge.openai_side import realtime
 from bridge.twilio_side import media_streams
 
-#: How many cut responses and items are remembered, for audio of theirs that is still on its way.
+#: How many cut responses and items are remembered, because audio of them may still come.
 CUTS_REMEMBERED = 32
-#: How long the phone may take longer than the audio lasts to say that it has played, ms.
-UNPLAYED_MS = 10_000
-#: The item of a recorded sentence, for `Playback`: the model knows nothing of it.
+#: The item id of a recorded sentence, for `Playback`. The model does not know the sentence.
 CLIP = ""
 
 
 class Voice:
     """The assistant's voice at the phone. Owns the bound "played"."""
 
-    __slots__ = ("stream", "_ear", "_history", "_playback", "_dropped", "_settled", "_played")
+    __slots__ = ("stream", "_ear", "_history", "_playback", "_dropped", "_settled", "_unplayed_ms", "_played")
 
-    def __init__(self, bounds: Bounds, ear: Ear, history: History) -> None:
-        self.stream = ""                             # the phone's; "" before it has started
+    def __init__(self, bounds: Bounds, timing: Timing, ear: Ear, history: History) -> None:
+        self.stream = ""                             # Twilio's StreamSid. "": the phone has not started
         self._ear, self._history = ear, history
         self._playback = Playback()
         self._dropped: list[str] = []                # responses that the caller cut
-        self._settled: list[str] = []                # their items, truncated or deleted
+        self._settled: list[str] = []                # items that were truncated or deleted
+        self._unplayed_ms = timing.unplayed_ms
         self._played = bounds.own("played")
 
     @property
     def silent(self) -> bool:
-        """Whether all that was sent has been heard."""
+        """Whether everything that was sent was heard."""
         return self._playback.finished
 
     @property
     def unheard_ms(self) -> int:
-        """How much audio the caller still has to hear."""
+        """How much audio the caller still has to hear (ms)."""
         return self._playback.unheard_ms(self._ear.phone_ms)
 
     def play(self, item_id: str, payload: str, size: int, now: float) -> tuple[list[Step], str]:
-        """Audio for the caller with the marks that tell when it was heard; the mark that comes back as it begins."""
+        """Sends `size` bytes of mu-law, as base64 in `payload`, with the marks that tell when they were heard.
+
+        Returns the steps, and the name of the mark that comes back when the audio begins to play.
+        """
         before, after = self._playback.sending(item_id, size, self._ear.phone_ms)
-        self._played.set(now + self.unheard_ms + UNPLAYED_MS)
+        self._played.set(now + self.unheard_ms + self._unplayed_ms)
         steps: list[Step] = [
             ToCaller(media_streams.media(self.stream, payload)), ToCaller(media_streams.mark(self.stream, after))]
         if before is not None:
             steps.insert(0, ToCaller(media_streams.mark(self.stream, before)))
         return steps, before or after
 
-    def play_clip(self, clip: Clip | None, now: float) -> list[Step]:
-        return self.play(CLIP, clip.payload, clip.size, now)[0] if clip else []
+    def play_clip(self, clip: Clip, now: float) -> tuple[list[Step], str]:
+        """A recorded sentence for the caller; the mark that comes back as it begins."""
+        return self.play(CLIP, clip.payload, clip.size, now)
 
     def mark_back(self, name: str) -> None:
         self._playback.returned(name, self._ear.phone_ms)
@@ -68,11 +73,11 @@ class Voice:
             self._played.clear()
 
     def assume_heard(self) -> None:
-        """The marks that are out will not come back."""
+        """The marks that are out will not come back: all audio counts as heard."""
         self._playback.assume_heard()
 
     def cut_off(self) -> list[Step]:
-        """The assistant falls silent; no steps where it was silent already."""
+        """The assistant falls silent. No steps: it was silent already."""
         if self._playback.finished:
             return []
         self._played.clear()
@@ -83,14 +88,14 @@ class Voice:
         return steps
 
     def drop(self, response_id: str) -> None:
-        """Nothing more of this response is heard."""
+        """From now on nothing of this response is sent to the caller."""
         self._dropped = [*self._dropped[-CUTS_REMEMBERED:], response_id]
 
     def drops(self, response_id: str) -> bool:
         return response_id in self._dropped
 
     def forget(self, item_id: str) -> list[Step]:
-        """An item of which nothing was heard leaves the model's memory: it cannot be cut at 0."""
+        """Deletes an item of which nothing was heard from the model's memory. It cannot be truncated at 0."""
         if item_id in self._settled:
             return []
         self._settle(item_id)

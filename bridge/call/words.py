@@ -1,6 +1,6 @@
-"""What the model is told to say, or told about the call, by the server itself.
+"""The server's own instructions and notes to the model, about what happens on the line.
 
-The owner's words come first (openai_side/prompt.py); these are for what happens on the line.
+The owner's words come first (openai_side/prompt.py).
 """
 
 _ALONE = "in the language of the call, in one short sentence. Say nothing else."
@@ -35,10 +35,10 @@ TRANSFER_FAILED = "The caller could not be connected: tell them so, and ask how 
 
 
 def pressed(digits: str) -> str:
-    """What the caller typed."""
+    """Tells the model which keys the caller pressed."""
     return f"The caller pressed these keys of the telephone: {' '.join(digits)}"
 
 
 def made(notes: list[str]) -> str:
-    """What functions have done in this call so far."""
+    """Tells a new session what functions have done in this call so far. "" if there is nothing to tell."""
     return " Done in this call already: " + "; ".join(notes) + "." if notes else ""

@@ -1,8 +1,8 @@
-"""`python -m bridge erase +15551234567`: removes a caller from the database, for the owner who was asked to.
+"""`python -m bridge erase +15551234567`: removes a caller from the database, for an owner whom the caller has asked.
 
-It says what there is and asks before it does it; `--yes` answers beforehand. What the webhook has been told is the
-webhook's. News that it has not been told yet would be lost: that is said, and `--yes` alone does not do it.
-Exit codes: 0, it is done or nothing was known; 1, it is not done, for the reason that is said; 2, wrong arguments.
+It says what there is and asks before it removes it. `--yes` answers beforehand. It cannot remove what the webhook has
+been told. Undelivered news would be lost: the command says so, and needs `--undelivered` beside `--yes`.
+Exit codes: 0, the caller is removed or was unknown. 1, nothing was removed, and a line says why. 2, wrong arguments.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("caller", metavar="NUMBER", type=caller,
                         help="a number such as +15551234567; for a caller who hid it, the CallSid")
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--undelivered", action="store_true", help="also what your webhook has not been told yet")
+    parser.add_argument("--undelivered", action="store_true", help="also news that your webhook has not been told yet")
 
 
 def caller(text: str) -> str:
@@ -40,7 +40,7 @@ def caller(text: str) -> str:
 
 
 def run(options: argparse.Namespace, database_url: URL) -> int:
-    """Does it, or says why not; the exit code."""
+    """Removes the caller, or says why not. Returns the exit code."""
     try:
         asyncio.run(_run(options, database_url))
     except (CannotDo, DatabaseUnavailable) as problem:
@@ -68,7 +68,7 @@ async def _run(options: argparse.Namespace, database_url: URL) -> None:
 
 
 def _require_consent(options: argparse.Namespace, found: Found) -> None:
-    """Raises CannotDo."""
+    """Asks the owner, unless `--yes` answers. Raises CannotDo if the answer is no, or news would be lost."""
     if found.untold and options.yes and not options.undelivered:
         raise CannotDo(
             f"nothing was removed: {counted(found.untold, 'delivery', 'deliveries')} of this caller would be lost. "
@@ -86,11 +86,12 @@ def _require_consent(options: argparse.Namespace, found: Found) -> None:
 def described(found: Found) -> str:
     return ", ".join([
         counted(found.meetings, "meeting"), counted(found.messages, "message"),
-        counted(found.deliveries, "delivery", "deliveries"), counted(found.calls, "call")])
+        counted(found.deliveries, "delivery", "deliveries"), counted(found.calls, "call"),
+        counted(found.records, "record of a call", "records of calls")])
 
 
 def warnings(found: Found) -> list[str]:
-    """What the owner should know of it."""
+    """What the owner should know about the removal, a sentence each."""
     return [warning for holds, warning in (
         (found.untold, f"{counted(found.untold, 'delivery', 'deliveries')} did not reach your webhook yet, which "
                        "will never hear of it."),
@@ -106,7 +107,7 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 
 def _empty_log(database_url: URL) -> None:
-    """Writes SQLite's log back into the file and empties it: what was removed would stand there for a while."""
+    """Empties SQLite's write-ahead log into the file. Removed data would stand in it for a while."""
     if database_url.get_backend_name() != "sqlite" or not database_url.database:
         return
     with suppress(sqlite3.Error), closing(sqlite_file.connect(database_url.database)) as connection:

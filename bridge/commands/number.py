@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bridge import setting_values
 from bridge.commands.asking import CannotDo, agreed
-from bridge.commands.meetings import plain, table
+from bridge.commands.terminal import plain, table
 from bridge.commands.program import command
 from bridge.tunnel import leftovers
 from bridge.twilio_side import pointing

@@ -1,25 +1,25 @@
-"""What a receiver has made of a delivery, in words that every kind of receiver can say.
+"""A receiver's answer to an attempt, in words that fit every kind of receiver.
 
-Pure. A receiver translates its own protocol into this, as statuses.py does with HTTP's. Everything behind it, when it
-is tried again, what is written down and what the log says, looks at the meaning and knows no protocol.
+Pure. A receiver translates its own protocol into an `Answer`, as statuses.py does with HTTP's statuses. The retries,
+the database and the log look at the meaning only, and know no protocol.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-#: The receiver has taken the news. Or it says no, on purpose and for good. Or something is set up wrongly, which does
-#: not pass by itself, and which the owner can mend. Or the receiver may take it later.
+#: "taken": the receiver has the news. "no": it refuses on purpose and for good. "set-up": something is set up wrongly.
+#: It does not pass by itself, and the owner can mend it. "later": the receiver may take the news later.
 Meaning = Literal["taken", "no", "set-up", "later"]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver said to one attempt.
+    """A receiver's answer to one attempt.
 
-    `message`: its own words for the caller, on one line, or ""; there are none but with "taken" and "no". `problem`:
-    what was met instead of "taken", as the end of a sentence that begins with the receiver, without its address.
-    `advice`: what the owner should know of a no, or "". `wait_s`: it is not to be tried again sooner, seconds from now.
-    `untold`: it has words for the caller that are not told, because their key is an old one.
+    `message`: its words for the caller, on one line, only with "taken" or "no". `problem`: why it was not "taken", as
+    the end of a sentence that begins with the receiver. It does not hold the address. `advice`: what the owner should
+    know of a no. `wait_s`: how long to wait at least before the next attempt (s). `untold`: the answer has words for
+    the caller under an old key, which callers are not told.
     """
 
     meaning: Meaning = "later"

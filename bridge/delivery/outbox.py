@@ -1,16 +1,16 @@
-"""Hands over what was promised, until it is accepted.
+"""The outbox: hands over each delivery until its receiver has taken it.
 
-Everything is in the database before anybody is told of it; the outbox only works the database off.
+Every delivery is in the database before anybody is told of it. The outbox only works through the database.
 
-1. What is due is claimed for LEASE_S, and the lease is renewed while an attempt lasts: no other process takes it
-   meanwhile, and when this one dies it is due again soon after.
-2. Each attempt is a task of its own. No more is claimed for a receiver than makes PER_RECEIVER attempts under way: a
-   slow one holds up nobody but itself. A call that waits has its own attempt besides.
-3. What an attempt means is decided in retries.py and written down. While the database does not take that, it is tried
-   again, and nothing else is claimed. What it never takes is delivered once more, under the same id, which is why
-   receivers keep ids.
-4. The database is asked when something is known to become due, after `wake`, and every POLL_S for what others left.
-5. Database work is never cancelled but by `stop`; who has waited long enough goes, and the work ends by itself.
+1. A due delivery is claimed for LEASE_S. The lease is renewed while an attempt lasts, so that no other process takes
+   the delivery meanwhile. If this process dies, the delivery is due again soon after.
+2. Each attempt is a task of its own. At most PER_RECEIVER attempts at one receiver are claimed at a time, so that a
+   slow receiver holds up only itself. A waiting call's own attempt comes on top.
+3. retries.py decides what follows from an attempt, and the result is written down. If the database does not take the
+   result, that is tried again, and nothing else is claimed meanwhile. If the database never takes it, the delivery is
+   handed over once more under the same id. That is why receivers keep ids.
+4. The database is asked when a delivery is known to become due, after `wake`, and every POLL_S for other processes'.
+5. Only `stop` cancels database work. A task that has waited long enough goes on, and the work ends by itself.
 """
 
 import asyncio
@@ -32,34 +32,34 @@ from bridge.records.deliveries import Delivery, DeliveryQueue
 
 log = logging.getLogger(__name__)
 
-#: How long a claimed delivery is ours, and how often that is renewed, seconds. A restart resumes within 10 s.
+#: How long a claimed delivery is ours, and how often the lease is renewed (s). A restart resumes within 10 s.
 LEASE_S, RENEW_S = 8.0, 2.0
-#: How often the database is asked without a reason, and how soon again when another process was faster, seconds.
+#: How often the database is asked without a reason, and how soon again if another process was faster (s).
 POLL_S, AGAIN_S = 5.0, 0.05
-#: How long to wait before the database is given a result again that it did not take, seconds.
+#: How long to wait before a result is written again that the database did not take (s).
 REWRITE_S = 1.0
-#: How often a waiting call looks for what another process may have delivered, seconds.
+#: How often a waiting call checks whether another process has delivered (s).
 LOOK_S = 0.5
-#: How long attempts under way may still take when the server stops, seconds.
+#: How long attempts under way may still take when the server stops (s).
 STOP_S = 5.0
-#: Attempts under way: to all receivers together, and to one of them.
+#: The most attempts under way, to all receivers together and to one of them.
 LIMIT, PER_RECEIVER = 256, 8
 
 Rest = Callable[[asyncio.Event, float], Awaitable[None]]
 
 
 async def until(event: asyncio.Event, seconds: float) -> None:
-    """Until the event is set, `seconds` at most."""
+    """Waits until the event is set, for `seconds` at most."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
 
 
 class Outbox:
-    """Delivers what is due, from `run` to `stop`.
+    """Hands over due deliveries, from `run` to `stop`. An application has one.
 
-    `receiver` is handed every delivery, whatever its address (receivers.py). `clock` gives seconds since the epoch,
-    `rest` waits for an event or for seconds, `jitter` is random from 0 to 1.
+    `receiver` is handed every delivery, whatever its address (receivers.ByScheme). `clock` gives seconds since 1970.
+    `rest` waits for an event, for so many seconds at most. `jitter` is random from 0 to 1.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Outbox:
         self._stopping = False
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        #: The attempts under way, and the deliveries whose results the database did not take yet.
+        #: The deliveries that are being attempted, and the ids of those whose result the database has not taken yet.
         self._under_way: set[Delivery] = set()
         self._unwritten: set[str] = set()
         self._followers: set[_Follower] = set()
@@ -79,15 +79,15 @@ class Outbox:
 
     @property
     def under_way(self) -> int:
-        """How many deliveries are being attempted, until the result is written down."""
+        """How many deliveries are being attempted. An attempt counts until its result is written down."""
         return len(self._under_way)
 
     def wake(self) -> None:
-        """Something was committed that is due now."""
+        """To be called when a delivery was committed that is due now."""
         self._woken.set()
 
     def promised(self, news: Sequence[Delivery]) -> None:
-        """These were just committed here: attempts at once what was leased to us with it, and soon the others."""
+        """To be called with deliveries that were just committed here. Those leased to us are attempted at once."""
         ours = [each for each in news if each.attempts]
         self._start(ours)
         if len(ours) < len(news):
@@ -96,7 +96,7 @@ class Outbox:
     # ---- the application's task
 
     async def run(self) -> None:
-        """Delivers until `stop`. Whatever the database does, it goes on."""
+        """The application's task: delivers until `stop`. It survives every failure of the database."""
         while not self._stopping:
             self._woken.clear()
             try:
@@ -111,12 +111,12 @@ class Outbox:
                 await self._rest(self._woken, pause)
 
     async def stop(self, seconds: float | None = None) -> None:
-        """Ends `run`, and gives what is under way so long, else STOP_S; what is cut off is due when its lease ends."""
+        """Ends `run`. Attempts under way get so many seconds, else STOP_S. The others are due when their lease ends."""
         self._stopping = True
         self.wake()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S if seconds is None else seconds):
-                while self._tasks:                   # one that ends may have begun another
+                while self._tasks:                   # a task that ends may have begun another
                     await asyncio.wait(self._tasks)
         while self._tasks:
             for task in self._tasks:
@@ -124,7 +124,7 @@ class Outbox:
             await asyncio.wait(self._tasks)
 
     async def _round(self) -> float:
-        """Starts what is due; how long to rest then, seconds."""
+        """Starts due deliveries. Returns how long to rest then (s)."""
         if self._unwritten:
             return REWRITE_S
         if self.under_way >= LIMIT:
@@ -139,12 +139,12 @@ class Outbox:
         return POLL_S if due is None else min(max(due - now, AGAIN_S), POLL_S)
 
     def _attempts(self) -> Counter[str]:
-        """How many are under way to each receiver."""
+        """How many attempts are under way to each receiver."""
         return Counter(each.url for each in self._under_way)
 
     def _start(self, claimed: Sequence[Delivery]) -> bool:
-        """Starts an attempt at each; whether there was anything."""
-        if self._stopping:                           # since the claim was begun: nobody would wait for the attempts
+        """Starts an attempt at each delivery. False: there were none, or the outbox is stopping."""
+        if self._stopping:                           # it stopped during the claim: nobody waits for the attempts
             return False
         for delivery in claimed:
             self._under_way.add(delivery)
@@ -160,7 +160,7 @@ class Outbox:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("a delivery met a fault; it is due again when its lease ends", exc_info=error)
+            log.error("a delivery met a fault. It is due again when its lease ends", exc_info=error)
 
     # ---- one attempt
 
@@ -179,7 +179,7 @@ class Outbox:
             self._leave(delivery)
 
     async def _hand_over(self, delivery: Delivery) -> Answer:
-        """The receiver's answer, while the lease is kept up."""
+        """Hands a delivery to its receiver, and keeps the lease meanwhile. Returns the answer."""
         over = asyncio.Event()
         renewing = self._spawn(self._renew(delivery, over))
         try:
@@ -192,13 +192,13 @@ class Outbox:
             await renewing                           # so that no renewal comes after the result
 
     def _leave(self, delivery: Delivery) -> None:
-        """Makes room, and says so if anything may have waited for it."""
+        """Makes room for other deliveries, and wakes `run` if any may have waited for it."""
         if self.under_way >= LIMIT or self._attempts()[delivery.url] >= PER_RECEIVER:
             self.wake()
         self._under_way.discard(delivery)
 
     async def _renew(self, delivery: Delivery, over: asyncio.Event) -> None:
-        """Keeps an attempt's lease until it is over."""
+        """Renews an attempt's lease until the attempt is over."""
         while True:
             await until(over, RENEW_S)
             if over.is_set():
@@ -210,7 +210,7 @@ class Outbox:
                             {"delivery": delivery.id, "reason": str(reason)})
 
     async def _write_down(self, delivery: Delivery, answer: Answer, decision: Decision) -> bool:
-        """Until the database has taken it. False if that was too late: another attempt has begun meanwhile."""
+        """Writes a result until the database takes it. False: it came too late, and another attempt has begun."""
         while True:
             try:
                 taken = await self._write(delivery, answer, decision)
@@ -238,10 +238,11 @@ class Outbox:
     async def settle(
         self, delivery_ids: Sequence[str], seconds: float, *, acts_on_no: bool = False,
     ) -> list[Delivery]:
-        """Tries these now, and waits until each is delivered or dead, `seconds` at most; as they stand then.
+        """Tries these deliveries now, and waits until each is delivered or dead, for `seconds` at most.
 
-        `acts_on_no`: whoever waits does what follows from a no, so that nothing is left for the owner. It raises
-        nothing: one that the database did not show in that time is missing.
+        Used while a caller waits for an answer. Returns the deliveries as they stand then. One that the database did
+        not show in that time is missing. It raises nothing. `acts_on_no`: the waiting call acts on a no, so that
+        nothing is left for the owner to do.
         """
         follower = _Follower(delivery_ids, acts_on_no)
         self._followers.add(follower)
@@ -254,14 +255,14 @@ class Outbox:
         return [follower.found[each] for each in delivery_ids if each in follower.found]
 
     async def _follow(self, follower: "_Follower") -> None:
-        """Tries what is not under way here, and looks now and then for what another process may have delivered."""
+        """Tries deliveries that are not under way here, and checks now and then whether another process delivered."""
         ids = follower.ids
         if {*ids} <= {each.id for each in self._under_way}:
             await until(follower.over, LOOK_S)
         untried = True
         while not follower.over.is_set():
             try:
-                if untried:                          # until it may be: earlier news of its meeting goes first
+                if untried:                          # earlier news of the same meeting may have to go first
                     untried = not self._start(await self._queue.claim(self._clock(), LEASE_S, len(ids), only=ids))
                 for each in follower.undecided:
                     if delivery := await self._queue.get(each):
@@ -272,7 +273,7 @@ class Outbox:
 
 
 class _Follower:
-    """What a waiting call knows of its deliveries; `over` when all of them are decided, or it does not wait longer."""
+    """A waiting call's view of its deliveries. `over` is set when all are decided, or the call waits no longer."""
 
     def __init__(self, ids: Sequence[str], acts_on_no: bool) -> None:
         self.ids, self.found, self.over = ids, dict[str, Delivery](), asyncio.Event()
@@ -284,7 +285,7 @@ class _Follower:
         return [each for each in self.ids if each not in self.found or self.found[each].state == "pending"]
 
     def hear(self, delivery: Delivery) -> None:
-        if delivery.id in self.undecided:            # what was decided is not undone by a look that came too late
+        if delivery.id in self.undecided:            # a late read does not undo a decision
             self.found[delivery.id] = delivery
             self._end_if_decided()
 

@@ -1,9 +1,9 @@
-"""Where webhooks may lead: to public addresses only, unless the owner says otherwise.
+"""The reach of webhooks: they lead to public addresses only, unless the owner says otherwise.
 
-An address of the settings is a name, and a name may lead anywhere: into the private network that this server stands
-in, to a cloud's metadata. So what is checked is the address that a connection is about to be made to, after the name
-was resolved and with nothing in between: no other answer of a name server can slip in. This machine is reached only by
-an address that names it, http://localhost or the like, which the settings allow for tests and for a neighbour.
+The settings hold a host name, and a name may lead anywhere: into the server's private network, or to a cloud's
+metadata. So the IP address is checked just before the connection to it is made. No other answer of a name server can
+slip in between. This machine is reached only by an address that names it, such as http://localhost. The settings allow
+that for tests and for a service beside the server.
 """
 
 import errno
@@ -18,15 +18,15 @@ from aiohttp.tracing import Trace
 
 from bridge.addresses import is_loopback, is_public, names_loopback
 
-#: What a private address is refused with: what it is, and what to do.
+#: The problem that the log tells for a private address, with what to do.
 REFUSAL = "its address is private, which only ALLOW_PRIVATE_WEBHOOKS=1 allows"
 
-#: Whether the connection that is being made was asked for by a name of this machine.
+#: Whether the request names this machine. It holds while its connection is made.
 _to_loopback: ContextVar[bool] = ContextVar("_to_loopback", default=False)
 
 
 class NotPublic(OSError):
-    """Somewhere that a webhook may not lead to."""
+    """The address is one that a webhook may not lead to."""
 
     def __init__(self) -> None:
         super().__init__(errno.EACCES, REFUSAL)
@@ -58,20 +58,20 @@ def _socket(address: AddrInfoType) -> socket.socket:
 
 
 def why(error: Exception) -> str:
-    """Why an address could not be reached, in a few words; aiohttp's own text may hold the address and its secrets."""
+    """Why an address could not be reached, in a few words. aiohttp's own text may hold the address and its secrets."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not accepted: {getattr(error.certificate_error, 'verify_message', 'unknown')}"
     return getattr(error, "strerror", None) or type(error).__name__
 
 
 def is_misconfigured(error: Exception) -> bool:
-    """Whether an address could not be reached for what its owner is to mend: a name, a certificate, a permission."""
+    """Whether the owner must mend why an address cannot be reached: a name, a certificate, a permission, a bad URL."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     no_such_name = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME
     return no_such_name or isinstance(cause, NotPublic) or isinstance(error, aiohttp.ClientSSLError | ValueError)
 
 
 def open_session(*, private: bool = False, resolver: AbstractResolver | None = None) -> aiohttp.ClientSession:
-    """A session for webhooks, which keeps no cookies; `private`: it may go anywhere."""
+    """The HTTP session for webhooks and calendars. It keeps no cookies. `private`: it may connect to any address."""
     connector = aiohttp.TCPConnector(limit=0, resolver=resolver) if private else PublicConnector(resolver)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())

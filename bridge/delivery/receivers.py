@@ -1,8 +1,8 @@
-"""Who a delivery is handed to: the scheme of its address says which kind of receiver that is.
+"""The receivers of deliveries. The scheme of an address says which kind of receiver takes it.
 
-A new kind, such as an e-mail, an SMS or an entry in a calendar, is a class with `hand_over`, a scheme under which
-app.py adds it, and a check of its addresses in the settings. The queue, the order of news, the leases, the retries and
-the log are the same for all of them.
+A new kind, such as an e-mail, an SMS or a calendar entry, needs a class with `hand_over`, a scheme under which app.py
+adds it, and a check of its addresses in the settings. The queue, the order of news, the leases, the retries and the log
+are the same for all kinds.
 """
 
 import re
@@ -17,29 +17,29 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 
 
 class Receiver(Protocol):
-    """Takes what was promised to addresses of one kind."""
+    """Takes deliveries to addresses of one kind."""
 
     async def hand_over(self, delivery: Delivery) -> Answer:
-        """One attempt, which ends by itself within a bound of the receiver's own.
+        """Makes one attempt. It ends by itself, within a bound of the receiver's own.
 
-        It may be made again after "taken", if the process dies before that is written down: `delivery.id` is the same
-        at every attempt, and tells the owner's end that it has this one already. What goes wrong outside is an Answer;
-        an exception is a fault of ours, and counts as "later".
+        An attempt may be repeated after "taken", if the process dies before that is written down. `delivery.id` is the
+        same at every attempt, so that the owner's end can recognize it. A problem outside is an Answer. An exception is
+        a fault of ours, and counts as "later".
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ByScheme:
-    """Hands a delivery to the receiver that serves its address's scheme, such as "https"."""
+    """Hands a delivery to the receiver for the scheme of its address, such as "https"."""
 
     receivers: Mapping[str, Receiver]
 
     async def hand_over(self, delivery: Delivery) -> Answer:
-        """For a scheme that nobody serves, the owner's mistake: it waits, and can be sent to another address.
+        """Passes the delivery on. If no receiver serves the scheme, the answer is "set-up": the delivery waits.
 
-        The settings refuse such an address at the start. One may wait all the same that other settings promised, or a
-        newer version.
+        The settings refuse such an address at the start. A delivery to one may still wait in the database, from other
+        settings or from a newer version. It can be sent to another address.
         """
         scheme = scheme_of(delivery.url)
         if receiver := self.receivers.get(scheme):
@@ -49,6 +49,6 @@ class ByScheme:
 
 
 def scheme_of(url: str) -> str:
-    """What an address begins with, in lower case, such as "https"; "" for none."""
+    """The scheme of an address in lower case, such as "https". "": it has none."""
     found = _SCHEME.match(url)
     return found[1].lower() if found else ""

@@ -1,15 +1,17 @@
 """What a webhook's HTTP answer means: it has taken the news, says no, is set up wrongly, or may take it later.
 
 Pure. A no is the business's own decision about this meeting, so it must be said on purpose. 409 Conflict, 410 Gone and
-422 Unprocessable Content are: no gateway, proxy or platform answers so by itself before anything was looked at, but for
-410, which some send for a workflow that was removed. 400 Bad Request is what frameworks say to a body that they cannot
-read, and what platforms say whose queue is full, so it is a no only beside words for the caller (`message_to_caller`).
+422 Unprocessable Content are said on purpose: no gateway, proxy or platform gives them by itself before anything has
+looked at the meeting. The exception is 410, which some platforms give for a workflow that was removed. Frameworks
+answer 400 Bad Request to a body that they cannot read, and some platforms when their queue is full. So 400 is a no only
+with words for the caller (`message_to_caller`).
 
-Every other client error, and a redirect, speaks of the address and of who may use it: a wrong path, a missing password,
-an account that is not paid, a workflow that is switched off. The owner can mend that, and the meeting must outlive it.
-A redirect is never followed, since it could lead a meeting to anybody.
+A redirect and every other client error are about the address and its access: a wrong path, a missing password, an
+unpaid account, a workflow that is switched off. The owner can mend that, and the meeting must outlive it. A redirect is
+never followed, because it could lead a meeting to anybody.
 
-RFC 9110, https://www.rfc-editor.org/rfc/rfc9110: section 15 for statuses, 10.2.3 for Retry-After, 5.6.7 for its dates.
+Source: RFC 9110, https://www.rfc-editor.org/rfc/rfc9110: section 15 for statuses, 10.2.3 for Retry-After, 5.6.7 for its
+dates.
 """
 
 from collections.abc import Mapping
@@ -17,11 +19,11 @@ from datetime import UTC, datetime
 
 from bridge.delivery.answer import Answer, Meaning
 
-#: What only who has looked at the meeting answers.
+#: The statuses that are a no.
 NO = frozenset({409, 410, 422})
-#: Bad Request: a no beside words for the caller.
+#: The statuses that are a no if the answer has words for the caller.
 NO_WITH_WORDS = frozenset({400})
-#: The client errors that may pass: Request Timeout, Too Early, Too Many Requests.
+#: The client errors that may pass by themselves: Request Timeout, Too Early, Too Many Requests.
 PASSING = frozenset({408, 425, 429})
 #: The three shapes of an HTTP date, the usual one first.
 _DATES = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
@@ -39,7 +41,7 @@ _ADVICE = {
 
 
 def answered(status: int, headers: Mapping[str, str], words: str, now: float) -> Answer:
-    """What an HTTP answer means; `words` are its own for the caller, `now` is seconds since the epoch."""
+    """What an HTTP answer means. `words` are the answer's words for the caller. `now` is seconds since 1970."""
     meant = meaning(status, words)
     problem = "" if meant == "taken" else f"answered with status {status}"
     return Answer(
@@ -49,7 +51,7 @@ def answered(status: int, headers: Mapping[str, str], words: str, now: float) ->
 
 
 def meaning(status: int, words: str = "") -> Meaning:
-    """What a status means; `words` are the answer's own for the caller."""
+    """What a status means. `words` are the answer's words for the caller."""
     if 200 <= status < 300:
         return "taken"
     if status in NO or status in NO_WITH_WORDS and words:
@@ -58,7 +60,7 @@ def meaning(status: int, words: str = "") -> Meaning:
 
 
 def advice(status: int) -> str:
-    """What the owner is to mend, or to know, as the end of a sentence; "" where there is nothing to say."""
+    """What the owner should mend, or know, about a status, as the end of a sentence. "": nothing."""
     if 300 <= status < 400:
         return "redirects are not followed, WEBHOOK_URL must be the final address"
     if status in _ADVICE:
@@ -67,7 +69,7 @@ def advice(status: int) -> str:
 
 
 def retry_after(text: str, now: float) -> float:
-    """The seconds from now that a Retry-After asks for, a number or a date; 0 for one that cannot be read."""
+    """How long a Retry-After header asks to wait (s), by a number or a date. 0: it cannot be read."""
     text = text.strip()
     if text.isascii() and text.isdigit():
         return float(text)

@@ -1,8 +1,9 @@
-"""The receiver that is a webhook: one attempt to hand a delivery over by HTTP, signed as Standard Webhooks has it.
+"""The webhook as a receiver: one attempt to hand a delivery over by HTTP, signed by the rules of Standard Webhooks.
 
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: `webhook-id` is the
-delivery's and constant over its attempts, `webhook-timestamp` is the attempt's, `webhook-signature` holds one signature
-for each secret, so that a receiver may know the old one or the new one while they change.
+`webhook-id` is the delivery's id, the same at every attempt. `webhook-timestamp` is the attempt's moment.
+`webhook-signature` holds one signature for each secret, so that a receiver may know the old secret or the new one while
+they change.
+Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
 import asyncio
@@ -26,17 +27,17 @@ from bridge.delivery.statuses import answered
 from bridge.loop.yielding import yield_loop
 from bridge.records.deliveries import Delivery
 
-#: The schemes of addresses that are webhooks.
+#: The schemes of webhooks' addresses.
 SCHEMES = ("https", "http")
-#: How long an attempt may take, seconds.
+#: How long an attempt may take (s).
 TIMEOUT_S = 15.0
-#: How long a receiver's body is waited for: the status has told already what to do, seconds.
+#: How long to wait for the answer's body (s). The status has already told what to do.
 BODY_S = 1.0
-#: As much of the body as is read, bytes.
+#: How much of the answer's body is read (bytes).
 MAX_ANSWER = 64 * 1024
-#: As much of its message as is kept, characters.
+#: How much of the message for the caller is kept (characters).
 MAX_MESSAGE = 500
-#: What no database and no model should be given: controls, other ends of lines, halves of surrogate pairs.
+#: Characters that no database and no model should get: controls, other line ends, halves of surrogate pairs.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 _Kind = TypeVar("_Kind", bound=msgspec.Struct)
@@ -44,21 +45,21 @@ _Kind = TypeVar("_Kind", bound=msgspec.Struct)
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Posts deliveries to the owner's addresses. `clock` gives seconds since the epoch."""
+    """The receiver for the schemes SCHEMES. `secrets`: those of WEBHOOK_SECRET. `clock` gives seconds since 1970."""
 
     http: aiohttp.ClientSession
     secrets: Sequence[str] = ()
     clock: Callable[[], float] = time.time
 
     async def hand_over(self, delivery: Delivery) -> Answer:
-        """What the receiver says, within TIMEOUT_S."""
+        """Makes one attempt, within TIMEOUT_S."""
         return await post(self.http, delivery, self.secrets, self.clock)
 
 
 async def post(
     http: aiohttp.ClientSession, delivery: Delivery, secrets: Sequence[str], clock: Callable[[], float] = time.time,
 ) -> Answer:
-    """What the receiver says, within TIMEOUT_S."""
+    """Posts a delivery to its address once, within TIMEOUT_S. A problem outside is an Answer, never an exception."""
     try:
         async with http.post(
             delivery.url, data=delivery.body.encode(), headers=headers_for(delivery, secrets, clock()),
@@ -76,13 +77,13 @@ async def post(
 
 
 async def _in_two_pieces(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """To make a request and to send it are a piece of work each."""
+    """Gives way to the calls between making a request and sending it."""
     await yield_loop()
     return await send(request)
 
 
 def headers_for(delivery: Delivery, secrets: Sequence[str], now: float) -> dict[str, str]:
-    """The request's headers; signed when there are secrets."""
+    """The request's headers, signed if there are secrets. `now` is seconds since 1970."""
     moment = datetime.fromtimestamp(int(now), UTC)
     headers = {
         "Content-Type": "application/json",
@@ -98,7 +99,7 @@ def headers_for(delivery: Delivery, secrets: Sequence[str], now: float) -> dict[
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
-    """As much of the body as we want. A body that breaks or does not come takes nothing back of the status."""
+    """The first MAX_ANSWER bytes of the body. If the body breaks or does not come, the status still counts."""
     body = b""
     try:
         async with asyncio.timeout(BODY_S):
@@ -118,9 +119,9 @@ class _SaidFormerly(msgspec.Struct):
 
 
 def message_of(body: bytes) -> str:
-    """What a receiver's JSON wants the caller to be told, on one line and not longer than MAX_MESSAGE, or "".
+    """The words for the caller in a receiver's JSON answer, on one line, MAX_MESSAGE at most. "": there are none.
 
-    Under a key that nobody writes by chance: `message` is where platforms put "Workflow was started".
+    They stand under `message_to_caller`, because platforms put words like "Workflow was started" under `message`.
     """
     said = _read(body, _Said)
     return _FORBIDDEN.sub(" ", said.message_to_caller).strip()[:MAX_MESSAGE] if said else ""
@@ -134,10 +135,10 @@ def _read(body: bytes, kind: type[_Kind]) -> _Kind | None:
 
 
 def parse_secrets(text: str) -> tuple[str, ...]:
-    """The secrets of WEBHOOK_SECRET, separated by spaces or commas.
+    """Reads the setting WEBHOOK_SECRET: secrets separated by spaces or commas.
 
-    Raises ValueError with what is wrong, as the end of a sentence that begins with the setting's name; no part of a
-    secret stands in it.
+    Raises ValueError. Its message is the end of a sentence that begins with the setting's name. It holds no part of a
+    secret.
     """
     secrets = tuple(re.findall(r"[^\s,]+", text))
     for number, secret in enumerate(secrets, 1):

@@ -1,4 +1,4 @@
-"""Work that outlives the call that began it: what was promised to a caller goes on after the caller hung up."""
+"""Work that outlives the call that began it. A booking goes on after the caller has hung up."""
 
 import asyncio
 import logging
@@ -9,7 +9,10 @@ log = logging.getLogger(__name__)
 
 
 class Background:
-    """The application's own tasks. A failing one is logged with its traceback and harms no other."""
+    """The application's own tasks. Start one for work that must not end with a call.
+
+    A task that fails is logged with its traceback, and harms no other.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -20,7 +23,7 @@ class Background:
         task.add_done_callback(self._done)
 
     async def finish(self, seconds: float) -> None:
-        """Waits for what still runs, `seconds` at most; what is left then is cancelled and named in the log."""
+        """Waits for the tasks, `seconds` at most. The ones that still run then are cancelled and named in the log."""
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=seconds)

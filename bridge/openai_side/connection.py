@@ -3,8 +3,8 @@
 Ready means: connected, session.created, our session.update, and a session.updated that echoes mu-law both ways.
 Before that no audio may pass, or the caller hears loud static.
 
-A failure is final when trying again is of no use: what is refused stays refused, and so does a mistake of ours. What
-only did not come about, because of the network or the server's own trouble, may come about a moment later.
+A failure is final if trying again is of no use: a refusal, or a mistake of ours. A failure of the network, or the
+server's own trouble, may pass a moment later.
 Source: https://developers.openai.com/api/docs/guides/realtime-websocket
 """
 
@@ -21,11 +21,12 @@ from bridge.openai_side import errors, realtime
 
 log = logging.getLogger(__name__)
 
-#: Until the session is ready, in all.
+#: How long a session may take to be ready, in all (s).
 READY_S = 10.0
+#: How long a close may take (s).
 CLOSE_S = 0.5
 
-#: Close codes that stand for a refusal: a policy's, and those an application gives a meaning of its own.
+#: Close codes that stand for a refusal: policy violation, and the codes that applications define themselves.
 _REFUSALS = (1008, *range(3000, 5000))
 
 ModelSocket = ClientWebSocketResponse[bool]
@@ -33,7 +34,7 @@ ModelSocket = ClientWebSocketResponse[bool]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where sessions are had, of which model, and by whose key."""
+    """The address of the Realtime API, the model, and the key."""
 
     url: str
     model: str
@@ -42,16 +43,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ModelSession:
-    """A session that is ready, and when the server will end it: seconds since the epoch, None if it does not say."""
+    """A session that is ready. `expires_at`: when the server will end it (s since 1970). None: it does not say."""
 
     socket: ModelSocket
     expires_at: float | None
 
 
 class ModelUnreachable(Exception):
-    """No session could be had; the message says why and what to do.
+    """No session could be had. The message says why and what to do.
 
-    `final`: trying again is of no use for this call; `fatal`: for any call. `wait_s`: how long the server says to wait.
+    `final`: trying again is of no use for this call. `fatal`: nor for any other. `wait_s`: the server says to wait (s).
     """
 
     def __init__(self, message: str, *, final: bool, fatal: bool = False, wait_s: float = 0.0) -> None:
@@ -65,7 +66,7 @@ def address(account: Account) -> URL:
 
 
 def headers(account: Account) -> dict[str, str]:
-    """How the session is paid for: Azure takes its key in a header of its own."""
+    """The headers that carry the key. Azure takes it in a header of its own."""
     host = URL(account.url).host or ""
     if host.endswith((".azure.com", ".azure.us", ".azure.cn")):
         return {"api-key": account.key}
@@ -75,7 +76,10 @@ def headers(account: Account) -> dict[str, str]:
 async def open_session(
     http: aiohttp.ClientSession, account: Account, setup: bytes, within: float | None = None,
 ) -> ModelSession:
-    """Connects and sends `setup`, a session.update. Raises ModelUnreachable, `within` seconds (READY_S) at most."""
+    """Connects and sends `setup`, a session.update. Raises ModelUnreachable.
+
+    It takes `within` seconds at most, and READY_S at most. Whoever opens a session closes its socket.
+    """
     seconds = READY_S if within is None else min(within, READY_S)
     try:
         async with asyncio.timeout(seconds):
@@ -99,7 +103,7 @@ async def open_session(
 
 
 async def _connect(http: aiohttp.ClientSession, account: Account) -> ModelSocket:
-    """Whoever reads the socket sees pings and pongs too, for they are signs of life, and answers the pings."""
+    """The reader of this socket gets pings and pongs too, as signs of life, and must answer the pings (answer_ping)."""
     return await http.ws_connect(
         address(account), headers=headers(account), autoping=False, decode_text=False,
         timeout=ClientWSTimeout(ws_close=CLOSE_S),
@@ -107,7 +111,7 @@ async def _connect(http: aiohttp.ClientSession, account: Account) -> ModelSocket
 
 
 async def _set_up(socket: ModelSocket, setup: bytes) -> float | None:
-    """Makes the new session a phone call; returns when it will end."""
+    """Sets the new session up for a phone call. Returns when it will end (s since 1970), or None."""
     created = await _session(socket, realtime.SessionCreated)
     await socket.send_frame(setup, WSMsgType.TEXT)
     session = await _session(socket, realtime.SessionUpdated)
@@ -120,7 +124,7 @@ async def _set_up(socket: ModelSocket, setup: bytes) -> float | None:
 async def _session(
     socket: ModelSocket, kind: type[realtime.SessionCreated | realtime.SessionUpdated],
 ) -> realtime.Session:
-    """The session in the next event of this kind; what else comes before it is of no use yet."""
+    """The session in the next event of this kind. Other events before it are skipped."""
     async for message in socket:
         if message.type is WSMsgType.PING:
             await answer_ping(socket, message.data)
@@ -145,14 +149,14 @@ async def ping(socket: ModelSocket) -> None:
 
 
 async def answer_ping(socket: ModelSocket, payload: bytes) -> None:
-    """Gives one; `payload` is the ping's."""
+    """Answers a ping, with its payload."""
     with suppress(ConnectionError):
         await socket.pong(payload)
 
 
 # ---- what went wrong, and what to do
 
-#: What to do about a status; with these it is the same for every call.
+#: What to do about a status that every call would meet.
 _FATAL_STATUS = {
     401: "check OPENAI_API_KEY", 403: "check OPENAI_API_KEY and its project's permissions",
     404: "check OPENAI_MODEL and OPENAI_REALTIME_URL",
@@ -160,9 +164,9 @@ _FATAL_STATUS = {
 
 
 def _refused_upgrade(error: aiohttp.WSServerHandshakeError) -> ModelUnreachable:
-    """Any status but a server's own trouble is an answer to what we asked for, and would be given again.
+    """Any status below 500 is an answer to our request, and would be given again. So it is final.
 
-    So is 429, unless it says when to come back: it stands for used-up credit, too.
+    429 is final too, because it also stands for used-up credit, unless the server says when to come back.
     """
     status, wait_s = error.status, _retry_after(error)
     if status == 429:
@@ -175,13 +179,13 @@ def _refused_upgrade(error: aiohttp.WSServerHandshakeError) -> ModelUnreachable:
 
 
 def _retry_after(error: aiohttp.WSServerHandshakeError) -> float:
-    """The seconds that the header asks for; as a date it is for clients with more time."""
+    """The seconds in a Retry-After header. 0: there is none, or it is a date, which is too far off for a caller."""
     text = (error.headers.get("Retry-After", "") if error.headers else "").strip()
     return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
 def _refused_session(error: realtime.ErrorDetails) -> ModelUnreachable:
-    """What the request itself is to blame for is final; a session's age and too much at once are not."""
+    """An invalid request is final. A session's age and a rate limit are not."""
     passing = error.back_off or error.code == errors.EXPIRED
     final = error.type == "invalid_request_error" and not passing
     return ModelUnreachable(f"refused ({error})", final=final, fatal=error.fatal, wait_s=error.wait_s or 0.0)

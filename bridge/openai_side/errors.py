@@ -1,24 +1,23 @@
-"""What the model's error codes mean, wherever one comes: as an `error` event, in a response that failed, or at a
-session's beginning.
+"""The meaning of the model's error codes, in an `error` event, in a failed response, or at a session's beginning.
 
-Pure. There is no complete list of the codes; a server may name a code, a type, or both, and either counts.
-Sources: https://developers.openai.com/api/docs/guides/error-codes and /api/docs/guides/rate-limits; the Realtime
-API's reference, `RealtimeError` and `RealtimeResponseStatus`.
+Pure. There is no complete list of the codes. A server may name a code, a type, or both. Either counts.
+Sources: https://developers.openai.com/api/docs/guides/error-codes and /api/docs/guides/rate-limits, and in the Realtime
+API's reference `RealtimeError` and `RealtimeResponseStatus`.
 """
 
 import re
 from collections.abc import Iterator
 
-#: The session has had its time: another one takes its place.
+#: The session's time is over. A new one can be had.
 EXPIRED = "session_expired"
 ALREADY_ACTIVE = "conversation_already_has_active_response"
-#: Errors that two events crossing on the way can cause: nothing is wrong.
+#: Errors that come when two events cross on the way. Nothing is wrong.
 BENIGN = frozenset({
     "response_cancel_not_active", ALREADY_ACTIVE, "item_truncate_invalid_item_id",
     "item_delete_invalid_item_id", "item_retrieve_invalid_item_id", "unsupported_content_type",
     "input_audio_buffer_commit_empty",
 })
-#: Too much at once: the same can be asked for again after a pause.
+#: Too much at once. The same request may work after a pause.
 BACK_OFF = frozenset({"rate_limit_exceeded", "inference_rate_limit_exceeded", "rate_limit_error", "slow_down"})
 
 _KEY = "check OPENAI_API_KEY"
@@ -28,7 +27,7 @@ _LIMIT = "the account's spending limit is reached: see its billing page"
 _CLOSED = "the account of OPENAI_API_KEY is closed"
 _MODEL = "check OPENAI_MODEL"
 
-#: No session and no answer can be had, by whichever call, until somebody has done what stands here.
+#: Errors that every call meets, until the owner has done what stands here.
 FATAL = {
     "invalid_api_key": _KEY,
     "incorrect_api_key": _KEY,
@@ -60,7 +59,7 @@ FATAL = {
     "beta_api_shape_disabled": "check OPENAI_REALTIME_URL: the beta is switched off",
     "unsupported_country_region_territory": "OpenAI does not serve the country of this server",
 }
-#: What else there is to say about an error.
+#: Advice for all errors, the others too.
 _ADVICE = FATAL | dict.fromkeys(BACK_OFF, "too much at once for this account: see its limits page") | {
     EXPIRED: "a new session may work",
     "server_error": "the model's own trouble: see its status page",
@@ -76,7 +75,7 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def is_fatal(code: str | None, kind: str | None) -> bool:
-    """Whether trying again is of no use, for no call and on no connection; `kind` is the error's type."""
+    """Whether trying again is of no use, for any call and on any connection. `kind` is the error's type."""
     return code in FATAL or kind in FATAL
 
 
@@ -86,19 +85,19 @@ def advice(code: str | None, kind: str | None, otherwise: str = "it may pass") -
 
 
 def told(code: str | None, kind: str | None, message: str) -> str:
-    """The error as a line of the log has it, with what to do."""
+    """The error for a line in the log, with the advice."""
     return f"{code or kind or 'no code'}: {' '.join(message.split())} ({advice(code, kind)})"
 
 
 def named_wait_s(message: str) -> float | None:
-    """How long the server says to wait before the same is asked for again, seconds; None where it does not say."""
+    """How long the server's message says to wait before another try (s). None: it does not say."""
     found = _WAIT.search(message)
     spans = list(_adjacent(message, found.end())) if found else []
     return sum(spans) if spans else None
 
 
 def _adjacent(message: str, position: int) -> Iterator[float]:
-    """The spans of time that stand here, one behind the other, seconds."""
+    """The spans of time that follow each other from this position on, such as "1m12.5s" (s)."""
     while span := _SPAN.match(message, position):
         unit = span[2].lower()
         yield float(span[1]) * (0.001 if unit.startswith(("ms", "milli")) else _SECONDS[unit[0]])

@@ -1,7 +1,7 @@
-"""Which models speak the Realtime API at OpenAI, and when they end.
+"""OpenAI's models that speak the Realtime API, and when they end.
 
-Pure. Read in November 2026 on https://developers.openai.com/api/docs/deprecations and the models' own pages. A name
-that is not known may be a newer model's: only those that are known to be something else are refused.
+Pure. Read in November 2026 on https://developers.openai.com/api/docs/deprecations and the models' own pages. An unknown
+name may be a newer model's. Only names that are known to be something else are refused.
 """
 
 import re
@@ -24,7 +24,10 @@ _OTHERS = re.compile(r"gpt-[345]|gpt-audio|gpt-transcribe|o\d|chatgpt-|whisper-|
 
 
 def not_realtime(model: str) -> str:
-    """Why no call can be carried by a model, as the end of a sentence; "": it can, as far as is known."""
+    """Why a model cannot carry a call, as the end of a sentence. "": it can, as far as is known.
+
+    Used to check OPENAI_MODEL at the start.
+    """
     if model.startswith("gpt-live"):
         return "is a model of the Live API, which is another protocol"
     if re.match("gpt-4o(-mini)?-realtime-preview", model):
@@ -35,17 +38,17 @@ def not_realtime(model: str) -> str:
 
 
 def is_unknown(model: str) -> bool:
-    """Whether nothing in a model's name says that it speaks the Realtime API."""
+    """Whether a model's name does not say that it speaks the Realtime API."""
     return "realtime" not in model
 
 
 def ends(model: str) -> date | None:
-    """The last day of a model, where one is announced."""
+    """The last day of a model. None: none is announced."""
     return _found(model, _ENDS)
 
 
 def transcription_ends(model: str) -> date | None:
-    """The same of a model that writes down the caller's words."""
+    """The last day of a model that transcribes the caller's words. None: none is announced."""
     return _found(model, _TRANSCRIPTION_ENDS)
 
 

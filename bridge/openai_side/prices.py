@@ -1,9 +1,8 @@
-"""What a call costs at the model, from the usage that the model reports.
+"""The cost of a call at the model, from the usage that the model reports.
 
-Pure. The list below was read on the models' pages in November 2026; prices change, so a setting overrides any of
-them. What is not known is taken at the dearest that it can be, so that a ceiling on what a call may cost is reached
-too early rather than too late: a model that is not listed, tokens of a kind that the server does not name or that
-no phone call has.
+Pure. The list below was read on the models' pages in November 2026. Prices change, so a setting overrides any of them.
+An unknown model, and tokens of an unknown kind, are counted at the dearest price they can have. So a limit on what a
+call may cost is reached too early rather than too late.
 Source: https://developers.openai.com/api/docs/guides/realtime-costs and the models' own pages
 """
 
@@ -16,7 +15,7 @@ from bridge.openai_side.realtime import InputTokens, Tokens, TranscriptionUsage,
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """US dollars for a million tokens, read anew, read from the cache, or written; and for a minute transcribed."""
+    """Prices of a model: for a million tokens of input, cached input and output, and for a minute transcribed (USD)."""
 
     audio_in: float
     audio_cached: float
@@ -27,7 +26,7 @@ class Prices:
     transcription_minute: float = 0.017
 
 
-#: When, and what was read.
+#: When the prices were read, and what they were.
 READ = "2026-11"
 MODELS = {
     "gpt-realtime-2": Prices(32, 0.40, 64, 4, 0.40, 24),
@@ -38,19 +37,22 @@ MODELS = {
 NAMES = tuple(each.name for each in fields(Prices))
 DEAREST = Prices(*(max(getattr(prices, name) for prices in MODELS.values()) for name in NAMES))
 
-#: The caller's audio, for a transcription that is billed by tokens: their price is taken from its length.
+#: Tokens of a caller's audio. A transcription that is billed by tokens is counted by its length, from these.
 TOKENS_PER_SECOND = 10
 _DATED = re.compile(r"-\d{4}-\d\d-\d\d$")
 _AMOUNT = re.compile(r"\d{1,6}(\.\d{1,6})?", re.ASCII)
 
 
 def prices_for(model: str, override: Mapping[str, float] | None = None) -> Prices:
-    """A model's prices, also under its name with a date; `override`: those of NAMES that are known better."""
+    """A model's prices, also under its name with a date. `override`: the owner's own prices, by NAMES."""
     return replace(MODELS.get(_DATED.sub("", model), DEAREST), **(override or {}))
 
 
 def parse(text: str) -> dict[str, float]:
-    """`audio_in=32,audio_out=64,...`, any of NAMES. Raises ValueError with what is wrong, as the end of a sentence."""
+    """Reads a setting like `audio_in=32,audio_out=64`, with any of NAMES.
+
+    Raises ValueError. Its message is the end of a sentence that begins with the setting's name.
+    """
     override: dict[str, float] = {}
     for each in re.split(r"[,\s]+", text.strip(", \t\n")):
         name, _, amount = each.partition("=")
@@ -65,12 +67,12 @@ def parse(text: str) -> dict[str, float]:
 
 
 def cost(usage: Usage, prices: Prices) -> float:
-    """What a response costs, US dollars."""
+    """The cost of a response (USD)."""
     return max(_read(usage, prices) + _written(usage, prices), 0.0) / 1_000_000      # 0.0: floats round
 
 
 def transcription_cost(usage: TranscriptionUsage, prices: Prices) -> float:
-    """What writing down a turn of the caller's costs, US dollars."""
+    """The cost of transcribing a turn of the caller (USD)."""
     if usage.seconds is not None:
         seconds = max(usage.seconds, 0.0)
     else:
@@ -80,7 +82,7 @@ def transcription_cost(usage: TranscriptionUsage, prices: Prices) -> float:
 
 
 def _read(usage: Usage, prices: Prices) -> float:
-    """Millionths of a dollar for the input: the cached tokens are among the others, and cost less."""
+    """The cost of the input (millionths of a dollar). Cached tokens are counted among the others too, and cost less."""
     details = usage.input_token_details or InputTokens()
     kinds = {
         "text": (_count(details.text_tokens), prices.text_in, prices.text_cached),
@@ -89,14 +91,14 @@ def _read(usage: Usage, prices: Prices) -> float:
     unnamed = max(_count(usage.input_tokens) - sum(tokens for tokens, _, _ in kinds.values()), 0)
     total = unnamed * max(price for _, price, _ in kinds.values())
     cached = details.cached_tokens_details or Tokens()
-    unsaid = _count(details.cached_tokens)           # cached tokens of which no kind is named
-    saved: list[tuple[float, float]] = []              # what a token less of a kind saves, and how many could still
+    unsaid = _count(details.cached_tokens)           # cached tokens whose kind is not named
+    saved: list[tuple[float, float]] = []            # by kind: what a cached token saves, how many more may be cached
     for kind, (tokens, price, cached_price) in kinds.items():
         known = min(_count(getattr(cached, f"{kind}_tokens")), tokens)
         unsaid -= known
         total += (tokens - known) * price + known * cached_price
         saved.append((max(price - cached_price, 0), tokens - known))
-    for saving, tokens in sorted(saved):             # where they save the least: it is not less than that
+    for saving, tokens in sorted(saved):             # they count where they save the least: the dearest case
         tokens = max(min(tokens, unsaid), 0)
         unsaid -= tokens
         total -= tokens * saving
@@ -104,7 +106,7 @@ def _read(usage: Usage, prices: Prices) -> float:
 
 
 def _written(usage: Usage, prices: Prices) -> float:
-    """Millionths of a dollar for the output. Where kinds are named, what is left over was thought, not spoken."""
+    """The cost of the output (millionths of a dollar). If kinds are named, other tokens were thought, not spoken."""
     details = usage.output_token_details
     text, audio = (_count(details.text_tokens), _count(details.audio_tokens)) if details else (0, 0)
     unnamed = max(_count(usage.output_tokens) - text - audio, 0)

@@ -1,8 +1,8 @@
 """Tries whether the model is back, while the breaker says that it is away.
 
-A trial is what a call begins with: a session is set up, and asked to say a word. Only a sound proves anything: where
-the account's credit is used up sessions open as ever, and nothing is answered. The word costs a tenth of a cent, at
-most once a minute; while calls can be served nothing is tried.
+A trial begins like a call: a session is set up and asked to say a word. Only sound proves that the model is back. When
+the account's credit is used up, sessions open as ever, and nothing is answered. The word costs a tenth of a cent. While
+the breaker is closed nothing is tried.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from bridge.openai_side.connection import Account, ModelSocket, ModelUnreachable
 log = logging.getLogger(__name__)
 
 TRIAL = "trial"
-#: How long a trial waits for the sound, seconds.
+#: How long a trial waits for the sound (s).
 ANSWER_S = 10.0
-#: How often it is looked whether a trial is due, seconds.
+#: How often to check whether a trial is due (s).
 LOOK_S = 1.0
 
 
 async def probe_while_open(breaker: Breaker, http: aiohttp.ClientSession, account: Account, voice: str) -> None:
-    """Runs until it is cancelled."""
+    """The application's task: tries when `breaker.probe_at` has come. Runs until it is cancelled."""
     now = asyncio.get_running_loop().time
     while True:
         await asyncio.sleep(LOOK_S)
@@ -49,13 +49,13 @@ async def _reachable(http: aiohttp.ClientSession, account: Account, voice: str) 
         log.info("the model is still out of reach: %s", str(error) or f"it said nothing within {ANSWER_S:g} s")
         return False
     except Exception:
-        log.exception("the model could not be tried")    # and is tried again: or the breaker would never close
+        log.exception("the model could not be tried")    # the task goes on: otherwise the breaker would stay open
         return False
     return True
 
 
 async def _hear(socket: ModelSocket) -> None:
-    """Until the model has made a sound. Raises ModelUnreachable when it will not."""
+    """Asks for a word and waits for its first sound. Raises ModelUnreachable if none will come."""
     await socket.send_frame(realtime.create_response(TRIAL, "Say the word: yes."), WSMsgType.TEXT)
     async for message in socket:
         if message.type is WSMsgType.PING:
@@ -79,5 +79,5 @@ async def _hear(socket: ModelSocket) -> None:
 
 
 def _setup(voice: str) -> bytes:
-    """A session as a call has it, without what a trial does not need."""
+    """The set-up of a session like a call's, without instructions and tools."""
     return realtime.session_setup(instructions="", voice=voice, tools=[], turn_detection=None)

@@ -1,15 +1,15 @@
-"""What the model is told: the owner's words first, then what it needs to know of this call.
+"""The instructions for the model: the owner's words first, then the facts of this call.
 
-Pure: the present moment is an argument.
+Pure. The present moment is an argument.
 """
 
 from datetime import datetime
 
 
 def instructions(system_message: str, now: datetime, caller_number: str, *paragraphs: str) -> str:
-    """The session's instructions; `now` is aware, in the business's time zone.
+    """The session's instructions. `now` is aware, in the business's time zone. `caller_number` "": it is hidden.
 
-    `paragraphs`: what else it is told, of the business and of its functions (tools/); "" is left out.
+    `paragraphs`: more about the business and about the functions (tools/). Empty ones are left out.
     """
     parts = [system_message, moment(now), "This is a phone call: speak, keep it short, and never read out symbols."]
     if caller_number:
@@ -24,7 +24,7 @@ def moment(now: datetime) -> str:
 
 
 def greeting(system_message: str, words: str) -> str:
-    """Instructions for the first response: they replace the session's, so they repeat who speaks."""
+    """Instructions for the first response. They replace the session's, so they repeat the system message."""
     return (
         f"{system_message}\n\nThe caller has just been connected. Say exactly the following words, all of them, "
         f"in their own language, and nothing before or after them:\n\n{words}"

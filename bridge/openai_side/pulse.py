@@ -1,24 +1,24 @@
-"""Whether the connection to the model lives.
+"""Whether the connection to the model is alive.
 
-Pure. TCP alone does not notice a dead path. Whatever comes from the other end is a sign of life; after a moment
-without one a ping asks for it. A line may hold everything back for two seconds, as mobile and overloaded networks do,
-and the session must not be lost for that; a caller who speaks into a dead line must not wait for much longer either.
+Pure. TCP alone does not notice a dead path. Any message from the other end is a sign of life. After a moment without
+one a ping asks for it. Mobile and overloaded networks may deliver nothing for two seconds, and the session must survive
+that. A caller who speaks into a dead line must not wait much longer either.
 
-Ticks are counted, not seconds: when this process itself was held up, the other end is not to blame.
+Ticks are counted, not seconds, because the other end is not to blame if this process itself was held up.
 """
 
 from typing import Literal
 
-#: How long a tick is, seconds.
+#: The length of a tick (s).
 TICK_S = 0.25
-#: After so many ticks without a sign of life a ping is sent: once, for TCP loses nothing.
+#: A ping is sent after so many ticks without a sign of life. One is enough, because TCP loses nothing.
 PING_TICKS = 2
-#: So many ticks after the ping, still without a sign, the connection counts as dead: just above two seconds.
+#: The connection counts as dead so many ticks after the ping, if no sign came: just above two seconds.
 DEAD_TICKS = 9
 
 
 class Pulse:
-    """One connection's. Who reads it sets `heard` for whatever comes, and `busy` while it does not read."""
+    """The pulse of one connection. Its reader sets `heard` for every message, and `busy` while it does not read."""
 
     __slots__ = ("heard", "busy", "_silent")
 
@@ -27,7 +27,7 @@ class Pulse:
         self._silent = 0                             # ticks
 
     def tick(self) -> Literal["lives", "ping", "dead"]:
-        """To be called every TICK_S."""
+        """To be called every TICK_S. "ping": send one now. "dead": give the connection up."""
         if self.heard or self.busy:
             self.heard, self._silent = False, 0
             return "lives"

@@ -1,8 +1,8 @@
 """The events of the Realtime API (GA), both directions, and the session's set-up.
 
-Pure. What the server sends is decoded into the structs below; a kind that is not listed is ignored. A field without a
-default steers the call, and an event without it is malformed. A field with a default only informs: one that cannot be
-read is left out (bridge/reading.py). Audio stays the base64 text it came as. Beta names are not accepted: the beta is
+Pure. The server's events are decoded into the structs below. A kind that is not listed is ignored. A field without a
+default steers the call, and an event without it is malformed. A field with a default only informs, and is skipped if it
+cannot be read (bridge/reading.py). Audio stays base64 text as it came. Beta names are not accepted: the beta is
 switched off.
 Source: https://developers.openai.com/api/docs/guides/realtime-websocket and the API reference's event tables.
 """
@@ -14,23 +14,23 @@ import msgspec
 from bridge import reading
 from bridge.openai_side import errors
 
-#: The only audio format a phone understands: mu-law, 8000 Hz, mono, without a `rate` field.
+#: The only audio format of a phone: mu-law, 8000 Hz, mono. It has no `rate` field.
 PCMU = "audio/pcmu"
 
-#: The ids of our updates of the session, as an error about one names it.
+#: The ids of our session.update events. An error about one names its id.
 SET_UP, LISTEN, STOP_LISTENING = "set_up", "listen", "stop_listening"
 
-#: How the ids of our other control events begin, before the id of what they are about.
+#: Prefixes of the ids of our other control events. The id of the response or item follows.
 CANCEL, TRUNCATE, DELETE, ITEM = "cancel_", "truncate_", "delete_", "item_"
 
-#: What is wrong with a cut that asks for more than the item holds; older servers give no code at all.
+#: Error codes for a cut beyond what the item holds. Older servers give no code at all.
 _BEYOND = (None, "invalid_value")
 
 
-#: An event that is not what its own `type` promises.
+#: Raised by `parse` for an event that does not hold what its own `type` promises.
 Malformed = reading.Malformed
 
-#: How many tokens or seconds: what cannot be a count is no count. Some servers write fractions.
+#: A count of tokens or seconds. Some servers write fractions. Impossible values are skipped.
 Count = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
@@ -40,7 +40,7 @@ class Format(msgspec.Struct):
 
 class AudioLeg(msgspec.Struct):
     format: Format | None = None
-    turn_detection: Any = None           # whatever it holds, it is on; None: it is off
+    turn_detection: Any = None           # None: it is off. Any value: it is on
 
 
 class Audio(msgspec.Struct):
@@ -49,16 +49,18 @@ class Audio(msgspec.Struct):
 
 
 class Session(msgspec.Struct):
+    """A session's configuration as the server echoes it. Ask it before any audio passes (`speaks_pcmu`)."""
+
     audio: Audio | None = None
-    expires_at: Count | None = None      # seconds since the epoch
+    expires_at: Count | None = None      # when the server ends it (s since 1970)
 
     def speaks_otherwise(self) -> bool:
-        """Whether it names another format for a direction. A server may leave out what has not changed."""
+        """Whether it names another format for either direction. A server may leave out what has not changed."""
         legs = (self.audio.input, self.audio.output) if self.audio else ()
         return any(leg and leg.format and leg.format.type not in ("", PCMU) for leg in legs)
 
     def speaks_pcmu(self) -> bool:
-        """Whether both directions are mu-law, as a phone needs; anything else is heard as loud static."""
+        """Whether both directions are mu-law. The caller hears anything else as loud static."""
         legs = (self.audio.input, self.audio.output) if self.audio else (None,)
         return all(leg and leg.format and leg.format.type == PCMU for leg in legs)
 
@@ -73,22 +75,22 @@ class SessionCreated(msgspec.Struct, tag="session.created"):
 
 
 class SessionUpdated(msgspec.Struct, tag="session.updated"):
-    """The whole session in force; the only proof that an update was applied."""
+    """The whole session in force. It is the only proof that an update was applied."""
 
     session: Session
 
 
 class SpeechStarted(msgspec.Struct, tag="input_audio_buffer.speech_started"):
-    """The caller began to speak; a response under way has been cancelled by the server."""
+    """The caller began to speak. The server has cancelled a response under way by itself."""
 
-    item_id: str = ""                    # what is said will become this item
+    item_id: str = ""                    # the caller's words will become this item
 
 
 class SpeechStopped(msgspec.Struct, tag="input_audio_buffer.speech_stopped"):
-    """The caller's turn ended; the server answers it by itself."""
+    """The caller's turn ended. The server answers it by itself."""
 
     item_id: str = ""
-    audio_end_ms: int = 0                # of the audio that was appended, its silence included
+    audio_end_ms: int = 0                # where in the appended audio the turn ended (ms), its silence included
 
 
 class Item(msgspec.Struct):
@@ -102,10 +104,10 @@ class Item(msgspec.Struct):
 
 
 class ItemAdded(msgspec.Struct, tag="conversation.item.added"):
-    """An item stands in the conversation: a response that starts later sees it."""
+    """An item was put into the conversation. A response that starts later sees it."""
 
     item: Item
-    previous_item_id: str | None = None  # what it stands behind
+    previous_item_id: str | None = None  # the item before it
 
 
 class OutputItemDone(msgspec.Struct, tag="response.output_item.done"):
@@ -116,6 +118,8 @@ class OutputItemDone(msgspec.Struct, tag="response.output_item.done"):
 
 
 class ErrorDetails(msgspec.Struct):
+    """The server's error. `event_id` is that of our event that caused it, if the server says so."""
+
     type: str | None = None
     code: str | None = None
     message: str = ""
@@ -123,32 +127,32 @@ class ErrorDetails(msgspec.Struct):
 
     @property
     def fatal(self) -> bool:
-        """Whether trying again is of no use, on a new connection either."""
+        """Whether trying again is of no use, even on a new connection."""
         return errors.is_fatal(self.code, self.type)
 
     @property
     def benign(self) -> bool:
-        """Whether nothing is wrong: somebody was faster."""
+        """Whether nothing is wrong: two events crossed on the way."""
         ours = self.event_id or ""
         return self.code in errors.BENIGN or self.code in _BEYOND and ours.startswith((TRUNCATE, DELETE, CANCEL))
 
     @property
     def back_off(self) -> bool:
-        """Whether it was too much at once, and may work after a pause."""
+        """Whether a rate limit was met. The same request may work after a pause."""
         return self.code in errors.BACK_OFF or self.type in errors.BACK_OFF
 
     @property
     def already_active(self) -> bool:
-        """Whether a response was asked for while one was under way."""
+        """Whether we asked for a response while another one was under way."""
         return self.code == errors.ALREADY_ACTIVE
 
     @property
     def wait_s(self) -> float | None:
-        """How long the server says to wait before the same is asked for again, seconds."""
+        """How long the server says to wait before another try (s). None: it does not say."""
         return errors.named_wait_s(self.message)
 
     def __str__(self) -> str:
-        """A line of the log: the code, the server's words, and what to do."""
+        """For the log: the code, the server's words, and what to do."""
         return errors.told(self.code, self.type, self.message)
 
 
@@ -158,7 +162,7 @@ class StatusDetails(msgspec.Struct):
 
 
 class Tokens(msgspec.Struct):
-    """Tokens by kind; a kind that is not named has none, or the server does not say."""
+    """Tokens by kind. None: there are none of this kind, or the server does not say."""
 
     text_tokens: Count | None = None
     audio_tokens: Count | None = None
@@ -166,14 +170,14 @@ class Tokens(msgspec.Struct):
 
 
 class InputTokens(Tokens):
-    """What was read; the cached ones are among the others."""
+    """Tokens of the input. The cached ones are counted among the others too."""
 
     cached_tokens: Count | None = None
     cached_tokens_details: Tokens | None = None
 
 
 class Usage(msgspec.Struct):
-    """What a response is billed for."""
+    """The usage that a response is billed for."""
 
     total_tokens: Count | None = None
     input_tokens: Count | None = None
@@ -182,7 +186,7 @@ class Usage(msgspec.Struct):
     output_token_details: Tokens | None = None
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """How many tokens of each direction and kind, ("input", "audio"); the cached ones are among the input."""
+        """The tokens by direction and kind, such as ("input", "audio"). The cached ones are among the input too."""
         read = self.input_token_details or InputTokens()
         parts = {"input": read, "cached": read.cached_tokens_details, "output": self.output_token_details}
         return {
@@ -191,7 +195,7 @@ class Usage(msgspec.Struct):
 
 
 class TranscriptionUsage(msgspec.Struct):
-    """What a transcription is billed for: `seconds` of audio (type duration) or tokens (type tokens)."""
+    """The usage that a transcription is billed for: `seconds` of audio (type duration) or tokens (type tokens)."""
 
     type: str = ""
     seconds: Count | None = None
@@ -218,7 +222,7 @@ class ResponseDone(msgspec.Struct, tag="response.done"):
 
 
 class AudioDelta(msgspec.Struct, tag="response.output_audio.delta", gc=False):
-    """Some speech of one item: base64 mu-law of any length."""
+    """A piece of one item's speech: base64 of mu-law, of any length."""
 
     response_id: str
     item_id: str
@@ -226,12 +230,12 @@ class AudioDelta(msgspec.Struct, tag="response.output_audio.delta", gc=False):
 
     @property
     def size(self) -> int:
-        """Bytes of audio in the base64 text."""
+        """How much audio the base64 text holds (bytes)."""
         return base64_size(self.delta)
 
 
 class TranscriptDelta(msgspec.Struct, tag="response.output_audio_transcript.delta", gc=False):
-    """Some words of an item's speech; they come ahead of their audio."""
+    """A few words of an item's speech. They come ahead of their audio."""
 
     response_id: str
     item_id: str
@@ -239,7 +243,7 @@ class TranscriptDelta(msgspec.Struct, tag="response.output_audio_transcript.delt
 
 
 class TranscriptDone(msgspec.Struct, tag="response.output_audio_transcript.done", gc=False):
-    """All words of an item's speech, also of one that was cut off: what was said, not what was heard."""
+    """All words of an item's speech, even if it was cut off: what was said, not what was heard."""
 
     response_id: str
     item_id: str
@@ -247,11 +251,18 @@ class TranscriptDone(msgspec.Struct, tag="response.output_audio_transcript.done"
 
 
 class Transcribed(msgspec.Struct, tag="conversation.item.input_audio_transcription.completed"):
-    """What the caller said; it comes late, before, amid or after the answer."""
+    """The transcription of a caller's turn. It comes late: before, during or after the answer."""
 
     item_id: str
-    transcript: str = ""                 # nothing: it was not understood
+    transcript: str = ""                 # "": nothing was understood
     usage: TranscriptionUsage | None = None
+
+
+class TranscriptionFailed(msgspec.Struct, tag="conversation.item.input_audio_transcription.failed"):
+    """What the caller said could not be written down. The model has heard it all the same."""
+
+    item_id: str
+    error: "ErrorDetails | None" = None
 
 
 class Error(msgspec.Struct, tag="error"):
@@ -260,16 +271,17 @@ class Error(msgspec.Struct, tag="error"):
 
 Event = (
     SessionCreated | SessionUpdated | SpeechStarted | SpeechStopped | ItemAdded | OutputItemDone
-    | ResponseCreated | ResponseDone | AudioDelta | TranscriptDelta | TranscriptDone | Transcribed | Error
+    | ResponseCreated | ResponseDone | AudioDelta | TranscriptDelta | TranscriptDone | Transcribed
+    | TranscriptionFailed | Error
 )
 
 
-#: parse(message): the event in one text frame, None for a kind we do not act on. Raises Malformed.
+#: parse(message) returns the event in one text frame, or None for a kind that we do not act on. Raises Malformed.
 parse = reading.Reader[Event](Event, "the model").read
 
 
 def base64_size(text: str) -> int:
-    """Bytes that a padded base64 text stands for."""
+    """How many bytes a padded base64 text stands for."""
     return len(text) * 3 // 4 - text.count("=", -2)
 
 
@@ -281,12 +293,12 @@ class _Append(msgspec.Struct, tag="input_audio_buffer.append", gc=False):
 
 
 def append(payload: bytes) -> bytes:
-    """A frame of the caller's audio, mu-law; it is never acknowledged."""
+    """A frame of the caller's audio, mu-law. The server never acknowledges it."""
     return _encode(_Append(payload))
 
 
 def session_update(event_id: str, session: dict[str, Any]) -> bytes:
-    """Sets the fields that `session` has and leaves the others; answered by session.updated."""
+    """Changes the fields that `session` holds and leaves the others. The server answers with session.updated."""
     return _encode({"type": "session.update", "event_id": event_id, "session": {"type": "realtime", **session}})
 
 
@@ -294,7 +306,7 @@ def session_setup(
     *, instructions: str, voice: str, tools: list[dict[str, Any]], turn_detection: dict[str, Any] | None,
     transcription_model: str = "", noise_reduction: str = "",
 ) -> bytes:
-    """The session.update that makes a new session a phone call."""
+    """The session.update that sets a new session up for a phone call. `turn_detection` None: it does not listen yet."""
     hearing: dict[str, Any] = {"format": {"type": PCMU}, "turn_detection": turn_detection}
     if transcription_model:
         hearing["transcription"] = {"model": transcription_model}
@@ -310,24 +322,24 @@ def session_setup(
 
 
 def listen(turn_detection: dict[str, Any]) -> bytes:
-    """Switches turn detection on, and touches nothing else."""
+    """Switches turn detection on, and changes nothing else."""
     return session_update(LISTEN, {"audio": {"input": {"turn_detection": turn_detection}}})
 
 
 def stop_listening() -> bytes:
-    """Switches turn detection off: what the caller says is no turn, and stops no response."""
+    """Switches turn detection off. The caller's speech then makes no turn, and stops no response."""
     return session_update(STOP_LISTENING, {"audio": {"input": {"turn_detection": None}}})
 
 
 def commit() -> bytes:
-    """Ends the caller's turn: all audio that was appended becomes an item. No response is given by itself."""
+    """Ends the caller's turn: all appended audio becomes an item. The server gives no response by itself."""
     return _encode({"type": "input_audio_buffer.commit", "event_id": "commit"})
 
 
 def create_response(event_id: str, instructions: str | None = None) -> bytes:
-    """Asks for a response; `event_id` comes back in an error about it and in response.metadata.request.
+    """Asks for a response. `event_id` comes back in an error about it, and in response.metadata.request.
 
-    `instructions` replace the session's for this response, which then calls no function.
+    `instructions` replace the session's for this response. It calls no function then.
     """
     response: dict[str, Any] = {"metadata": {"request": event_id}}
     if instructions is not None:
@@ -340,7 +352,7 @@ def cancel_response(response_id: str) -> bytes:
 
 
 def truncate(item_id: str, heard_ms: int) -> bytes:
-    """The caller heard `heard_ms` of this item and no more; the rest leaves the model's memory."""
+    """Tells that the caller heard `heard_ms` of this item and no more. The rest leaves the model's memory."""
     return _encode({
         "type": "conversation.item.truncate", "event_id": TRUNCATE + item_id, "item_id": item_id,
         "content_index": 0, "audio_end_ms": heard_ms,
@@ -351,32 +363,32 @@ def delete_item(item_id: str) -> bytes:
     return _encode({"type": "conversation.item.delete", "event_id": DELETE + item_id, "item_id": item_id})
 
 
-# ---- items: what is put into the conversation, also to tell a new session what was said before
-# `item_id` names the new item, 32 characters at most; without it the server does. `after` is the item it is to stand
-# behind, "root" the front; without it that is the end. Nothing but text can be put in: none of it can be truncated.
+# ---- items: put into the conversation, also to tell a new session what was said before
+# `item_id` is the new item's id, 32 characters at most. "": the server gives one. `after` is the item before it.
+# "root": the new item comes first. "": it comes last. Only text can be put in, and no such item can be truncated.
 
 def user_text(text: str, item_id: str = "", after: str = "") -> bytes:
-    """What the caller said or did, as text."""
+    """An item with the caller's words or deeds, as text."""
     return _message("user", "input_text", text, item_id, after)
 
 
 def system_text(text: str, item_id: str = "", after: str = "") -> bytes:
-    """A note to the model."""
+    """An item with a note to the model."""
     return _message("system", "input_text", text, item_id, after)
 
 
 def assistant_text(text: str, item_id: str = "", after: str = "") -> bytes:
-    """What the assistant said before; its audio cannot be put back."""
+    """An item with the assistant's earlier words. Their audio cannot be put back."""
     return _message("assistant", "output_text", text, item_id, after)
 
 
 def function_call(item_id: str, name: str, call_id: str, arguments: str, after: str = "") -> bytes:
-    """A function that the model called before; its output must follow. `arguments` is JSON text."""
+    """An item with an earlier function call of the model. Its output must follow. `arguments` is JSON text."""
     return _create({"type": "function_call", "name": name, "call_id": call_id, "arguments": arguments}, item_id, after)
 
 
 def function_output(call_id: str, output: dict[str, Any], item_id: str = "", after: str = "") -> bytes:
-    """What a function answers, as JSON text."""
+    """An item with a function's output, as JSON text."""
     item = {"type": "function_call_output", "call_id": call_id, "output": _encode(output).decode()}
     return _create(item, item_id, after)
 

@@ -1,9 +1,9 @@
-"""Who may call: the limits, kept by all processes that share the database, and by this one alone while it is silent.
+"""Admission: the limits on calls, kept by all processes that share the database.
 
-1. The database decides, at the webhook. When it does not within ANSWER_S, what this process knows of its own calls
-   decides: no caller is turned away because of a database.
-2. What a stream's begin and end mean for the database is written in the background; neither waits for it.
-3. Whether a call ended in order may be asked right after its end: an end that is just being written is waited for.
+1. The database decides at the webhook. If it does not answer within ANSWER_S, this process decides by its own calls. No
+   caller is turned away because of a database.
+2. The begin and the end of a stream are written to the database in the background. The stream does not wait for that.
+3. Twilio may ask right after a call's end whether that was in order. An end that is just being written is waited for.
 """
 
 import asyncio
@@ -23,27 +23,27 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: How long a webhook waits for the database, seconds: the caller hears it ring.
+#: How long a webhook waits for the database (s). The caller hears it ring.
 ANSWER_S = 2.0
-#: How often the database is told which calls go on, and asked to forget old ones, seconds.
+#: How often the database is told which calls go on, and asked to forget old ones (s).
 RENEW_S, SWEEP_S = 4.0, 3600.0
-#: How soon after its webhook a stream begins, seconds; as a rule in a few tenths.
+#: A stream begins within so long after its webhook (s), as a rule within a few tenths.
 STREAM_S = 3.0
-#: How soon after a stream's end Twilio asks what follows it, seconds; not where the call has left us.
+#: Twilio asks what follows a stream within so long after its end (s).
 QUESTION_S = 0.8
-#: How long an ending is waited for, and how often it is looked for, seconds.
+#: How long an ending is waited for, and how often it is read meanwhile (s).
 ENDING_S, LOOK_S = 1.0, 0.05
 
 
 @dataclass(slots=True)
 class _Call:
-    """A call as this process knows it; `streams` are those that it carries now."""
+    """A call as this process knows it. `streams`: how many streams of it this process carries now."""
 
     caller: str
     admitted_at: float
     lease_until: float
     streams: int = 0
-    ending: Ending | None = None     # of its latest stream
+    ending: Ending | None = None     # how its latest stream ended
     ended_at: float = 0.0
     asked: bool = False          # Twilio has asked what follows its stream
 
@@ -52,7 +52,7 @@ class _Call:
 
 
 class Admission:
-    """Admits calls and follows them to their end. `clock` gives seconds since 1970."""
+    """Admits calls and follows them to their end. An application has one. `clock` gives seconds since 1970."""
 
     def __init__(
         self, calls: Calls, limits: Limits, background: Background, clock: Callable[[], float] = time.time,
@@ -63,7 +63,10 @@ class Admission:
     # ---- a webhook
 
     async def admit(self, call_sid: str, caller: str) -> str | None:
-        """None: the call may come. Otherwise the name of the setting that it would exceed."""
+        """Decides about a call at its webhook. None: it may come. Otherwise the name of the setting it would exceed.
+
+        `caller` is a number in E.164, or "" for a hidden one.
+        """
         now = self._clock()
         try:
             async with asyncio.timeout(ANSWER_S):
@@ -78,7 +81,7 @@ class Admission:
         return refusal
 
     def _alone(self, call_sid: str, caller: str, now: float) -> str | None:
-        """The refusal as far as this process can tell."""
+        """The decision by this process's own calls."""
         known = self._here.get(call_sid)
         if known and known.is_live(now):
             return None
@@ -89,14 +92,14 @@ class Admission:
             sum(each.admitted_at > now - HOUR_S for each in of_caller))
 
     def expects_stream(self) -> bool:
-        """Whether a call was admitted just now whose stream has yet to come."""
+        """Whether the stream of a call that was just admitted has yet to come. A stopping server waits."""
         since = self._clock() - STREAM_S
         return any(not each.streams and not each.ending and each.admitted_at > since for each in self._here.values())
 
     # ---- a stream
 
     def hear(self, event: Event) -> None:
-        """A listener of calls."""
+        """A listener of calls (events.Audience)."""
         match event:
             case Opened(call_sid, caller):
                 self.opened(call_sid, caller.number)
@@ -104,7 +107,7 @@ class Admission:
                 self.closed(call_sid, event.ending)
 
     def opened(self, call_sid: str, caller: str) -> None:
-        """The call's stream has begun, in this process."""
+        """A stream of the call has begun in this process."""
         now = self._clock()
         call = self._here.setdefault(call_sid, _Call(caller, now, now))
         call.streams += 1
@@ -112,7 +115,7 @@ class Admission:
         self._write(call_sid, self._calls.opened(call_sid, caller, now))
 
     def closed(self, call_sid: str, ending: Ending) -> None:
-        """The stream that `opened` told of is over."""
+        """A stream of the call, told by `opened`, is over."""
         call = self._here[call_sid]
         call.streams -= 1
         if not call.streams:                         # else the caller came back before the old stream was gone
@@ -120,7 +123,7 @@ class Admission:
             self._write(call_sid, self._calls.closed(call_sid, ending, self._clock()))
 
     def sent_elsewhere(self, call_sid: str) -> None:
-        """The call was admitted, and got the fallback at once: it takes no line here."""
+        """The call was admitted, and got the fallback at once. It takes no line here."""
         call = self._here.get(call_sid)
         if call and not call.streams:                # else it is a repeated webhook of a call that goes on
             call.ending, call.asked = Ending.FALLBACK, True
@@ -145,11 +148,11 @@ class Admission:
     # ---- a transfer
 
     async def keep_history(self, call_sid: str, text: str) -> None:
-        """What is to be remembered if the caller comes back. A database that does not take it is only logged."""
+        """Keeps the conversation of a call before its transfer. The caller may come back. A failure is only logged."""
         await self._remember(call_sid, self._calls.keep_history(call_sid, text))
 
     async def take_history(self, call_sid: str) -> str:
-        """What was kept, once; "" if nothing was, or the database does not say."""
+        """Takes the kept conversation, once. "": nothing was kept, or the database did not answer."""
         return await self._remember(call_sid, self._calls.take_history(call_sid)) or ""
 
     async def _remember(self, call_sid: str, work: Coroutine[Any, Any, T]) -> T | None:
@@ -157,21 +160,21 @@ class Admission:
             async with asyncio.timeout(ANSWER_S):
                 return await work
         except (TimeoutError, StoreFailed) as error:
-            log.error("call %(call)s: the database does not remember what was said: %(reason)s",
+            log.error("call %(call)s: the database could not keep or return what was said: %(reason)s",
                       {"call": call_sid, "reason": str(error) or f"no answer in {ANSWER_S:g} s"})
             return None
 
     # ---- afterwards
 
     def expects_question(self) -> bool:
-        """Whether a stream was ended from here just now, and Twilio has yet to ask what follows it."""
+        """Whether our side just ended a stream, and Twilio has yet to ask what follows. A stopping server waits."""
         since = self._clock() - QUESTION_S
         return any(
             each.ended_at > since and not each.asked and not (each.ending and each.ending.by_caller)
             for each in self._here.values())
 
     async def ended_in_order(self, call_sid: str) -> bool | None:
-        """Whether nothing more is owed to the caller; None when nothing is known of the call."""
+        """Whether the call ended in order: nothing is owed to the caller. None: nothing is known of the call."""
         if call_sid in self._here:
             self._here[call_sid].asked = True
         until = self._clock() + ENDING_S
@@ -195,7 +198,7 @@ class Admission:
     # ---- the application's task
 
     async def run(self) -> None:
-        """Keeps the leases of this process's calls, and forgets what is old, until it is cancelled."""
+        """Keeps the leases of this process's calls, and forgets old calls. Runs until it is cancelled."""
         swept = -SWEEP_S
         while True:
             now = self._clock()

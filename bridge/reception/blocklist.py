@@ -1,6 +1,6 @@
-"""BLOCKED_CALLERS: whose calls are not answered.
+"""BLOCKED_CALLERS: the callers whose calls are not answered.
 
-Pure. Twilio names a caller in E.164, so a prefix is a country, an area, or a block of numbers.
+Pure. Twilio names callers in E.164, so a prefix stands for a country, an area, or a block of numbers.
 """
 
 import re
@@ -13,7 +13,7 @@ _PREFIX = re.compile(r"\+[1-9][0-9]{0,13}\*")
 
 @dataclass(frozen=True, slots=True)
 class Blocklist:
-    """Whole numbers, beginnings of numbers, and whether all who hide theirs are meant."""
+    """Whole numbers, prefixes of numbers, and whether callers who hide their number are blocked."""
 
     numbers: frozenset[str] = frozenset()
     prefixes: tuple[str, ...] = ()
@@ -21,7 +21,10 @@ class Blocklist:
 
     @classmethod
     def parse(cls, text: str) -> "Blocklist":
-        """`+15551234567, +1900*, anonymous`. Raises ValueError with what is wrong, as the end of a sentence."""
+        """Reads a setting like `+15551234567, +1900*, anonymous`.
+
+        Raises ValueError. Its message is the end of a sentence that begins with the setting's name.
+        """
         entries = list(filter(None, re.split(r"[,;\s]+", text)))
         for each in entries:
             if not E164.fullmatch(each) and not _PREFIX.fullmatch(each) and each != ANONYMOUS:
@@ -33,7 +36,7 @@ class Blocklist:
             ANONYMOUS in entries)
 
     def blocks(self, caller: Caller) -> bool:
-        """Whether this caller's calls are not answered."""
+        """Whether the calls of this caller are not answered."""
         number = caller.number
         if not number:
             return self.hidden

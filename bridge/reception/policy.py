@@ -1,4 +1,4 @@
-"""How Twilio's requests are answered: what the reception is told once, when the server starts."""
+"""The reception's rules for answering Twilio's requests, made from the settings once, when the server starts."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from bridge.twilio_side.twiml import Fallback
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """Who is let in, and what a caller gets whom the assistant cannot serve."""
+    """Who is let in, and what a caller gets if the assistant cannot serve them."""
 
-    keys: Keys                           # none: whoever asks is answered
+    keys: Keys                           # without tokens anybody is answered (ALLOW_UNSIGNED)
     account_sid: str                     # "": calls of any account are taken
-    api: str                             # where Twilio's REST API keeps recordings, besides twilio.com
-    ends_by_rest: bool                   # calls are completed by REST, so that what follows a stream is a fallback
+    api: str                             # an origin besides twilio.com where recordings may be
+    ends_by_rest: bool                   # calls are completed by REST, so the fallback's verbs follow each stream
     limits: Limits
-    blocked: Blocklist | None
+    blocked: Blocklist | None            # None: nobody is blocked
     fallback: Fallback
-    used_up: Fallback                    # the same when MAX_DAY_USD is used up
+    used_up: Fallback                    # the fallback when MAX_DAY_USD is used up

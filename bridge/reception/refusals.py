@@ -1,4 +1,4 @@
-"""A line in the log when somebody is refused at one of Twilio's addresses."""
+"""A line in the log when a request at one of Twilio's addresses is refused."""
 
 import logging
 from collections.abc import Iterator
@@ -15,7 +15,10 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def refusals_told(request: web.Request) -> Iterator[None]:
-    """A line when somebody is refused, now and then: it may be Twilio, and the settings wrong."""
+    """Logs a refusal (HTTPForbidden, NoAddress), now and then: it may be Twilio's request, and the settings wrong.
+
+    The refusal goes on to whoever handles the request.
+    """
     try:
         yield
     except (web.HTTPForbidden, NoAddress) as refusal:
@@ -31,7 +34,7 @@ def refusals_told(request: web.Request) -> Iterator[None]:
 
 
 def _origin_said(request: web.Request) -> str:
-    """What is asked for, for the log; nothing of an address that is none."""
+    """The origin that the request asks for, for the log. "": the request names none."""
     try:
         return public_origin(request, request.app[keys.POLICY].keys.public_url)
     except NoAddress:

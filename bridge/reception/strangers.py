@@ -1,13 +1,14 @@
-"""Connections of which nobody knows yet whose they are: how many there may be, and how long each may take.
+"""Strangers: connections that have not proved to be Twilio's. How many there may be, and how long each may take.
 
-Pure: moments are seconds of any clock. Twilio shows in its first request that it is Twilio, within milliseconds, and is
-let in. Who takes longer is a monitor, a browser, or somebody who wants to keep others out by holding connections.
+Pure. Moments are seconds of any clock. Twilio proves itself by the signature of its first request, within milliseconds,
+and is let in. Other connections belong to monitors, browsers, or attackers who hold connections to keep others out.
 
-1. Nobody is refused for the number of others, or strangers could lock Twilio out. In favour of a new connection the
-   one that came first is closed: the connection that is about to be let in is always among the last.
-2. An address may hold MOST_OF_ADDRESS. A private address is a proxy's, before which everybody stands.
-   To let one stand who says little costs some kB; to close it, so that it comes back, a millisecond of computing.
-3. A first request has FIRST_S to be answered. After an answer a connection may rest as long as the server lets it.
+1. No connection is refused because there are many, or strangers could lock Twilio out. Instead the oldest stranger is
+   closed. A connection that is about to be let in is always among the newest.
+2. An address may hold MOST_OF_ADDRESS connections. A private address is a proxy's, and everybody comes through it, so
+   it has no limit of its own. An idle connection costs a few kB. Closing it costs a millisecond of CPU, because the
+   peer reconnects.
+3. A first request must be answered within FIRST_S. After an answer a connection may rest as long as the server lets it.
 """
 
 from collections import Counter
@@ -16,25 +17,27 @@ from typing import Generic, TypeVar
 
 from bridge.addresses import is_public, network
 
+#: The most strangers' connections in all, and from one address.
 MOST, MOST_OF_ADDRESS = 1000, 50
+#: How long a connection may go without an answer to its first request (s).
 FIRST_S = 10.0
 
 Connection = TypeVar("Connection", bound=Hashable)
 
 
 class Door(Generic[Connection]):
-    """Who stands at the door; those that are let in, and those that left, it forgets."""
+    """The strangers' connections. It forgets a connection that was let in, or is gone."""
 
     def __init__(self) -> None:
-        self._place: dict[Connection, str] = {}              # in the order of coming
-        self._waiting: dict[Connection, float] = {}          # since when, of those that were never answered
-        self._at_place: Counter[str] = Counter()
+        self._place: dict[Connection, str] = {}              # the address of each connection, the oldest first
+        self._waiting: dict[Connection, float] = {}          # when each unanswered connection came
+        self._at_place: Counter[str] = Counter()             # connections by address
 
     def __len__(self) -> int:
         return len(self._place)
 
     def came(self, connection: Connection, address: str, now: float) -> Connection | None:
-        """Somebody new; who is to be closed in its favour, and is forgotten already."""
+        """A new connection. Returns an older one to close in its favour, which is forgotten already, or None."""
         place = _place(address)
         self._place[connection] = place
         self._waiting[connection] = now
@@ -49,11 +52,11 @@ class Door(Generic[Connection]):
         return first
 
     def answered(self, connection: Connection) -> None:
-        """It got an answer, whoever it is."""
+        """The connection got an answer, whoever it is."""
         self._waiting.pop(connection, None)
 
     def forget(self, connection: Connection) -> None:
-        """It is Twilio's, and let in; or it is gone."""
+        """The connection is Twilio's and was let in, or is gone."""
         self._waiting.pop(connection, None)
         place = self._place.pop(connection, None)
         if place is not None:
@@ -62,7 +65,7 @@ class Door(Generic[Connection]):
                 del self._at_place[place]
 
     def overdue(self, now: float) -> Connection | None:
-        """Who has waited longest for an answer to the first request, if for too long; it is forgotten."""
+        """Forgets and returns the connection that has waited longest, if it has waited for FIRST_S. Else None."""
         for connection, since in self._waiting.items():
             if now - since < FIRST_S:
                 break
@@ -72,7 +75,7 @@ class Door(Generic[Connection]):
 
 
 def _place(address: str) -> str:
-    """What counts as one address; "" where a proxy of ours may stand, on this machine or its network.
+    """The network that counts as one address. "": a proxy of ours may stand there, on this machine or its network.
 
     A Unix socket has no address at all.
     """

@@ -1,4 +1,4 @@
-"""A call's stream: it is let in, and carried by one CallSession for as long as the call lasts."""
+"""A call's stream: it is let in here, and one CallSession carries it until the call ends."""
 
 from contextlib import suppress
 from functools import partial
@@ -8,7 +8,7 @@ from aiohttp import web
 from bridge import keys
 from bridge.call.entrance import Entered, NotLetIn
 from bridge.call.session import CallSession
-from bridge.reception import probe
+from bridge.reception import door, probe
 from bridge.reception.refusals import refusals_told
 from bridge.reception.token import Refused
 from bridge.twilio_side import signature
@@ -16,21 +16,22 @@ from bridge.twilio_side.caller import Caller
 from bridge.twilio_side.media_streams import StartBody
 from bridge.twilio_side.public_url import NoAddress, public_origin
 
+#: How often the phone's websocket is pinged, and how long a close may take (s).
 HEARTBEAT_S = 20.0
 CLOSE_S = 0.5
-#: Twilio's longest message is far below; a longer one ends the stream.
+#: The longest message (bytes). Twilio's are far shorter. A longer one ends the stream.
 MAX_MESSAGE = 64 * 1024
 
 
 async def media_stream(request: web.Request) -> web.StreamResponse:
-    """The address of all streams; which call one is of is known by what it says."""
+    """Handles the upgrade of a stream. All streams have this address. The stream's `start` message names its call."""
     app, policy = request.app, request.app[keys.POLICY]
     if probe.HEADER in request.headers:
         return await _answer_probe(request)
     with refusals_told(request):
         if policy.keys:
             await signature.check_upgrade(request, policy.keys)
-    app[keys.DOOR].forget(request.protocol)
+    door.let_in(request)
     if app[keys.STOPPING].ending:
         raise web.HTTPServiceUnavailable(text="The server is stopping.\n")
     if len(app[keys.CALLS]) >= policy.limits.calls:
@@ -65,7 +66,10 @@ async def _answer_probe(request: web.Request) -> web.StreamResponse:
 
 
 async def enter(app: web.Application, number: str, start: StartBody) -> Entered:
-    """Only a stream that a webhook was answered with is let in, and that once. `number`: the caller's, of the path."""
+    """Lets a stream in, once, if a webhook was answered with it. Raises NotLetIn.
+
+    `number`: the digits of the caller's number, from the path. Used only if the stream names no caller.
+    """
     turnstile, said = app[keys.TURNSTILE], start.custom_parameters
     try:
         await turnstile.take(turnstile.check(start), start.call_sid)

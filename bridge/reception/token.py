@@ -1,12 +1,13 @@
-"""The token that a webhook puts into its stream's parameters, and that the stream must show in its `start`.
+"""The token that a webhook's answer puts into its stream's parameters, and that the stream must show in its `start`.
 
-Pure; moments are seconds since 1970. Twilio's signature of an upgrade covers an address that never changes, so who has
-seen one could show it again. A token is of one answer to one webhook: it is signed, it expires after LIFE_S, and who
-takes it remembers its nonce, so that it is taken once (turnstile.py).
+Pure. Moments are seconds since 1970. Twilio's signature of an upgrade covers only the address, which is the same for
+every call of a caller. So an overheard signature could be shown again. A token belongs to one answer to one webhook. It
+is signed, it expires after LIFE_S, and the turnstile remembers its nonce, so that it is taken once (turnstile.py).
 
-A token is base64url of: version (1 byte), expiry (5), nonce (12), and the first 16 bytes of HMAC-SHA256 over these and
-what the token is bound to, each part with its length before it. The key is itself an HMAC of the auth token with a
-label: nothing that is signed elsewhere with that token can pass for a token of ours, and the other way round.
+A token is base64url of: version (1 byte), expiry (5 bytes), nonce (12 bytes), and the first 16 bytes of HMAC-SHA256
+over these and over the values that the token is bound to, each part with its length before it. The key is an HMAC of a
+label with the auth token. So a signature made elsewhere with that auth token cannot pass for a token of ours, nor the
+reverse.
 """
 
 import base64
@@ -15,9 +16,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 VERSION = 1
-#: The stream's parameter that carries it.
+#: The name of the stream's parameter that carries the token.
 PARAMETER = "token"
-#: How long after its answer a stream may begin, seconds; as a rule in a few tenths.
+#: How long after its webhook's answer a stream may begin (s). As a rule it begins within a few tenths.
 LIFE_S = 60
 NONCE_BYTES = 12
 
@@ -29,11 +30,11 @@ _CHARACTERS = (_HEAD_BYTES + _TAG_BYTES) * 4 // 3 + 1
 
 
 class Refused(ValueError):
-    """A token that does not count; the message is why, in a word or two: they are a metric's label."""
+    """The token does not count. The message says why, in a word or two, because it becomes a metric's label."""
 
 
 class Token(NamedTuple):
-    """What a token that counts says of itself."""
+    """A valid token: its nonce as hex, and when it expires (s since 1970)."""
 
     nonce: str
     expires: int
@@ -60,7 +61,7 @@ def read(secrets: Sequence[str], token: str, bound_to: Sequence[str], now: float
 
 
 def _decoded(token: str) -> bytes:
-    """Raises Refused for what has not exactly a token's form: there is one way to write each."""
+    """The token's bytes. Raises Refused for any text that is not exactly how `mint` writes a token."""
     if len(token) != _CHARACTERS:
         raise Refused("wrong token")
     try:

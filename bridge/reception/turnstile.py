@@ -1,12 +1,13 @@
-"""One stream for each answered call: gives each webhook's answer its token, and takes each token once.
+"""The turnstile lets one stream in for each answered webhook: it makes each answer's token, and takes each token once.
 
-1. A token counts for its call, caller, account and way of coming (anew, or back from a transfer). Whatever of these a
-   stream's `start` says otherwise, it is not let through.
-2. It is taken once: by this process's memory at once, and by the database among all processes. A database that does
-   not say within ANSWER_S makes nobody wait: then memory alone decides, and the log says so.
-3. A webhook that Twilio repeats is answered with a token of its own; each of them counts once.
+1. A token is bound to its call, account, caller, called number and way of coming (anew, or back from a transfer). A
+   stream whose `start` message differs in any of them is refused.
+2. A token is taken once, by this process's memory at once, and by the database among all processes. If the database
+   does not answer within ANSWER_S, memory alone decides, and the log says so.
+3. If Twilio repeats a webhook, each answer has a token of its own, and each token counts once.
 4. While the auth token is changed, tokens made with the old one count too.
-Without an auth token (ALLOW_UNSIGNED) there are no tokens, and nobody is asked for one.
+
+Without an auth token (ALLOW_UNSIGNED) there are no tokens, and no stream is asked for one.
 """
 
 import asyncio
@@ -23,30 +24,33 @@ from bridge.twilio_side.media_streams import StartBody
 
 log = logging.getLogger(__name__)
 
-#: How long a stream's beginning waits for the database, seconds: the caller hears nothing meanwhile.
+#: How long a stream's beginning waits for the database (s). The caller hears nothing meanwhile.
 ANSWER_S = 1.0
-#: How often the database is asked to forget old tokens, seconds.
+#: How often the database is asked to forget old tokens (s).
 SWEEP_S = 600.0
 
 
 class Turnstile:
-    """`auth_tokens`: the current one first. `clock` gives seconds since 1970."""
+    """The application's one turnstile. `auth_tokens`: Twilio's, the current one first. `clock`: seconds since 1970."""
 
     def __init__(
         self, tokens: StreamTokens, auth_tokens: Sequence[str], clock: Callable[[], float] = time.time,
     ) -> None:
         self._tokens, self._secrets, self._clock = tokens, auth_tokens, clock
-        self._taken: dict[str, int] = {}             # nonce: expiry, in the order of taking
+        self._taken: dict[str, int] = {}             # nonce to expiry (s since 1970), in the order of taking
 
     def mint(self, call_sid: str, account_sid: str, parameters: Mapping[str, str]) -> str:
-        """For the parameters of the stream that a call is answered with; "" where nobody is asked for one."""
+        """The token for a stream with these parameters, for the webhook's answer. "": streams are not asked for one."""
         if not self._secrets:
             return ""
         bound = _bound_to(call_sid, account_sid, parameters)
         return token.mint(self._secrets[0], bound, secrets.token_bytes(token.NONCE_BYTES), self._clock())
 
     def check(self, start: StartBody) -> token.Token | None:
-        """The token that a stream shows, which counts from now on as shown here. Raises Refused; it does not wait."""
+        """Checks the token that a stream shows, and remembers it as shown in this process. Raises Refused.
+
+        None: streams are not asked for a token. It does not wait. `take` comes next.
+        """
         if not self._secrets:
             return None
         now, parameters = self._clock(), start.custom_parameters
@@ -59,7 +63,7 @@ class Turnstile:
         return shown
 
     async def take(self, shown: token.Token | None, call_sid: str) -> None:
-        """Takes a token that was checked, before any other process does. Raises Refused."""
+        """Takes a checked token in the database. Raises Refused if another process was first."""
         if shown is None:
             return
         try:
@@ -74,14 +78,14 @@ class Turnstile:
             raise Refused("used token")
 
     def _forget(self, now: float) -> None:
-        """Tokens expire in the order in which they were made, and very nearly in that of taking."""
+        """Forgets expired tokens. They expire in the order of making, which is very nearly the order of taking."""
         for nonce, expires in list(self._taken.items()):
             if now < expires:
                 break
             del self._taken[nonce]
 
     async def run(self) -> None:
-        """Has the database forget what is old, until it is cancelled."""
+        """The application's task: has the database forget old tokens. Runs until it is cancelled."""
         while True:
             try:
                 await self._tokens.sweep(self._clock())

@@ -1,4 +1,4 @@
-"""Twilio's addresses that say what a call does next."""
+"""The webhooks that tell Twilio what a call does next."""
 
 import logging
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from aiohttp import web
 
 from bridge import keys
 from bridge.meetings.message import Message
-from bridge.reception import probe
+from bridge.reception import door, probe
 from bridge.reception.refusals import refusals_told
 from bridge.reception.token import PARAMETER
 from bridge.records.database import StoreFailed
@@ -17,16 +17,16 @@ from bridge.twilio_side.public_url import NoAddress, public_origin
 
 log = logging.getLogger(__name__)
 
-#: What Twilio said, once it is known that Twilio said it.
+#: The request's parameters, once Twilio's signature was checked.
 SAID = web.RequestKey("SAID", dict[str, str])
-#: A call of these is over: whatever we answer, nobody hears it.
+#: A CallStatus with which the call is over. Nobody hears our answer.
 OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-#: A person has spoken with the caller.
+#: A DialCallStatus with which a person has spoken with the caller.
 ANSWERED = frozenset({"completed", "answered"})
 
 
 async def incoming_call(request: web.Request) -> web.Response:
-    """Somebody calls: connects the call to its stream, or to the fallback when the model is known to be unreachable.
+    """A call comes in. It is connected to its stream, or to the fallback if the model is known to be unreachable.
 
     Rejects it beyond the limits, or because its caller is blocked, and has Twilio ask again in a moment when the server
     stops. A probe of `python -m bridge doctor` is answered as a call would be, and is none.
@@ -36,16 +36,18 @@ async def incoming_call(request: web.Request) -> web.Response:
     app, parameters = request.app, await _parameters(request)
     call = _call(request, parameters)
     if app[keys.STOPPING].draining:
-        # By GET everything that Twilio said stands in the query, and is said again.
+        # With GET, Twilio's parameters stand in the query, and Twilio sends them again by itself.
         return _answer(twiml.try_again(call, request.path if request.method == "GET" else request.path_qs))
     blocked = app[keys.POLICY].blocked
     if blocked and blocked.blocks(call.caller):
         app[keys.METRICS].rejected("BLOCKED_CALLERS")
         log.warning("call %(call)s from %(caller)s was rejected: BLOCKED_CALLERS",
                     {"call": call.sid, "caller": str(call.caller)})
+        app[keys.RECORDS].without_stream(call.sid, call.caller, call.called, "nobody")
         return _answer(twiml.not_in_service())
     if await _admitted(app, call):
         return _answer(_to_the_assistant(request, call))
+    app[keys.RECORDS].without_stream(call.sid, call.caller, call.called, "nobody")
     return _answer(twiml.busy())
 
 
@@ -80,7 +82,7 @@ async def _admitted(app: web.Application, call: twiml.Call) -> bool:
 
 
 async def after_stream(request: web.Request) -> web.Response:
-    """A stream has ended, of a call that cannot be ended by REST: silence if that was in order, else the fallback."""
+    """A stream has ended, of a call that REST cannot end. An end in order: hang up. Any other: the fallback."""
     parameters = await _parameters(request)
     if parameters.get("CallStatus") in OVER or await _ended_in_order(request.app, parameters):
         return _answer(twiml.hang_up())
@@ -91,11 +93,13 @@ async def after_stream(request: web.Request) -> web.Response:
 
 
 async def transfer_ended(request: web.Request) -> web.Response:
-    """A person was dialled for a caller; where nobody answered, the caller comes back to the assistant."""
+    """A transfer to a person has ended. If nobody answered, the caller comes back to the assistant."""
     parameters = await _parameters(request)
     status = parameters.get("DialCallStatus", "")
     log.info("call %(call)s: its transfer ended: %(status)s", {"call": parameters.get("CallSid", ""), "status": status})
     if status in ANSWERED or parameters.get("CallStatus") in OVER:
+        request.app[keys.BACKGROUND].start(
+            request.app[keys.RECORDS].nobody_comes_back(parameters.get("CallSid", "")))
         return _answer(twiml.hang_up())
     return _answer(_to_the_assistant(request, _call(request, parameters), resume=True))
 
@@ -106,12 +110,14 @@ async def call_status(request: web.Request) -> web.Response:
     status = parameters.get("CallStatus", "")
     if status in OVER:
         request.app[keys.ADMISSION].over(parameters.get("CallSid", ""))
+        request.app[keys.BACKGROUND].start(
+            request.app[keys.RECORDS].nobody_comes_back(parameters.get("CallSid", "")))
         log.info("call %(call)s is over: %(status)s", {"call": parameters.get("CallSid", ""), "status": status})
     return web.Response(status=204)
 
 
 async def message_recorded(request: web.Request) -> web.Response:
-    """A caller has left a message: as <Record>'s action, which says goodbye, and as its status callback."""
+    """A caller has left a message. Twilio posts <Record>'s action, answered by a goodbye, and its status callback."""
     policy, parameters = request.app[keys.POLICY], await _parameters(request)
     try:
         left = recording.parse(parameters, policy.api)
@@ -125,7 +131,7 @@ async def message_recorded(request: web.Request) -> web.Response:
 
 
 async def _keep(request: web.Request, left: recording.Recording) -> bool:
-    """Whether the message is on disk; if not, the log says where it is."""
+    """Writes the message down. False: it could not be, and the log says where the message is."""
     mailbox = request.app[keys.MAILBOX]
     try:
         if not mailbox.is_read:
@@ -149,7 +155,7 @@ def _message(left: recording.Recording, caller: str) -> Message:
 
 
 async def _ended_in_order(app: web.Application, parameters: dict[str, str]) -> bool:
-    """False where nothing is known: better a needless apology than a caller in silence."""
+    """Whether the call ended in order. False if nothing is known: a needless apology is better than silence."""
     return bool(await app[keys.ADMISSION].ended_in_order(parameters.get("CallSid", "")))
 
 
@@ -159,6 +165,7 @@ def _to_the_assistant(request: web.Request, call: twiml.Call, *, resume: bool = 
         log.warning("call %(call)s: %(reason)s, and the caller gets the fallback", {
             "call": call.sid, "reason": "MAX_DAY_USD is used up" if used_up else "the model is unreachable"})
         request.app[keys.ADMISSION].sent_elsewhere(call.sid)
+        request.app[keys.RECORDS].without_stream(call.sid, call.caller, call.called, "fallback")
         request.app[keys.METRICS].fault("sent to the fallback")
         return twiml.in_place_of_the_assistant(policy.used_up if used_up else policy.fallback, call)
     parameters = twiml.stream_parameters(call, resume=resume)
@@ -174,7 +181,7 @@ def _call(request: web.Request, parameters: dict[str, str]) -> twiml.Call:
 
 
 async def _parameters(request: web.Request) -> dict[str, str]:
-    """What Twilio says, by GET or form POST. Raises HTTPForbidden unless it is Twilio, and of our account."""
+    """Twilio's parameters, by GET or form POST. Raises HTTPForbidden unless Twilio signed them, for our account."""
     policy = request.app[keys.POLICY]
     with refusals_told(request):
         if policy.keys:
@@ -182,7 +189,7 @@ async def _parameters(request: web.Request) -> dict[str, str]:
         request[SAID] = parameters = {**request.query, **await signature.form(request)}
         if policy.account_sid and parameters.get("AccountSid") != policy.account_sid:
             raise web.HTTPForbidden(text="AccountSid is not that of TWILIO_ACCOUNT_SID.\n")
-    request.app[keys.DOOR].forget(request.protocol)
+    door.let_in(request)
     return parameters
 
 
@@ -191,11 +198,11 @@ def _answer(document: str) -> web.Response:
 
 
 async def rescue(request: web.Request) -> web.Response | None:
-    """What Twilio is answered when we failed to: the fallback, since a caller waits. None: that nobody waits for."""
+    """The answer to a webhook that failed here: the fallback, because a caller waits. None: no caller waits."""
     parameters = request.get(SAID)
     if parameters is None or "RecordingStatus" in parameters:
         return None
     fallback = request.app[keys.POLICY].fallback
-    if "RecordingSid" in parameters:                 # what the fallback has asked for: it is not begun anew
+    if "RecordingSid" in parameters:                 # the fallback's own <Record>: the fallback must not begin anew
         return _answer(twiml.say_goodbye(fallback))
     return _answer(twiml.in_place_of_the_assistant(fallback, _call(request, parameters)))

@@ -1,13 +1,13 @@
 """The one store: a SQLite file, or PostgreSQL.
 
-1. Who writes hands over a function of a connection. It runs in one transaction: all of it is kept, or nothing. One
-   statement that says everything is enough by itself. Who reads sees with each statement what is committed by then.
-2. It may run twice, when the connection was lost under it; the first run may have been kept. So it looks before it
-   writes.
-3. On SQLite there is one writer at a time: in this process by turns, among processes by SQLite's own lock. What is
-   handed over may run in another thread: it touches nothing that changes.
-4. Whatever the database raises becomes StoreFailed, with a short reason, within a bounded time.
-5. What was begun is brought to its end, also when the call that waits for it is over.
+1. `write` takes a function of a connection and runs it in one transaction: all of it is kept, or nothing. `execute`
+   takes one statement, which is a transaction by itself. In `read` each statement sees what is committed by then.
+2. The function may run twice, if the connection is lost under it. The first run may have been kept. So the function
+   must look before it writes.
+3. On SQLite there is one writer at a time: in this process they take turns, among processes SQLite locks. The function
+   runs in another thread, so it must not touch anything that changes.
+4. Every error of the database becomes StoreFailed, with a short reason, within a bounded time.
+5. Work that was begun is brought to its end, even if the call that waits for it is over.
 """
 
 import asyncio
@@ -18,18 +18,19 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import sqlalchemy.exc
-from sqlalchemy import URL, Connection, Delete, Update, make_url
+from sqlalchemy import URL, Connection, Delete, Row, Update, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bridge.records import engines, schema, sqlite_file
 from bridge.records.engines import Engine, Kind, T, Work
+from bridge.records.statement import QuickStatement
 
-#: What a transaction may take, waiting included, seconds.
+#: How long a transaction may take, waiting included (s).
 TRANSACTION_S = 10.0
-#: What bringing the tables up to date may take, waiting for another process included, seconds.
+#: How long bringing the tables up to date may take, waiting for another process included (s).
 UPGRADE_S = 120.0
 
-#: Why a command does not go on.
+#: Why a command cannot use a database.
 NONE_THERE = (
     "there is no such file. Go to the server's folder, or set DATABASE_URL as the server has it, with the file's whole "
     "path")
@@ -43,17 +44,17 @@ _DRIVERS = {
 
 
 class StoreFailed(Exception):
-    """The database did not do it (full, locked, read-only, gone ...); the message is a short reason."""
+    """The database did not do the work (full, locked, read-only, gone ...). The message is a short reason."""
 
 
 class DatabaseUnavailable(Exception):
-    """The database cannot be opened: one line that says which and why, without its password."""
+    """The database cannot be opened. The message is one line that says which and why, without its password."""
 
 
 def parse_url(text: str) -> URL:
-    """The address of a database, `sqlite:///bridge.db` or `postgres://user:password@host/name`.
+    """Reads DATABASE_URL, such as `sqlite:///bridge.db` or `postgres://user:password@host/name`.
 
-    Raises ValueError with what is wrong, as the end of a sentence.
+    Raises ValueError. Its message is the end of a sentence that begins with the setting's name.
     """
     try:
         url = make_url(text)
@@ -79,34 +80,41 @@ def _check_sqlite(url: URL) -> None:
 
 
 class Database:
-    """An open database; made by open_database."""
+    """An open database, made by `open_database`. Its methods may be called from any task."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        #: Of a SQLite file, while it is in use.
+        #: The search for damage in a SQLite file. None: there is none.
         self.check: sqlite_file.Check | None = None
         self._running: set[asyncio.Task[Any]] = set()
 
     async def read(self, work: Work[T]) -> T:
-        """What `work` returns, which only reads. Raises StoreFailed."""
+        """Runs `work`, which must only read, and returns its result. Raises StoreFailed."""
         return await self._run(work, TRANSACTION_S, "reading")
 
     async def execute(self, statement: Update | Delete, values: Mapping[str, Any] | None = None) -> int:
-        """How many rows one statement has changed, once that is committed.
+        """Carries out one statement, and returns how many rows it changed, once that is committed.
 
-        Raises StoreFailed: then it was not carried out, as far as can be known; where the answer was lost, or came too
-        late, it may have been all the same. A statement that was says 0 when it is carried out once more.
+        Raises StoreFailed if it was not carried out, as far as can be known. If the answer was lost or came too late,
+        it may have been all the same. A statement that runs a second time for that reason returns 0.
         """
         def work(connection: Connection) -> int:
             return connection.execute(statement, values).rowcount
         return await self._run(work, TRANSACTION_S, "statement")
 
-    async def write(self, work: Work[T], lock: int = 0) -> T:
-        """What `work` returns, once what it wrote is committed; what it raises, and nothing is written.
+    async def quick(self, statement: QuickStatement, values: Mapping[str, Any]) -> Row[Any] | None:
+        """The row that a statement writes and returns, or None; a power cut may undo it (statement.py).
 
-        `lock`: a number of one's own, of which one transaction is carried out at a time, in all processes together.
-        Raises StoreFailed: then nothing was written, as far as can be known; a commit whose answer was lost twice
-        may still have been kept.
+        Raises StoreFailed, as `execute` does.
+        """
+        return await self._run(lambda connection: statement.run(connection, values), TRANSACTION_S, "quick")
+
+    async def write(self, work: Work[T], lock: int = 0) -> T:
+        """Runs `work` in a transaction. Returns its result once that is committed. If it raises, nothing is written.
+
+        `lock`: a number of your own. Transactions with the same number run one at a time, in all processes together.
+        Raises StoreFailed if nothing was written, as far as can be known. A commit whose answer was lost twice may
+        still have been kept.
         """
         return await self._run(work, TRANSACTION_S, "transaction", lock)
 
@@ -115,14 +123,14 @@ class Database:
         await self._run(schema.upgrade, UPGRADE_S, "transaction")
 
     async def finish(self) -> None:
-        """Until nothing is under way any more, whether or not somebody waits for it."""
+        """Waits until no work is under way, whether or not anybody waits for its result."""
         if self._running:
             await asyncio.wait(self._running)
 
     async def _run(self, work: Work[T], seconds: float, kind: Kind, lock: int = 0) -> T:
-        """As a task of its own: who waits for it may leave, and it leaves no driver in the middle of a statement.
+        """Runs the work as a task of its own. If its waiter is cancelled, the driver still ends its statement.
 
-        To tell a server that does not answer to stop may take seconds more, which nobody waits for.
+        Stopping work at a server that does not answer may take seconds more. Nobody waits for that.
         """
         task = asyncio.create_task(_bounded(self._engine, work, seconds, kind, lock))
         self._running.add(task)
@@ -135,7 +143,7 @@ class Database:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()                         # whoever waited has it; if nobody did, nobody misses it
+            task.exception()                         # marks it as retrieved: the waiter, if any, has it already
 
 
 async def _bounded(engine: Engine, work: Work[T], seconds: float, kind: Kind, lock: int) -> T:
@@ -159,12 +167,12 @@ async def _transaction(engine: Engine, work: Work[T], kind: Kind, lock: int) -> 
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
-    # The server was restarted, or closed a connection that was idle: a new one may do.
+    # The server was restarted, or has closed an idle connection. A new connection may do.
     return await engine.run(work, kind, lock)
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what the database says: those behind it may hold a row's values."""
+    """The first line of the database's message. The later lines may hold a row's values."""
     if isinstance(error, sqlalchemy.exc.TimeoutError):
         return "all connections to it are busy"
     cause = error.orig if isinstance(error, DBAPIError) else error
@@ -173,10 +181,10 @@ def _reason(error: Exception) -> str:
 
 @asynccontextmanager
 async def open_database(url: URL, *, create: bool = True) -> AsyncIterator[Database]:
-    """The database at a URL of parse_url, its tables up to date; closed at the end. Raises DatabaseUnavailable.
+    """Opens the database at a URL of `parse_url`, with its tables up to date. Raises DatabaseUnavailable.
 
-    `create`: as the server does, a new one is made where there is none, and a file is looked through for damage. A
-    command goes without: in another folder it would find nothing, and say that all is well.
+    `create`, for the server: a missing database is made, and a SQLite file is searched for damage. Commands do without.
+    In a wrong folder they would make an empty database and say that all is well.
     """
     engine = engines.create_engine(url)
     try:

@@ -1,13 +1,12 @@
 """The queue of deliveries, shared by any number of processes.
 
-1. A pending delivery is due at `next_at`. Who claims it moves that moment to the end of a lease: it is not due again
-   before, and it is due again if the claimer has died.
-   What is promised may be claimed in the same transaction, for the attempt that follows at once.
-2. Each claim is an attempt, and attempts are only ever counted up. What became of an attempt is written by its own
-   number: one that was overtaken by a later attempt, because its lease had expired, writes nothing.
-3. A receiver is told of one thing, such as a meeting, in order: news waits until what was promised before it is
-   delivered or dead. Else it would hear of a change before the booking, and might refuse what it does not know, or end
-   with what was corrected.
+1. A pending delivery is due at `next_at`. A claim moves that moment to the end of a lease, when the delivery is due
+   again if the claimer has died. A delivery may be claimed in the transaction that promises it, for an attempt at once.
+2. Each claim is an attempt, and attempts are only counted up. A result is written by its attempt's number. If the lease
+   had expired and a later attempt has begun, the earlier one writes nothing.
+3. A receiver gets the news of one thing, such as a meeting, in order. News waits until the news before it is delivered
+   or dead. Otherwise a receiver could hear of a change before the booking and refuse it, or end with an outdated
+   version.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from bridge.records.database import Database
 from bridge.records.news import About, NewDelivery
 from bridge.records.tables import deliveries
 
-#: News of one thing is so much later than the news before it at least, seconds: a clock may stand still or go back.
+#: The least time between two pieces of news of one thing (s). A clock may stand still or go back.
 TICK_S = 1e-6
 
 State = Literal["pending", "delivered", "dead", "undone"]
@@ -31,15 +30,15 @@ SETTLED: tuple[State, ...] = ("delivered", "dead", "undone")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """News of one thing on its way to one receiver, as it stood when it was read.
+    """News of one thing on its way to one receiver, as it stood when it was read. Moments are seconds since 1970.
 
-    `about_kind` and `about_id`: what it is the news of, a "meeting" or a "message". `url`: the receiver's address, the
-    scheme of which says how it is reached. `state`: a dead letter may be sent again; what is undone may not, since it
-    was refused and is true no more. Moments are seconds since 1970. `created_at`: when it was promised; `since`: since
-    when it has been tried, which is later where it was sent again. `next_at`: when it is due, or its lease ends; when
-    it was settled, if it is.
-    `last_error`: what the last failed attempt met; `answer`: what the receiver said when it took or refused it.
-    `refused`: it is dead because its receiver said no, and was not given up after days without an answer.
+    - `about_kind`, `about_id`: the thing that it is the news of, a "meeting" or a "message".
+    - `url`: the receiver's address. Its scheme says how the receiver is reached.
+    - `created_at`: when it was promised. `since`: when the tries began, or began anew.
+    - `state`: a "dead" letter may be sent again. An "undone" one may not: it was refused and is not true any more.
+    - `next_at`: when it is due or its lease ends, or when it was settled.
+    - `last_error`: what the last failed attempt met. `answer`: the receiver's words when it took or refused it.
+    - `refused`: it is dead because its receiver said no. Otherwise it was given up after days.
     """
 
     id: str
@@ -64,7 +63,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How many deliveries there are; `oldest`: since when the oldest pending one has been tried, or None."""
+    """How many deliveries there are. `oldest`: the earliest `since` of the pending ones (s since 1970), or None."""
 
     pending: int
     delivered: int
@@ -76,10 +75,10 @@ def promise(
     connection: Connection, about: About, news: Sequence[NewDelivery], now: float, *, due: float | None = None,
     first: bool = False,
 ) -> list[Delivery]:
-    """Writes news down, in the transaction that it is news of; in the same order. It is due at `due`, else `now`.
+    """Writes news down, in the transaction of the change itself. Returns the deliveries in the same order.
 
-    It is later than all news before it, whatever the clock says; and none of it is leased, to be sent at once, whose
-    receiver still waits for what came before. `first`: nothing came before.
+    They are due at `due`, else at `now`. They count as later than all earlier news of the thing, whatever the clock
+    says. A delivery is not leased while earlier news waits for the same receiver. `first`: there is no earlier news.
     """
     earlier = [] if first else connection.execute(_EARLIER, {"about": about.id}).all()
     waiting = {url for url, state, _ in earlier if state == "pending"}
@@ -97,23 +96,23 @@ def promise(
 
 
 def hasten(connection: Connection, about: About, due: float) -> None:
-    """What was never attempted of this news is due by then at last."""
+    """Makes the deliveries of this news that were never attempted due at `due` at the latest."""
     connection.execute(update(deliveries).where(
         deliveries.c.about_id == about.id, deliveries.c.state == "pending", deliveries.c.attempts == 0,
         deliveries.c.next_at > due).values(next_at=due))
 
 
 def overtaken(connection: Connection, refused: Delivery) -> bool:
-    """Whether its receiver has been promised later news of the same, which decides."""
+    """Whether later news of the same thing was promised to this receiver. Then the later news decides."""
     return bool(connection.scalar(select(exists().where(
         deliveries.c.about_id == refused.about_id, deliveries.c.url == refused.url,
         deliveries.c.created_at > refused.created_at, deliveries.c.state != "undone"))))
 
 
 def undo(connection: Connection, refused: Delivery) -> None:
-    """This news is true no more: no dead letter of it is sent again. In the transaction that makes it untrue.
+    """Marks news that is not true any more, so that no dead letter of it is sent again.
 
-    Nor is what the receiver had refused before, and this had overtaken.
+    To be called in the transaction that makes the news untrue. Earlier news that this receiver refused is marked too.
     """
     refused_before = and_(
         deliveries.c.url == refused.url, deliveries.c.created_at < refused.created_at, deliveries.c.refused)
@@ -126,19 +125,19 @@ _ADD = insert(deliveries)
 _EARLIER = select(deliveries.c.url, deliveries.c.state, deliveries.c.created_at).where(
     deliveries.c.about_id == bindparam("about"))
 _BEFORE = deliveries.alias("before")
-#: Nothing that its receiver is to be told of the same thing was promised before it. What was is looked up by the
-#: thing's id: were it asked for as "pending", SQLite would look through all that is, for each.
+#: No earlier news of the same thing still waits for this receiver. The earlier news is looked up by the thing's id.
+#: With a condition on "pending", SQLite would go through all pending deliveries for each one.
 _NEXT = ~exists().where(
     _BEFORE.c.about_id == deliveries.c.about_id, _BEFORE.c.url == deliveries.c.url,
     _BEFORE.c.state.not_in(SETTLED), _BEFORE.c.created_at < deliveries.c.created_at)
-#: What became of an attempt, unless a later one has overtaken it.
+#: Writes the result of an attempt, unless a later attempt has overtaken it.
 _BECAME = update(deliveries).where(
     deliveries.c.id == bindparam("delivery"), deliveries.c.attempts == bindparam("attempt"),
     deliveries.c.state == "pending")
 
 
 class DeliveryQueue:
-    """All deliveries. Everything raises StoreFailed."""
+    """All deliveries. Moments are seconds since 1970. Every method raises StoreFailed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -147,10 +146,10 @@ class DeliveryQueue:
         self, now: float, lease_s: float, limit: int, *, per_url: int = 10, only: Sequence[str] | None = None,
         under_way: Mapping[str, int] | None = None,
     ) -> list[Delivery]:
-        """Up to `limit` deliveries that are due, the longest due first, leased to the claimer for `lease_s` seconds.
+        """Leases up to `limit` due deliveries to the claimer for `lease_s` seconds, the longest due first.
 
-        At most `per_url` of each receiver, so that a slow one leaves room for others; fewer by what is `under_way`
-        to it. `only`: none but these ids.
+        For each receiver it takes `per_url` at most, less the attempts `under_way` to it, so that a slow receiver
+        leaves room for others. `only`: no deliveries but these ids.
         """
         due = (deliveries.c.state == "pending") & (deliveries.c.next_at <= now)
         if only is not None:
@@ -161,8 +160,8 @@ class DeliveryQueue:
         place = func.row_number().over(partition_by=deliveries.c.url, order_by=deliveries.c.next_at)
         ranked = select(deliveries.c.id, place.label("place"), room.label("room")).where(due, _NEXT).subquery()
         fair = select(ranked.c.id).where(ranked.c.place <= ranked.c.room)
-        # `due` is asked for once more: under the lock, another process may have claimed it meanwhile. In a common
-        # table expression, since PostgreSQL may run a plain subquery more often than once.
+        # `due` is checked once more under the lock, because another process may have claimed the delivery meanwhile.
+        # It stands in a common table expression, because PostgreSQL may run a plain subquery more than once.
         chosen = (
             select(deliveries.c.id).where(due, deliveries.c.id.in_(fair)).order_by(deliveries.c.next_at).limit(limit)
             .with_for_update(skip_locked=True).cte("chosen"))
@@ -174,41 +173,41 @@ class DeliveryQueue:
             return [_delivery(row) for row in connection.execute(claim)]
         return sorted(await self._database.write(work), key=lambda each: (each.created_at, each.id))
 
-    # ---- what became of an attempt: False when a later one has overtaken it, or it was settled
+    # ---- the result of an attempt. False: a later attempt has overtaken it, or the delivery was settled
 
     async def renew(self, delivery_id: str, until: float, attempts: int) -> bool:
-        """The attempt goes on: its lease ends later."""
+        """The attempt goes on: its lease ends at `until`."""
         return await self._after(delivery_id, attempts, next_at=until)
 
     async def delivered(self, delivery_id: str, now: float, answer: str, attempts: int) -> bool:
         return await self._after(delivery_id, attempts, state="delivered", next_at=now, answer=answer, last_error="")
 
     async def retry(self, delivery_id: str, at: float, error: str, attempts: int) -> bool:
-        """It failed, and is due again at a later moment."""
+        """The attempt failed. The delivery is due again at `at`."""
         return await self._after(delivery_id, attempts, next_at=at, last_error=error)
 
     async def dead(
         self, delivery_id: str, now: float, error: str, attempts: int, answer: str = "", *, refused: bool = False,
     ) -> bool:
-        """It failed for good: a dead letter. `refused`: the receiver said no; `answer`: in these words."""
+        """The delivery failed for good: a dead letter. `refused`: the receiver said no, with `answer` as its words."""
         return await self._after(
             delivery_id, attempts, state="dead", next_at=now, last_error=error, answer=answer, refused=refused)
 
     async def revive(
         self, about_id: str | None, now: float, *, all: bool = False, lease_s: float = 0.0,
-        receivers: Sequence[str] = (),
+        receivers: Sequence[str] = (), of_calls: Sequence[str] = (),
     ) -> int:
-        """Makes due now what waits of one thing, such as a meeting, and its dead letters; how many that were.
+        """Makes the waiting deliveries and dead letters of one thing, such as a meeting, due now. Returns how many.
 
-        With `all`, what was delivered too. Without an id: of everything, but for what was refused. What is due
-        within `lease_s` is under way and left alone; so is what later news that was delivered has overtaken.
-        `receivers`: the addresses as they are set now; what was promised to another one goes to the one of these that
-        has not been told, and to nobody where all have been.
+        `about_id` None: those of everything, except refused ones. `all`: delivered ones too. A delivery that is due
+        within `lease_s` seconds is under way and left alone. So is one that later, delivered news has overtaken.
+        `receivers`: the addresses in the settings of now. A delivery to another address goes to the first of these that
+        was not told of the news. If all of them were told, it is left alone. `of_calls`: the same for reports of calls.
         """
         def work(connection: Connection) -> int:
             revived = 0
             for each in _to_revive(connection, about_id, now, lease_s, all):
-                url = _address(connection, each, receivers)
+                url = _address(connection, each, of_calls if each.about_kind == "call" else receivers)
                 due = each.state == "pending" and each.next_at <= now
                 if url is None or due and url == each.url:
                     continue
@@ -225,11 +224,11 @@ class DeliveryQueue:
         return next(iter(await self._list(select(deliveries).where(deliveries.c.id == delivery_id))), None)
 
     async def about(self, id: str) -> list[Delivery]:
-        """The news of one thing, such as a meeting, in the order in which it was promised."""
+        """The deliveries about one thing, such as a meeting, in the order in which they were promised."""
         return await self._list(select(deliveries).where(deliveries.c.about_id == id))
 
     async def states(self) -> dict[str, dict[str, int]]:
-        """How many deliveries of each state there are of everything there is news of, by its id."""
+        """How many deliveries of each state there are, by the id of the thing that they are about."""
         kind = deliveries.c.about_id, deliveries.c.state
         query = select(*kind, func.count()).group_by(*kind)
 
@@ -241,9 +240,9 @@ class DeliveryQueue:
         return await self._database.read(work)
 
     async def next_due(self, now: float, *, but: Sequence[str] = ()) -> float | None:
-        """When something can be claimed: `now`, or the moment at which the next one is due or its lease ends.
+        """When a delivery can be claimed: `now`, or when the next one is due or its lease ends. None: nothing waits.
 
-        `but`: apart from what goes to these urls.
+        `but`: deliveries to these addresses do not count.
         """
         query = select(func.min(deliveries.c.next_at)).where(deliveries.c.state == "pending", _NEXT)
         if but:
@@ -256,7 +255,7 @@ class DeliveryQueue:
         return None if moment is None else max(moment, now)
 
     async def astray(self, receivers: Sequence[str]) -> int:
-        """How many wait for an address that is none of these."""
+        """How many deliveries wait for an address that is none of these."""
         query = select(func.count()).where(deliveries.c.state == "pending", deliveries.c.url.not_in(receivers))
 
         def work(connection: Connection) -> int:
@@ -287,7 +286,7 @@ class DeliveryQueue:
 def _to_revive(
     connection: Connection, about_id: str | None, now: float, lease_s: float, all: bool,
 ) -> list[Delivery]:
-    """What may be due now, in the order in which it was promised."""
+    """The deliveries that `revive` may make due, in the order in which they were promised."""
     later = deliveries.alias()
     overtaken = exists().where(
         later.c.about_id == deliveries.c.about_id, later.c.url == deliveries.c.url,
@@ -302,7 +301,7 @@ def _to_revive(
 
 
 def _address(connection: Connection, delivery: Delivery, receivers: Sequence[str]) -> str | None:
-    """Where a delivery goes by the settings of now; None: whoever should be told has been."""
+    """Where a delivery goes by the settings of now. None: every receiver was told of the news already."""
     if not receivers or delivery.url in receivers:
         return delivery.url
     told = {*connection.scalars(select(deliveries.c.url).where(

@@ -1,11 +1,13 @@
-"""How each of the two databases is set up, so that what was committed stays and nobody waits for ever; and how it runs
-a transaction while the event loop goes on with the audio.
+"""The set-up of the two databases, and how a transaction runs while the event loop goes on with the audio.
 
-A transaction is a plain function of a connection, and runs in a thread, handed over once as a whole. A driver that
-hands over each statement, or runs in the event loop itself, costs the loop several times as much, and calls hear it.
+The set-up makes sure that committed data stays and that nobody waits for ever.
 
-Both drivers are set to autocommit, and a transaction begins where it is told to. What only reads, or is one statement,
-needs none: to begin and to commit would be two more ways to the server and back.
+A transaction is a plain function of a connection. It runs in a thread, which is handed the whole function at once. A
+driver that hands over each statement, or runs in the event loop itself, costs the loop several times as much, and
+callers hear that.
+
+Both drivers are set to autocommit, and a transaction begins where the code says so. Reading, or a single statement,
+needs none. To begin and to commit would be two more round trips to the server.
 """
 
 import asyncio
@@ -14,9 +16,9 @@ import socket
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -28,41 +30,44 @@ from bridge.loop.yielding import yield_core
 from bridge.records import sqlite_file
 from bridge.records.sqlite_file import WAIT_S
 
+#: The connections to the database, and the threads that use them.
 CONNECTIONS = 5
-#: A thread that computes gives way to the event loop so soon, seconds: Python's own 5 ms are a quarter of a frame of
-#: audio, and with much less the two do nothing but change places.
+#: How soon a computing thread gives way to the event loop (s). Python's own 5 ms are a quarter of a frame of audio.
+#: With much less than this the threads would only change places.
 SWITCH_S = 0.0001
 
 #: When a transaction may give way: it has a connection, has made a statement, has run it, is to commit, has ended.
 _BETWEEN_STEPS = ("checkout", "before_cursor_execute", "after_cursor_execute", "commit", "checkin")
 
-#: What is done: something is read; one statement writes, which is a transaction by itself; or a whole transaction.
-Kind = Literal["reading", "statement", "transaction"]
+#: What is done: something is read; one statement writes, which is a transaction by itself, and "quick" is one whose
+#: commit does not wait for the disk (statement.py); or a whole transaction.
+Kind = Literal["reading", "statement", "quick", "transaction"]
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 
 class Engine:
-    """A database, and the threads in which its transactions run; `sync_engine` is SQLAlchemy's."""
+    """A database, and the threads in which its transactions run. `sync_engine` is SQLAlchemy's engine."""
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self.sync_engine = engine
         self._sqlite = engine.dialect.name == "sqlite"
         self._watch = sqlite_file.Watch(engine.url.database or "") if self._sqlite else None
-        # SQLite has one writer at a time: here they wait in order of arrival.
+        # SQLite has one writer at a time. The writers of this process wait here in order of arrival.
         self._turn: AbstractAsyncContextManager[object] = (
             asyncio.Lock() if self._sqlite else nullcontext())
         self._threads = ThreadPoolExecutor(CONNECTIONS, "database")
         sys.setswitchinterval(SWITCH_S)
 
     async def run(self, work: Work[T], kind: Kind, lock: int = 0) -> T:
-        """What `work` returns. When it is cancelled it ends soon; a transaction then keeps nothing.
+        """Runs `work` and returns its result. If this is cancelled, it ends soon, and a transaction keeps nothing.
 
-        `lock`: of transactions with the same number one is carried out at a time.
+        `lock`: transactions with the same number run one at a time.
         """
         transaction = _Transaction(
-            self.sync_engine, self._begin(lock) if kind == "transaction" else "", work, self._watch)
+            self.sync_engine, self._begin(lock) if kind == "transaction" else "", work, self._watch,
+            waits_for_disk=kind != "quick")
         async with nullcontext() if kind == "reading" else self._turn:
             running = asyncio.get_running_loop().run_in_executor(self._threads, transaction.run)
             try:
@@ -74,31 +79,33 @@ class Engine:
                 raise
 
     def _begin(self, lock: int) -> str:
-        if self._sqlite:                             # which has one lock, and from the beginning: one that first reads
-            return "BEGIN IMMEDIATE"                 # could not get it any more (SQLITE_BUSY)
+        if self._sqlite:                             # SQLite has one lock. A transaction that reads first may not get
+            return "BEGIN IMMEDIATE"                 # it later (SQLITE_BUSY), so it takes it at the beginning
         return f"BEGIN; SELECT pg_advisory_xact_lock({lock:d})" if lock else "BEGIN"
 
     async def dispose(self) -> None:
-        """Closes all connections; new ones are opened when they are needed."""
-        # SQLite's last one writes the log back into the file, which takes its time.
+        """Closes all connections. New ones are opened when they are needed."""
+        # SQLite's last connection writes the log back into the file, which takes a while.
         await asyncio.get_running_loop().run_in_executor(self._threads, self.sync_engine.dispose)
         if self._watch:
             self._watch.closed()
 
 
 class _Transaction:
-    """What runs in a thread, and may be interrupted from outside it."""
+    """The work of one transaction. It runs in a thread, and may be interrupted from another one."""
 
     def __init__(
-        self, engine: sqlalchemy.Engine, begin: str, work: Work[Any], watch: sqlite_file.Watch | None,
+        self, engine: sqlalchemy.Engine, begin: str, work: Work[Any], watch: sqlite_file.Watch | None, *,
+        waits_for_disk: bool,
     ) -> None:
         self._engine, self._begin, self._work, self._watch = engine, begin, work, watch
+        self._waits_for_disk = waits_for_disk
         self._lock = threading.Lock()
         self._connection: Any = None
         self._was_cut = False
 
     def run(self) -> Any:
-        """What the work returns, once it is committed, to a file that is still in its place. Raises FileGone."""
+        """Returns the work's result, once it is committed. Raises FileGone if the file is not in its place any more."""
         if self._watch:
             self._watch.check(opened=False)
         result = self._carry_out()
@@ -110,15 +117,28 @@ class _Transaction:
         with self._engine.connect() as connection:
             self._connection = connection.connection.dbapi_connection
             try:
-                with connection.begin():             # says nothing to an autocommitting driver
+                with self._commits(), connection.begin():    # says nothing to an autocommitting driver
                     if self._begin:
                         connection.exec_driver_sql(self._begin)
                     return self._work(connection)
             finally:
-                with self._lock:                     # from here on it may be another's
+                with self._lock:                     # from here on the connection may be another transaction's
                     self._connection = None
                 if self._was_cut:
                     connection.invalidate()
+
+    @contextmanager
+    def _commits(self) -> Iterator[None]:
+        """How what is done is committed; PostgreSQL is told so with the statement."""
+        if self._waits_for_disk or not isinstance(self._connection, sqlite3.Connection):
+            yield
+            return
+        line = self._connection
+        line.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            line.execute("PRAGMA synchronous = FULL")
 
     def interrupt(self) -> None:
         with self._lock:
@@ -130,18 +150,18 @@ class _Transaction:
 
 
 def _cut(line: int) -> None:
-    """Who waits for the server at this socket waits no longer, also where it does not answer at all."""
+    """Ends every wait for the server at this socket, even if the server does not answer at all."""
     with suppress(OSError), socket.socket(fileno=os.dup(line)) as connected:
         connected.shutdown(socket.SHUT_RDWR)
 
 
 def create_engine(url: URL) -> Engine:
-    """The database at a URL of database.parse_url; nothing is opened yet."""
+    """The engine for a URL of database.parse_url. No connection is opened yet."""
     return Engine(_sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url))
 
 
 def _engine(url: URL, **more: Any) -> sqlalchemy.Engine:
-    # Parameters are what callers said, and their numbers: they do not belong into the text of an error.
+    # Parameters hold callers' words and numbers. These must not stand in the text of an error.
     engine = sqlalchemy.create_engine(
         url, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=WAIT_S, hide_parameters=True, **more)
     for moment in _BETWEEN_STEPS:
@@ -152,10 +172,10 @@ def _engine(url: URL, **more: Any) -> sqlalchemy.Engine:
 # ---- SQLite
 
 class _Cursor(sqlite3.Cursor):
-    """Lets go of a statement that failed at once, in the connection's own thread.
+    """Closes a failed statement at once, in the connection's own thread.
 
-    Otherwise the garbage collector does, in the event loop's thread, and there it waits until the connection is at
-    rest: all calls were silent for as long as another program held the lock.
+    Otherwise the garbage collector closes it in the event loop's thread, and waits there until the connection is at
+    rest. All calls would be silent for as long as another program holds the lock.
     """
 
     def execute(self, sql: str, parameters: Any = ()) -> "_Cursor":
@@ -178,7 +198,7 @@ class _Connection(sqlite3.Connection):
         return super().cursor(factory)
 
     def close(self) -> None:
-        """Lets go of the lock too: where a statement was cancelled, SQLite keeps it until that is collected."""
+        """Releases the lock too. After a cancelled statement SQLite keeps it until that statement is collected."""
         if self.in_transaction:
             self.rollback()
         super().close()
@@ -196,13 +216,14 @@ def _sqlite(url: URL) -> sqlalchemy.Engine:
 # ---- PostgreSQL
 
 def _postgresql(url: URL) -> sqlalchemy.Engine:
+    from bridge.records.client_cursor import ClientCursor      # its driver takes a while, which SQLite need not pay
     defaults = {
         "application_name": "bridge", "connect_timeout": WAIT_S,
-        # A server that vanishes says no goodbye: seconds, and milliseconds for the last.
+        # For a server that vanishes without a sign. Seconds, but milliseconds for the last one.
         "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000,
     }
     engine = _engine(url, connect_args={
-        "autocommit": True,
+        "autocommit": True, "cursor_factory": ClientCursor,
         # Poolers that share connections between clients lose prepared statements.
         "prepare_threshold": None,
         **{name: value for name, value in defaults.items() if name not in url.query},
@@ -210,8 +231,8 @@ def _postgresql(url: URL) -> sqlalchemy.Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _: object) -> None:
-        # By SET, not as start-up options, which those poolers refuse. The last one ends what a client left behind
-        # whose machine died in the middle of a transaction.
+        # By SET, not as start-up options, which those poolers refuse. The last one ends a transaction whose client's
+        # machine has died.
         _execute(connection, f"SET lock_timeout = '{WAIT_S}s'; SET statement_timeout = '{2 * WAIT_S}s'; "
                              f"SET idle_in_transaction_session_timeout = '{2 * WAIT_S}s'")
     return engine

@@ -1,9 +1,11 @@
-"""Forgetting: a caller everywhere, when that is asked for; and what is settled and old, in every table.
+"""Erasure: removes a caller from every table on request, and removes settled, old rows in a sweep.
 
-1. What was promised and not delivered, dead letters too, is never swept, and is counted before a caller is erased.
-2. A transaction is a plain function of a connection. A sweep's takes PORTION rows at most, so that nobody waits long.
-3. What is to be removed is locked first: news of it that another process promises is either seen, or not promised.
-4. SQLite would leave what was deleted readable in the file: it writes zeros over it.
+1. A meeting or message with undelivered news, dead letters too, is never swept. Such news is counted before a caller is
+   erased.
+2. A transaction is a plain function of a connection. A sweep's transaction takes PORTION rows at most, so that nobody
+   waits long.
+3. Rows to be removed are locked first. News of them from another process is then either seen, or not promised.
+4. SQLite would leave deleted rows readable in the file. So it is told to overwrite them with zeros.
 """
 
 from collections.abc import Sequence
@@ -12,18 +14,21 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select
 
 from bridge.records.database import Database
-from bridge.records.tables import calls, deliveries, meetings, messages, slots
+from bridge.records.tables import call_records, call_turns, calls, deliveries, meetings, messages, slots
 
-#: Meetings, and messages, of one transaction of a sweep.
+#: The most meetings, and the most messages, in one transaction of a sweep.
 PORTION = 500
-#: What a receiver has not been told. A dead letter was not taken either, and may be sent again.
+#: News that a receiver has not been told. A dead letter was not taken either, and may be sent again.
 _UNTOLD = deliveries.c.state.in_(["pending", "dead"])
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How much there is. `upcoming` of the meetings are booked and still to come; `untold` of the deliveries wait, or
-    are dead letters."""
+    """How many rows there are about a caller.
+
+    `upcoming`: the meetings that are booked and still to come. `untold`: the deliveries that wait, or are dead letters.
+    `under_way`: the calls that have not ended.
+    """
 
     meetings: int = 0
     upcoming: int = 0
@@ -32,35 +37,36 @@ class Found:
     untold: int = 0
     calls: int = 0
     under_way: int = 0
+    records: int = 0
 
     @property
     def anything(self) -> bool:
-        return bool(self.meetings or self.messages or self.deliveries or self.calls)
+        return bool(self.meetings or self.messages or self.deliveries or self.calls or self.records)
 
 
 class Erasure:
-    """Removes what is kept of people. Moments are seconds since 1970. Everything raises StoreFailed.
+    """Removes what is kept of people. Moments are seconds since 1970. Every method raises StoreFailed.
 
-    A caller is a number in E.164, or a CallSid for one who hid the number.
+    A caller is a number in E.164, or a CallSid if the caller hid the number.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def find(self, caller: str, now: float) -> Found:
-        """What is kept of a caller."""
+        """Counts what is kept of a caller."""
         return await self._database.read(lambda connection: _found(connection, caller, now))
 
     async def erase(self, caller: str, now: float) -> Found:
-        """Removes all of it, also what was not delivered yet; what was removed."""
+        """Removes all that is kept of a caller, even what was not delivered yet. Returns what was removed."""
         return await self._database.write(lambda connection: _erase(connection, caller, now))
 
     async def held(self, before: float) -> int:
-        """How many meetings and messages were over before a moment, and stay because of a dead letter."""
+        """How many meetings and messages were over before `before`, and stay because of a dead letter."""
         return await self._database.read(lambda connection: _held(connection, before))
 
     async def sweep(self, before: float) -> int:
-        """Removes meetings and messages that were over and settled before a moment; how many."""
+        """Removes meetings and messages that were over and settled before `before`. Returns how many."""
         swept = 0
         while portion := await self._database.write(lambda connection: _sweep(connection, before)):
             swept += portion
@@ -69,30 +75,32 @@ class Erasure:
 
 # ---- a caller
 
-_Whose = tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]
+_Whose = tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]
 _Ids = Select[tuple[str]] | Sequence[str]
 
 
 def _of(connection: Connection, caller: str) -> _Whose:
-    """Whose meetings, messages and calls; a number's are those of hidden calls too in which it was said."""
+    """Whose meetings, messages, calls and records; a number's are those of hidden calls too in which it was said."""
     hidden = select(meetings.c.call_sid).where(
         meetings.c.phone_number == caller, meetings.c.caller == meetings.c.call_sid)
     names = [caller, *connection.scalars(hidden.distinct())]
     return (
         or_(meetings.c.caller.in_(names), meetings.c.phone_number == caller, meetings.c.call_sid.in_(names)),
         or_(messages.c.caller == caller, messages.c.call_sid.in_(names)),
-        or_(calls.c.caller == caller, calls.c.call_sid.in_(names)))
+        or_(calls.c.caller == caller, calls.c.call_sid.in_(names)),
+        or_(call_records.c.caller == caller, call_records.c.call_sid.in_(names)))
 
 
-def _news(of_meetings: _Ids, of_messages: _Ids) -> ColumnElement[bool]:
-    """The deliveries of these meetings and messages, by their ids."""
+def _news(of_meetings: _Ids, of_messages: _Ids, of_calls: _Ids) -> ColumnElement[bool]:
+    """The deliveries of these meetings, messages and calls, by their ids."""
     return or_(*(and_(deliveries.c.about_kind == kind, deliveries.c.about_id.in_(ids))
-                 for kind, ids in (("meeting", of_meetings), ("message", of_messages))))
+                 for kind, ids in (("meeting", of_meetings), ("message", of_messages), ("call", of_calls))))
 
 
 def _found(connection: Connection, caller: str, now: float) -> Found:
-    theirs, left, called = _of(connection, caller)
-    news = _news(select(meetings.c.id).where(theirs), select(messages.c.id).where(left))
+    theirs, left, called, recorded = _of(connection, caller)
+    news = _news(select(meetings.c.id).where(theirs), select(messages.c.id).where(left),
+                 select(call_records.c.call_sid).where(recorded))
 
     def count(table: Table, *conditions: ColumnElement[bool]) -> int:
         return connection.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
@@ -101,26 +109,33 @@ def _found(connection: Connection, caller: str, now: float) -> Found:
         upcoming=count(meetings, theirs, meetings.c.status == "booked", meetings.c.end_at > now),
         messages=count(messages, left), deliveries=count(deliveries, news),
         untold=count(deliveries, news, _UNTOLD), calls=count(calls, called),
-        under_way=count(calls, called, calls.c.ended_at.is_(None), calls.c.lease_until > now))
+        under_way=count(calls, called, calls.c.ended_at.is_(None), calls.c.lease_until > now),
+        records=count(call_records, recorded))
 
 
 def _erase(connection: Connection, caller: str, now: float) -> Found:
     _overwrite(connection)
     found = _found(connection, caller, now)
-    theirs, left, called = _of(connection, caller)
-    _remove(connection, select(meetings.c.id).where(theirs), select(messages.c.id).where(left))
+    theirs, left, called, recorded = _of(connection, caller)
+    _remove(connection, select(meetings.c.id).where(theirs), select(messages.c.id).where(left),
+            select(call_records.c.call_sid).where(recorded))
     connection.execute(delete(calls).where(called))
     return found
 
 
-def _remove(connection: Connection, theirs: Select[tuple[str]], left: Select[tuple[str]]) -> int:
-    """The meetings and messages with these ids, and all that belongs to them; how many."""
-    of_meetings, of_messages = ([*connection.scalars(ids.with_for_update())] for ids in (theirs, left))
-    connection.execute(delete(deliveries).where(_news(of_meetings, of_messages)))
+def _remove(
+    connection: Connection, theirs: Select[tuple[str]], left: Select[tuple[str]], recorded: Select[tuple[str]],
+) -> int:
+    """The meetings, messages and records with these ids, and all that belongs to them; how many."""
+    of_meetings, of_messages, of_calls = (
+        [*connection.scalars(ids.with_for_update())] for ids in (theirs, left, recorded))
+    connection.execute(delete(deliveries).where(_news(of_meetings, of_messages, of_calls)))
+    connection.execute(delete(call_turns).where(call_turns.c.call_sid.in_(of_calls)))
+    connection.execute(delete(call_records).where(call_records.c.call_sid.in_(of_calls)))
     connection.execute(delete(slots).where(slots.c.meeting_id.in_(of_meetings)))
     connection.execute(delete(meetings).where(meetings.c.id.in_(of_meetings)))
     connection.execute(delete(messages).where(messages.c.id.in_(of_messages)))
-    return len(of_meetings) + len(of_messages)
+    return len(of_meetings) + len(of_messages) + len(of_calls)
 
 
 def _overwrite(connection: Connection) -> None:
@@ -132,11 +147,12 @@ def _overwrite(connection: Connection) -> None:
 
 def _sweep(connection: Connection, before: float) -> int:
     _overwrite(connection)
-    return _remove(connection, _old_meetings(before).limit(PORTION), _old_messages(before).limit(PORTION))
+    return _remove(connection, _old_meetings(before).limit(PORTION), _old_messages(before).limit(PORTION),
+                   _old_records(before).limit(PORTION))
 
 
 def _old_meetings(before: float) -> Select[tuple[str]]:
-    """Over, or cancelled and told to everybody; and nothing was told of it since."""
+    """Meetings that are over, or were cancelled with news, and of which nothing is unsettled or was settled since."""
     news = _of_this(meetings)
     cancelled = and_(meetings.c.status == "cancelled", exists().where(news))
     return select(meetings.c.id).where(or_(meetings.c.end_at < before, cancelled), ~_unsettled(news, before))
@@ -146,9 +162,15 @@ def _old_messages(before: float) -> Select[tuple[str]]:
     return select(messages.c.id).where(messages.c.recorded_at < before, ~_unsettled(_of_this(messages), before))
 
 
+def _old_records(before: float) -> Select[tuple[str]]:
+    """Of calls that are over and were reported."""
+    return select(call_records.c.call_sid).where(
+        call_records.c.ended_at < before, call_records.c.reported, ~_unsettled(_of_this(call_records), before))
+
+
 def _of_this(table: Table) -> ColumnElement[bool]:
     """Whether a delivery is about the row of this table."""
-    return deliveries.c.about_id == table.c.id
+    return deliveries.c.about_id == (table.c.call_sid if table is call_records else table.c.id)
 
 
 def _unsettled(news: ColumnElement[bool], before: float) -> ColumnElement[bool]:

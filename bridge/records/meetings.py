@@ -1,9 +1,9 @@
-"""Meetings: no minute is promised twice, and none is promised without the news of it being promised too.
+"""Meetings: no minute is promised twice, and every meeting is promised together with its news.
 
-1. A meeting, the minutes it takes and its deliveries are committed together.
-2. Bookings are made one after the other, on PostgreSQL by an advisory lock: what one finds free stays free until it
-   commits. The database refuses a double booking by itself, should anything else write to it.
-3. What is asked for again is answered again, and changes nothing: the key of a booking is caller and instant.
+1. A meeting, its minutes and its deliveries are committed together.
+2. Bookings are made one after the other, on PostgreSQL by an advisory lock. So a minute that a booking finds free stays
+   free until it commits. If anything else writes to the database, the database itself refuses a double booking.
+3. A booking that is asked for twice gets the same answer and changes nothing. Its key is the caller and the instant.
 """
 
 import time
@@ -23,7 +23,7 @@ from bridge.records.deliveries import Delivery, overtaken, promise, undo
 from bridge.records.news import About, NewDelivery
 from bridge.records.tables import meetings, slots
 
-#: Any number that nothing else in the database uses as an advisory lock.
+#: The advisory lock of bookings. Any number will do that nothing else in the database uses.
 BOOKING_LOCK = 7_261_940_518
 
 
@@ -36,24 +36,24 @@ class NotYours(Exception):
 
 
 class Overtaken(Exception):
-    """Who refused this news has been promised later news of the meeting."""
+    """The receiver that refused this news has been promised later news of the meeting."""
 
 
-#: The news of a meeting as it now stands, one for each receiver. Called within the transaction, in a thread of the
-#: database's, and perhaps twice: it depends on the meeting and on nothing that changes.
+#: Makes the news of a meeting as it now stands, one delivery for each receiver. It is called within the transaction, in
+#: a thread of the database, perhaps twice. So it may depend on the meeting only, and on nothing that changes.
 Deliveries = Callable[[Meeting], Sequence[NewDelivery]]
 
 
 class Meetings:
-    """All meetings. `now` gives seconds since 1970. Everything raises StoreFailed."""
+    """All meetings. `now` gives seconds since 1970. Every method raises StoreFailed."""
 
     def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
         self._database, self._now = database, now
 
     async def book(self, meeting: Meeting, deliveries: Deliveries) -> tuple[Meeting, list[Delivery]]:
-        """Takes its minutes: the meeting as it is stored, and its news as promised.
+        """Books a meeting. Returns it as it is stored, and the deliveries that were promised. Raises SlotTaken.
 
-        What the caller has booked at this start already is returned as it is, and is no news. Raises SlotTaken.
+        If the caller has booked this start already, that meeting is returned without deliveries.
         """
         new = replace(meeting, start=meeting.start.astimezone(meeting.zone), status="booked", sequence=0)
 
@@ -71,11 +71,12 @@ class Meetings:
         self, meeting_id: str, caller: str, changes: Mapping[str, Any], deliveries: Deliveries, *,
         undoing: Delivery | None = None,
     ) -> tuple[Meeting, list[Delivery]]:
-        """Gives the caller's booked meeting what `changes` names, and the next `sequence`; it, and its news.
+        """Changes fields of the caller's booked meeting, and its `sequence`. Returns it, and the promised deliveries.
 
-        What else has become of the meeting since it was looked at stays. Where nothing differs nothing is done.
-        `undoing`: a dead letter, the news of which is true no more then. Raises SlotTaken and Overtaken, and the
-        meeting stays as it was; NotYours, also for one that is cancelled: nobody books it again by correcting it.
+        Fields that `changes` does not name stay as they are stored. If nothing differs, nothing is done.
+        `undoing`: a dead letter with news that this change makes untrue.
+        Raises SlotTaken and Overtaken: the meeting stays as it was. Raises NotYours also for a cancelled meeting, so
+        that nobody books it again by correcting it.
         """
         def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
             stored = _of(connection, meeting_id, caller)
@@ -100,9 +101,10 @@ class Meetings:
     async def cancel(
         self, meeting_id: str, caller: str, deliveries: Deliveries, *, undoing: Delivery | None = None,
     ) -> tuple[Meeting, list[Delivery]]:
-        """Frees the minutes of the caller's meeting; it, and its news. Cancelled twice is cancelled once.
+        """Cancels the caller's meeting and frees its minutes. Returns it, and the promised deliveries.
 
-        `undoing`: a dead letter, the news of which is true no more then. Raises NotYours and Overtaken.
+        Cancelling twice changes nothing more. `undoing`: a dead letter with news that this makes untrue. Raises
+        NotYours and Overtaken.
         """
         def work(connection: Connection) -> tuple[Meeting, list[Delivery]]:
             stored = _of(connection, meeting_id, caller)
@@ -117,7 +119,7 @@ class Meetings:
         return await self._database.write(work, BOOKING_LOCK)
 
     async def of_caller(self, caller: str, after: datetime) -> list[Meeting]:
-        """What the caller has booked that begins after a moment, the next one first."""
+        """The caller's booked meetings that begin after a moment, the next one first."""
         return await self._database.read(lambda connection: _all(connection, _UPCOMING, **_upcoming(caller, after)))
 
     async def within(self, start: datetime, end: datetime) -> list[Meeting]:
@@ -129,7 +131,7 @@ class Meetings:
         return await self._database.read(lambda connection: _first(connection, query))
 
     async def all(self, limit: int = 1000, after: Meeting | None = None) -> list[Meeting]:
-        """Booked and cancelled ones by their beginning, `limit` at most; those behind `after`, for the next page."""
+        """Booked and cancelled meetings by their start, `limit` at most. `after`: the last one of the page before."""
         query = select(meetings).limit(limit)
         if after:
             query = query.where(tuple_(meetings.c.start_at, meetings.c.id) > (_seconds(after.start), after.id))
@@ -143,20 +145,20 @@ class Meetings:
 # ---- statements, built once
 
 _IN_ORDER = meetings.c.start_at, meetings.c.id
-#: In words, not as a parameter, or SQLite would not use the index of what is booked.
+#: As text, not as a parameter. Otherwise SQLite would not use the index of booked meetings.
 _BOOKED = select(meetings).where(text("status = 'booked'"))
 _UPCOMING = _BOOKED.where(
     meetings.c.caller == bindparam("caller"), meetings.c.start_at > bindparam("after", type_=Double),
 ).order_by(*_IN_ORDER)
 _AMONG = slots.c.minute.between(bindparam("first"), bindparam("last"))
-#: By the minutes, which have an order: which meetings began before a moment and end after it has none.
+#: By the minutes, which are indexed in order. No index serves "began before one moment and ends after another".
 _WITHIN = select(meetings).where(meetings.c.id.in_(select(slots.c.meeting_id).where(_AMONG))).order_by(*_IN_ORDER)
 _ADD_IF_FREE = insert(meetings).from_select(
     meetings.c.keys(), select(*(bindparam(each.name, type_=each.type) for each in meetings.c))
     .where(~exists().where(_AMONG))).execution_options(preserve_rowcount=True)
 _FIRST = select(bindparam("first", type_=BigInteger).label("minute")).cte("minutes", recursive=True)
 _MINUTES = _FIRST.union_all(select(_FIRST.c.minute + 1).where(_FIRST.c.minute < bindparam("last")))
-#: In one statement: thirty rows, each of which is sent by itself, take as long as all the rest of a booking.
+#: One statement for all minutes. Thirty rows sent one by one take as long as all the rest of a booking.
 _OCCUPY = insert(slots).from_select(
     ["minute", "meeting_id"], select(_MINUTES.c.minute, bindparam("meeting", type_=Text)))
 _OWN = delete(slots).where(_AMONG, slots.c.meeting_id == bindparam("meeting"))
@@ -177,6 +179,12 @@ def _among(meeting: Meeting) -> dict[str, Any]:
 
 # ---- within a transaction
 
+def made_in(connection: Connection, call_sid: str) -> list[Meeting]:
+    """The meetings that were made in this call, as they now stand, in the order in which they begin."""
+    of_call = select(meetings).where(meetings.c.call_sid == call_sid).order_by(meetings.c.start_at, meetings.c.id)
+    return [_meeting(row) for row in connection.execute(of_call)]
+
+
 def _all(connection: Connection, query: Select[Any], **values: Any) -> list[Meeting]:
     return [_meeting(row) for row in connection.execute(query, values)]
 
@@ -187,7 +195,7 @@ def _first(connection: Connection, query: Select[Any], **values: Any) -> Meeting
 
 
 def _of(connection: Connection, meeting_id: str, caller: str) -> Meeting:
-    """Locked until the transaction ends: nobody erases it meanwhile, and its news would be left."""
+    """The caller's meeting, locked until the transaction ends, so that it is not erased while its news is written."""
     stored = _first(connection, select(meetings).where(
         meetings.c.id == meeting_id, meetings.c.caller == caller).with_for_update())
     if stored is None:

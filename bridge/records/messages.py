@@ -1,4 +1,4 @@
-"""Messages that callers left: one is kept once, with its deliveries, however often Twilio tells of it."""
+"""Messages that callers left. Each is kept once, with its deliveries, however often Twilio reports it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,15 +16,16 @@ from bridge.records.tables import messages
 
 
 class Messages:
-    """All messages. Everything raises StoreFailed."""
+    """All messages. Every method raises StoreFailed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def keep(self, message: Message, news: Sequence[NewDelivery], due: float) -> bool:
-        """Promises its deliveries, due at `due`, seconds since 1970.
+        """Keeps a message and promises its deliveries, due at `due` (s since 1970).
 
-        False for one that is kept already: then nothing is added, and what was never attempted is due by then at last.
+        False: it is kept already, and nothing is added. Its deliveries without an attempt are then due at `due` at the
+        latest.
         """
         def work(connection: Connection) -> bool:
             about = About("message", message.id)
@@ -39,7 +40,7 @@ class Messages:
         return next(iter(await self._list(select(messages).where(messages.c.id == message_id))), None)
 
     async def all(self, limit: int = 1000, after: Message | None = None) -> list[Message]:
-        """In the order in which they were recorded, `limit` at most; those behind `after`, for the next page."""
+        """Messages in the order of recording, `limit` at most. `after`: the last one of the page before."""
         query = select(messages).limit(limit)
         if after:
             query = query.where(
@@ -55,7 +56,7 @@ class Messages:
 
 
 def _insert(connection: Connection, message: Message) -> bool:
-    """False for one that is there: two processes may be told of one message at once."""
+    """Inserts a message. False: it is there already, as two processes may hear of one message at once."""
     new = postgresql.insert(messages) if connection.dialect.name == "postgresql" else sqlite.insert(messages)
     values = {**asdict(message), "recorded_at": message.recorded.timestamp()}
     del values["recorded"]

@@ -1,12 +1,11 @@
-"""What a piece of news is about, and the news itself before it is written down. Plain values."""
+"""A piece of news before it is written down, and the thing that it is about. Plain values."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 
 class About(NamedTuple):
-    """What news is about: a kind of thing, such as "meeting" or "message", and the id of one. No two kinds share an id.
-    """
+    """The thing that news is about: its kind, such as "meeting" or "message", and its id. No two kinds share an id."""
 
     kind: str
     id: str
@@ -14,10 +13,10 @@ class About(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """News for one receiver, to be promised; `body` is the finished text, sent as it is at every attempt.
+    """News for one receiver, to be promised (deliveries.promise). `body` is sent as it is at every attempt.
 
-    `url` is the receiver's address. Its scheme says how the receiver is reached. `lease_s`: for so many seconds the
-    delivery belongs to the process that promises it, which attempts it at once; 0: it is anybody's.
+    `url` is the receiver's address. Its scheme says how the receiver is reached. `lease_s`: for how long the delivery
+    belongs to this process, which attempts it at once (s). 0: any process may attempt it.
     """
 
     id: str

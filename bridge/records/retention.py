@@ -1,4 +1,4 @@
-"""RETENTION_DAYS: forgets what is settled and older than that, while the server runs; dead letters keep theirs."""
+"""RETENTION_DAYS: forgets older, settled meetings and messages while the server runs. Those with dead letters stay."""
 
 import asyncio
 import logging
@@ -11,12 +11,12 @@ from bridge.records.erasure import Erasure
 log = logging.getLogger(__name__)
 
 DAY_S = 24 * 3600.0
-#: How often it is looked for what has become old, seconds.
+#: How often old rows are looked for (s).
 SWEEP_S = 3600.0
 
 
 async def sweep_hourly(erasure: Erasure, days: int, clock: Callable[[], float] = time.time) -> None:
-    """Until it is cancelled. A database that fails is asked again the next time."""
+    """The application's task, until it is cancelled. If the database fails, it tries again an hour later."""
     told = 0
     while True:
         try:
@@ -25,12 +25,12 @@ async def sweep_hourly(erasure: Erasure, days: int, clock: Callable[[], float] =
                 log.info("%(swept)d meetings and messages were forgotten: RETENTION_DAYS=%(days)d",
                          {"swept": swept, "days": days})
             held = await erasure.held(before)
-            if held > told:                          # a line when there are more, not one every hour
+            if held > told:                          # one line when there are more, not every hour
                 log.warning(
                     "%(held)d meetings and messages older than RETENTION_DAYS=%(days)d are kept, because your webhook "
-                    "was never told of them: `python -m bridge meetings` shows their dead letters; send them again "
+                    "was never told of them: `python -m bridge meetings` shows their dead letters. Send them again "
                     "with `resend`, or remove a caller with `erase`", {"held": held, "days": days})
             told = held
         except StoreFailed as reason:
-            log.error("what is older than RETENTION_DAYS could not be forgotten: %(reason)s", {"reason": str(reason)})
+            log.error("old meetings and messages could not be forgotten: %(reason)s", {"reason": str(reason)})
         await asyncio.sleep(SWEEP_S)

@@ -1,4 +1,4 @@
-"""Brings a database up to the tables of this version, whatever version it comes from."""
+"""Brings a database's tables up to this version, from any earlier one."""
 
 import logging
 from typing import Literal
@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, func, inspect, select
 
-#: Any number that nothing else in the database uses as an advisory lock.
+#: The advisory lock of upgrades. Any number will do that nothing else in the database uses.
 UPGRADE_LOCK = 7_261_940_517
 
 
@@ -23,13 +23,13 @@ def is_there(connection: Connection) -> bool:
 
 
 def upgrade(connection: Connection, version: str = "head") -> None:
-    """Runs what is missing of `migrations` up to a version, within the connection's transaction: all of it or nothing.
+    """Runs the missing `migrations` up to a version, within the connection's transaction: all of them or none.
 
-    Of several processes that start at once one does it; the others wait, and find nothing left to do. SQLite's
-    BEGIN IMMEDIATE sees to that by itself. Raises FromTheFuture, and what SQLAlchemy raises.
+    If several processes start at once, one of them does it. The others wait, and find nothing left to do. On SQLite,
+    BEGIN IMMEDIATE sees to that. Raises FromTheFuture, and SQLAlchemy's errors.
     """
     if connection.dialect.name == "postgresql":
-        # A large table may take long to alter: the limits of everyday work are lifted here.
+        # A large table may take long to alter, so the usual time limits are lifted here.
         connection.execute(select(func.set_config("lock_timeout", "0", True)))
         connection.execute(select(func.set_config("statement_timeout", "0", True)))
         connection.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))

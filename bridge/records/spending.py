@@ -1,4 +1,4 @@
-"""What the model has cost, by day: one sum for all processes that share the database."""
+"""The cost of the model by day, one sum for all processes that share the database."""
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -8,13 +8,13 @@ from bridge.records.tables import spending
 
 
 class Spending:
-    """Sums of US dollars, by a day's name such as 2026-11-28. Everything raises StoreFailed."""
+    """Sums in US dollars, by a day's name such as 2026-11-28. Every method raises StoreFailed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def add(self, day: str, usd: float) -> float:
-        """Adds an amount to a day; what all processes have spent on it, with that."""
+        """Adds an amount to a day. Returns the day's sum for all processes, with that amount."""
         def work(connection: Connection) -> float:
             if usd:
                 on_postgresql = connection.dialect.name == "postgresql"

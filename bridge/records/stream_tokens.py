@@ -1,33 +1,36 @@
-"""The tokens of streams that were shown: each is taken once, by whichever process comes first."""
+"""The tokens that streams have shown. Each is taken once, by the first process that comes."""
 
-from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, delete
 
 from bridge.records.database import Database
+from bridge.records.statement import QuickStatement
 from bridge.records.tables import stream_tokens
 
-#: How long a token is remembered after nobody takes it any more, seconds: clocks differ.
+#: How long a token is remembered after it has expired (s). Clocks differ.
 KEPT_S = 600
+
+# A row that is there already stays as it is: to write its own value into it is what makes it be returned.
+_TAKE = QuickStatement(stream_tokens, lambda insert: insert.values(
+    nonce=bindparam("nonce"), taken_by=bindparam("taken_by"), expires_at=bindparam("expires_at"),
+).on_conflict_do_update(
+    index_elements=[stream_tokens.c.nonce], set_={"taken_by": stream_tokens.c.taken_by},
+).returning(stream_tokens.c.taken_by))
 
 
 class StreamTokens:
-    """Moments are seconds since 1970. Raises StoreFailed."""
+    """All shown tokens. Moments are seconds since 1970. Every method raises StoreFailed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def take(self, nonce: str, taken_by: str, expires: float) -> bool:
-        """Whether this attempt, which has a name of its own, is the first. A transaction may run twice."""
-        def work(connection: Connection) -> bool:
-            new = postgresql.insert(stream_tokens) if connection.dialect.name == "postgresql" else sqlite.insert(
-                stream_tokens)
-            row = {"nonce": nonce, "taken_by": taken_by, "expires_at": expires}
-            connection.execute(new.on_conflict_do_nothing(), row)
-            first: str | None = connection.scalar(
-                select(stream_tokens.c.taken_by).where(stream_tokens.c.nonce == nonce))
-            return first == taken_by
-        return await self._database.write(work)
+        """Takes a token. True: this attempt is the first.
+
+        `taken_by` is the attempt's own name, because the transaction may run twice.
+        """
+        row = await self._database.quick(_TAKE, {"nonce": nonce, "taken_by": taken_by, "expires_at": expires})
+        return row is not None and row.taken_by == taken_by
 
     async def sweep(self, now: float) -> None:
-        """Forgets those that expired."""
+        """Forgets tokens that expired KEPT_S ago."""
         await self._database.execute(delete(stream_tokens).where(stream_tokens.c.expires_at < now - KEPT_S))

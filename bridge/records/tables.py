@@ -1,10 +1,12 @@
-"""The tables as they are now; `migrations` says how they came to be.
+"""The tables as they are now. `migrations` holds the way to them.
 
-Moments are seconds since 1970 in UTC, so that they mean the same in both databases: whole ones where a meeting begins
-or ends, with a fraction where a delivery is due.
+Moments are seconds since 1970 in UTC, so that they mean the same in both databases. A meeting's start and end are whole
+seconds. Other moments may have fractions.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import (
+    BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, text,
+)
 
 metadata = MetaData()
 
@@ -29,14 +31,14 @@ _BOOKED = text("status = 'booked'")
 Index("meetings_caller_start", meetings.c.caller, meetings.c.start_at, unique=True,
       sqlite_where=_BOOKED, postgresql_where=_BOOKED)
 
-#: One row for each minute that is taken, numbered since 1970: the primary key is what refuses a double booking.
+#: One row for each taken minute, numbered since 1970. The primary key refuses a double booking.
 slots = Table(
     "slots", metadata,
     Column("minute", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("meeting_id", Text, ForeignKey("meetings.id"), nullable=False),
 )
 
-#: What callers said to a recorder; `id` is Twilio's RecordingSid.
+#: Messages that callers left to be recorded. `id` is Twilio's RecordingSid.
 messages = Table(
     "messages", metadata,
     Column("id", Text, primary_key=True),
@@ -48,9 +50,9 @@ messages = Table(
 )
 Index("messages_recorded", messages.c.recorded_at, messages.c.id)
 
-#: Each is the news of one thing, which has a kind and an id: a meeting or a message. There is no foreign key, since the
-#: thing may be in any table: who writes news does it in the transaction of the thing itself, and who removes a thing
-#: locks it first (erasure.py). `refused`: it is dead because its receiver said no.
+#: Each delivery is the news of one thing, which has a kind and an id: a meeting or a message. There is no foreign key,
+#: because the thing may be in any table. News is written in the transaction of the thing itself, and a thing is locked
+#: before it is removed (erasure.py). `refused`: the delivery is dead because its receiver said no.
 deliveries = Table(
     "deliveries", metadata,
     Column("id", Text, primary_key=True),
@@ -71,7 +73,7 @@ deliveries = Table(
 Index("deliveries_due", deliveries.c.state, deliveries.c.next_at)
 Index("deliveries_about", deliveries.c.about_id)
 
-#: `process` carries the call's stream; "" while it is awaited. `ended_at` and `reason` are of its last stream.
+#: `process` carries the call's stream. "": the stream is awaited. `ended_at` and `reason` are those of its last stream.
 calls = Table(
     "calls", metadata,
     Column("call_sid", Text, primary_key=True),
@@ -86,7 +88,7 @@ calls = Table(
 Index("calls_lease", calls.c.lease_until)
 Index("calls_caller", calls.c.caller, calls.c.admitted_at)
 
-#: Tokens of streams that were shown, so that none is taken twice: `taken_by` is one attempt's own name.
+#: Tokens that streams have shown, so that none is taken twice. `taken_by` is the name of the attempt that took it.
 stream_tokens = Table(
     "stream_tokens", metadata,
     Column("nonce", Text, primary_key=True),
@@ -95,9 +97,63 @@ stream_tokens = Table(
 )
 Index("stream_tokens_expires", stream_tokens.c.expires_at)
 
-#: What the model has cost, in US dollars, by the business's day, such as 2026-11-28.
+#: The cost of the model in US dollars, by the business's day, such as 2026-11-28.
 spending = Table(
     "spending", metadata,
     Column("day", Text, primary_key=True),
     Column("usd", Double, nullable=False),
+)
+
+#: What was said and heard in each call, and its figures: call_record.py says what each column is. `seen_at`: when it
+#: was last written. `reported`: the owner was told of its end, or nobody is.
+call_records = Table(
+    "call_records", metadata,
+    Column("call_sid", Text, primary_key=True),
+    Column("started_at", Double, nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("called", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("answered_by", Text, nullable=False),
+    Column("test", Boolean, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("ending", Text, nullable=False),
+    Column("first_audio_ms", Integer),
+    Column("turns", Integer, nullable=False),
+    Column("interruptions", Integer, nullable=False),
+    Column("sessions", Integer, nullable=False),
+    Column("answer_p50_ms", Integer),
+    Column("answer_max_ms", Integer),
+    Column("silence_ms", Integer),
+    Column("usd", Double, nullable=False),
+    Column("tokens", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("voice", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("consent", Text, nullable=False),
+    Column("recording", Text, nullable=False),
+    Column("levels", LargeBinary),
+    Column("reported", Boolean, nullable=False),
+)
+Index("call_records_started", call_records.c.started_at, call_records.c.call_sid)
+for _column in ("caller", "agent", "ending"):
+    Index(f"call_records_{_column}", call_records.c[_column], call_records.c.started_at)
+
+call_turns = Table(
+    "call_turns", metadata,
+    Column("call_sid", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("by", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("position", Double, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("heard", Integer),
+    Column("heard_ms", Integer),
+    Column("sent_ms", Integer),
+    Column("first_ms", Integer),
+    Column("answer_ms", Integer),
+    Column("silence_ms", Integer),
+    Column("data", Text, nullable=False),
 )

@@ -1,6 +1,7 @@
-"""The address under which Twilio knows this server: PUBLIC_URL, or else what the request says of it.
+"""The address under which Twilio knows this server: PUBLIC_URL, or else the address in the request's headers.
 
-A proxy says it by X-Forwarded-Proto and X-Forwarded-Host or by Forwarded; without one there is the Host header.
+A proxy passes it on in X-Forwarded-Proto and X-Forwarded-Host, or in Forwarded. Without a proxy the Host header holds
+it.
 """
 
 import re
@@ -10,7 +11,8 @@ from aiohttp import web
 from yarl import URL
 
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
-#: Forwarded is read no further, characters: aiohttp takes a microsecond for each, before anybody has shown who asks.
+#: A longer Forwarded header is not read (characters). aiohttp takes a microsecond for each, and nobody has shown yet
+#: who asks.
 MOST_FORWARDED = 1024
 _PATH = re.compile(r"(/[\w.~%-]+)*/?")
 
@@ -23,13 +25,13 @@ class PublicUrl:
 
 
 class NoAddress(web.HTTPBadRequest):
-    """The request, or a proxy, says that Twilio asked for what is no address."""
+    """The request, or a proxy, names an address that is none."""
 
 
 def parse_public_url(value: str) -> str:
-    """An address of http or https: scheme, host and perhaps a path, without a slash at its end.
+    """Reads the setting PUBLIC_URL: scheme (http or https), host and perhaps a path, without a slash at its end.
 
-    The host keeps its spelling. Raises ValueError with what is wrong, as the end of a sentence.
+    The host keeps its spelling. Raises ValueError. Its message is the end of a sentence that begins with the setting.
     """
     address = URL(value)
     if address.query_string or address.fragment or address.user or not _PATH.fullmatch(address.raw_path):
@@ -44,9 +46,9 @@ def parse_public_url(value: str) -> str:
 
 
 def public_origin(request: web.Request, public_url: str) -> str:
-    """Scheme and host under which Twilio reached us; of PUBLIC_URL its path too, which a proxy takes off.
+    """The address under which Twilio reached us: PUBLIC_URL with its path, or scheme and host from the request.
 
-    Raises NoAddress for a scheme or a host that is none.
+    Used for our own TwiML and to check signatures. Raises NoAddress for a scheme or a host that is none.
     """
     if public_url:
         return public_url
@@ -61,16 +63,17 @@ def public_origin(request: web.Request, public_url: str) -> str:
 
 
 def host_said(request: web.Request) -> str:
+    """The host that the proxy or the request names, unchecked."""
     return _first(request, "X-Forwarded-Host") or _forwarded(request, "host") or request.host
 
 
 def _first(request: web.Request, header: str) -> str:
-    """A proxy behind a proxy appends to the list: the first entry is what Twilio asked for."""
+    """The first entry of a header: each further proxy appends its own, and the first is what Twilio asked for."""
     return request.headers.get(header, "").split(",")[0].strip()
 
 
 def _forwarded(request: web.Request, name: str) -> str:
-    """The same of the standard's header: https://www.rfc-editor.org/rfc/rfc7239"""
+    """The first entry with this name in the standard's header, https://www.rfc-editor.org/rfc/rfc7239"""
     if sum(map(len, request.headers.getall("Forwarded", []))) > MOST_FORWARDED:
         return ""
     return next((each[name].strip() for each in request.forwarded if name in each), "")

@@ -1,8 +1,8 @@
-"""What Twilio tells of a recording, by <Record>'s action and by its status callback.
+"""A recording as Twilio reports it, by <Record>'s action and by its status callback.
 
-Pure. Both tell of the same recording, in any order and as often as they like. The action comes at once, before the
-recording can be fetched, and has no RecordingStatus; the callback comes when it can be.
-https://www.twilio.com/docs/voice/twiml/record
+Pure. Both requests report the same recording, in any order and any number of times. The action comes at once, before
+the recording can be fetched, and has no RecordingStatus. The callback comes when the recording can be fetched.
+Source: https://www.twilio.com/docs/voice/twiml/record
 """
 
 import re
@@ -16,12 +16,12 @@ _PATH = re.compile(r"/2010-04-01/Accounts/AC[0-9a-f]{32}/Recordings/(RE[0-9a-f]{
 
 
 class NotARecording(ValueError):
-    """Twilio does not tell of a recording so; the message says what is wrong, without what was sent."""
+    """The parameters are not those of a recording. The message says what is wrong, without quoting them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """`ready`: it can be fetched."""
+    """A recorded message. `ready`: it can be fetched from `url`. `call_sid` is "" if Twilio named none."""
 
     sid: str
     url: str
@@ -31,8 +31,10 @@ class Recording:
 
 
 def parse(parameters: Mapping[str, str], api_origin: str) -> Recording | None:
-    """A recording as Twilio tells of it, None where nothing was recorded; `api_origin`: where its REST API is, besides
-    twilio.com. Raises NotARecording."""
+    """The recording of a request. None: nothing was recorded, or the recording failed.
+
+    `api_origin`: an origin besides twilio.com where recordings may be. Raises NotARecording.
+    """
     status = parameters.get("RecordingStatus", "")
     if status not in ("", "completed"):
         return None
@@ -51,7 +53,7 @@ def parse(parameters: Mapping[str, str], api_origin: str) -> Recording | None:
 
 
 def _is_its_url(url: str, sid: str, api_origin: str) -> bool:
-    """It is passed on to the owner, who will trust it."""
+    """Whether Twilio keeps this recording there. The address is passed on to the owner, who will trust it."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     origin, found = f"{scheme}://{host}", _PATH.fullmatch(slash + path)

@@ -1,7 +1,7 @@
 """Twilio's REST API, for a call that is under way.
 
-Plain HTTP: one form POST on the application's session, bounded by TIMEOUT_S. It is sent once. Only where no connection
-was made, so that certainly nothing was sent, is it tried a second time.
+Each request is one form POST on the application's HTTP session, bounded by TIMEOUT_S. It is sent once. If no connection
+was made, so that certainly nothing was sent, it is tried a second time.
 Source: https://www.twilio.com/docs/voice/api/call-resource
 """
 
@@ -16,30 +16,30 @@ import msgspec
 
 log = logging.getLogger(__name__)
 
-#: How long it may take in all, and each of two connections, seconds.
+#: How long a request may take in all, and how long each of two connections (s).
 TIMEOUT_S, CONNECT_S = 3.0, 1.2
-#: As much of an answer as is read, bytes.
+#: How much of an answer is read (bytes).
 MAX_ANSWER = 16 * 1024
 
 #: No connection was made, and so nothing was sent.
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _CREDENTIALS = "check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"
-#: What is to be done about Twilio's errors, by code. https://www.twilio.com/docs/api/errors
+#: What the owner can do about Twilio's errors, by code. https://www.twilio.com/docs/api/errors
 _ADVICE = {
     20003: _CREDENTIALS,
     20404: "it knows no such call: TWILIO_ACCOUNT_SID must be the account of the number that was called",
     20429: "it is asked too often: ask Twilio for a higher limit",
     21218: "it could not read the TwiML",
 }
-#: The caller has hung up meanwhile, as happens.
+#: Twilio's error code for a call that is over: the caller has hung up meanwhile.
 CALL_IS_OVER = 21220
 
 
 class Outcome(Enum):
-    """What became of a change; only DONE is true.
+    """What became of a change to a call. Only DONE is true.
 
-    REFUSED: certainly nothing has changed. UNKNOWN: it was sent and not answered, so it may have been done, or may be
-    done at any moment.
+    REFUSED: certainly nothing has changed. UNKNOWN: the request was sent and not answered, or Twilio failed over it.
+    The change may have been made, or may be made at any moment.
     """
 
     DONE = "done"
@@ -52,7 +52,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Whose calls may be changed. `api`: the origin of the REST API; `sid`: the account's."""
+    """The account whose calls may be changed. `api`: the origin of the REST API. `sid`: the account's id."""
 
     api: str
     sid: str
@@ -61,19 +61,19 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The calls of one account, for whoever has to end one or to lead it elsewhere; each method sends one form POST."""
+    """The calls of one account. Used to end a call, or to lead it elsewhere. Methods raise nothing."""
 
     http: aiohttp.ClientSession
     credentials: Credentials
 
     async def complete(self, call_sid: str) -> Outcome:
-        """Hangs up, whatever TwiML would come next. Anything but DONE has its log line."""
+        """Hangs up, whatever TwiML would come next. Logs any outcome but DONE."""
         return await _change(self, call_sid, "end it", Status="completed")
 
     async def update(self, call_sid: str, twiml: str) -> Outcome:
-        """Puts new TwiML, 4000 characters at most, in the place of what the call does now; its stream is stopped.
+        """Replaces what the call does now by new TwiML, 4000 characters at most. The call's stream is stopped.
 
-        Anything but DONE has its log line.
+        Logs any outcome but DONE.
         """
         return await _change(self, call_sid, "give it new TwiML", Twiml=twiml)
 
@@ -103,7 +103,7 @@ async def _change(calls: Calls, call_sid: str, what: str, **form: str) -> Outcom
 
 
 class _Error(msgspec.Struct):
-    """Twilio's error. Its message may hold a number, and is not read."""
+    """An error of Twilio's. Its message may hold a phone number, so it is not read."""
 
     code: int = 0
 
@@ -119,7 +119,7 @@ async def _post(
         timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S), allow_redirects=False,
     ) as answer:
         if answer.ok:
-            return answer.status, 0                  # the status says it all, and the rest may yet break
+            return answer.status, 0                  # the status is enough, and reading the body may still fail
         try:
             return answer.status, msgspec.json.decode(await answer.content.read(MAX_ANSWER), type=_Error).code
         except (msgspec.DecodeError, aiohttp.ClientError):
@@ -133,5 +133,5 @@ def _problem(status: int, code: int) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The whole text of an error may hold the address."""
+    """The short reason of an error. Its whole text may hold the address."""
     return getattr(error, "strerror", None) or type(error).__name__

@@ -1,12 +1,12 @@
-"""Who may call us: Twilio's signature on webhooks and on the upgrade of a stream.
+"""Twilio's signature on webhooks and on the upgrade of a stream. It proves that Twilio sent them.
 
-1. A signature covers the address as Twilio knows it, so behind a proxy that address is put together anew
-   (public_url.py). A host has no case, but Twilio signs it as it was written where Twilio was told it: every such
-   spelling counts.
-2. Whether a proxy has said that, or a stranger, makes no difference: the address only says what must have been signed,
-   and to sign it takes the auth token. The Host header could be forged just as well. What is left is a signature that
-   Twilio itself has made, with the same token, for another host: only PUBLIC_URL refuses that.
-3. What a stranger sends is read as little as can be: first the headers, and no more than MAX_BODY within BODY_S.
+1. A signature covers the address as Twilio knows it. Behind a proxy that address is put together anew (public_url.py).
+   Twilio signs the host as it was spelled to it, so the spelling of PUBLIC_URL, that of the request and lower case
+   count.
+2. A stranger may forge the headers that name the address. That gains nothing, because a signature takes the auth token.
+   One attack remains: replaying a request that Twilio signed with the same token for another host. Set PUBLIC_URL to
+   stop it.
+3. As little as possible is read of a stranger's request: first the headers, then at most MAX_BODY within BODY_S.
 
 Sources: https://www.twilio.com/docs/usage/security , https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys
 """
@@ -26,22 +26,22 @@ from twilio.request_validator import (
 from bridge.loop.yielding import yield_loop
 from bridge.twilio_side.public_url import PublicUrl, host_said, public_origin
 
-#: A webhook's form is a few kilobytes; and how long it may take to arrive, seconds: after so many Twilio has given up.
-#: On a connection that was never answered the door (reception/strangers.py) does not wait so long.
+#: The longest body of a webhook (bytes), and how long it may take to arrive (s). A webhook's form is a few kB, and
+#: Twilio gives up after 15 s. On a connection that was never answered, reception/strangers.py does not wait so long.
 MAX_BODY, BODY_S = 64 * 1024, 15.0
 
 #: What everybody is told who is not Twilio.
 NOT_SIGNED = "Twilio's signature is missing or wrong.\n"
 
 UTF_8 = frozenset({"utf-8", "utf8"})
-#: As Python keeps the bytes of an address that are no UTF-8.
+#: Python keeps those bytes of an address that are no UTF-8 as these characters.
 _NO_UTF_8 = re.compile("[\udc80-\udcff]")
 _SHARED_KEY = re.compile(rf"key=([\w.:-]+),algorithm={HMAC_SHA256}")
 _DEFAULT_PORT = {"https": ":443", "http": ":80"}
 
 
 class Key(NamedTuple):
-    """What Twilio may have signed with."""
+    """A secret with which Twilio may have signed, and the algorithm."""
 
     secret: str
     algorithm: str
@@ -49,7 +49,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What a signature may be made with, and the address that is signed.
+    """The secrets with which Twilio may sign, and the address that it signs.
 
     `tokens`: the auth token, and the one before it. `shared`: the secrets of Twilio's shared keys, by their ids.
     `public`: PUBLIC_URL, or what the request says. False without a token: then nothing is signed.
@@ -68,11 +68,11 @@ class Keys:
 
 
 async def form(request: web.Request) -> MultiDict[str]:
-    """What a webhook's body says. Raises HTTPBadRequest for one that is no form, HTTPRequestEntityTooLarge for one that
-    is too long, and HTTPRequestTimeout for one that does not come.
+    """The fields of a webhook's body.
 
-    Twilio's are UTF-8. Python knows charsets that take half a second for such a body, and nobody has shown yet who
-    sends it.
+    Raises HTTPBadRequest if it is no form, HTTPRequestEntityTooLarge if it is too long, HTTPRequestTimeout if it does
+    not arrive. Twilio sends UTF-8. Other charsets are refused: some take Python half a second for such a body, and
+    nobody has shown yet who sends it.
     """
     if (request.content_length or 0) > MAX_BODY:
         raise web.HTTPRequestEntityTooLarge(MAX_BODY, request.content_length or 0)
@@ -85,14 +85,17 @@ async def form(request: web.Request) -> MultiDict[str]:
         raise web.HTTPRequestTimeout(text="The body did not come.\n") from None
     except (ValueError, LookupError):
         raise web.HTTPBadRequest(text="The body is not a form.\n") from None
-    except ConnectionError as gone:                  # in mid-body, by whichever side: nobody reads the answer
-        gone.__traceback__ = None                    # else a cycle with the body's reader, which keeps it
+    except ConnectionError as gone:                  # either side closed in mid-body: nobody reads the answer
+        gone.__traceback__ = None                    # else it forms a reference cycle with the body's reader
         raise web.HTTPBadRequest(text="The body did not come.\n") from None
     return MultiDict((name, value) for name, value in fields.items() if isinstance(value, str))
 
 
 async def check_webhook(request: web.Request, keys: Keys) -> None:
-    """Raises HTTPForbidden unless Twilio signed this webhook, GET or form POST; and what `form` raises."""
+    """Checks the signature of a webhook, GET or form POST.
+
+    Raises HTTPForbidden unless Twilio signed it, and what `form` raises.
+    """
     signature, claimed = _claim(request, keys)
     scheme, hosts, path = _parts(request, keys.public_url)
     addresses = [f"{scheme}://{host}{path}" for host in hosts]
@@ -102,7 +105,7 @@ async def check_webhook(request: web.Request, keys: Keys) -> None:
 
 
 async def check_upgrade(request: web.Request, keys: Keys) -> None:
-    """Raises HTTPForbidden unless Twilio signed this websocket upgrade."""
+    """Checks the signature of a stream's websocket upgrade. Raises HTTPForbidden unless Twilio signed it."""
     signature, claimed = _claim(request, keys)
     addresses = _upgrade_addresses(*_parts(request, keys.public_url))
     await yield_loop()
@@ -110,7 +113,7 @@ async def check_upgrade(request: web.Request, keys: Keys) -> None:
 
 
 def _claim(request: web.Request, keys: Keys) -> tuple[str, list[Key]]:
-    """The signature, and what it may be made with: the header that names a shared key leaves no other choice."""
+    """The request's signature, and the keys that may have made it: only one, if a header names a shared key."""
     signatures = request.headers.getall(SIGNATURE_HEADER, [])
     named = request.headers.getall(SIGNATURE_SETTINGS_HEADER, [])
     _require(len(signatures) == 1 and len(named) <= 1)
@@ -124,8 +127,8 @@ def _claim(request: web.Request, keys: Keys) -> tuple[str, list[Key]]:
 def _is_signed(
     signature: str, keys: list[Key], addresses: list[str], parameters: Mapping[str, str],
 ) -> bool:
-    """Every key and every address is tried, so that the time tells nothing of them."""
-    if any(map(_NO_UTF_8.search, addresses)):        # which Twilio does not send
+    """Tries every key with every address, so that the time tells a stranger nothing of them."""
+    if any(map(_NO_UTF_8.search, addresses)):        # Twilio sends UTF-8 only
         return False
     claimed = signature.encode("utf-8", "surrogateescape")
     return any([
@@ -135,7 +138,7 @@ def _is_signed(
 
 
 def _parts(request: web.Request, public_url: str) -> tuple[str, list[str], str]:
-    """Of the address as Twilio knows it: its scheme, its host in all forms that count, its path with the query."""
+    """The address as Twilio knows it: its scheme, every form of its host that counts, its path with the query."""
     scheme, _, rest = public_origin(request, public_url).partition("://")
     host, slash, prefix = rest.partition("/")
     hosts = [form for spelling in _spellings(host, host_said(request)) for form in _with_ports(scheme, spelling)]
@@ -143,12 +146,12 @@ def _parts(request: web.Request, public_url: str) -> tuple[str, list[str], str]:
 
 
 def _spellings(host: str, said: str) -> Iterable[str]:
-    """As it is set, in small letters, and as the request has it."""
+    """The host as it is set, in lower case, and as the request spells it."""
     return dict.fromkeys([host, host.lower(), *([said] if said.lower() == host.lower() else [])])
 
 
 def _with_ports(scheme: str, host: str) -> Iterator[str]:
-    """With its port and without it. Twilio signs https without any, and http with the one that it was told."""
+    """The host with its port and without. Twilio signs https without a port, and http with the port it was told."""
     usual = _DEFAULT_PORT[scheme]
     named, port = re.fullmatch(r"(.*?)(:[0-9]+)?", host).groups()     # type: ignore[union-attr]
     if scheme == "https" or port in (None, usual):
@@ -157,7 +160,7 @@ def _with_ports(scheme: str, host: str) -> Iterator[str]:
 
 
 def _upgrade_addresses(scheme: str, hosts: list[str], path: str) -> list[str]:
-    """The forms under which Twilio may have signed one address; each needs the token just the same."""
+    """The forms in which Twilio may have signed an upgrade's address. Each of them takes the token all the same."""
     forms = ("wss", "https") if scheme == "https" else ("wss", "ws")
     return [f"{form}://{host}{path}{slash}" for form in forms for host in hosts for slash in ("", "/")]
 

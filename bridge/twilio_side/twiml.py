@@ -1,13 +1,13 @@
-"""What a call does, as TwiML.
+"""TwiML: the documents that tell Twilio what a call does next.
 
 Pure. Sources: https://www.twilio.com/docs/voice/twiml/stream and the pages beside it, of <Connect>, <Dial>, <Record>.
 
-What follows <Connect> happens whenever the stream ends: on purpose, and when this server crashes or is killed. So it is
-the fallback: what a caller gets in the assistant's place. Nobody shall hear it after a goodbye.
-- With REST credentials its verbs stand behind <Connect>, and need nobody to be fetched from; a call that ended in order
-  is completed by REST before its stream is closed.
-- Without them Twilio asks for <Connect>'s action, /after-stream, at whichever server process lives then. It answers
-  with silence when the call ended in order, and with the same verbs otherwise.
+The verbs behind <Connect> run whenever the stream ends: on purpose, and when this server crashes or is killed. So they
+are the fallback, which a caller gets in place of the assistant. Nobody must hear it after a goodbye.
+- With REST credentials the fallback's verbs stand behind <Connect>, and no server is needed to fetch them. A call that
+  ended in order is completed by REST before its stream is closed.
+- Without REST credentials Twilio fetches <Connect>'s action, /after-stream, from any server process that lives then. If
+  the call ended in order, that answers with a hang-up, otherwise with the fallback's verbs.
 """
 
 from collections.abc import Mapping
@@ -23,9 +23,9 @@ FallbackKind = Literal["apology", "message", "human"]
 APOLOGY = (
     "I am sorry, we have a technical problem right now. Please call again in a few minutes. Goodbye."
 )
-#: How long a caller waits before the webhook is asked again, seconds. Before a call is answered, a pause is ringing.
+#: How long a caller waits before Twilio asks the webhook again (s). Before a call is answered, a pause is ringing.
 TRY_AGAIN_S = 2
-#: In place of an apology when MAX_DAY_USD is used up: nothing is broken, and a few minutes would not help.
+#: Replaces the apology when MAX_DAY_USD is used up: nothing is broken, and a few minutes would not help.
 NO_MORE_TODAY = "I am sorry, our assistant takes no more calls today. Please call again tomorrow. Goodbye."
 LEAVE_A_MESSAGE = (
     "I am sorry, our assistant cannot speak with you right now. Please leave a message after the tone. Press the pound "
@@ -34,23 +34,23 @@ LEAVE_A_MESSAGE = (
 PUTTING_THROUGH = (
     "I am sorry, our assistant cannot speak with you right now. I am putting you through to a person."
 )
-#: What a caller is told first, unless FALLBACK_MESSAGE says otherwise.
+#: The first words of each fallback, unless FALLBACK_MESSAGE replaces them.
 WORDS: dict[FallbackKind, str] = {"apology": APOLOGY, "message": LEAVE_A_MESSAGE, "human": PUTTING_THROUGH}
 
-#: How long a phone rings, and how long a message may be, seconds.
+#: How long a dialled phone rings, and how long a message may be (s).
 RING_S, MESSAGE_S = 20, 180
-#: Twilio takes less than 500 characters for a parameter's name and value together.
+#: The longest value of a stream's parameter (characters). Twilio takes less than 500 for name and value together.
 PARAMETER_CHARACTERS = 400
-#: A connection override: an address that is asked while its server restarts is asked again, within Twilio's 15 s.
-#: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
+#: A connection override, appended to an address. While our server restarts, Twilio asks again up to five times, within
+#: its 15 s. https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
 ASK_AGAIN = "#rc=5&rp=ct,rt,5xx"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as Twilio tells of it. `called` is our number.
+    """A call as Twilio describes it in a webhook. `called` is our number.
 
-    `origin` is where Twilio reaches us, https://host, and the path that a proxy takes off.
+    `origin` is the address under which Twilio reaches us: https://host, and the path that a proxy takes off.
     """
 
     origin: str
@@ -60,19 +60,22 @@ class Call:
     account: str = ""
 
     def address(self, path: str) -> str:
-        """Where Twilio is to ask what comes next."""
+        """The whole address of one of our webhooks, for Twilio to ask what comes next."""
         return f"{self.origin}{path}{ASK_AGAIN}"
 
     @property
     def caller_id(self) -> str | None:
-        """What a person who is dialled is shown: None for the caller's number, ours for a caller without one."""
+        """The number that a dialled person sees: ours if the caller has none. None: the caller's own."""
         own = Caller(self.called).number
         return own if own and not self.caller.number else None
 
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """What a caller gets in the assistant's place. `words` come first; `goodbye` is true however the rest went."""
+    """What a caller gets in place of the assistant. `words` come first. `goodbye` is true however the rest went.
+
+    `number`: the person to dial, for kind "human".
+    """
 
     kind: FallbackKind
     words: str
@@ -84,19 +87,19 @@ class Fallback:
 # ---- whole documents
 
 def stream_parameters(call: Call, *, resume: bool = False) -> dict[str, str]:
-    """What a stream's `start` message does not carry by itself, as it will arrive there.
+    """The parameters of a stream: what its `start` message does not carry by itself, as it will arrive there.
 
     `resume`: the caller comes back to a conversation.
     """
     parameters = {"caller": call.caller.name, "called": call.called, "call_sid": call.sid}
-    # Control characters have no place in XML, not even escaped.
+    # XML allows no control characters, not even escaped ones.
     printable = {name: "".join(each for each in value if each.isprintable()) for name, value in parameters.items()}
     cut = {name: value[:PARAMETER_CHARACTERS] for name, value in printable.items()}
     return cut | ({"resume": "1"} if resume else {})
 
 
 def stream(call: Call, parameters: Mapping[str, str], fallback: Fallback | None) -> str:
-    """Connects the call to a stream, then to the fallback; None: what comes then is asked at /after-stream."""
+    """Connects the call to a stream, then to the fallback. Fallback None: Twilio asks /after-stream what comes then."""
     response = VoiceResponse()
     connect = Connect() if fallback else Connect(action=call.address("/after-stream"))
     address = f"wss://{call.origin.partition('://')[2]}/media-stream/{call.caller.path}"
@@ -108,14 +111,14 @@ def stream(call: Call, parameters: Mapping[str, str], fallback: Fallback | None)
 
 
 def in_place_of_the_assistant(fallback: Fallback, call: Call) -> str:
-    """The fallback and nothing else."""
+    """The fallback and nothing else, for a call that the assistant cannot serve."""
     response = VoiceResponse()
     _add_fallback(response, fallback, call)
     return str(response)
 
 
 def transfer(number: str, call: Call) -> str:
-    """Puts the caller through to a person; /transfer-ended is asked what comes then."""
+    """Puts the caller through to a person. Twilio asks /transfer-ended what comes then."""
     response = VoiceResponse()
     response.append(_dial(number, call, action=call.address("/transfer-ended")))
     return str(response)
@@ -149,7 +152,7 @@ def not_in_service() -> str:
 
 
 def try_again(call: Call, path: str) -> str:
-    """Leaves the call ringing for a moment, then has Twilio ask again: soon another process answers there."""
+    """Leaves the call ringing for a moment, then has Twilio ask `path` again. Another process may answer by then."""
     response = VoiceResponse()
     response.pause(length=TRY_AGAIN_S)
     response.redirect(call.address(path), method="POST")
@@ -165,8 +168,8 @@ def _add_fallback(response: VoiceResponse, fallback: Fallback, call: Call) -> No
         response.say(fallback.goodbye, language=fallback.language)
     elif fallback.kind == "message":
         recorded = call.address(f"/message-recorded?caller={call.caller.path}")
-        # Where nothing was said the next verb follows, else what `action` answers. Without `action` Twilio would ask
-        # for this document again.
+        # If nothing was said, the next verb follows. Otherwise the answer to `action` follows. Without `action` Twilio
+        # would fetch this document again.
         response.record(
             action=recorded, recording_status_callback=recorded, max_length=MESSAGE_S, finish_on_key="#",
             play_beep=True)

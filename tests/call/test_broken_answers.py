@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from bridge.call import words
-from bridge.call.floor import RETRIES, RETRY_MS
+from bridge.call.floor import RETRIES
 from bridge.call.steps import HangUp
 from bridge.records.endings import Ending
 from bridge.sim.realtime import Call, Turn
 from bridge.twilio_side.twiml import APOLOGY
 from tests.stage.office import GREETING, GREETING_AUDIO, Office, line, office, speech
-from tests.stage.talk import CLIPS, Talk, asks, clips, ends, greeted, says, until
+from tests.stage.talk import CLIPS, TIMING, Talk, asks, clips, ends, greeted, says, until
 
 SILENT = Turn()
 FILTERED = Turn(incomplete="content_filter")
@@ -35,7 +35,7 @@ def test_an_answer_without_a_sound_is_asked_for_again(
     asks(talk, "c", "Hello?")
     talk.begins("r")
     done(talk, "r", status, **details)
-    until(talk, talk.now + RETRY_MS)
+    until(talk, talk.now + TIMING.retry_ms)
     assert talk.requests[-1].startswith("answer")
     [record] = caplog.records
     assert details.get("reason", "") in record.getMessage()
@@ -80,7 +80,7 @@ def test_one_that_nobody_could_answer_is_no_call() -> None:
     talk.model(type="response.output_item.done", response_id="r", item={
         "id": "f", "type": "function_call", "name": "check_availability", "call_id": 7, "arguments": "{}"})
     talk.done("r")
-    until(talk, talk.now + RETRY_MS)
+    until(talk, talk.now + TIMING.retry_ms)
     assert talk.requests[-1].startswith("answer")
 
 
@@ -102,7 +102,7 @@ def test_a_model_that_always_fails_after_a_syllable_is_given_up() -> None:
         talk.marks_return()
         talk.done(f"r{attempt}", "failed")
         if attempt < RETRIES:
-            until(talk, talk.now + RETRIES * RETRY_MS)
+            until(talk, talk.now + RETRIES * TIMING.retry_ms)
     assert talk.steps == [HangUp(Ending.MODEL_FAILED)]
 
 
@@ -125,7 +125,7 @@ def test_an_answer_that_breaks_off_is_gone_on_with_once(status: str) -> None:
     talk.begins("r")
     talk.speaks("r", "a")
     talk.done("r", status)
-    until(talk, talk.now + RETRY_MS)
+    until(talk, talk.now + TIMING.retry_ms)
     note, request = talk.to_model[-2:]
     assert note["item"]["content"][0]["text"] == words.GO_ON
     assert request["type"] == "response.create" and "instructions" not in request["response"]
@@ -133,7 +133,7 @@ def test_an_answer_that_breaks_off_is_gone_on_with_once(status: str) -> None:
     talk.speaks("r2", "b")
     talk.done("r2", status)
     talk.marks_return()
-    until(talk, talk.now + 10 * RETRY_MS)
+    until(talk, talk.now + 10 * TIMING.retry_ms)
     assert len(talk.requests) == 2 and talk.dialogue.quiet
 
 
@@ -144,7 +144,7 @@ def test_every_answer_may_be_gone_on_with() -> None:
         talk.begins(f"half{number}")
         talk.speaks(f"half{number}", f"a{number}")
         talk.done(f"half{number}", "incomplete")
-        until(talk, talk.now + RETRY_MS)
+        until(talk, talk.now + TIMING.retry_ms)
         says(talk, f"rest{number}", f"b{number}", "All of it.", request=talk.requests[-1])
     assert len(talk.requests) == 1 + 4
 
@@ -156,7 +156,7 @@ def test_a_caller_who_speaks_does_not_want_the_rest() -> None:
     talk.speaks("r", "a")
     talk.done("r", "incomplete")
     talk.caller_speaks()
-    until(talk, talk.now + 10 * RETRY_MS)
+    until(talk, talk.now + 10 * TIMING.retry_ms)
     assert len(talk.requests) == 1
 
 

@@ -1,18 +1,22 @@
 """What others are told of a call: each of them everything, in order, and none of them harms another or the call."""
 
 import logging
+from typing import TypeVar
 
 import pytest
 
 from bridge.call import call_log
 from bridge.call.events import (
-    AssistantSaid, Audience, CallerSaid, Closed, Connected, Event, Fault, Figures, FunctionCalled, Interrupted, Opened,
-    Spent, TokensUsed,
+    Answered, AssistantSaid, AssistantSpeaks, AssistantUnheard, AssistantWrote, Audience, CallerSaid, CallerSpeaks,
+    CallerUnclear, ClipPlayed, Closed, Connected, Event, Fault, Figures, FunctionAnswered, FunctionCalled, Interrupted,
+    KeysPressed, Listener, Opened, Placed, Spent, TokensUsed,
 )
 from bridge.call.steps import HangUp
 from bridge.records.endings import Ending
 from bridge.twilio_side.caller import Caller
-from tests.stage.talk import asks, begins, ends, greeted, says
+from tests.stage.talk import CLIPS, Talk, asks, begins, ends, greeted, press, retold, says, until
+
+T = TypeVar("T")
 
 WORDS = "I can offer you Friday at three or Monday at nine."
 
@@ -60,6 +64,22 @@ def test_what_is_no_mere_failure_ends_the_call() -> None:
         Audience(interrupted).tell(Connected())
 
 
+def test_each_call_has_listeners_of_its_own_beside_those_of_all_calls() -> None:
+    everything: list[Event] = []
+    calls: list[list[Event]] = []
+
+    def listener() -> Listener:
+        calls.append([])
+        return calls[-1].append
+    audience = Audience(everything.append)
+    audience.add_for_each_call(listener)
+    one, two = audience.of_a_call(), audience.of_a_call()
+    one(Connected())
+    two(Interrupted())
+    assert everything == [Connected(), Interrupted()]
+    assert calls == [[Connected()], [Interrupted()]]
+
+
 # ---- the log
 
 def test_the_log_has_a_line_for_the_beginning_and_one_for_the_end(caplog: pytest.LogCaptureFixture) -> None:
@@ -85,20 +105,25 @@ def test_a_stream_that_never_said_what_it_was_has_an_end_in_the_log(caplog: pyte
 
 # ---- what a conversation tells
 
+def of_kind(talk: Talk, kind: type[T]) -> list[T]:
+    return [each for each in talk.told if isinstance(each, kind)]
+
+
 def test_what_the_caller_said_is_told() -> None:
     talk = greeted()
     talk.told.clear()
     asks(talk, "c", " Do you have time on Friday? ")
-    assert [each for each in talk.told if isinstance(each, CallerSaid)] == [CallerSaid("Do you have time on Friday?")]
+    assert [each for each in talk.told if isinstance(each, CallerSaid)] == [
+        CallerSaid("Do you have time on Friday?", "c")]
 
 
 def test_what_the_assistant_said_is_told_when_it_was_heard() -> None:
     talk = greeted()
     talk.told.clear()
     begins(talk, "r", "a", WORDS)
-    assert AssistantSaid(WORDS) not in talk.told, "the caller has not heard it yet"
+    assert not of_kind(talk, AssistantSaid), "the caller has not heard it yet"
     ends(talk, "r", "a")
-    assert talk.told.count(AssistantSaid(WORDS)) == 1
+    assert of_kind(talk, AssistantSaid) == [AssistantSaid(WORDS, "a", 249, 249)]
 
 
 def test_of_an_answer_that_was_interrupted_only_what_was_heard_is_told() -> None:
@@ -113,17 +138,68 @@ def test_of_an_answer_that_was_interrupted_only_what_was_heard_is_told() -> None
     talk.mark_back(first["mark"]["name"])
     talk.frame(at=1_000)
     talk.caller_speaks()
-    [said] = [each for each in talk.told if isinstance(each, AssistantSaid)]
+    [said] = of_kind(talk, AssistantSaid)
     assert said.words and WORDS.startswith(said.words) and said.words != WORDS
+    assert 0 < said.heard_ms < said.sent_ms
+    assert of_kind(talk, AssistantWrote) == [AssistantWrote("a", WORDS)], "what was not heard is known all the same"
     assert Interrupted() in talk.told
 
 
-def test_of_an_answer_of_which_nothing_was_heard_nothing_is_told() -> None:
+def test_an_answer_of_which_nothing_was_heard_is_told_as_unheard() -> None:
     talk = greeted()
     talk.told.clear()
     begins(talk, "r", "a", WORDS)
     talk.caller_speaks()
-    assert not [each for each in talk.told if isinstance(each, AssistantSaid)]
+    assert not of_kind(talk, AssistantSaid)
+    assert of_kind(talk, AssistantUnheard) == [AssistantUnheard("a", 0, 249)]
+    assert of_kind(talk, AssistantWrote) == [AssistantWrote("a", WORDS)]
+
+
+def test_words_that_come_after_an_interruption_are_not_taken_for_heard() -> None:
+    talk = greeted()
+    begins(talk, "r", "a", WORDS)
+    talk.speaks("r", "a")
+    talk.frame(at=200)
+    for mark in talk.heard("mark")[-3:-1]:
+        talk.mark_back(mark["mark"]["name"])
+    talk.caller_speaks()
+    talk.model(type="response.output_audio_transcript.delta", response_id="r", item_id="a", delta=" And more.")
+    talk.breaks()
+    talk.connects()
+    assert not [text for text in retold(talk) if "And more" in text]
+
+
+def test_each_thing_that_is_said_is_told_with_its_place_and_its_beginning() -> None:
+    talk = greeted()
+    talk.told.clear()
+    talk.model(type="input_audio_buffer.speech_started", item_id="c")
+    talk.caller_stops()
+    talk.model(type="conversation.item.added", previous_item_id="hello",
+               item={"id": "c", "type": "message", "role": "user"})
+    begins(talk, "r", "a", WORDS)
+    talk.model(type="conversation.item.input_audio_transcription.failed", item_id="c", error={
+        "code": "audio_unintelligible"})
+    talk.model(type="response.output_audio_transcript.done", response_id="r", item_id="a", transcript=WORDS)
+    assert [each for each in talk.told if not isinstance(each, Answered)] == [
+        CallerSpeaks("c"), Placed("c", "caller", "hello"), Placed("a", "assistant", None),
+        AssistantSpeaks("a", "answer"), CallerUnclear("c", "audio_unintelligible"), AssistantWrote("a", WORDS)]
+
+
+def test_keys_and_recorded_sentences_are_told() -> None:
+    talk = greeted(clips=CLIPS)
+    talk.told.clear()
+    press(talk, "42#")
+    assert of_kind(talk, KeysPressed) == [KeysPressed("42")]
+    until(talk, talk.now + 3_000)
+    assert of_kind(talk, ClipPlayed) == [ClipPlayed("moment")]
+
+
+def test_what_a_function_answers_is_told_with_its_call() -> None:
+    talk = greeted()
+    talk.calls("r", "check_availability", "call_1")
+    talk.done("r")
+    talk.returns("call_1")
+    assert of_kind(talk, FunctionAnswered) == [FunctionAnswered("call_1", {"ok": True})]
 
 
 def test_what_was_heard_before_the_caller_hung_up_is_told_once() -> None:
@@ -133,7 +209,9 @@ def test_what_was_heard_before_the_caller_hung_up_is_told_once() -> None:
     talk.frame(at=100)
     for mark in talk.heard("mark")[-3:-1]:
         talk.mark_back(mark["mark"]["name"])
-    [said] = talk.dialogue.over()
+    wrote, said = talk.dialogue.over()
+    assert isinstance(wrote, AssistantWrote) and wrote.words == WORDS
+    assert isinstance(said, AssistantSaid)
     assert said.words and WORDS.startswith(said.words) and said.words != WORDS
     assert not talk.dialogue.over()
 
@@ -164,4 +242,4 @@ def test_a_goodbye_is_told_before_the_call_is_over() -> None:
     says(talk, "r", "a", "Goodbye then.")
     talk.time_passes()
     assert talk.steps == [HangUp(Ending.ASSISTANT_ENDED)]
-    assert AssistantSaid("Goodbye then.") in talk.told
+    assert "Goodbye then." in [each.words for each in of_kind(talk, AssistantSaid)]

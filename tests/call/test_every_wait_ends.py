@@ -19,7 +19,7 @@ class Anything(Talk):
     def __init__(self, protect: bool, clips: bool) -> None:
         super().__init__(
             protect=protect, clips=CLIPS if clips else {}, silence_prompt_ms=12_000, most_turn_ms=30_000,
-            transfer_targets=PEOPLE, operator_key="0")
+            people=PEOPLE, operator_key="0")
         self.over = self.connecting = self.away = False
         self.running: list[str] = []
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from bridge.call.floor import LONGEST_WAIT_MS, MUTE_MS, RETRIES, RETRY_MS
+from bridge.call.floor import LONGEST_WAIT_MS, RETRIES
 from bridge.call.steps import HangUp, Reconnect, Refusal
 from bridge.folding import MOST_KINDS, Folded
 from bridge.openai_side import errors
 from bridge.records.endings import Ending
-from tests.stage.talk import CLIPS, Talk, asks, begins, clips, ends, greeted, press, says, until
+from tests.stage.talk import CLIPS, TIMING, Talk, asks, begins, clips, ends, greeted, press, says, until
 
 LIMITED = {
     "type": "requests", "code": "rate_limit_exceeded", "message": "Rate limit reached. Please try again in 6.2s."}
@@ -83,7 +83,7 @@ def test_answers_that_begin_and_fail_are_given_up_as_others_are() -> None:
         fails(talk, f"r{attempt}")
         if attempt < RETRIES:
             talk.marks_return()
-            until(talk, talk.now + RETRY_MS * RETRIES)
+            until(talk, talk.now + TIMING.retry_ms * RETRIES)
     assert talk.steps == [HangUp(Ending.MODEL_FAILED)]
 
 
@@ -94,7 +94,7 @@ def test_sessions_that_each_make_one_sound_are_given_up_as_silent_ones_are() -> 
     for attempt in range(RETRIES + 1):
         begins(talk, f"r{attempt}", f"a{attempt}", "We", request=talk.requests[-1] if attempt else None)
         talk.marks_return()
-        talk.now += MUTE_MS
+        talk.now += TIMING.mute_ms
         talk.take(talk.dialogue.time_passed(talk.now + 1_000))
         ended += talk.steps == [HangUp(Ending.MODEL_FAILED)]
         if not ended:
@@ -198,7 +198,7 @@ def test_a_wait_that_is_shorter_than_our_own_pause_does_not_shorten_it() -> None
     talk = greeted()
     talk.begins("r")
     fails(talk, "r", LIMITED | {"message": "Please try again in 20ms."})
-    assert talk.dialogue.deadline == talk.now + RETRY_MS
+    assert talk.dialogue.deadline == talk.now + TIMING.retry_ms
 
 
 @pytest.mark.parametrize("message", ["Please try again in 1m0s.", "Please try again in 114h18m0s."])

@@ -5,10 +5,12 @@ import json
 import pytest
 
 from bridge.call.bounds import Bounds
-from bridge.call.floor import (
-    ANSWER, ANSWER_MS, LONGEST_WAIT_MS, MOST_ENDLESS, MUTE_MS, REQUEST_MS, RETRIES, RETRY_MS, Floor, Wish)
+from bridge.call.floor import ANSWER, LONGEST_WAIT_MS, MOST_ENDLESS, RETRIES, Floor, Wish
+from bridge.call.timing import Timing
 from bridge.openai_side.errors import ALREADY_ACTIVE
 from bridge.openai_side.realtime import ErrorDetails, Response
+
+TIMING = Timing()
 
 NOTICE = Wish("notice", "One more minute.")
 
@@ -20,7 +22,7 @@ def bounds() -> Bounds:
 
 @pytest.fixture
 def floor(bounds: Bounds) -> Floor:
-    return Floor(bounds, owed=False)
+    return Floor(bounds, TIMING, owed=False)
 
 
 def asks(floor: Floor, wish: Wish = ANSWER, now: float = 0) -> str:
@@ -38,11 +40,11 @@ def begins(floor: Floor, response: str, request: str | None = None, now: float =
 def test_a_response_that_was_asked_for_takes_the_floor_until_it_is_done(floor: Floor, bounds: Bounds) -> None:
     assert not floor.taken
     name = asks(floor, NOTICE)
-    assert floor.taken and bounds.soonest == REQUEST_MS
+    assert floor.taken and bounds.soonest == TIMING.request_ms
     assert not begins(floor, "r", name, 100)
-    assert floor.active == "r" and bounds.soonest == 100 + MUTE_MS
+    assert floor.active == "r" and bounds.soonest == 100 + TIMING.mute_ms
     floor.sounded(200, 250)
-    assert bounds.soonest == 450 + MUTE_MS
+    assert bounds.soonest == 450 + TIMING.mute_ms
     assert floor.done() == (NOTICE, True, False)
     assert not floor.taken and bounds.soonest is None
 
@@ -62,7 +64,7 @@ def test_a_turn_that_the_server_does_not_answer_is_owed(floor: Floor, bounds: Bo
     assert floor.taken
     floor.caller_stopped(100)
     assert floor.taken and not floor.owed
-    assert bounds.due(100 + ANSWER_MS) == "answer"
+    assert bounds.due(100 + TIMING.answer_ms) == "answer"
     floor.answer_is_late()
     assert floor.owed and not floor.taken
 
@@ -87,7 +89,7 @@ def test_a_response_of_the_servers_own_takes_the_place_of_what_is_owed_if_it_kno
 def test_a_failed_answer_is_asked_for_again_after_growing_pauses(floor: Floor, bounds: Bounds) -> None:
     for number in range(1, RETRIES + 1):
         assert floor.failed(ANSWER, 0, 0) == "again"
-        assert bounds.due(RETRY_MS * number) == "retry"
+        assert bounds.due(TIMING.retry_ms * number) == "retry"
         assert floor.retry() == ANSWER
     assert floor.failed(ANSWER, 0, 0) == "given up"
 
@@ -167,7 +169,7 @@ def test_but_the_callers_turn_is_answered_first(floor: Floor) -> None:
 
 
 def test_a_turn_without_an_end_is_ended_and_not_for_ever(floor: Floor, bounds: Bounds) -> None:
-    floor = Floor(Bounds(), owed=False, most_turn_ms=30_000)
+    floor = Floor(Bounds(), TIMING, owed=False, most_turn_ms=30_000)
     for _ in range(MOST_ENDLESS):
         floor.caller_speaks(0)
         assert floor.end_turn() and not floor.speaking
@@ -178,13 +180,13 @@ def test_a_turn_without_an_end_is_ended_and_not_for_ever(floor: Floor, bounds: B
 
 def test_a_turn_has_a_bound_from_its_beginning_to_its_end() -> None:
     bounds = Bounds()
-    floor = Floor(bounds, owed=False, most_turn_ms=30_000)
+    floor = Floor(bounds, TIMING, owed=False, most_turn_ms=30_000)
     floor.caller_speaks(0)
     floor.caller_speaks(5_000)
     assert bounds.due(30_000) == "turn"
     floor.caller_speaks(40_000)
     floor.caller_stopped(50_000)
-    assert bounds.soonest == 50_000 + ANSWER_MS
+    assert bounds.soonest == 50_000 + TIMING.answer_ms
 
 
 def test_a_response_that_is_complete_but_for_its_end_is_told_from_one_that_is_stuck(floor: Floor) -> None:

@@ -152,26 +152,40 @@ def test_what_was_heard_is_a_beginning_of_whole_words(text: str, heard_ms: float
 
 # ---- what was heard
 
+def texts(history: History) -> list[str]:
+    return [item.text for item in history.settled()]
+
+
 def test_what_was_heard_is_told_once_and_only_when_it_is_complete() -> None:
     history = History()
     assistant(history, "a", "Hello there.", 1000)
     assistant(history, "b", "I can offer", 1000, complete=False)
-    assert history.heard() == ["Hello there."] and history.heard() == []
+    assert texts(history) == ["Hello there."] and texts(history) == []
     history.completed("b")
-    assert history.heard() == ["I can offer"]
+    assert texts(history) == ["I can offer"]
 
 
 def test_words_that_had_no_sound_were_not_heard() -> None:
     history = History()
     assistant(history, "a", "silent words", 0)
-    assert history.heard() == [] and history.unheard == []
+    assert texts(history) == [] and history.unheard == []
 
 
 def test_of_what_was_cut_the_words_up_to_there_were_heard() -> None:
     history = History()
     assistant(history, "a", "one two three four", 4000)
     history.cut("a", 2000)
-    assert history.heard() == ["one two"]
+    [item] = history.settled()
+    assert (item.text, item.unheard, item.sound_ms, item.sent_ms) == ("one two", " three four", 2000, 4000)
+
+
+def test_what_was_cut_before_a_word_of_it_was_heard_is_known_as_unheard() -> None:
+    history = History()
+    assistant(history, "a", "one two", 1000)
+    history.cut("a", 0)
+    [item] = history.settled()
+    assert (item.text, item.unheard, item.sent_ms) == ("", "one two", 1000)
+    assert history.empty
 
 
 def test_items_whose_end_is_lost_do_not_pile_up() -> None:

@@ -108,7 +108,7 @@ def test_a_server_that_stops_says_a_recorded_goodbye_and_nothing_else() -> None:
 
 
 def test_nothing_that_still_happens_disturbs_the_servers_goodbye() -> None:
-    talk = greeted(clips=CLIPS, transfer_targets=PEOPLE, operator_key="0")
+    talk = greeted(clips=CLIPS, people=PEOPLE, operator_key="0")
     talk.begins("r")
     talk.calls("r", "schedule_meeting")
     talk.breaks()

@@ -2,10 +2,13 @@
 
 import pytest
 
-from bridge.call.bounds import BEGIN_MS, OVERRUN_MS, Bounds
+from bridge.call.bounds import BEGIN_MS, Bounds
 from bridge.call.leaving import LAST_MS, TAIL_MS, Leaving
 from bridge.call.steps import HangUp, Transfer
+from bridge.call.timing import Timing
 from bridge.records.endings import Ending
+
+TIMING = Timing()
 
 END, PUT_THROUGH = HangUp(Ending.ASSISTANT_ENDED), Transfer("sales")
 
@@ -17,7 +20,7 @@ def bounds() -> Bounds:
 
 @pytest.fixture
 def leaving(bounds: Bounds) -> Leaving:
-    return Leaving(bounds)
+    return Leaving(bounds, TIMING)
 
 
 def done(leaving: Leaving, response: str, *, spoke: bool = True, farewell: bool = False, dropped: bool = False) -> bool:
@@ -77,7 +80,7 @@ def test_a_goodbye_has_to_begin_and_to_end(leaving: Leaving, bounds: Bounds) -> 
     leaving.model_wants(END, "Say goodbye.", "r", 0, 500)
     assert bounds.soonest == BEGIN_MS + 500
     leaving.sounded(1_000, 200, farewell=False)
-    assert bounds.soonest == 1_200 + OVERRUN_MS
+    assert bounds.soonest == 1_200 + TIMING.overrun_ms
 
 
 def test_a_firm_goodbye_ends_in_time_however_long_it_plays(leaving: Leaving, bounds: Bounds) -> None:
@@ -103,7 +106,7 @@ def test_what_a_lost_session_said_of_a_goodbye_is_asked_for(leaving: Leaving) ->
 
 def test_a_server_that_stops_has_said_its_goodbye(leaving: Leaving, bounds: Bounds) -> None:
     leaving.server_stops(Ending.SERVER_STOPPING, 0, 1_000)
-    assert not leaving.is_next(False) and bounds.soonest == 1_000 + OVERRUN_MS
+    assert not leaving.is_next(False) and bounds.soonest == 1_000 + TIMING.overrun_ms
     leaving.all_heard(900)
     assert bounds.due(900 + TAIL_MS) == "goodbye"
     assert leaving.part() == HangUp(Ending.SERVER_STOPPING)

@@ -1,12 +1,15 @@
 """The greeting, and from when on the caller is heard."""
 
-from bridge.call.bounds import BEGIN_MS, OVERRUN_MS, Bounds
+from bridge.call.bounds import BEGIN_MS, Bounds
 from bridge.call.listening import CONFIRM_MS, Listening
+from bridge.call.timing import Timing
+
+TIMING = Timing()
 
 
 def listening(*, protected: bool) -> tuple[Listening, Bounds]:
     bounds = Bounds()
-    made = Listening(bounds, greeted=False)
+    made = Listening(bounds, TIMING, greeted=False)
     made.greet(protected=protected)
     return made, bounds
 
@@ -17,7 +20,7 @@ def test_a_protected_greeting_has_to_begin_and_to_end() -> None:
     greeting.asked(0)
     assert bounds.soonest == BEGIN_MS
     greeting.sounded(1_000, 250)
-    assert bounds.due(1_250 + OVERRUN_MS) == "protected"
+    assert bounds.due(1_250 + TIMING.overrun_ms) == "protected"
 
 
 def test_a_greeting_that_is_not_protected_has_no_bound_of_its_own() -> None:

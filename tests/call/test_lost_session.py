@@ -3,11 +3,11 @@
 import pytest
 
 from bridge.call import words
-from bridge.call.floor import MUTE_MS, RETRIES, RETRY_MS
+from bridge.call.floor import RETRIES
 from bridge.call.steps import HangUp, Reconnect, Step
 from bridge.records.endings import Ending
 from bridge.tools.tool import Output
-from tests.stage.talk import Talk, asks, begins, ends, greeted, press, retold, says, until
+from tests.stage.talk import TIMING, Talk, asks, begins, ends, greeted, press, retold, says, until
 
 
 def test_a_new_session_goes_on_where_the_other_stopped() -> None:
@@ -186,7 +186,7 @@ def test_a_response_that_brings_nothing_is_taken_for_a_dead_session() -> None:
     talk = greeted()
     asks(talk, "c", "Hello?")
     talk.begins("r")
-    until(talk, talk.now + MUTE_MS)
+    until(talk, talk.now + TIMING.mute_ms)
     assert talk.steps == [Reconnect("the model answers with nothing")]
 
 
@@ -207,7 +207,7 @@ def test_a_turn_whose_answer_is_limited_is_answered_after_a_short_pause() -> Non
     talk = greeted()
     asks(talk, "c", "Hello?")
     talk.model(type="error", error={"code": "rate_limit_exceeded", "event_id": None})
-    until(talk, talk.now + RETRY_MS)
+    until(talk, talk.now + TIMING.retry_ms)
     assert talk.requests[-1].startswith("answer")
 
 

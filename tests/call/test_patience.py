@@ -1,23 +1,26 @@
 """Three silences: the caller waits for us, for a function, or we wait for the caller."""
 
 from bridge.call.bounds import Bounds
-from bridge.call.patience import FILLER_MS, HUSH_AGAIN_MS, HUSH_MS, Patience
+from bridge.call.patience import FILLER_MS, Patience
+from bridge.call.timing import Timing
+
+TIMING = Timing()
 
 
 def patience(prompt_ms: float = 12_000, has_clips: bool = True) -> tuple[Patience, Bounds]:
     bounds = Bounds()
-    return Patience(bounds, prompt_ms=prompt_ms, has_clips=has_clips), bounds
+    return Patience(bounds, TIMING, prompt_ms=prompt_ms, has_clips=has_clips), bounds
 
 
 def look(part: Patience, now: float, *, caller: bool = False, errand: bool = False, we: bool = False) -> None:
-    part.look(now, hush_ms=HUSH_MS, caller_waits=caller, errand_waits=errand, we_wait=we)
+    part.look(now, hush_ms=TIMING.hush_ms, caller_waits=caller, errand_waits=errand, we_wait=we)
 
 
 def test_a_wait_that_goes_on_keeps_its_time_whatever_happens_meanwhile() -> None:
     part, bounds = patience()
     for now in (0, 500, 1_000):
         look(part, now, caller=True)
-    assert bounds.due(HUSH_MS) == "hush"
+    assert bounds.due(TIMING.hush_ms) == "hush"
 
 
 def test_a_wait_that_is_over_begins_anew() -> None:
@@ -26,18 +29,18 @@ def test_a_wait_that_is_over_begins_anew() -> None:
     look(part, 500)
     assert bounds.soonest is None
     look(part, 1_000, caller=True)
-    assert bounds.soonest == 1_000 + HUSH_MS
+    assert bounds.soonest == 1_000 + TIMING.hush_ms
 
 
 def test_recorded_sentences_take_turns_until_the_assistant_speaks() -> None:
     part, bounds = patience()
     assert [part.hushed(), part.hushed(), part.hushed()] == ["moment", "still_here", "moment"]
     look(part, 0, caller=True)
-    assert bounds.soonest == HUSH_AGAIN_MS
+    assert bounds.soonest == TIMING.hush_again_ms
     look(part, 10)
     part.sounded()
     look(part, 100, caller=True)
-    assert bounds.soonest == 100 + HUSH_MS and part.hushed() == "moment"
+    assert bounds.soonest == 100 + TIMING.hush_ms and part.hushed() == "moment"
 
 
 def test_without_recorded_sentences_there_is_nothing_to_wait_for() -> None:

@@ -5,23 +5,22 @@ import pytest
 from bridge.call import words
 from bridge.call.events import Answered
 from bridge.call.leaving import TAIL_MS
-from bridge.call.patience import HUSH_AGAIN_MS, HUSH_FIRST_MS, HUSH_LOST_MS, HUSH_MS
 from bridge.call.steps import HangUp
 from bridge.records.endings import Ending
 from bridge.twilio_side import media_streams
-from tests.stage.talk import CLIPS, Talk, asks, begins, clips, greeted, press, says, until
+from tests.stage.talk import CLIPS, TIMING, Talk, asks, begins, clips, greeted, press, says, until
 
 
 def test_a_caller_without_a_model_hears_a_word_after_a_second_and_again() -> None:
     talk = greeted(clips=CLIPS)
     talk.breaks()
     lost = talk.now
-    until(talk, lost + HUSH_LOST_MS - 1)
+    until(talk, lost + TIMING.hush_lost_ms - 1)
     assert clips(talk) == []
-    until(talk, lost + HUSH_LOST_MS)
+    until(talk, lost + TIMING.hush_lost_ms)
     assert clips(talk) == ["moment"]
     talk.marks_return()
-    until(talk, talk.now + HUSH_AGAIN_MS)
+    until(talk, talk.now + TIMING.hush_again_ms)
     assert clips(talk) == ["moment", "still_here"]
 
 
@@ -29,17 +28,17 @@ def test_what_still_plays_is_no_silence() -> None:
     talk = greeted(clips=CLIPS)
     begins(talk, "r", "a", "A long answer.")
     talk.breaks()
-    until(talk, talk.now + 5 * HUSH_LOST_MS)
+    until(talk, talk.now + 5 * TIMING.hush_lost_ms)
     assert clips(talk) == []
     talk.marks_return()
-    until(talk, talk.now + HUSH_LOST_MS)
+    until(talk, talk.now + TIMING.hush_lost_ms)
     assert clips(talk) == ["moment"]
 
 
 def test_a_caller_who_waits_for_the_first_session_hears_a_word() -> None:
     talk = Talk(clips=CLIPS)
     talk.take(talk.dialogue.started("MZ" + "0" * 32, 0))
-    until(talk, HUSH_FIRST_MS)
+    until(talk, TIMING.hush_first_ms)
     assert clips(talk) == ["moment"]
 
 
@@ -47,11 +46,11 @@ def test_a_model_that_thinks_for_long_is_bridged_and_one_that_answers_is_not() -
     talk = greeted(clips=CLIPS)
     asks(talk, "c", "Hm?")
     talk.begins("r")
-    until(talk, talk.now + HUSH_MS)
+    until(talk, talk.now + TIMING.hush_ms)
     assert clips(talk) == ["moment"]
     talk.marks_return()
     talk.speaks("r", "a")
-    until(talk, talk.now + 2 * HUSH_MS)
+    until(talk, talk.now + 2 * TIMING.hush_ms)
     assert clips(talk) == ["moment"]
 
 
@@ -59,10 +58,10 @@ def test_what_the_caller_has_just_heard_puts_a_recorded_word_off() -> None:
     talk = greeted(clips=CLIPS)
     asks(talk, "c", "Hm?")
     talk.begins("r")
-    until(talk, HUSH_MS - 100)
+    until(talk, TIMING.hush_ms - 100)
     talk.speaks("r", "a")
     talk.marks_return()
-    until(talk, 2 * HUSH_MS - 101)
+    until(talk, 2 * TIMING.hush_ms - 101)
     assert clips(talk) == []
 
 
@@ -76,7 +75,7 @@ def test_no_word_is_said_over_the_caller() -> None:
 def test_the_caller_may_talk_over_a_recorded_word_and_the_model_hears_nothing_of_it() -> None:
     talk = greeted(clips=CLIPS)
     talk.breaks()
-    until(talk, talk.now + HUSH_LOST_MS)
+    until(talk, talk.now + TIMING.hush_lost_ms)
     talk.connects()
     talk.to_model.clear()
     talk.caller_speaks()

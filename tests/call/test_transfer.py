@@ -8,10 +8,9 @@ import pytest
 from bridge.call import words
 from bridge.call.history import History
 from bridge.call.leaving import TAIL_MS
-from bridge.call.patience import HUSH_MS
 from bridge.call.steps import HangUp, Transfer
 from bridge.records.endings import Ending
-from tests.stage.talk import CLIPS, PEOPLE, Talk, asks, begins, clips, ends, greeted, press, retold, says, until
+from tests.stage.talk import CLIPS, PEOPLE, TIMING, Talk, asks, begins, clips, ends, greeted, press, retold, says, until
 
 
 def transfer_call(talk: Talk, arguments: str) -> None:
@@ -26,7 +25,7 @@ def output(talk: Talk) -> dict[str, Any]:
 
 
 def test_the_caller_hears_of_the_transfer_before_it_is_done() -> None:
-    talk = greeted(transfer_targets=PEOPLE)
+    talk = greeted(people=PEOPLE)
     begins(talk, "r", "a", "I connect you with support.")
     transfer_call(talk, '{"to": "support"}')
     assert output(talk)["status"] == "connecting"
@@ -38,7 +37,7 @@ def test_the_caller_hears_of_the_transfer_before_it_is_done() -> None:
 
 
 def test_a_transfer_without_a_word_is_announced_first() -> None:
-    talk = greeted(transfer_targets=("human",))
+    talk = greeted(people=("human",))
     talk.begins("r")
     transfer_call(talk, "{}")
     talk.done("r")
@@ -50,7 +49,7 @@ def test_a_transfer_without_a_word_is_announced_first() -> None:
 
 @pytest.mark.parametrize("arguments", ['{"to": "+15551234567"}', '{"to": 5}', "{", "{}", '["sales"]'])
 def test_nobody_but_the_owners_people_can_be_called(arguments: str) -> None:
-    talk = greeted(transfer_targets=PEOPLE)
+    talk = greeted(people=PEOPLE)
     talk.begins("r")
     transfer_call(talk, arguments)
     assert "sales, support" in output(talk)["error"]
@@ -59,7 +58,7 @@ def test_nobody_but_the_owners_people_can_be_called(arguments: str) -> None:
 
 
 def test_a_caller_who_speaks_before_the_transfer_stays() -> None:
-    talk = greeted(transfer_targets=PEOPLE)
+    talk = greeted(people=PEOPLE)
     begins(talk, "r", "a", "I connect you with sales.")
     transfer_call(talk, '{"to": "sales"}')
     talk.caller_speaks()
@@ -69,14 +68,14 @@ def test_a_caller_who_speaks_before_the_transfer_stays() -> None:
 
 
 def test_a_transfer_that_fails_is_told_to_the_caller() -> None:
-    talk = greeted(transfer_targets=PEOPLE)
+    talk = greeted(people=PEOPLE)
     talk.take(talk.dialogue.transfer_failed(talk.now))
     assert retold(talk) == [words.TRANSFER_FAILED]
     assert talk.requests[-1].startswith("answer")
 
 
 def test_the_operators_key_cuts_the_assistant_off_and_asks_for_the_first_person() -> None:
-    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    talk = greeted(people=PEOPLE, operator_key="0")
     begins(talk, "r", "a", "A long answer.")
     press(talk, "0")
     assert talk.heard("clear") and talk.sent("response.cancel")
@@ -88,7 +87,7 @@ def test_the_operators_key_cuts_the_assistant_off_and_asks_for_the_first_person(
 
 
 def test_a_caller_who_wants_a_person_amid_a_booking_hears_what_came_of_it_first() -> None:
-    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    talk = greeted(people=PEOPLE, operator_key="0")
     talk.begins("r")
     talk.calls("r", "schedule_meeting")
     talk.done("r")
@@ -102,7 +101,7 @@ def test_a_caller_who_wants_a_person_amid_a_booking_hears_what_came_of_it_first(
 
 
 def test_a_caller_who_wants_a_person_is_not_answered_first() -> None:
-    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    talk = greeted(people=PEOPLE, operator_key="0")
     begins(talk, "r", "a", "A long answer.")
     press(talk, "1#0")
     talk.done("r", "cancelled")
@@ -135,7 +134,7 @@ def test_a_goodbye_that_met_another_response_is_not_said_once_it_was_taken_back(
 
 
 def test_the_operators_key_during_a_goodbye_is_no_end_but_a_transfer() -> None:
-    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    talk = greeted(people=PEOPLE, operator_key="0")
     begins(talk, "r", "a", "Goodbye.")
     talk.calls("r", "end_call")
     press(talk, "0")
@@ -144,7 +143,7 @@ def test_the_operators_key_during_a_goodbye_is_no_end_but_a_transfer() -> None:
 
 
 def test_the_operators_key_pressed_twice_does_not_skip_the_announcement() -> None:
-    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    talk = greeted(people=PEOPLE, operator_key="0")
     press(talk, "0")
     begins(talk, "c", "a", "I conn", request=talk.requests[-1])
     press(talk, "0")
@@ -153,7 +152,7 @@ def test_the_operators_key_pressed_twice_does_not_skip_the_announcement() -> Non
 
 
 def test_an_answer_on_its_way_when_the_operators_key_is_pressed_is_not_heard() -> None:
-    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    talk = greeted(people=PEOPLE, operator_key="0")
     press(talk, "1#")
     press(talk, "0")
     talk.begins("r", talk.requests[-1])
@@ -161,21 +160,21 @@ def test_an_answer_on_its_way_when_the_operators_key_is_pressed_is_not_heard() -
 
 
 def test_a_caller_who_is_being_connected_does_not_wait_in_silence() -> None:
-    talk = greeted(clips=CLIPS, transfer_targets=PEOPLE, operator_key="0")
+    talk = greeted(clips=CLIPS, people=PEOPLE, operator_key="0")
     press(talk, "0")
     says(talk, "c", "a", "I connect you.", request=talk.requests[-1])
     until(talk, talk.now + TAIL_MS)
     assert talk.steps == [Transfer("sales")] and not talk.dialogue.quiet
-    until(talk, talk.now + HUSH_MS)
+    until(talk, talk.now + TIMING.hush_ms)
     assert clips(talk) == ["moment"]
     talk.take(talk.dialogue.transfer_failed(talk.now))
     says(talk, "sorry", "b", "Nobody is there.", request=talk.requests[-1])
-    until(talk, talk.now + 2 * HUSH_MS)
+    until(talk, talk.now + 2 * TIMING.hush_ms)
     assert clips(talk) == ["moment"]
 
 
 def test_a_transfer_that_fails_after_the_time_was_used_up_does_not_keep_the_call() -> None:
-    talk = greeted(most_ms=30_000, transfer_targets=PEOPLE, operator_key="0")
+    talk = greeted(most_ms=30_000, people=PEOPLE, operator_key="0")
     until(talk, 29_000)
     press(talk, "0")
     says(talk, "c", "a", "I connect you.", request=talk.requests[-1])
@@ -187,7 +186,7 @@ def test_a_transfer_that_fails_after_the_time_was_used_up_does_not_keep_the_call
 
 
 def test_the_operators_key_amid_other_digits_is_a_digit() -> None:
-    talk = greeted(transfer_targets=PEOPLE, operator_key="0")
+    talk = greeted(people=PEOPLE, operator_key="0")
     press(talk, "10#")
     assert retold(talk) == [words.pressed("10")]
 

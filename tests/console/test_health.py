@@ -152,7 +152,7 @@ async def test_what_waits_in_the_outbox_shows_in_the_figures(sqlite_url: str, ht
 def test_each_figure_has_its_name_and_unit() -> None:
     metrics = Metrics()
     for event in (
-        Connected(), Connected(), FirstAudio(0.3), Answered(0.9), Interrupted(), SessionReplaced(0.4),
+        Connected(), Connected(), FirstAudio(0.3), Answered(0.9, 0.4, 0.4), Interrupted(), SessionReplaced(0.4),
         Fault("model lost"), FunctionReturned("schedule_meeting", "confirmed", 0.2),
         TokensUsed({("output", "audio"): 500}), Spent(0.032), CallerSaid("my number is 555"),
         Closed("CA1", Ending.ASSISTANT_ENDED, 75.0, Figures()),
@@ -167,6 +167,8 @@ def test_each_figure_has_its_name_and_unit() -> None:
     assert value(found, "first_audio_seconds_bucket", le="0.5") == 1
     assert value(found, "turn_latency_seconds_bucket", le="0.8") == 0
     assert value(found, "turn_latency_seconds_bucket", le="1.0") == 1
+    assert value(found, "first_sound_seconds_bucket", le="0.3") == 0
+    assert value(found, "first_sound_seconds_bucket", le="0.4") == 1
     assert value(found, "interruptions_total") == 1
     assert value(found, "model_reconnect_seconds_count") == 1
     assert value(found, "faults_total", kind="model lost") == 1

@@ -17,7 +17,6 @@ from aiohttp.test_utils import make_mocked_request
 from icalendar import Calendar
 from sqlalchemy import Connection, text
 
-from bridge import app as app_module
 from bridge.console.answers import hide_faults
 from bridge.delivery import news as delivery_news
 from bridge.delivery import webhook
@@ -28,6 +27,7 @@ from bridge.loop.yielding import PIECE_S, yield_core, yield_loop
 from bridge.meetings import calendar
 from bridge.meetings.calendar import ics
 from bridge.meetings.meeting import Meeting
+from bridge.reception import door as door_module
 from bridge.reception.strangers import FIRST_S, Door
 from bridge.records import engines
 from bridge.records.database import Database
@@ -216,13 +216,13 @@ class Stranger:
 
 
 async def test_of_many_who_waited_too_long_one_is_closed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "DOOR_S", 0)
+    monkeypatch.setattr(door_module, "LOOK_S", 0)
     turns, door = Turns(), Door[Any]()
     strangers = [Stranger(turns) for _ in range(20)]
     long_ago = asyncio.get_running_loop().time() - 2 * FIRST_S
     for each in strangers:
         door.came(each, "127.0.0.1", long_ago)
-    closing = asyncio.create_task(app_module.close_overdue(door))
+    closing = asyncio.create_task(door_module.close_overdue(door))
     async with asyncio.timeout(10):
         while strangers[-1].closed_at is None:
             await asyncio.sleep(0)

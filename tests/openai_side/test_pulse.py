@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from bridge import keys
-from bridge.openai_side import pulse
+from bridge.call.timing import Timing
 from bridge.openai_side.pulse import DEAD_TICKS, PING_TICKS, TICK_S, Pulse
 from bridge.sim.realtime import Faults, Turn
 from tests.stage.office import line, office, speech
@@ -55,9 +55,8 @@ def test_while_we_read_nothing_the_other_end_is_not_to_blame() -> None:
 
 # ---- over real sockets
 
-async def test_a_line_with_spikes_keeps_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "TICK_S", 0.05)
-    async with office(Turn((line(300),)), clock_speed=10) as world:
+async def test_a_line_with_spikes_keeps_its_session() -> None:
+    async with office(Turn((line(300),)), clock_speed=10, timing=Timing(tick_s=0.05)) as world:
         call = await world.greeted()
         [session] = world.app[keys.CALLS]
         for _ in range(3):
@@ -74,9 +73,8 @@ async def test_a_line_with_spikes_keeps_its_session(monkeypatch: pytest.MonkeyPa
         assert world.model.connections == 1 and call.spoken == []
 
 
-async def test_a_model_that_sends_but_does_not_answer_pings_keeps_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "TICK_S", 0.01)
-    async with office(clock_speed=10) as world:
+async def test_a_model_that_sends_but_does_not_answer_pings_keeps_its_session() -> None:
+    async with office(clock_speed=10, timing=Timing(tick_s=0.01)) as world:
         await world.greeted()
         world.session.faults = Faults(no_pongs=True)
         for _ in range(5 * (PING_TICKS + DEAD_TICKS)):
@@ -85,12 +83,9 @@ async def test_a_model_that_sends_but_does_not_answer_pings_keeps_its_session(mo
         assert world.model.connections == 1
 
 
-async def test_a_quiet_model_is_asked_for_a_sign_of_life_and_kept(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(pulse, "TICK_S", 0.01)
+async def test_a_quiet_model_is_asked_for_a_sign_of_life_and_kept(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    async with office(clock_speed=10) as world:
+    async with office(clock_speed=10, timing=Timing(tick_s=0.01)) as world:
         await world.greeted()
         async with asyncio.timeout(20):
             while world.session.pings < 3:

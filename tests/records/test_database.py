@@ -106,6 +106,7 @@ async def test_an_empty_database_gets_its_tables(empty_url: str) -> None:
     async with open_database(parse_url(empty_url)) as database:
         assert await names(database) == {
             "meetings", "slots", "deliveries", "calls", "messages", "stream_tokens", "spending",
+            "call_records", "call_turns",
             "alembic_version"}
         assert await database.read(differences) == []
 

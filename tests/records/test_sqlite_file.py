@@ -178,7 +178,7 @@ async def test_a_large_file_is_looked_through_while_calls_are_taken(
             while "cannot be trusted" not in caplog.text:
                 await asyncio.sleep(0.01)
         assert await readiness(http, origin) == (503, ["database: its file is damaged"])
-    assert "is large: it is looked through for damage while calls are taken" in caplog.text
+    assert "is large: the search for damage goes on while calls are taken" in caplog.text
 
 
 async def test_a_file_that_is_busy_or_whole_is_not_called_damaged(tmp_path: Path) -> None:

@@ -1,20 +1,18 @@
-"""A whole call in the imagination: a phone and a model that do anything which the two vendors' protocols allow.
+"""A whole imagined call: a phone and a model that do anything that the two vendors' protocols allow.
 
-Pure: no socket, and the clock is `now`. A move is one thing that may happen next, and `moves` are those that are legal.
-What the dialogue answers is checked as it comes: a broken rule raises AssertionError.
+Pure: no socket, and the clock is `now`. A move is one thing that may happen next. `moves` are the legal ones.
+The dialogue's answers are checked as they come. A broken rule raises AssertionError.
 """
 
 import json
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from bridge.call.history import History
-from bridge.call.steps import (
-    Clip, ClipName, HangUp, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer)
+from bridge.call.dialogue import Dialogue
+from bridge.call.steps import HangUp, Plan, Reconnect, RunFunction, Step, ToCaller, ToModel, Transfer
 from bridge.openai_side import errors, realtime
 from bridge.openai_side.prices import DEAREST
 from bridge.records.endings import Ending
@@ -22,39 +20,11 @@ from bridge.tools.hand_over import hand_over
 from bridge.tools.registry import Tools
 from bridge.tools.tool import Output
 from bridge.twilio_side import media_streams
+from tests.stage.imagined_phone import BYTES_PER_MS, CLIPS, DELTA_250_MS, FRAME_MS, ImaginedPhone
 
-FRAME_MS = 20
-BYTES_PER_MS = 8
 STREAM = "MZ" + "0" * 32
-DELTA_250_MS = "/" * 2664 + "=="        # 1998 bytes
-CLIPS: dict[ClipName, Clip] = {
-    "moment": Clip("bW9tZW50", 8000), "still_here": Clip("c3RpbGw=", 8000), "goodbye": Clip("Ynll", 8000)}
 PCMU = {"format": {"type": "audio/pcmu"}}
 ERRORS = (("server_error", "server_error"), ("rate_limit_exceeded", "inference_rate_limit_exceeded"))
-
-
-class Conversation(Protocol):
-    """What is tested; `Dialogue`, or another one beside it."""
-
-    history: History
-
-    @property
-    def deadline(self) -> float | None: ...
-    @property
-    def listens(self) -> bool: ...
-    @property
-    def quiet(self) -> bool: ...
-    def started(self, stream_sid: str, now: float) -> list[Step]: ...
-    def model_ready(self, now: float, *, listens: bool) -> list[Step]: ...
-    def model_lost(self, now: float) -> list[Step]: ...
-    def model_renewed(self, now: float) -> list[Step]: ...
-    def from_caller(self, event: media_streams.Event, now: float) -> list[Step]: ...
-    def from_model(self, event: realtime.Event, now: float) -> list[Step]: ...
-    def frames_missing(self, now: float) -> list[Step]: ...
-    def function_returned(self, call_id: str, output: Output, now: float) -> list[Step]: ...
-    def transfer_failed(self, now: float) -> list[Step]: ...
-    def stopping(self, ending: Ending, now: float) -> list[Step]: ...
-    def time_passed(self, now: float) -> list[Step]: ...
 
 
 class Active:
@@ -62,7 +32,7 @@ class Active:
 
     def __init__(self, response_id: str) -> None:
         self.id = response_id
-        self.item = ""                               # the message that it speaks; "" before the first sound
+        self.item = ""                               # the message that it speaks, or "" before the first sound
         self.cancelled = False
 
 
@@ -72,48 +42,39 @@ class ImaginedCall:
     `echoes`: whether the server repeats a response's metadata, as OpenAI's does.
     """
 
-    def __init__(
-        self, plan: Plan, make: Callable[[Plan], Conversation], dice: random.Random, echoes: bool = True,
-    ) -> None:
-        self.dialogue, self.plan, self.dice, self.echoes = make(plan), plan, dice, echoes
+    def __init__(self, plan: Plan, dice: random.Random, echoes: bool = True) -> None:
+        self.dialogue, self.dice, self.echoes = Dialogue(plan), dice, echoes
         self.now = 0.0
         self.over: str | None = None                 # why the call ended
         self.started = False
-        self.events = 0
         self.log: list[str] = []
-        # The phone.
-        self.queue: deque[bytes | str] = deque()     # what is to be played: as many bytes, or a mark
-        self.playing = 0.0                           # bytes of the first piece that were played
-        self.marks_back: deque[str] = deque()
-        self.frames = 0
+        self.phone = ImaginedPhone()
         # The model.
         self.session = False
         self.lost = False
         self.listening = False
         self.speaking = False
         self.turn_open = False                       # the server is about to answer the caller's turn
-        self.requested: deque[str] = deque()         # names of responses that were asked for
+        self.requested: deque[str] = deque()         # names of the requested responses
         self.overtaken = False                       # the caller has spoken since
         self.active: Active | None = None
         self.names = 0
-        self.sounds: dict[str, int] = {}             # bytes that were sent to the phone, by item
+        self.sounds: dict[str, int] = {}             # bytes sent to the phone, by item
         self.settled: set[str] = set()
-        self.debt = False                            # the caller said or asked for something that nothing followed
+        self.debt = False                            # the caller said or asked something, and nothing followed
         self.late: deque[tuple[str, str]] = deque()  # audio of a cancelled response that is still on its way
         # The functions.
         self.running: dict[str, str] = {}
         self.transferring = False
         self.stopping = False
-        self.waiting_since: float | None = None      # since when the caller waits for us and hears nothing
+        self.waiting_since: float | None = None      # when the caller began to wait for us in silence
         self.longest_wait_ms = 0.0
-        #: Called with every event and what the dialogue answered.
-        self.on_event: Callable[[str, tuple[Any, ...], dict[str, Any], list[Step]], None] = lambda *_: None
 
     # ---- what may happen next
 
     @property
     def moves(self) -> dict[str, Callable[[], None]]:
-        """By name, with how it is done. Time can always pass."""
+        """The legal moves by name, each with its function. Time can always pass."""
         if self.over is not None:
             return {}
         moves: dict[str, Callable[[], None]] = {"time": self.some_time}
@@ -204,7 +165,7 @@ class ImaginedCall:
             self.event(type="conversation.item.input_audio_transcription.completed", item_id=item, transcript="Yes.")
 
     def key(self) -> None:
-        self.debt = False                            # what is typed takes the place of what was said
+        self.debt = False                            # typed keys take the place of spoken words
         self.do("from_caller", media_streams.Dtmf(media_streams.DtmfBody(self.dice.choice("0123#"))))
 
     # ---- the model
@@ -300,7 +261,7 @@ class ImaginedCall:
         self.pass_time(self.dice.choice((20, 100, 300, 1000, 3000)))
 
     def pass_time(self, ms: float) -> None:
-        """Frames come, audio plays, marks come back, and the dialogue's own time is kept."""
+        """Lets time pass: frames come, audio plays, marks come back, and the dialogue's bounds fall due."""
         until = self.now + ms
         while self.now < until and self.over is None:
             self.now += FRAME_MS
@@ -310,25 +271,10 @@ class ImaginedCall:
                 self.do("time_passed")
 
     def _frame(self) -> None:
-        self.frames += 1
-        body = media_streams.MediaBody(b"\xff" * 160, "inbound", self.frames * FRAME_MS)
-        self.do("from_caller", media_streams.Media(body))
-        self._play(FRAME_MS * BYTES_PER_MS)
-        while self.marks_back and self.over is None:
-            self.do("from_caller", media_streams.Mark(media_streams.MarkBody(self.marks_back.popleft())))
-
-    def _play(self, size: float) -> None:
-        while self.queue:
-            first = self.queue[0]
-            if isinstance(first, str):
-                self.marks_back.append(first)
-            elif size >= len(first) - self.playing:
-                size -= len(first) - self.playing
-                self.playing = 0.0
-            else:
-                self.playing += size
-                break
-            self.queue.popleft()
+        self.do("from_caller", self.phone.frame())
+        self.phone.play()
+        while self.phone.marks_back and self.over is None:
+            self.do("from_caller", media_streams.Mark(media_streams.MarkBody(self.phone.marks_back.popleft())))
 
     # ---- what the dialogue answers
 
@@ -339,12 +285,10 @@ class ImaginedCall:
             self.do("from_model", parsed)
 
     def do(self, method: str, *arguments: Any, **named: Any) -> None:
-        """Tells the dialogue of something, and does what it answers."""
-        self.events += 1
+        """Calls a method of the dialogue, and carries out its answer."""
         if method != "from_caller" or not isinstance(arguments[0], media_streams.Media):
             self.log.append(f"{self.now:.0f} {method} {arguments} {named}")
         steps = getattr(self.dialogue, method)(*arguments, now=self.now, **named)
-        self.on_event(method, arguments, named, steps)
         if method == "from_model" and isinstance(arguments[0], realtime.AudioDelta) and any(
                 isinstance(step, ToCaller) for step in steps):
             self.debt = False
@@ -356,8 +300,8 @@ class ImaginedCall:
         self._look()
 
     def _look(self) -> None:
-        """How long the caller has waited in silence."""
-        if not self.caller_waits or self.queue:
+        """Checks how long the caller has waited in silence."""
+        if not self.caller_waits or not self.phone.silent:
             self.waiting_since = None
             return
         if self.waiting_since is None:
@@ -385,19 +329,10 @@ class ImaginedCall:
     def _phone_is_told(self, message: dict[str, Any]) -> None:
         assert self.started and message["streamSid"] == STREAM
         self.log.append(f"   to phone {message['event']}")
-        match message["event"]:
-            case "media":
-                size = {clip.payload: clip.size for clip in CLIPS.values()}.get(message["media"]["payload"], 1998)
-                self.queue.append(bytes(size))
-            case "mark":
-                self.queue.append(message["mark"]["name"])
-            case "clear":
-                self.marks_back.extend(each for each in self.queue if isinstance(each, str))
-                self.queue.clear()
-                self.playing = 0.0
+        self.phone.told(message)
 
     def _model_is_told(self, event: dict[str, Any]) -> None:
-        if not self.session:                         # the line drops it: the next session is told all
+        if not self.session:                         # the line drops it, because the next session is told everything
             return
         self.log.append(f"   to model {event['type']} {event.get('event_id')}")
         match event["type"]:
@@ -440,7 +375,7 @@ class ImaginedCall:
 
     @property
     def caller_waits(self) -> bool:
-        """Whether the caller waits for us: nobody who knows only what both sides were told could deny it."""
+        """Whether the caller waits for us, by what both sides were told."""
         if self.over is not None or not self.started or self.speaking or self.transferring or self.stopping:
             return False
         return not self.session or bool(
@@ -448,15 +383,11 @@ class ImaginedCall:
 
 
 def plan(dice: random.Random) -> Plan:
-    """How a call is to go, at random."""
-    how = _plan(dice)
-    return replace(how, immediate=Tools(hand_over(how.transfer_targets)).for_call().immediate)
-
-
-def _plan(dice: random.Random) -> Plan:
+    """A random plan of a call."""
+    people = dice.choice(((), ("sales",), ("sales", "support")))
     return Plan(
         greeting="Say hello.", protect_greeting=dice.random() < 0.5, turn_detection={"type": "server_vad"}, clips=CLIPS,
         silence_prompt_ms=dice.choice((0, 5_000, 12_000)), most_turn_ms=dice.choice((0, 10_000)),
         most_ms=dice.choice((0, 90_000)),
-        most_usd=dice.choice((0.0, 0.5)), prices=DEAREST,
-        transfer_targets=dice.choice(((), ("sales",), ("sales", "support"))), operator_key=dice.choice(("", "0")))
+        most_usd=dice.choice((0.0, 0.5)), prices=DEAREST, immediate=Tools(hand_over(people)).for_call().immediate,
+        operator_key=dice.choice(("", "0")), operator=next(iter(people), ""))

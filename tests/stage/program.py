@@ -11,17 +11,17 @@ from bridge.sim.process import BRIDGE, ROOT, Server, running
 __all__ = ["KEY", "PATIENCE_S", "ROOT", "TOKEN", "environment", "run", "serving"]
 
 KEY, TOKEN = "sk-very-secret", "token-very-secret"
-#: A bound for what takes a second; no test depends on it.
+#: A bound for waits that take a second. No test depends on it.
 PATIENCE_S = 30.0
 
 
 def environment(**environ: str) -> dict[str, str]:
-    """These settings and no others."""
+    """An environment with these settings and no others."""
     return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")} | environ
 
 
 async def run(where: Path, *arguments: str, **environ: str) -> tuple[int | None, str, str]:
-    """Exit code, standard output and standard error of a program that ends by itself."""
+    """Runs a program that ends by itself. Returns its exit code, standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
         *BRIDGE, *arguments, cwd=where, env={"PYTHONPATH": str(ROOT)} | environment(**environ),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)

@@ -1,11 +1,11 @@
-"""What many tests need: settings without an environment."""
+"""Settings without an environment, for many tests."""
 
 from bridge.settings import Settings, load
 
-#: For a server that answers whoever is on this machine.
+#: For a server that answers everybody on this machine.
 UNSIGNED = {"ALLOW_UNSIGNED": "1", "HOST": "127.0.0.1"}
 
 
 def make_settings(**environ: str) -> Settings:
-    """Settings as they are when these variables are set, and a key that opens nothing; unsigned without a token."""
+    """The settings of these variables and a key that opens nothing. Without a token they allow unsigned requests."""
     return load({"OPENAI_API_KEY": "sk-simulated"} | UNSIGNED | environ)

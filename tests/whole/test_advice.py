@@ -102,7 +102,7 @@ async def test_a_no_that_the_caller_has_heard_asks_nothing_of_the_owner(
         assert await types(world, ["meetings", "resend", meeting], monkeypatch, tmp_path) == 1
         said = capsys.readouterr().err
         assert said == (
-            f"meeting {meeting} has nothing to send again: it was refused, and the caller was told so; its deliveries: "
+            f"meeting {meeting} has nothing to send again: it was refused, and the caller was told so. Its deliveries: "
             f"1 undone. To see whom to call: python -m bridge meetings show {meeting}\n")
         assert await types(world, ["meetings", "show", meeting], monkeypatch, tmp_path) == 0
         assert "+15551234567" in capsys.readouterr().out

@@ -15,11 +15,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bridge import app as app_module
 from bridge import keys, server
 from bridge.call import session
 from bridge.call.events import Closed, Connected, Event, Fault
-from bridge.reception import strangers as door
+from bridge.call.timing import Timing
+from bridge.reception import door, strangers
 from bridge.reception.token import LIFE_S
 from bridge.records.endings import Ending
 from bridge.twilio_side import signature
@@ -149,15 +149,13 @@ async def test_a_token_that_is_shown_again_is_refused_while_its_call_goes_on(wor
     assert world.model.connections == 1
 
 
-async def test_a_stream_that_does_not_say_which_call_it_is_is_closed(
-    world: Exposed, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(session, "START_S", 0.1)
-    silent = await world.upgrade(signed(STREAM))
-    assert (await asyncio.wait_for(silent.receive(), PATIENCE_S)).type is aiohttp.WSMsgType.CLOSE
-    await silent.close()
-    await world.until_nothing_is_left()
-    assert world.model.connections == 0
+async def test_a_stream_that_does_not_say_which_call_it_is_is_closed(tmp_path: Path) -> None:
+    async with exposed(tmp_path, Timing(start_s=0.1)) as world:
+        silent = await world.upgrade(signed(STREAM))
+        assert (await asyncio.wait_for(silent.receive(), PATIENCE_S)).type is aiohttp.WSMsgType.CLOSE
+        await silent.close()
+        await world.until_nothing_is_left()
+        assert world.model.connections == 0
 
 
 # ---- what is too much
@@ -177,11 +175,10 @@ async def test_what_is_said_before_the_start_is_little_and_read_with_care(world:
 
 
 async def test_a_phone_that_says_far_more_than_a_phone_can_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(session, "TOO_FAST_S", 1)
     caplog.set_level(logging.INFO)
-    async with exposed(tmp_path) as world:
+    async with exposed(tmp_path, Timing(too_fast_s=1)) as world:
         call = await world.upgrade(signed(STREAM))
         await call.send_json(start(await world.answered()))
         await world.model.until_session(timeout=PATIENCE_S)
@@ -244,7 +241,7 @@ async def raw(world: Exposed, sent: bytes, drops: bytes) -> int:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name, seconds in [(door, "FIRST_S", 0.9), (app_module, "DOOR_S", 0.05), (signature, "BODY_S", 1.3),
+    for module, name, seconds in [(strangers, "FIRST_S", 0.9), (door, "LOOK_S", 0.05), (signature, "BODY_S", 1.3),
                                   (server, "LINGER_S", 0.5)]:
         monkeypatch.setattr(module, name, seconds)
 
@@ -271,18 +268,18 @@ async def test_who_breaks_off_in_mid_body_leaves_no_fault_in_the_log(
 
 
 async def test_who_holds_many_connections_keeps_nobody_out(world: Exposed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "MOST", 20)
-    strangers = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(60)]
-    for _, writer in strangers:
+    monkeypatch.setattr(strangers, "MOST", 20)
+    crowd = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(60)]
+    for _, writer in crowd:
         writer.write(HEAD)
     assert await world.post(signed(WEBHOOK, FORM)) == 200
-    assert [await until_closed(reader) for reader, _ in strangers[:40]] == [b""] * 40
+    assert [await until_closed(reader) for reader, _ in crowd[:40]] == [b""] * 40
     assert len(world.app[keys.DOOR]) <= 20
     call = await world.upgrade(signed(STREAM))
     await call.send_json(start(await world.answered()))
     await world.model.until_session(timeout=PATIENCE_S)
     await call.close()
-    for _, writer in strangers:
+    for _, writer in crowd:
         writer.close()
 
 
@@ -308,19 +305,19 @@ async def test_who_holds_many_connections_from_one_address_closes_only_its_own(
     async def come(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", world.port, local_addr=(address, 0))
     reader, writer = await come(TWILIO)
-    strangers = [await come(STRANGER) for _ in range(door.MOST_OF_ADDRESS + 10)]
-    assert [await until_closed(reader) for reader, _ in strangers[:10]] == [b""] * 10
-    assert len(world.app[keys.DOOR]) == 1 + door.MOST_OF_ADDRESS
+    crowd = [await come(STRANGER) for _ in range(strangers.MOST_OF_ADDRESS + 10)]
+    assert [await until_closed(reader) for reader, _ in crowd[:10]] == [b""] * 10
+    assert len(world.app[keys.DOOR]) == 1 + strangers.MOST_OF_ADDRESS
     writer.write(ASKED)
     assert b" 200 OK" in await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE_S)
-    for _, each in [*strangers, (reader, writer)]:
+    for _, each in [*crowd, (reader, writer)]:
         each.close()
 
 
 async def test_a_connection_that_was_answered_may_be_used_again(impatient: None, world: Exposed) -> None:
     """As a proxy does: one that is closed just when it is used again would cost a call."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-    for rest in (door.FIRST_S + 2 * app_module.DOOR_S, 0):
+    for rest in (strangers.FIRST_S + 2 * door.LOOK_S, 0):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b" 200 OK" in await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE_S)
         await asyncio.sleep(rest)

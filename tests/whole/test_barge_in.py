@@ -4,6 +4,7 @@ import asyncio
 
 from bridge.sim.phone import PhoneCall
 from bridge.sim.realtime import Call, Faults, Turn
+from bridge.sim.realtime.items import Item
 from tests.stage.office import Office, line, office, speech
 
 #: A frame of the phone and one of its neighbours, ms.
@@ -12,25 +13,37 @@ TWO_FRAMES_MS = 40
 
 async def interrupt(world: Office, call: PhoneCall, *, seed: int = 0) -> tuple[float, float]:
     """The caller speaks up; what had been heard (ms in all) at the clear, and how long the clear took to arrive."""
-    await asyncio.gather(call.say(speech(400, seed)), call.until_quiet())
+    async def heard() -> float:
+        await call.until_quiet()
+        return call.heard_ms                         # later the next answer may have begun
+    _, heard_ms = await asyncio.gather(call.say(speech(400, seed)), heard())
     cleared = [event.at_ms for event in call.log if event.kind == "clear"][-1]
     started = [at for at, kind, _ in world.session.log if kind == "speech_started"][-1]
-    return call.heard_ms, cleared - started
+    return heard_ms, cleared - started
+
+
+async def interrupt_after(world: Office, ms: float) -> tuple[float, float]:
+    """A caller who has asked, and has heard so much of the answer, speaks up."""
+    call = await world.greeted()
+    await call.say(speech(600))
+    await call.until_heard(call.heard_ms + ms)
+    return await interrupt(world, call)
+
+
+def said(world: Office) -> list[Item]:
+    """What the assistant has said, the greeting first."""
+    return [item for item in world.session.items.values() if item.role == "assistant"]
 
 
 def assert_remembered(world: Office, heard_ms: float, slack_ms: float) -> None:
     """The model remembers what the caller heard: never more, and less by two frames and the way at the most."""
-    items = [item for item in world.session.items.values() if item.role == "assistant" and not item.deleted]
-    remembered = sum(item.remembered_ms for item in items)
+    remembered = sum(item.remembered_ms for item in said(world) if not item.deleted)
     assert heard_ms - TWO_FRAMES_MS - slack_ms <= remembered <= heard_ms + TWO_FRAMES_MS
 
 
 async def test_the_model_remembers_what_was_heard() -> None:
     async with office(Turn((line(4000),)), Turn((line(300),))) as world:
-        call = await world.greeted()
-        await call.say(speech(600))
-        await call.until_heard(call.heard_ms + 1500)
-        heard, slack = await interrupt(world, call)
+        heard, slack = await interrupt_after(world, 1500)
         await world.session.until_received("conversation.item.truncate")
         await world.session.until_sent("conversation.item.truncated")
         assert_remembered(world, heard, slack)
@@ -50,13 +63,10 @@ async def test_audio_that_plays_long_after_the_response_was_done() -> None:
 
 async def test_two_items_waiting_one_is_cut_and_one_is_gone() -> None:
     async with office(Turn((line(1500, seed=1), line(1500, seed=2))), Turn((line(300),)), delta_speed=0) as world:
-        call = await world.greeted()
-        await call.say(speech(600))
-        await call.until_heard(call.heard_ms + 700)
-        heard, slack = await interrupt(world, call)
+        heard, slack = await interrupt_after(world, 700)
         await world.session.until_received("conversation.item.delete")
         await world.session.until_sent("conversation.item.deleted")
-        first, second = [item for item in world.session.items.values() if item.role == "assistant"][1:3]
+        first, second = said(world)[1:3]
         assert first.truncated_ms is not None and 0 < first.truncated_ms < 1500
         assert second.deleted and second.truncated_ms is None
         assert_remembered(world, heard, slack)
@@ -64,12 +74,9 @@ async def test_two_items_waiting_one_is_cut_and_one_is_gone() -> None:
 
 async def test_the_second_of_two_items_is_cut_and_the_first_stays_whole() -> None:
     async with office(Turn((line(600, seed=1), line(2500, seed=2))), Turn((line(300),)), delta_speed=0) as world:
-        call = await world.greeted()
-        await call.say(speech(600))
-        await call.until_heard(call.heard_ms + 1200)
-        heard, slack = await interrupt(world, call)
+        heard, slack = await interrupt_after(world, 1200)
         await world.session.until_sent("conversation.item.truncated")
-        first, second = [item for item in world.session.items.values() if item.role == "assistant"][1:3]
+        first, second = said(world)[1:3]
         assert first.truncated_ms is None and second.truncated_ms is not None
         assert_remembered(world, heard, slack)
 

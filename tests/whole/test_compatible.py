@@ -5,12 +5,11 @@ import asyncio
 import pytest
 
 from bridge import keys
-from bridge.call import floor, listening, voice
-from bridge.call.floor import ANSWER_MS, MUTE_MS, REQUEST_MS, RETRY_MS
 from bridge.call.steps import Reconnect
+from bridge.call.timing import Timing
 from bridge.sim.realtime import Call, Faults, Turn
 from tests.stage.office import GREETING_AUDIO, Office, line, office, speech
-from tests.stage.talk import Talk, asks, says, until
+from tests.stage.talk import TIMING, Talk, asks, says, until
 
 ANSWER = Turn((line(500, seed=4),))
 LOOK = Turn((Call("check_availability", {"earliest_day": "tomorrow"}),))
@@ -28,7 +27,7 @@ def mute() -> Talk:
 
 def test_the_greeting_is_the_response_that_was_asked_for(mute: Talk) -> None:
     assert mute.dialogue.quiet
-    until(mute, REQUEST_MS)
+    until(mute, TIMING.request_ms)
     assert not any(isinstance(step, Reconnect) for step in mute.steps)
 
 
@@ -61,7 +60,7 @@ def test_what_such_a_server_answered_by_itself_is_not_awaited_any_longer(mute: T
     until(mute, 12_000)
     asks(mute, "c", "Yes!")
     says(mute, "own", "o", "Good.")
-    until(mute, mute.now + REQUEST_MS)
+    until(mute, mute.now + TIMING.request_ms)
     assert not any(isinstance(step, Reconnect) for step in mute.steps) and mute.dialogue.quiet
 
 
@@ -78,7 +77,7 @@ def test_an_error_that_names_no_event_is_about_what_was_asked(mute: Talk) -> Non
     mute.done("r")
     mute.returns()
     mute.model(type="error", error={"code": "rate_limit_exceeded", "event_id": None})
-    until(mute, mute.now + RETRY_MS)
+    until(mute, mute.now + TIMING.retry_ms)
     assert len(mute.requests) == 3
 
 
@@ -111,9 +110,9 @@ async def converse(world: Office, *heard: bytes) -> None:
     await one_session(world)
 
 
-async def test_a_conversation_with_a_server_that_echoes_no_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(floor, "REQUEST_MS", 300)
-    async with office(ANSWER, LOOK, Turn((line(400, seed=5),)), faults=Faults(no_metadata=True)) as world:
+async def test_a_conversation_with_a_server_that_echoes_no_metadata() -> None:
+    turns = [ANSWER, LOOK, Turn((line(400, seed=5),))]
+    async with office(*turns, faults=Faults(no_metadata=True), timing=Timing(request_ms=300)) as world:
         await converse(world, line(500, seed=4).audio, line(400, seed=5).audio)
         requests = [event for event in world.session.received if event["type"] == "response.create"]
         assert len(requests) == 2                    # the greeting, and one after the function
@@ -129,13 +128,9 @@ async def test_a_conversation_in_which_whatever_only_informs_is_odd() -> None:
 # ---- events that never come
 
 @pytest.mark.parametrize("kind", ["response.created", "response.done", "response.output_item.done"])
-async def test_a_greeting_of_which_an_event_is_lost_is_heard_and_the_call_goes_on(
-    kind: str, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(floor, "MUTE_MS", 300)
-    monkeypatch.setattr(floor, "REQUEST_MS", 300)
-    monkeypatch.setattr(listening, "OVERRUN_MS", 300)
-    async with office(ANSWER, ANSWER, faults=Faults(lost={kind: 1})) as world:
+async def test_a_greeting_of_which_an_event_is_lost_is_heard_and_the_call_goes_on(kind: str) -> None:
+    timing = Timing(mute_ms=300, request_ms=300, overrun_ms=300)
+    async with office(ANSWER, ANSWER, faults=Faults(lost={kind: 1}), timing=timing) as world:
         world.errors_expected = ["response_cancel_not_active"]      # it is asked to stop, to be sure
         call = await world.greeted()
         await call.say(speech(600))
@@ -147,12 +142,9 @@ async def test_a_greeting_of_which_an_event_is_lost_is_heard_and_the_call_goes_o
     ("response.output_item.done", LOOK), ("response.done", LOOK), ("response.created", LOOK),
     ("response.output_audio.delta", ANSWER), ("input_audio_buffer.speech_stopped", ANSWER),
     ("input_audio_buffer.speech_started", ANSWER), ("conversation.item.added", LOOK)])
-async def test_a_turn_in_which_an_event_is_lost_is_answered_all_the_same(
-    kind: str, first: Turn, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for bound in ("MUTE_MS", "REQUEST_MS", "ANSWER_MS"):
-        monkeypatch.setattr(floor, bound, 300)
-    async with office(first, ANSWER, ANSWER) as world:
+async def test_a_turn_in_which_an_event_is_lost_is_answered_all_the_same(kind: str, first: Turn) -> None:
+    timing = Timing(mute_ms=300, request_ms=300, answer_ms=300)
+    async with office(first, ANSWER, ANSWER, timing=timing) as world:
         world.errors_expected = ["response_cancel_not_active"]
         call = await world.greeted()
         world.session._lost[kind] = 1
@@ -162,11 +154,9 @@ async def test_a_turn_in_which_an_event_is_lost_is_answered_all_the_same(
         assert call.spoken == []
 
 
-async def test_marks_that_never_return_do_not_keep_the_silent_caller_from_being_asked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(voice, "UNPLAYED_MS", 100)
-    async with office(Turn((line(300, seed=7),)), SILENCE_PROMPT_S="1", PROTECT_GREETING="0") as world:
+async def test_marks_that_never_return_do_not_keep_the_silent_caller_from_being_asked() -> None:
+    timing = Timing(unplayed_ms=100)
+    async with office(Turn((line(300, seed=7),)), timing=timing, SILENCE_PROMPT_S="1", PROTECT_GREETING="0") as world:
         world.phone.late_marks_ms = 1e9
         call = await world.phone.dial()
         await call.until_heard(600 + 300)
@@ -186,7 +176,7 @@ def test_a_response_whose_beginning_was_lost_is_the_one_that_was_asked_for() -> 
 def test_one_that_fails_before_its_beginning_was_heard_of_is_asked_for_again() -> None:
     talk = Talk().open()
     talk.done("greeting", "failed")
-    until(talk, RETRY_MS)
+    until(talk, TIMING.retry_ms)
     assert talk.requests == ["greeting_1", "greeting_2"]
 
 
@@ -194,7 +184,7 @@ def test_an_answer_whose_beginning_and_end_were_lost_is_asked_for() -> None:
     talk = Talk().open()
     says(talk, "greeting", "hello", "Hello.", request="greeting_1")
     asks(talk, "c", "Hello?")
-    until(talk, ANSWER_MS)
+    until(talk, TIMING.answer_ms)
     assert talk.requests[-1].startswith("answer")
 
 
@@ -211,7 +201,7 @@ def test_a_response_whose_end_was_lost_is_taken_for_over(brought: str) -> None:
     else:
         talk.calls("r", "schedule_meeting")
         talk.returns()
-    until(talk, talk.now + MUTE_MS + 250)
+    until(talk, talk.now + TIMING.mute_ms + 250)
     assert [message["response_id"] for message in talk.sent("response.cancel")] == ["r"]
     if brought == "an answer":
         assert talk.dialogue.quiet

@@ -15,9 +15,8 @@ import pytest
 from yarl import URL
 
 from bridge import keys
-from bridge.call import session as session_module
 from bridge.call.clips import clips
-from bridge.openai_side import backoff, connection
+from bridge.call.timing import Timing
 from bridge.records.endings import Ending
 from bridge.sim.realtime import Faults, Line, Turn
 from bridge.sim.speech import SILENCE
@@ -69,11 +68,9 @@ async def test_a_network_that_breaks_closes_the_model(caplog: pytest.LogCaptureF
     (Faults(never_created=True), "no session within"),
 ])
 async def test_a_model_that_cannot_be_had_is_apologised_for(
-    faults: Faults, reason: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+    faults: Faults, reason: str, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(connection, "READY_S", 0.2)
-    monkeypatch.setattr(backoff, "GIVE_UP_S", 0.5)
-    async with office(faults=faults) as world:
+    async with office(faults=faults, timing=Timing(give_up_s=0.5)) as world:
         world.errors_expected = ["invalid_model"]
         call = await world.phone.dial()
         await call.until_over()
@@ -83,9 +80,8 @@ async def test_a_model_that_cannot_be_had_is_apologised_for(
     assert any(reason in record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR)
 
 
-async def test_nobody_listening_at_the_models_address_is_apologised_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "GIVE_UP_S", 0.5)
-    async with office(OPENAI_REALTIME_URL="ws://127.0.0.1:1/v1/realtime") as world:
+async def test_nobody_listening_at_the_models_address_is_apologised_for() -> None:
+    async with office(timing=Timing(give_up_s=0.5), OPENAI_REALTIME_URL="ws://127.0.0.1:1/v1/realtime") as world:
         call = await world.phone.dial()
         await call.until_over()
         assert (call.spoken, call.played) == ([APOLOGY], b"")
@@ -114,11 +110,8 @@ async def test_a_fatal_error_in_mid_call_is_apologised_for(caplog: pytest.LogCap
     assert "model refused" in closing_line(caplog)
 
 
-async def test_a_stream_that_never_starts_is_closed(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(session_module, "START_S", 0.1)
-    async with office() as world:
+async def test_a_stream_that_never_starts_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    async with office(timing=Timing(start_s=0.1)) as world:
         world.phone.send_start = False
         call = await world.phone.dial()
         await call.until_over()
@@ -154,12 +147,10 @@ async def test_a_server_that_is_killed_leaves_at_once(caplog: pytest.LogCaptureF
     assert "server killed" in closing_line(caplog)
 
 
-async def test_a_phone_that_takes_nothing_ends_its_call(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(session_module, "STALL_S", 0.2)
-    endless = Turn((Line("An endless greeting.", SILENCE * 8_000_000),))
-    async with office(greeting=endless, delta_speed=0, PROTECT_GREETING="0", TWILIO_AUTH_TOKEN="") as world:
+async def test_a_phone_that_takes_nothing_ends_its_call(caplog: pytest.LogCaptureFixture) -> None:
+    endless, timing = Turn((Line("An endless greeting.", SILENCE * 8_000_000),)), Timing(stall_s=0.2)
+    async with office(
+            greeting=endless, delta_speed=0, timing=timing, PROTECT_GREETING="0", TWILIO_AUTH_TOKEN="") as world:
         reader, writer = await a_phone_that_reads_nothing(world.origin)
         await world.model.until_session()
         await world.closed()

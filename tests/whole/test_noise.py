@@ -7,12 +7,12 @@ import pytest
 
 from bridge.call import floor, words
 from bridge.call.bounds import BEGIN_MS
-from bridge.call.floor import MOST_ENDLESS, RETRY_MS
+from bridge.call.floor import MOST_ENDLESS
 from bridge.call.steps import HangUp, RunFunction
 from bridge.records.endings import Ending
 from bridge.sim.realtime import Turn
 from tests.stage.office import GREETING_AUDIO, Office, line, office, speech
-from tests.stage.talk import CLIPS, Talk, asks, ends, greeted, press, retold, says, until
+from tests.stage.talk import CLIPS, TIMING, Talk, asks, ends, greeted, press, retold, says, until
 
 TURN_MS = 30_000
 
@@ -102,7 +102,7 @@ def test_an_answer_without_a_sound_is_asked_for_again_under_protection(noisy: Ta
     noise(noisy)
     noisy.begins("r", noisy.requests[-1])
     noisy.done("r")
-    until(noisy, noisy.now + RETRY_MS)
+    until(noisy, noisy.now + TIMING.retry_ms)
     answered(noisy, 1)
     assert len(noisy.requests) == 3 and len(noisy.sent("session.update")) == 2
 

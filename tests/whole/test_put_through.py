@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from bridge.call import session as session_module
+from bridge.call.timing import Timing
 from bridge.call.words import TRANSFER_FAILED, TRANSFER_UNANSWERED
 from bridge.sim.phone import PhoneCall
 from bridge.sim.realtime import Call, Turn
@@ -61,11 +61,8 @@ async def test_a_caller_whom_nobody_answers_comes_back_to_an_assistant_that_reme
         await second.until(lambda: second.config["audio"]["input"]["turn_detection"])
 
 
-async def test_a_transfer_that_twilio_does_not_make_is_told_to_the_caller(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(session_module, "UNKNOWN_S", 0.1)
-    async with office(TRANSFER, LONG, rest=True, settings=sales()) as world:
+async def test_a_transfer_that_twilio_does_not_make_is_told_to_the_caller(caplog: pytest.LogCaptureFixture) -> None:
+    async with office(TRANSFER, LONG, rest=True, settings=sales(), timing=Timing(unknown_s=0.1)) as world:
         call = await world.greeted()
         world.twilio.faults = RestFaults(status=500)
         await call.say(speech(600))

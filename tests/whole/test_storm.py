@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 
 from bridge import keys
-from bridge.call import dialogue, floor, model_line, patience
+from bridge.call import floor, model_line
 from bridge.call.clips import clips
-from bridge.openai_side import backoff
+from bridge.call.timing import Timing
 from bridge.sim.phone import PhoneCall
 from bridge.sim.realtime import Faults, Turn
 from bridge.twilio_side.twiml import APOLOGY
@@ -47,11 +47,10 @@ async def ready(world: Office) -> int:
 @pytest.mark.parametrize("when", ["at the beginning", "in mid-call"])
 @pytest.mark.parametrize("how", BREAKS)
 async def test_sessions_that_open_and_break_are_few_and_then_comes_the_fallback(
-    how: str, when: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    how: str, when: str, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(backoff, "GIVE_UP_S", 1.0)
     faults = BREAKS[how] if when == "at the beginning" else Faults()
-    async with office(LONG, faults=faults, delta_speed=1.2) as world:
+    async with office(LONG, faults=faults, delta_speed=1.2, timing=Timing(give_up_s=1.0)) as world:
         call = await (world.phone.dial() if when == "at the beginning" else amid_an_answer(world))
         before = world.model.connections if when == "in mid-call" else 0
         if when == "in mid-call":
@@ -77,16 +76,15 @@ async def amid_an_answer(world: Office) -> PhoneCall:
     return call
 
 
-async def test_a_session_that_was_of_use_and_breaks_is_followed_by_another_at_once_every_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(backoff, "FIRST_S", 60.0)    # nobody waits for that long
+async def test_a_session_that_was_of_use_and_breaks_is_followed_by_another_at_once_every_time() -> None:
     async with office(Turn((line(300),), "Are you there?")) as world:
         call = await world.greeted()
+        [ours] = world.app[keys.CALLS]
         for place in range(1, 5):
             world.model.sessions[place - 1].close(1006)
             session = await world.model.until_session(place + 1)
             await session.until_sent("session.updated")
+            assert ours._model._recovery.attempts == 1       # the first one, before which there is no pause
             await session.until(lambda: session.config["audio"]["input"]["turn_detection"])
             before = call.heard_ms
             await call.say(speech(600))
@@ -96,11 +94,8 @@ async def test_a_session_that_was_of_use_and_breaks_is_followed_by_another_at_on
         assert call.spoken == [] and not world.app[keys.BREAKER].open
 
 
-async def test_a_session_in_which_nobody_has_anything_to_say_is_had_after_a_while(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(model_line, "HAD_S", 0.0)
-    async with office() as world:
+async def test_a_session_in_which_nobody_has_anything_to_say_is_had_after_a_while() -> None:
+    async with office(timing=Timing(had_s=0.0)) as world:
         call = await world.greeted()
         [session] = world.app[keys.CALLS]
         world.session.close(1006)
@@ -111,12 +106,8 @@ async def test_a_session_in_which_nobody_has_anything_to_say_is_had_after_a_whil
         assert len((await world.model.until_session(2)).received) and call.spoken == []
 
 
-async def test_a_session_of_which_something_is_awaited_is_not_had_however_long_it_lives(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(model_line, "HAD_S", 0.0)
-    monkeypatch.setattr(floor, "REQUEST_MS", 1_200)
-    async with office(faults=Faults(stop_reading=True)) as world:
+async def test_a_session_of_which_something_is_awaited_is_not_had_however_long_it_lives() -> None:
+    async with office(faults=Faults(stop_reading=True), timing=Timing(had_s=0.0, request_ms=1_200)) as world:
         call = await world.phone.dial()
         await call.until_over(timeout=30)
         assert call.spoken == [APOLOGY] and world.model.connections == floor.RETRIES + 1
@@ -150,13 +141,8 @@ async def test_what_every_call_would_meet_is_asked_for_once_and_said_once(
     assert "insufficient_quota" in error and "billing page" in error and "fallback" in error
 
 
-async def test_a_limit_that_says_when_it_is_over_is_waited_for_with_recorded_words(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(dialogue, "HUSH_MS", 50)
-    monkeypatch.setattr(patience, "HUSH_AGAIN_MS", 50)
-    monkeypatch.setattr(floor, "RETRY_MS", 0)
-    async with office(LONG) as world:
+async def test_a_limit_that_says_when_it_is_over_is_waited_for_with_recorded_words() -> None:
+    async with office(LONG, timing=Timing(hush_ms=50, hush_again_ms=50, retry_ms=0)) as world:
         call = await world.greeted()
         world.session.faults = Faults(
             fail_responses=1, failure=("rate_limit_exceeded", "Rate limit reached. Please try again in 0.6s."))

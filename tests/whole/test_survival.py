@@ -5,17 +5,16 @@ import base64
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
 from bridge import keys
-from bridge.call import dialogue, ear, floor, model_line
-from bridge.call import session as session_module
 from bridge.call.clips import clips
+from bridge.call.timing import Timing
 from bridge.call.words import RESUMED, STILL_THERE, pressed
-from bridge.openai_side import backoff, pulse
 from bridge.records.endings import Ending
 from bridge.sim.realtime import Call, Faults, Line, RealtimeSession, Turn
 from bridge.twilio_side.twiml import APOLOGY
@@ -23,18 +22,14 @@ from tests.stage.office import GREETING_AUDIO, amid_an_answer, line, speech, tol
 from tests.stage.office import office as any_office
 
 office = partial(any_office, clock_speed=10)
+#: A session may last for a second, and is renewed before.
+SHORT_SESSIONS = Timing(least_session_s=0.1)
 LONG = Turn((Line("one two three four five six seven eight nine ten", line(8000).audio),), "What is there?")
 
 
 @pytest.fixture(autouse=True)
 def info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-
-
-@pytest.fixture
-def short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session may last for a second, and is renewed before."""
-    monkeypatch.setattr(model_line, "LEAST_SESSION_S", 0.1)
 
 
 def clip(name: Any) -> bytes:
@@ -51,10 +46,9 @@ BREAKS: dict[str, Callable[[RealtimeSession], None]] = {
 
 @pytest.mark.parametrize("how", BREAKS)
 async def test_a_model_that_is_lost_in_mid_sentence_goes_on_in_another_session(
-    how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    how: str, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(pulse, "TICK_S", 0.05)
-    async with office(LONG, delta_speed=1.2) as world:
+    async with office(LONG, delta_speed=1.2, timing=Timing(tick_s=0.05)) as world:
         call = await amid_an_answer(world)
         BREAKS[how](world.session)
         second = await world.model.until_session(2)
@@ -83,10 +77,8 @@ async def test_what_the_caller_says_meanwhile_is_heard_by_the_next_session() -> 
         assert world.model.refused == 1 and call.spoken == []
 
 
-async def test_a_caller_hears_a_word_while_the_model_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialogue, "HUSH_LOST_MS", 100)
-    monkeypatch.setattr(dialogue, "HUSH_MS", 100)
-    async with office(LONG) as world:
+async def test_a_caller_hears_a_word_while_the_model_is_away() -> None:
+    async with office(LONG, timing=Timing(hush_lost_ms=100, hush_ms=100)) as world:
         call = await world.greeted()
         world.model.refuse(1000)
         world.session.close(1012)
@@ -99,10 +91,9 @@ async def test_a_caller_hears_a_word_while_the_model_is_away(monkeypatch: pytest
 
 @pytest.mark.parametrize("rest", [False, True])
 async def test_a_model_that_does_not_come_back_is_given_up_for_the_fallback(
-    rest: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    rest: bool, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(backoff, "GIVE_UP_S", 0.7)
-    async with office(LONG, rest=rest) as world:
+    async with office(LONG, rest=rest, timing=Timing(give_up_s=0.7)) as world:
         call = await amid_an_answer(world)
         world.model.refuse(1000)
         world.session.close(1013)
@@ -135,8 +126,7 @@ async def test_after_three_refusals_callers_get_the_fallback_at_once_until_the_m
 ) -> None:
     monkeypatch.setattr("bridge.openai_side.breaker.FIRST_S", 0.05)
     monkeypatch.setattr("bridge.openai_side.probing.LOOK_S", 0.02)
-    monkeypatch.setattr(backoff, "GIVE_UP_S", 1.0)
-    async with office() as world:
+    async with office(timing=Timing(give_up_s=1.0)) as world:
         world.model.refuse(1000)
         first = await world.phone.dial()
         await first.until_over()
@@ -173,9 +163,8 @@ def outputs(session: RealtimeSession) -> list[dict[str, Any]]:
     return [json.loads(item["output"]) for item in items if item["type"] == "function_call_output"]
 
 
-@pytest.mark.usefixtures("short_sessions")
 async def test_a_session_is_renewed_before_its_time_is_up_and_no_frame_is_lost() -> None:
-    async with office(faults=Faults(expire_after_ms=40_000)) as world:
+    async with office(faults=Faults(expire_after_ms=40_000), timing=SHORT_SESSIONS) as world:
         call = await world.greeted()
         second = await world.model.until_session(2)
         world.model.faults = Faults()
@@ -190,12 +179,9 @@ async def test_a_session_is_renewed_before_its_time_is_up_and_no_frame_is_lost()
         assert len(call.played) == len(GREETING_AUDIO)
 
 
-@pytest.mark.usefixtures("short_sessions")
-async def test_a_renewal_that_fails_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(model_line, "RENEW_AGAIN_S", 0.05)
-    async with office(faults=Faults(expire_after_ms=40_000)) as world:
+async def test_a_renewal_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    timing = replace(SHORT_SESSIONS, renew_again_s=0.05)
+    async with office(faults=Faults(expire_after_ms=40_000), timing=timing) as world:
         call = await world.greeted()
         world.model.refuse(1)
         await world.model.until_session(2)
@@ -207,9 +193,8 @@ async def test_a_renewal_that_fails_is_tried_again(
     assert " 0 reconnects" in caplog.text
 
 
-@pytest.mark.usefixtures("short_sessions")
 async def test_a_session_is_not_renewed_while_somebody_speaks() -> None:
-    async with office(LONG, faults=Faults(expire_after_ms=12_000)) as world:
+    async with office(LONG, faults=Faults(expire_after_ms=12_000), timing=SHORT_SESSIONS) as world:
         call = await amid_an_answer(world)
         await world.model.until_session(2)
         assert call.queued_ms > 0 and not world.session.closed
@@ -218,9 +203,9 @@ async def test_a_session_is_not_renewed_while_somebody_speaks() -> None:
         await world.session.until(lambda: world.session.closed)
 
 
-@pytest.mark.usefixtures("short_sessions")
 async def test_a_session_that_waits_to_take_over_is_closed_when_the_one_before_it_is_lost() -> None:
-    async with office(LONG, faults=Faults(expire_after_ms=12_000), delta_speed=1.2) as world:
+    faults = Faults(expire_after_ms=12_000)
+    async with office(LONG, faults=faults, delta_speed=1.2, timing=SHORT_SESSIONS) as world:
         await amid_an_answer(world)
         waiting = await world.model.until_session(2)
         world.model.faults = Faults()
@@ -242,20 +227,16 @@ async def test_responses_that_are_limited_are_asked_for_again_and_then_given_up(
         assert call.spoken == [APOLOGY]
 
 
-async def test_a_turn_that_the_model_does_not_answer_by_itself_is_answered_when_asked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(floor, "ANSWER_MS", 200)
-    async with office(LONG, faults=Faults(ignore_turns=1)) as world:
+async def test_a_turn_that_the_model_does_not_answer_by_itself_is_answered_when_asked() -> None:
+    async with office(LONG, faults=Faults(ignore_turns=1), timing=Timing(answer_ms=200)) as world:
         call = await world.greeted()
         await call.say(speech(600))
         await call.until_speaking(after_ms=world.phone.clock.ms())
         assert len([event for event in world.session.received if event["type"] == "response.create"]) == 2
 
 
-async def test_a_response_that_brings_nothing_is_given_by_another_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(floor, "MUTE_MS", 300)
-    async with office(LONG) as world:
+async def test_a_response_that_brings_nothing_is_given_by_another_session() -> None:
+    async with office(LONG, timing=Timing(mute_ms=300)) as world:
         call = await world.greeted()
         world.session.faults = Faults(mute_responses=1)
         await call.say(speech(600))
@@ -264,11 +245,9 @@ async def test_a_response_that_brings_nothing_is_given_by_another_session(monkey
         await call.until_speaking(after_ms=world.phone.clock.ms())
 
 
-async def test_a_model_that_reads_nothing_is_left_for_another_and_the_call_goes_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(model_line, "STALL_S", 0.2)
-    async with office(faults=Faults(stop_reading=True), PROTECT_GREETING="0") as world:
+async def test_a_model_that_reads_nothing_is_left_for_another_and_the_call_goes_on() -> None:
+    faults = Faults(stop_reading=True)
+    async with office(faults=faults, timing=Timing(stall_s=0.2), PROTECT_GREETING="0") as world:
         call = await world.phone.dial()
         await (await world.model.until_session()).until_sent("session.updated")
         world.model.faults = Faults()
@@ -281,12 +260,12 @@ async def test_a_model_that_reads_nothing_is_left_for_another_and_the_call_goes_
         assert call.spoken == []
 
 
-@pytest.mark.usefixtures("short_sessions")
 @pytest.mark.parametrize("how", ["lost", "renewed"])
 async def test_a_call_that_ends_while_a_session_follows_another_leaves_none_of_them_open(
     how: str, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with office(LONG, faults=Faults(expire_after_ms=12_000) if how == "renewed" else Faults()) as world:
+    faults = Faults(expire_after_ms=12_000) if how == "renewed" else Faults()
+    async with office(LONG, faults=faults, timing=SHORT_SESSIONS) as world:
         call = await (world.greeted() if how == "renewed" else amid_an_answer(world))
         [session] = world.app[keys.CALLS]
         held = session._model._leg                   # or the garbage collector might close it
@@ -317,9 +296,8 @@ async def test_a_gap_in_the_middle_of_a_word_does_not_keep_the_turn_open() -> No
         await saying
 
 
-async def test_a_phone_that_sends_nothing_any_more_ends_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ear, "MISSING_MS", 300)
-    async with office(LONG) as world:
+async def test_a_phone_that_sends_nothing_any_more_ends_its_turn() -> None:
+    async with office(LONG, timing=Timing(missing_ms=300)) as world:
         call = await world.greeted()
         saying = asyncio.ensure_future(call.say(speech(4000)))
         await world.session.until_sent("input_audio_buffer.speech_started")
@@ -328,11 +306,8 @@ async def test_a_phone_that_sends_nothing_any_more_ends_its_turn(monkeypatch: py
         saying.cancel()
 
 
-async def test_a_phone_that_sends_nothing_at_all_is_let_go_of(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(session_module, "DEAD_S", 0.3)
-    async with office() as world:
+async def test_a_phone_that_sends_nothing_at_all_is_let_go_of(caplog: pytest.LogCaptureFixture) -> None:
+    async with office(timing=Timing(dead_s=0.3)) as world:
         call = await world.greeted()
         call.lose_frames(600_000)
         await call.until_over()

@@ -42,14 +42,14 @@ class RealtimeServer(Changing):
         self.clock_off_s = 0.0
         self.sessions: list[RealtimeSession] = []
         self.refused = 0        # connections turned away before the upgrade
-        self._refusing = (0, 0)     # so many more, by that status
+        self._refusing = (0, 0)     # how many more, and the status
         self.listener: Listener | None = None
         self.url = ""
         self._stopping = asyncio.Event()
 
     @property
     def connections(self) -> int:
-        """Upgrades accepted."""
+        """The number of upgrades accepted."""
         return len(self.sessions)
 
     async def __aenter__(self) -> Self:
@@ -73,16 +73,16 @@ class RealtimeServer(Changing):
         await self._runner.cleanup()
 
     async def until_session(self, n: int = 1, timeout: float = 20) -> RealtimeSession:
-        """The n-th session, once a client has opened it."""
+        """Waits until a client has opened the n-th session, and returns it."""
         await self.until(lambda: len(self.sessions) >= n, timeout)
         return self.sessions[n - 1]
 
     def refuse(self, connections: int, status: int = 503) -> None:
-        """Answer the next upgrades, so many of them, by that status; 0 for none any more."""
+        """Answer the next upgrades with that status, as many as `connections` says. 0 ends it."""
         self._refusing = connections, status
 
     async def stopped(self) -> None:
-        """Until the server is being left."""
+        """Waits until the server stops."""
         await self._stopping.wait()
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
@@ -121,7 +121,7 @@ class RealtimeServer(Changing):
         return f"Bearer {self.key}" in keys
 
     def _refusal(self, request: web.Request, faults: Faults) -> web.Response | None:
-        """Why there is no upgrade, or None."""
+        """The answer that refuses an upgrade, or None."""
         if status := self._status_of_refusal(faults):
             return _problem(status, "refused", "The server refuses the connection.")
         if not self._knows_key(request):

@@ -1,4 +1,4 @@
-"""Messages that callers left; a delivery is the news of a meeting or of a message."""
+"""Messages that callers left. A delivery is the news of a meeting or of a message."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("recorded_at", sa.Double, nullable=False),
     )
     op.create_index("messages_recorded", "messages", ["recorded_at", "id"])
-    # On SQLite the table is copied: it cannot be altered so.
+    # SQLite cannot alter a table like this, so Alembic copies it.
     with op.batch_alter_table("deliveries") as deliveries:
         deliveries.alter_column("meeting_id", existing_type=sa.Text, nullable=True)
         deliveries.add_column(sa.Column("message_id", sa.Text, sa.ForeignKey(

@@ -1,4 +1,4 @@
-"""Tokens of streams that were shown."""
+"""Tokens that streams have shown."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What the model has cost, by day."""
+"""The cost of the model, by day."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -6,14 +6,14 @@ from alembic import op
 revision = "6"
 down_revision = "5"
 
-#: How long a delivery was tried before it was given up, seconds. One that was dead sooner was refused.
+#: How long a delivery was tried before it was given up (s). A delivery that was dead sooner was refused.
 GIVE_UP_S = 3 * 24 * 3600.0
 
 
 def upgrade() -> None:
     connection = op.get_bind()
     if connection.dialect.name == "sqlite":
-        # The table is copied. What is left of the old one must not be readable once a caller is erased.
+        # The table is copied. The old one must not stay readable in the file after a caller is erased.
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
     for name, type in (("about_kind", sa.Text), ("about_id", sa.Text), ("refused", sa.Boolean)):
         op.add_column("deliveries", sa.Column(name, type))

@@ -1,0 +1,179 @@
+"""Keeps the records of this process's calls in the database, as the calls go on.
+
+1. No call waits for it. What is new of all calls is written every WRITE_S in one transaction: a crash loses the last
+   second at most.
+2. A database that does not answer is tried again after growing pauses. Calls that are over wait for it meanwhile, up to
+   MOST_WAITING of them. Beyond that the oldest is lost, which is counted and logged.
+3. A call whose process is gone is ended by whichever process looks first.
+4. Without words (TRANSCRIPTS=0) a record holds figures only: nothing that was said, typed, asked or answered.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+
+from bridge.call.events import Closed, Event, Figures, Listener, Opened
+from bridge.call.record import Record
+from bridge.folding import Folded
+from bridge.records.call_record import Call, Turn
+from bridge.records.call_records import Before, CallRecords, Portion
+from bridge.records.database import StoreFailed
+from bridge.records.endings import Ending
+from bridge.twilio_side.caller import Caller
+
+log = logging.getLogger(__name__)
+
+#: How often what is new is written, seconds; and the longest pause when the database fails.
+WRITE_S, LONGEST_PAUSE_S = 1.0, 30.0
+#: How often it is looked for calls whose process is gone, seconds.
+LOST_S = 15.0
+#: Calls that are over and wait to be written.
+MOST_WAITING = 1_000
+#: Calls of one transaction.
+PORTION = 200
+
+
+@dataclass(eq=False, slots=True)
+class _Kept:
+    """A call's record, and what the database had of the call before this stream; None: it was not asked yet."""
+
+    record: Record
+    before: Before | None = None
+    is_over: bool = False
+
+
+class RecordKeeper:
+    """`now`: seconds since 1970. `count_loss` is called for each lost record, `reported` when a report is written."""
+
+    def __init__(
+        self, records: CallRecords, process: str, *, model: str, voice: str, words: bool,
+        count_loss: Callable[[], None], reported: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._records, self._words, self._now = records, words, now
+        self._count_loss, self._reported = count_loss, reported
+        self._head = {"process": process, "model": model, "voice": voice}
+        self._calls: dict[_Kept, None] = {}          # in the order in which they came
+        self._lost = Folded()
+
+    @property
+    def open(self) -> int:
+        """How many calls go on, or wait to be written."""
+        return len(self._calls)
+
+    def of_a_call(self) -> Listener:
+        """A listener for one new call."""
+        loop_time = asyncio.get_running_loop().time
+        kept = _Kept(Record(self._now, lambda: loop_time() * 1000, **self._head))
+        self._calls[kept] = None
+
+        def hear(event: Event) -> None:
+            kept.record.hear(event)
+            if isinstance(event, Closed):
+                self._over(kept)
+        return hear
+
+    def without_stream(self, call_sid: str, caller: Caller, called: str, answered_by: str) -> None:
+        """A call that the assistant did not answer: it got the fallback, or was rejected."""
+        hear = self.of_a_call()
+        hear(Opened(call_sid, caller, called))
+        [*self._calls][-1].record.answered_by(answered_by)
+        hear(Closed(call_sid, Ending.FALLBACK if answered_by == "fallback" else Ending.REJECTED, 0.0, Figures()))
+
+    async def nobody_comes_back(self, call_sid: str) -> None:
+        """The call was transferred, and is over now. A database that does not take it is only logged."""
+        try:
+            await self._records.finish(call_sid, self._now())
+            self._reported()
+        except StoreFailed as reason:
+            log.error("call %(call)s: its end could not be written down, and is reported later: %(reason)s",
+                      {"call": call_sid, "reason": str(reason)})
+
+    def _over(self, kept: _Kept) -> None:
+        kept.is_over = True
+        if kept.record.call is None:                 # it never said which call it was
+            self._calls.pop(kept, None)
+            return
+        waiting = [each for each in self._calls if each.is_over]
+        if len(waiting) > MOST_WAITING:
+            del self._calls[waiting[0]]
+            self._count_loss()
+            if times := self._lost.worth_a_line("lost"):
+                log.error("records of calls are lost because the database does not take them: %(times)d so far",
+                          {"times": times})
+
+    # ---- the application's task
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        pause, looked = WRITE_S, float("-inf")
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await self.write()
+                if time.monotonic() - looked >= LOST_S:
+                    looked = time.monotonic()
+                    if ended := await self._records.end_lost(self._now()):
+                        log.info("%(ended)d calls were ended in their records, whose process is gone or which nobody "
+                                 "came back to", {"ended": ended})
+                        self._reported()
+                pause = WRITE_S
+            except StoreFailed as reason:
+                pause = self._failed(pause, str(reason))
+            except Exception:
+                log.exception("records of calls could not be written down, because of a fault")
+                pause = LONGEST_PAUSE_S
+
+    def _failed(self, pause: float, reason: str) -> float:
+        if pause == WRITE_S:
+            log.error("records of calls could not be written down, and wait: %(reason)s", {"reason": reason})
+        return min(pause * 2, LONGEST_PAUSE_S)
+
+    async def write(self) -> None:
+        """Writes all that is new. Raises StoreFailed: then nothing of what was not written is lost."""
+        changed = [kept for kept in self._calls if kept.record.changed]
+        for first in range(0, len(changed), PORTION):
+            await self._write(changed[first:first + PORTION])
+
+    async def _write(self, calls: list[_Kept]) -> None:
+        over = {id(kept) for kept in calls if kept.is_over}      # what ends meanwhile is written the next time
+        taken = [(kept, kept.record.take()) for kept in calls if kept.record.call]
+        portions = [Portion(self._shown(kept), [*map(self._told, turns)], kept.before) for kept, turns in taken]
+        try:
+            known = await self._records.write(portions, self._now())
+        except BaseException:
+            for kept, turns in taken:
+                kept.record.give_back(turns)
+            raise
+        for kept, _ in taken:
+            assert kept.record.call
+            before = known[kept.record.call.call_sid]
+            if before is None or id(kept) in over and not kept.record.changed:
+                self._calls.pop(kept, None)          # it was erased, or it is over and all of it is written
+            kept.before = before
+        if over:
+            self._reported()
+
+    def _shown(self, kept: _Kept) -> Call:
+        assert kept.record.call
+        return msgspec.structs.replace(kept.record.call, tokens=dict(kept.record.call.tokens))
+
+    def _told(self, turn: Turn) -> Turn:
+        """A copy: it may change while it is written."""
+        if self._words or turn.kind == "event":
+            return msgspec.structs.replace(turn)
+        data = {name: turn.data[name] for name in ("status", "seconds", "purpose") if name in turn.data}
+        return msgspec.structs.replace(turn, text=turn.text if turn.kind == "function" else "", data=data)
+
+    async def finish(self, seconds: float) -> None:
+        """The server stops: what is not written yet has so long."""
+        with suppress(TimeoutError, StoreFailed):
+            async with asyncio.timeout(seconds):
+                await self.write()
+        if left := sum(kept.record.changed for kept in self._calls):
+            log.error("records of calls were not written down when the server stopped: %(left)d", {"left": left})

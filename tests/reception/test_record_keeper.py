@@ -1,0 +1,181 @@
+"""Records are written beside the calls: no call waits for the database, and nothing is lost without a word."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+
+from bridge import keys
+from bridge.call.events import (
+    AssistantSaid, AssistantSpeaks, CallerSaid, Closed, Connected, Figures, FunctionAnswered, FunctionCalled, Listener,
+    Opened, Placed,
+)
+from bridge.reception import record_keeper
+from bridge.reception.record_keeper import RecordKeeper
+from bridge.records.call_records import Before, CallRecords, Portion
+from bridge.records.database import Database, StoreFailed
+from bridge.records.endings import Ending
+from bridge.records.erasure import Erasure
+from bridge.sim.realtime import Turn
+from bridge.twilio_side.caller import Caller
+from tests.stage.office import line, office, speech
+from tests.stage.store import ALICE, NOW, rows
+
+OVER = Closed("CA1", Ending.CALLER_HUNG_UP, 9.0, Figures(turns=1))
+
+
+def keeper_of(records: CallRecords, *, words: bool = True, lost: Callable[[], None] = lambda: None) -> RecordKeeper:
+    return RecordKeeper(records, "one", model="m", voice="v", words=words, count_loss=lost, now=lambda: NOW)
+
+
+def opens(keeper: RecordKeeper, call_sid: str = "CA1") -> Listener:
+    hear = keeper.of_a_call()
+    hear(Connected())
+    hear(Opened(call_sid, Caller(ALICE)))
+    return hear
+
+
+def says(hear: Listener, item_id: str, words: str) -> None:
+    hear(Placed(item_id, "caller", None))
+    hear(CallerSaid(words, item_id))
+
+
+class Silent(CallRecords):
+    """A database that fails for as long as it is told to."""
+
+    failing = False
+
+    async def write(self, portions: Sequence[Portion], now: float) -> Mapping[str, Before | None]:
+        if self.failing:
+            raise StoreFailed("it is away")
+        return await super().write(portions, now)
+
+
+async def test_a_call_is_written_as_it_goes_and_forgotten_when_it_is_over(database: Database) -> None:
+    keeper, records = keeper_of(CallRecords(database)), CallRecords(database)
+    hear = opens(keeper)
+    says(hear, "c", "Hello?")
+    await keeper.write()
+    record = await records.read("CA1")
+    assert record and [turn.text for turn in record.turns] == ["Hello?"] and not record.call.ending
+    hear(AssistantSpeaks("a", "answer"))
+    hear(AssistantSaid("Good day.", "a", 500, 500))
+    hear(OVER)
+    await keeper.write()
+    record = await records.read("CA1")
+    assert record and [turn.text for turn in record.turns] == ["Hello?", "Good day."]
+    assert record.call.ending == "caller hung up"
+    assert keeper.open == 0
+
+
+async def test_what_the_database_did_not_take_is_written_the_next_time(database: Database) -> None:
+    records = Silent(database)
+    keeper = keeper_of(records)
+    hear = opens(keeper)
+    says(hear, "c", "Hello?")
+    records.failing = True
+    with pytest.raises(StoreFailed):
+        await keeper.write()
+    hear(OVER)
+    records.failing = False
+    await keeper.write()
+    record = await records.read("CA1")
+    assert record and [turn.text for turn in record.turns] == ["Hello?"] and record.call.ended_at
+
+
+async def test_records_that_wait_are_bounded_and_each_lost_one_is_counted(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(record_keeper, "MOST_WAITING", 3)
+    lost: list[int] = []
+    keeper = keeper_of(CallRecords(database), lost=lambda: lost.append(1))
+    for number in range(5):
+        opens(keeper, f"CA{number}")(OVER)
+    assert keeper.open == 3 and len(lost) == 2
+    assert "records of calls are lost because the database does not take them: 1 so far" in caplog.text
+    await keeper.write()
+    assert {row.call_sid for row in await rows(database, "call_records")} == {"CA2", "CA3", "CA4"}
+
+
+async def test_without_words_only_figures_are_kept(database: Database) -> None:
+    keeper = keeper_of(CallRecords(database), words=False)
+    hear = opens(keeper)
+    says(hear, "c", "my secret")
+    hear(FunctionCalled("schedule_meeting", '{"name": "my secret"}', "1"))
+    hear(FunctionAnswered("1", {"status": "confirmed", "message": "my secret"}))
+    hear(AssistantSpeaks("a", "answer"))
+    hear(AssistantSaid("my secret", "a", 500, 700))
+    hear(OVER)
+    await keeper.write()
+    kept = await rows(database, "call_turns")
+    assert len(kept) == 3 and "secret" not in repr(kept)
+    assert kept[1].text == "schedule_meeting" and "confirmed" in kept[1].data
+    assert (kept[2].heard_ms, kept[2].sent_ms) == (500, 700)
+
+
+async def test_a_call_that_is_erased_while_it_goes_on_is_written_no_more(database: Database) -> None:
+    keeper = keeper_of(CallRecords(database))
+    hear = opens(keeper)
+    says(hear, "c", "Hello?")
+    await keeper.write()
+    await Erasure(database).erase(ALICE, NOW)
+    says(hear, "d", "Still here.")
+    await keeper.write()
+    hear(OVER)
+    await keeper.write()
+    assert await rows(database, "call_records") == [] == await rows(database, "call_turns")
+    assert keeper.open == 0
+
+
+async def test_a_stream_that_never_says_what_it_is_leaves_nothing(database: Database) -> None:
+    keeper = keeper_of(CallRecords(database))
+    hear = keeper.of_a_call()
+    hear(Connected())
+    hear(Closed(None, Ending.NO_START, 5.0, Figures()))
+    assert keeper.open == 0
+
+
+# ---- a whole call
+
+async def test_a_whole_call_can_be_read_afterwards() -> None:
+    async with office(Turn((line(3_000),))) as world:
+        call = await world.greeted()
+        await call.say(speech(600))
+        await call.until_speaking()
+        await call.until_heard(call.heard_ms + 1_000)
+        await call.hang_up()
+        await world.closed()
+        await world.app[keys.RECORDS].write()
+        record = await CallRecords(world.app[keys.DATABASE]).read(call.sid)
+        heard = call.heard_ms
+    assert record
+    greeting, asked, answer = record.turns
+    assert (greeting.by, greeting.data) == ("assistant", {"purpose": "greeting"}) and not greeting.was_cut
+    assert asked.by == "caller"
+    assert answer.was_cut and greeting.heard_ms and answer.heard_ms is not None
+    assert abs(greeting.heard_ms + answer.heard_ms - heard) <= 250
+    assert (record.call.caller, record.call.called, record.call.ending) == (
+        "+15557654321", "+15550001111", "caller hung up")
+    assert answer.answer_ms and record.call.answer_p50_ms == answer.answer_ms
+
+
+async def test_a_database_that_is_away_delays_no_call(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.ERROR)
+    async with office(Turn((line(300),))) as world:
+        gone = asyncio.Event()
+
+        async def away(*_: object) -> None:
+            await gone.wait()
+            raise StoreFailed("it was away")
+        monkeypatch.setattr(world.app[keys.RECORDS]._records, "write", away)
+        call = await world.greeted()
+        await call.say(speech(600))
+        await call.until_speaking()
+        await call.until_quiet()
+        await call.hang_up()
+        await world.closed()
+        assert call.heard_ms == 900
+        gone.set()
