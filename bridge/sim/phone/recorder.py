@@ -62,12 +62,17 @@ class Recorder:
     async def run(self) -> None:
         """Records until it is ended, the caller pauses, or the longest time is over."""
         while not self._ended.is_set() and (left := self._deadline - self._clock.ms()) > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(left / 1000 / self._clock.speed):
-                    await self._ended.wait()
-        unsaid = max(0, int((self._quiet_from - self._clock.ms()) * BYTES_PER_MS))
+            await self._wait(left)
+        over = min(self._clock.ms(), self._deadline)     # however late a busy machine wakes us
+        unsaid = max(0, int((self._quiet_from - over) * BYTES_PER_MS))
         del self._audio[max(0, len(self._audio) - unsaid):]
         self.end()
+
+    async def _wait(self, ms: float) -> None:
+        """Until it is ended, for so long at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ms / 1000 / self._clock.speed):
+                await self._ended.wait()
 
     @property
     def _deadline(self) -> float:
@@ -77,9 +82,9 @@ class Recorder:
         """Speak. Returns when everything is said, or the recording has ended before."""
         self._audio += ulaw
         self._quiet_from = max(self._quiet_from, self._clock.ms()) + len(ulaw) / BYTES_PER_MS
-        with suppress(TimeoutError):
-            async with asyncio.timeout((self._quiet_from - self._clock.ms()) / 1000 / self._clock.speed):
-                await self._ended.wait()
+        # A loop may wake up a little too early, and the last word would be cut.
+        while not self._ended.is_set() and (left := self._quiet_from - self._clock.ms()) > 0:
+            await self._wait(left)
 
     def press(self, digit: str) -> None:
         if digit in self._keys:
