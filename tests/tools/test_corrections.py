@@ -19,7 +19,7 @@ from bridge.tools import booking
 from bridge.tools.booking import Diary
 from bridge.tools.meetings import meetings
 from bridge.tools.registry import Functions, Tools
-from tests.tools.test_booking import (
+from tests.stage.booking import (
     CALL, NOW, THURSDAY, WANTED, World, office, refused_late, run, schedule, settled, turn,
 )
 

@@ -16,7 +16,7 @@ from bridge.records.meetings import Meetings
 from bridge.sim.demo import serving
 from bridge.tools import booking
 from tests.stage.settings import make_settings
-from tests.tools.test_booking import WANTED, World, office, refused_late, run, schedule, settled
+from tests.stage.booking import WANTED, World, office, refused_late, run, schedule, settled
 
 
 def advised(caplog: pytest.LogCaptureFixture, about: str) -> list[list[str]]:
