@@ -36,6 +36,10 @@ WANTED = {
     "name": "Ada Lovelace", "email": "ada@example.com", "datetime": "Thursday at ten in the morning",
     "description": "The analytical engine"}
 THURSDAY = "2026-11-26T10:00:00+06:00"
+#: What a caller may say of the same meeting when it is asked for again.
+CORRECTIONS = [
+    {"email": "ada@example.org"}, {"name": "Augusta Ada King"}, {"description": "Allergic to penicillin"},
+    {"name": "Ada Lovelacé", "description": "Allergic to penicillin"}]
 
 
 @dataclass
@@ -137,3 +141,14 @@ async def settled(world: World) -> None:
     async with asyncio.timeout(20):
         while (await world.diary.queue.depth()).pending:
             await asyncio.sleep(0.01)
+
+
+def news(world: World) -> list[tuple[str, str, int]]:
+    """What the receiver was told: of each its type, its meeting and its version."""
+    return [(body["type"], body["id"], body["sequence"]) for body in world.bodies]
+
+
+def with_diary(world: World, **changed: Any) -> Functions:
+    """The functions of another call, where the diary is another one."""
+    diary: Diary = replace(world.diary, **changed)
+    return Tools(meetings(diary)).for_call()
