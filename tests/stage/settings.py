@@ -1,11 +1,34 @@
 """What many tests need: settings without an environment."""
 
-from bridge.settings import Settings, load
+import dataclasses
+from pathlib import Path
 
+import pytest
+
+from bridge.settings import BadSettings, Settings, load
+
+#: What is required, and nothing else.
+TOKEN = {"TWILIO_AUTH_TOKEN": "simulated-token"}
+KEY = {"OPENAI_API_KEY": "sk-simulated", **TOKEN}
 #: For a server that answers whoever is on this machine.
 UNSIGNED = {"ALLOW_UNSIGNED": "1", "HOST": "127.0.0.1"}
+#: All settings there are.
+NAMES = {each.name for each in dataclasses.fields(Settings)}
 
 
 def make_settings(**environ: str) -> Settings:
     """Settings as they are when these variables are set, and a key that opens nothing; unsigned without a token."""
     return load({"OPENAI_API_KEY": "sk-simulated"} | UNSIGNED | environ)
+
+
+def problems(**environ: str) -> list[str]:
+    """The lines of the message that these settings are refused with."""
+    with pytest.raises(BadSettings) as refusal:
+        make_settings(**environ)
+    return str(refusal.value).splitlines()
+
+
+def write(path: Path, text: str) -> Path:
+    """A file with this text; its path."""
+    path.write_text(text, encoding="utf-8")
+    return path
