@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from bridge.records.database import Database, open_database, parse_url
-from tests.stage import postgres
+from tests.stage import postgres, sqlite
 from tests.stage.postgres import Cluster
 
 
@@ -58,7 +58,8 @@ def postgresql_url(cluster: Cluster, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/bridge.db"
+    """A SQLite database with its tables, and nothing in them."""
+    return sqlite.new_database(tmp_path)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

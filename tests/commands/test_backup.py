@@ -65,8 +65,6 @@ async def test_the_copy_has_the_newest_meeting_of_a_running_server(owner: Owner,
 
 
 async def test_no_file_is_written_over(owner: Owner, tmp_path: Path) -> None:
-    async with open_database(owner.url):
-        pass
     precious = tmp_path / "precious"
     precious.write_text("precious")
     (tmp_path / "link").symlink_to(precious)
@@ -80,20 +78,19 @@ async def test_no_file_is_written_over(owner: Owner, tmp_path: Path) -> None:
 
 
 async def test_where_nothing_can_be_written_that_is_said(owner: Owner, tmp_path: Path) -> None:
-    async with open_database(owner.url):
-        pass
     assert await asyncio.to_thread(owner.types, tmp_path / "none" / "copy.db") == 1
     assert owner.error.endswith("copy.db cannot be written: No such file or directory\n")
 
 
 def test_without_a_database_there_is_no_backup_and_none_is_made(owner: Owner, tmp_path: Path) -> None:
+    (tmp_path / "bridge.db").unlink()
     assert owner.types(tmp_path / "copy.db") == 1
     assert f"{tmp_path}/bridge.db: there is no such file" in owner.error
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_none_of_ours_is_not_taken_for_it(owner: Owner, tmp_path: Path) -> None:
-    (tmp_path / "bridge.db").touch()
+    (tmp_path / "bridge.db").write_bytes(b"")
     assert owner.types(tmp_path / "copy.db") == 1
     assert "bridge.db: it has none of bridge's tables" in owner.error
     assert files(tmp_path) == set()
@@ -124,9 +121,6 @@ async def damage(url: URL) -> None:
 async def test_what_breaks_off_leaves_nothing(
     owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with open_database(owner.url):
-        pass
-
     def interrupted(_: object) -> str:
         raise KeyboardInterrupt
     monkeypatch.setattr(sqlite_file, "damage", interrupted)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from sqlalchemy import text
 
-from bridge.records import engines, sqlite_file
+from bridge.records import sqlite_file
 from bridge.records.database import DatabaseUnavailable, open_database, parse_url
 from bridge.records.meetings import Meetings
 from tests.stage.postgres import Cluster
@@ -21,10 +21,10 @@ from tests.stage.store import make_meeting, news
 
 # ---- how SQLite is set up
 
-async def test_sqlite_writes_through_and_is_for_its_owner_only(sqlite_url: str, tmp_path: Path) -> None:
+async def test_sqlite_writes_through_and_is_for_its_owner_only(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        async with open_database(parse_url(sqlite_url)) as database:
+        async with open_database(parse_url(f"sqlite:///{tmp_path}/bridge.db")) as database:
             await Meetings(database).book(make_meeting(), news)
             for pragma, value in [("journal_mode", "wal"), ("synchronous", 2), ("busy_timeout", 5000),
                                   ("foreign_keys", 1)]:
@@ -89,11 +89,11 @@ async def test_a_file_that_may_not_be_written_is_told() -> None:
                 assert await complaint(f"sqlite:///{path}") == f"the database {path} cannot be used: {problem}"
 
 
-async def test_a_locked_file_is_told(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "WAIT_S", 0.1)
-    with closing(sqlite3.connect(parse_url(sqlite_url).database or "")) as connection:
+async def test_a_locked_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_file, "WAIT_S", 0.1)
+    with closing(sqlite3.connect(tmp_path / "bridge.db")) as connection:
         connection.execute("BEGIN EXCLUSIVE")
-        assert (await complaint(sqlite_url)).endswith("cannot be used: database is locked")
+        assert (await complaint(f"sqlite:///{tmp_path}/bridge.db")).endswith("cannot be used: database is locked")
 
 
 async def test_a_server_that_cannot_be_reached_is_told(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,8 +38,9 @@ async def names(database: Database) -> set[str]:
 def empty_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A database without any table."""
     if request.param == "sqlite":
-        (request.getfixturevalue("tmp_path") / "bridge.db").touch(0o600)
-        yield request.getfixturevalue("sqlite_url")
+        file: Path = request.getfixturevalue("tmp_path") / "bridge.db"
+        file.touch(0o600)
+        yield f"sqlite:///{file}"
         return
     cluster: Cluster = request.getfixturevalue("cluster")
     with cluster.database() as name:
@@ -112,12 +113,10 @@ async def test_a_database_of_an_earlier_version_is_brought_up_to_date_and_keeps_
         assert (erased.deliveries, await rows(database, "deliveries")) == (len(about) * len(old), [])
 
 
-async def test_what_an_upgrade_has_copied_is_not_readable_once_a_caller_is_erased(
-    sqlite_url: str, tmp_path: Path,
-) -> None:
+async def test_what_an_upgrade_has_copied_is_not_readable_once_a_caller_is_erased(tmp_path: Path) -> None:
     """The old table's pages stay in the file, free."""
     (tmp_path / "bridge.db").touch(0o600)
-    url, meeting = parse_url(sqlite_url), make_meeting()
+    url, meeting = parse_url(f"sqlite:///{tmp_path}/bridge.db"), make_meeting()
 
     def fill(connection: Connection) -> None:
         schema.upgrade(connection, "5")

@@ -27,6 +27,7 @@ from bridge.tools.booking import Diary
 from bridge.tools.meetings import meetings
 from bridge.tools.registry import Functions, Tools
 from bridge.tools.tool import OnBehalfOf
+from tests.stage import sqlite
 
 DHAKA = ZoneInfo("Asia/Dhaka")
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=DHAKA)         # a Monday
@@ -86,10 +87,10 @@ async def office(tmp_path: Path, *, confirm: bool = False, receivers: int = 1, *
     outside = web.Application()
     outside.router.add_post("/{receiver}", take)
     outside.router.add_get("/busy", busy)
-    database_file = tmp_path / "bridge.db"
+    url = parse_url(sqlite.new_database(tmp_path))
     async with (
         serving(outside) as origin, aiohttp.ClientSession() as http,
-        open_database(parse_url(f"sqlite:///{database_file}")) as database,
+        open_database(url) as database,
     ):
         queue = DeliveryQueue(database)
         outbox = Outbox(queue, Webhook(http))
@@ -98,7 +99,7 @@ async def office(tmp_path: Path, *, confirm: bool = False, receivers: int = 1, *
             receivers=[f"{origin}/receiver-{number}" for number in range(receivers)],
             rules=Rules(zone=DHAKA, **rules), confirm=confirm, now=lambda: NOW,
             availability=Availability(http, f"{origin}/busy", DHAKA))
-        world = World(diary, database_file, database, Tools(meetings(diary)))
+        world = World(diary, Path(url.database or ""), database, Tools(meetings(diary)))
         running = asyncio.create_task(outbox.run())
         try:
             yield world
