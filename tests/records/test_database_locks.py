@@ -23,7 +23,8 @@ from tests.stage.store_works import reason, works
 async def test_a_database_locked_by_another_program_is_told(
     database_url: str, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engines, "WAIT_S", 1)
+    monkeypatch.setattr(engines, "WAIT_S", 1)                        # PostgreSQL's, which counts in whole seconds
+    monkeypatch.setattr(sqlite_file, "WAIT_S", 0.1)
     async with open_database(parse_url(database_url)) as database, locked(database_url):
         assert await Meetings(database).all() == [], "it can be read"
         assert await reason(database) in ("database is locked", "canceling statement due to lock timeout")
