@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bridge.delivery import retries
+from bridge.delivery import outbox, retries
 from bridge.sim.demo import serving
 from bridge.tools import booking
 from bridge.tools.registry import Functions
@@ -48,6 +48,7 @@ async def test_a_receiver_hears_of_the_booking_before_its_correction(
     """Every attempt at the booking fails for a while: what is newer waits behind it."""
     monkeypatch.setattr(booking, "ANSWER_S", 0.05)
     monkeypatch.setattr(retries, "FIRST_S", (0.2, 0.2, 0.2))
+    monkeypatch.setattr(outbox, "POLL_S", 0.05)      # how soon what waits behind other news is looked for
     async with office(tmp_path, receivers=2) as world:
         world.status = 503
         assert (await schedule(world.functions()))["status"] == "recorded"
