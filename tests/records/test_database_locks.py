@@ -79,7 +79,7 @@ async def test_while_a_lock_is_waited_for_everything_else_goes_on(sqlite_url: st
 async def test_what_takes_too_long_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = {
         "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000000) SELECT max(i) FROM n",
-        "postgresql": "SELECT pg_sleep(2)",
+        "postgresql": "SELECT pg_sleep(1)",
     }
 
     def work(connection: Connection) -> None:

@@ -183,9 +183,9 @@ async def test_an_upgrade_is_done_wholly_or_not_at_all(empty_url: str) -> None:
     await engine.dispose()
 
 
-async def test_a_database_of_a_newer_version_is_left_alone(database_url: str) -> None:
-    async with open_database(parse_url(database_url)) as database:
+async def test_a_database_of_a_newer_version_is_left_alone(empty_url: str) -> None:
+    async with open_database(parse_url(empty_url)) as database:
         await database.write(lambda each: each.execute(text("UPDATE alembic_version SET version_num = '999'")))
     with pytest.raises(DatabaseUnavailable, match="it was made by a newer version of bridge$"):
-        async with open_database(parse_url(database_url)):
+        async with open_database(parse_url(empty_url)):
             pass
