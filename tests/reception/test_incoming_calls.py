@@ -9,7 +9,8 @@ from bridge import keys
 from bridge.openai_side.breaker import FAILURES
 from bridge.twilio_side.twiml import APOLOGY
 from tests.stage.webhooks import (
-    ACCOUNT, CALL, PUBLIC, START, STREAM, TOKEN, Open, SilentModel, ask, ring, signature, stream, twiml, verbs,
+    ACCOUNT, CALL, PUBLIC, START, STREAM, TOKEN, Open, SilentModel, ask, ring, signature, stream, together, twiml,
+    verbs,
 )
 
 
@@ -26,6 +27,7 @@ async def test_a_webhook_by_get_is_answered_just_the_same(open_bridge: Open) -> 
     assert stream(by_get) == stream(await ring(client))
 
 
+@together
 @pytest.mark.parametrize(("number", "path"), [
     ("+4915112345678", "4915112345678"),
     ("", "anonymous"),
@@ -38,8 +40,8 @@ async def test_a_webhook_by_get_is_answered_just_the_same(open_bridge: Open) -> 
     ("15551234567", "anonymous"),
     ("+1555", "anonymous"),
 ])
-async def test_a_caller_who_hides_gets_a_stream_too(open_bridge: Open, number: str, path: str) -> None:
-    address, parameters = stream(await ring(await open_bridge(PUBLIC_URL=PUBLIC), From=number))
+async def test_a_caller_who_hides_gets_a_stream_too(open_shared: Open, number: str, path: str) -> None:
+    address, parameters = stream(await ring(await open_shared(PUBLIC_URL=PUBLIC), From=number))
     assert address == f"wss://bridge.example.com/media-stream/{path}"
     assert parameters["caller"] == number
 

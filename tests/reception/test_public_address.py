@@ -5,7 +5,9 @@ import asyncio
 import aiohttp
 import pytest
 
-from tests.stage.webhooks import ACCOUNT, CALL, PUBLIC, START, STREAM, TOKEN, Open, SilentModel, ring, signature, stream
+from tests.stage.webhooks import (
+    ACCOUNT, CALL, PUBLIC, START, STREAM, TOKEN, Open, SilentModel, ring, signature, stream, together,
+)
 
 
 async def test_the_public_url_wins_over_what_the_request_says(open_bridge: Open) -> None:
@@ -15,6 +17,7 @@ async def test_the_public_url_wins_over_what_the_request_says(open_bridge: Open)
     assert address == "wss://bridge.example.com:8443/media-stream/15551234567"
 
 
+@together
 @pytest.mark.parametrize(("headers", "host"), [
     ({"Host": "bridge.example.com"}, "bridge.example.com"),
     ({"Host": "bridge.example.com", "X-Forwarded-Proto": "https"}, "bridge.example.com"),
@@ -35,9 +38,9 @@ async def test_the_public_url_wins_over_what_the_request_says(open_bridge: Open)
      "bridge.example.com"),
 ])
 async def test_without_a_public_url_the_proxy_says_where_the_server_stands(
-    open_bridge: Open, headers: dict[str, str], host: str,
+    open_shared: Open, headers: dict[str, str], host: str,
 ) -> None:
-    address, _ = stream(await ring(await open_bridge(), headers))
+    address, _ = stream(await ring(await open_shared(), headers))
     assert address == f"wss://{host}/media-stream/15551234567"
 
 

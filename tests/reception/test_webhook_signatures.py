@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.stage.webhooks import ACCOUNT, CALL, PUBLIC, STREAM, TOKEN, Open, ring, signature, stream, twiml, verbs
+from tests.stage.webhooks import (
+    ACCOUNT, CALL, PUBLIC, STREAM, TOKEN, Open, ring, signature, stream, together, twiml, verbs,
+)
 
 
 async def test_a_signed_webhook_is_answered(open_bridge: Open) -> None:
@@ -22,6 +24,7 @@ async def test_a_signed_webhook_by_get_is_answered(open_bridge: Open) -> None:
     assert stream(await twiml(answer))[1]["caller"] == "+15551234567"
 
 
+@together
 @pytest.mark.parametrize(("headers", "signed"), [
     ({"Host": "bridge.example.com", "X-Forwarded-Proto": "https"}, "https://bridge.example.com/incoming-call"),
     ({"Host": "bridge.example.com", "X-Forwarded-Proto": "https"}, "https://bridge.example.com:443/incoming-call"),
@@ -38,9 +41,9 @@ async def test_a_signed_webhook_by_get_is_answered(open_bridge: Open) -> None:
      "https://bridge.example.com/incoming-call"),
 ])
 async def test_a_signature_is_checked_against_the_address_that_the_proxy_names(
-    open_bridge: Open, headers: dict[str, str], signed: str,
+    open_shared: Open, headers: dict[str, str], signed: str,
 ) -> None:
-    client = await open_bridge(TWILIO_AUTH_TOKEN=TOKEN)
+    client = await open_shared(TWILIO_AUTH_TOKEN=TOKEN)
     assert verbs(await ring(client, headers | signature(signed, CALL))) == ["Connect"]
 
 
@@ -62,6 +65,7 @@ async def test_a_signature_counts_in_each_spelling_of_the_public_url(
 HERE = f"{PUBLIC}/incoming-call"
 
 
+@together
 @pytest.mark.parametrize("headers", [
     {},
     {"X-Twilio-Signature": ""},
@@ -80,8 +84,8 @@ HERE = f"{PUBLIC}/incoming-call"
     "none", "empty", "made up", "not ascii", "another token", "another body", "no body", "another path",
     "another query", "another host", "another host, and says so", "another host, and a proxy says so",
 ])
-async def test_a_webhook_that_twilio_did_not_sign_is_turned_away(open_bridge: Open, headers: dict[str, str]) -> None:
-    client = await open_bridge(TWILIO_AUTH_TOKEN=TOKEN, PUBLIC_URL=PUBLIC)
+async def test_a_webhook_that_twilio_did_not_sign_is_turned_away(open_shared: Open, headers: dict[str, str]) -> None:
+    client = await open_shared(TWILIO_AUTH_TOKEN=TOKEN, PUBLIC_URL=PUBLIC)
     answer = await client.post("/incoming-call", data=CALL, headers=headers)
     assert answer.status == 403
     assert "Response" not in await answer.text()

@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import aiohttp
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 from twilio.request_validator import RequestValidator
@@ -22,6 +23,8 @@ START: dict[str, Any] = {"event": "start", "start": {"streamSid": "MZ" + "1" * 3
 
 Client = TestClient[web.Request, web.Application]
 Open = Callable[..., Awaitable[Client]]
+#: Marks a test that shares its server with others of its file.
+together = pytest.mark.asyncio(loop_scope="module")
 
 
 def signature(address: str, form: dict[str, str] | None = None, token: str = TOKEN) -> dict[str, str]:
