@@ -18,7 +18,7 @@ from bridge.calendars.busy_url import Availability
 from bridge.delivery.outbox import Outbox
 from bridge.delivery.webhook import Webhook
 from bridge.meetings.schedule import Rules
-from bridge.records.database import Database, open_database, parse_url
+from bridge.records.database import Database, StoreFailed, open_database, parse_url
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.meetings import Meetings
 from bridge.sim.demo import serving
@@ -121,6 +121,15 @@ def turn(number: int) -> OnBehalfOf:
     return replace(CALL, turn=number)
 
 
+async def booked_in_two_steps(world: World) -> tuple[Functions, dict[str, str]]:
+    """The functions of a call in which a meeting was booked in the second turn, and the yes to it."""
+    functions = world.functions()
+    proposed = await schedule(functions)
+    yes = {"confirmation_id": proposed["confirmation_id"]}
+    await run(functions, "schedule_meeting", turn(2), **yes)
+    return functions, yes
+
+
 async def listed(functions: Functions, call: OnBehalfOf = CALL) -> list[str]:
     return [each["meeting_id"] for each in (await run(functions, "list_meetings", call))["meetings"]]
 
@@ -134,6 +143,18 @@ async def refused_late(world: World, function: str, call: OnBehalfOf = CALL, /, 
     assert output["status"] == "recorded"
     await settled(world)
     world.status = 204
+    return output
+
+
+async def refused_and_not_undone(world: World) -> dict[str, Any]:
+    """The receiver says no, and the database does not take the meeting out of the books; the receiver says no still."""
+    async def fails(*_: object, **__: object) -> None:
+        raise StoreFailed("the disk hangs")
+    world.status = 409
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Meetings, "cancel", fails)
+        output = await schedule(world.functions())
+    assert output["status"] == "refused"
     return output
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from bridge.meetings.hours import OpeningHours
-from tests.stage.booking import CORRECTIONS, NOW, THURSDAY, news, office, run, schedule, turn, with_diary
+from tests.stage.booking import (
+    CORRECTIONS, NOW, THURSDAY, booked_in_two_steps, news, office, run, schedule, turn, with_diary,
+)
 
 
 # ---- the call that confirms
@@ -29,10 +31,7 @@ async def test_what_is_added_when_the_caller_agrees_is_booked_and_told_back(
 
 async def test_what_is_added_once_it_is_booked_is_a_correction(tmp_path: Path) -> None:
     async with office(tmp_path, confirm=True) as world:
-        functions = world.functions()
-        proposed = await schedule(functions)
-        yes = {"confirmation_id": proposed["confirmation_id"]}
-        await run(functions, "schedule_meeting", turn(2), **yes)
+        functions, yes = await booked_in_two_steps(world)
         added = await run(functions, "schedule_meeting", turn(3), description="Allergic to penicillin", **yes)
         assert added["status"] == "confirmed" and "penicillin" in added["message"]
         again = await run(functions, "schedule_meeting", turn(4), **yes)
@@ -165,15 +164,12 @@ async def test_a_yes_that_comes_again_after_a_move_books_no_second_meeting(tmp_p
 
 async def test_a_yes_that_comes_again_after_cancelling_books_nothing(tmp_path: Path) -> None:
     async with office(tmp_path, confirm=True) as world:
-        functions = world.functions()
-        proposed = await schedule(functions)
-        yes = {"confirmation_id": proposed["confirmation_id"]}
-        await run(functions, "schedule_meeting", turn(2), **yes)
+        functions, yes = await booked_in_two_steps(world)
         await run(with_diary(world, confirm=False), "cancel_meeting")
         again = await run(functions, "schedule_meeting", turn(4), **yes)
         assert again["status"] == "refused" and "has been cancelled" in again["message"]
         anew = await schedule(functions, turn(5))
-        assert anew["confirmation_id"] != proposed["confirmation_id"]
+        assert anew["confirmation_id"] != yes["confirmation_id"]
 
 
 async def test_a_move_keeps_what_was_corrected_before_the_caller_agreed(tmp_path: Path) -> None:

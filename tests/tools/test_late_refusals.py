@@ -7,23 +7,15 @@ from pathlib import Path
 import pytest
 
 from bridge.delivery.retries import GIVE_UP_S
-from bridge.records.database import StoreFailed
-from bridge.records.meetings import Meetings
-from bridge.tools import booking
-from tests.stage.booking import CALL, THURSDAY, WANTED, office, refused_late, run, schedule, settled
+from tests.stage.booking import (
+    CALL, THURSDAY, WANTED, office, refused_and_not_undone, refused_late, run, schedule, settled,
+)
 
 
-async def test_a_late_refusal_frees_the_slot_when_the_caller_asks_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_late_refusal_frees_the_slot_when_the_caller_asks_again(tmp_path: Path) -> None:
     async with office(tmp_path) as world:
-        with monkeypatch.context() as patch:
-            patch.setattr(booking, "ANSWER_S", 0.0)
-            world.status = 409
-            assert (await schedule(world.functions()))["status"] == "recorded"
-        await settled(world)
+        await refused_late(world, "schedule_meeting", **WANTED)
         assert (await schedule(world.functions()))["status"] == "refused"
-        world.status = 204
         assert (await schedule(world.functions()))["status"] == "confirmed"
 
 
@@ -93,15 +85,10 @@ async def test_a_receiver_that_was_down_for_days_has_not_refused(tmp_path: Path)
 
 
 async def test_a_refusal_that_cannot_be_undone_now_is_undone_when_the_caller_asks_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with office(tmp_path) as world:
-        async def fails(*_: object, **__: object) -> None:
-            raise StoreFailed("the disk hangs")
-        world.status = 409
-        with monkeypatch.context() as patch:
-            patch.setattr(Meetings, "cancel", fails)
-            assert (await schedule(world.functions()))["status"] == "refused"
+        await refused_and_not_undone(world)
         assert "WAS REFUSED, but is still in the books: the disk hangs" in caplog.text
         assert (await schedule(world.functions()))["status"] == "refused"
         assert [meeting.status for meeting in await world.diary.meetings.all()] == ["cancelled"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bridge.meetings.hours import OpeningHours
 from bridge.tools.meetings import meetings
-from bridge.tools.registry import Functions, Tools
-from tests.stage.booking import CALL, THURSDAY, World, office, run, schedule, turn
+from bridge.tools.registry import Tools
+from tests.stage.booking import CALL, THURSDAY, booked_in_two_steps, office, run, schedule, turn
 
 
 async def test_a_meeting_is_moved_in_two_steps(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ async def test_a_meeting_is_not_moved_onto_another_of_the_caller_s(tmp_path: Pat
 
 async def test_a_meeting_is_cancelled_in_two_steps(tmp_path: Path) -> None:
     async with office(tmp_path, confirm=True) as world:
-        functions = await booked_in_two_steps(world)
+        functions, _ = await booked_in_two_steps(world)
         asked = await run(functions, "cancel_meeting", turn(3))
         assert "status" not in asked and asked["read_back"] in asked["next"]
         confirmation = {"confirmation_id": asked["confirmation_id"]}
@@ -78,10 +78,7 @@ async def test_a_meeting_is_cancelled_in_two_steps(tmp_path: Path) -> None:
 
 async def test_a_yes_to_a_booking_cancels_nothing(tmp_path: Path) -> None:
     async with office(tmp_path, confirm=True) as world:
-        functions = world.functions()
-        proposed = await schedule(functions)
-        yes = {"confirmation_id": proposed["confirmation_id"]}
-        await run(functions, "schedule_meeting", turn(2), **yes)
+        functions, yes = await booked_in_two_steps(world)
         asked = await run(functions, "cancel_meeting", turn(3), **yes)
         assert "status" not in asked and asked["confirmation_id"] != yes["confirmation_id"]
 
@@ -107,14 +104,6 @@ async def test_a_meeting_that_was_moved_meanwhile_is_asked_about_again(tmp_path:
         output = await run(functions, "cancel_meeting", turn(2), confirmation_id=asked["confirmation_id"])
         assert output["status"] == "refused" and "moved to Friday the 27th" in output["message"]
         assert world.bodies[-1]["status"] == "booked"
-
-
-async def booked_in_two_steps(world: World) -> Functions:
-    """The functions of a call in which a meeting was booked in the second turn."""
-    functions = world.functions()
-    proposed = await schedule(functions)
-    await run(functions, "schedule_meeting", turn(2), confirmation_id=proposed["confirmation_id"])
-    return functions
 
 
 async def test_a_meeting_is_cancelled_and_its_slot_is_free(tmp_path: Path) -> None:
