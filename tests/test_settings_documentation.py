@@ -1,17 +1,15 @@
 """The documentation of the settings is true: the table, and the example file."""
 
-import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
-from bridge.settings import BadSettings, Settings, load
+from bridge.settings import BadSettings, load
 from tests import documentation
-from tests.stage.settings import KEY, NAMES, write
+from tests.stage.settings import DEFAULTS, KEY, NAMES, write
 
 ROOT = Path(__file__).parent.parent
-DEFAULTS: dict[str, str | None] = {each.name: each.metadata["default"] for each in dataclasses.fields(Settings)}
 
 
 def example_lines() -> list[tuple[bool, str, str]]:

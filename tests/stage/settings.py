@@ -12,8 +12,9 @@ TOKEN = {"TWILIO_AUTH_TOKEN": "simulated-token"}
 KEY = {"OPENAI_API_KEY": "sk-simulated", **TOKEN}
 #: For a server that answers whoever is on this machine.
 UNSIGNED = {"ALLOW_UNSIGNED": "1", "HOST": "127.0.0.1"}
-#: All settings there are.
-NAMES = {each.name for each in dataclasses.fields(Settings)}
+#: All settings there are, with what each is when nobody sets it.
+DEFAULTS: dict[str, str | None] = {each.name: each.metadata["default"] for each in dataclasses.fields(Settings)}
+NAMES = {*DEFAULTS}
 
 
 def make_settings(**environ: str) -> Settings:
