@@ -10,10 +10,9 @@ import pytest
 
 from bridge.meetings.hours import OpeningHours
 from bridge.settings import BadSettings, doubts, load, load_one
-from tests.stage.settings import UNSIGNED
+from tests.stage.settings import KEY, UNSIGNED
 
 ROOT = Path(__file__).parent.parent
-KEY = {"OPENAI_API_KEY": "sk-simulated", "TWILIO_AUTH_TOKEN": "simulated-token"}
 BOOKS = {"WEBHOOK_URL": "https://hooks.acme.org/meetings"}
 TODAY = date(2026, 11, 28)
 

@@ -12,8 +12,8 @@ from bridge.delivery.receivers import ByScheme, scheme_of
 from bridge.delivery.webhook import SCHEMES, Webhook
 from bridge.records.deliveries import Delivery
 from bridge.setting_values import addresses
-from tests.delivery.test_outbox import Receiver, World, http, receiver, running, world  # noqa: F401
 from tests.delivery.test_webhook import DELIVERY
+from tests.stage.outbox import Receiver, World, running
 
 
 @dataclass

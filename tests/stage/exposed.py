@@ -21,6 +21,7 @@ from bridge.reception.token import NONCE_BYTES, mint
 from bridge.sim.realtime import RealtimeServer
 from bridge.twilio_side import twiml
 from bridge.twilio_side.caller import Caller
+from tests.stage import sqlite
 from tests.stage.settings import make_settings
 
 TOKEN, ACCOUNT = "12345", "AC" + "0" * 32
@@ -84,7 +85,7 @@ async def exposed(folder: Path, timing: Timing = Timing(), **environ: str) -> As
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(RealtimeServer())
         app = create_app(make_settings(**{
-            "DATABASE_URL": f"sqlite:///{folder}/bridge.db", "PUBLIC_URL": f"https://{HOST}",
+            "DATABASE_URL": sqlite.new_database(folder), "PUBLIC_URL": f"https://{HOST}",
             "TWILIO_AUTH_TOKEN": TOKEN,
             "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_URL": "http://127.0.0.1:1", "OPENAI_REALTIME_URL": model.url,
             "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0"} | environ), timing)

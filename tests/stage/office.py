@@ -25,6 +25,7 @@ from bridge.sim.owner import Owner
 from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.realtime import AFTERWARDS, Faults, Line, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.twilio_rest import TwilioRest
+from tests.stage import sqlite
 from tests.stage.settings import UNSIGNED
 from tests.stage.vendor import check_client_event
 
@@ -108,7 +109,7 @@ async def office(
         outside = await stack.enter_async_context(serving(owner.app()))
         ours = {
             "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_AUTH_TOKEN": TOKEN, **UNSIGNED,
-            "DATABASE_URL": f"sqlite:///{stack.enter_context(TemporaryDirectory())}/bridge.db",
+            "DATABASE_URL": sqlite.new_database(stack.enter_context(TemporaryDirectory())),
             # The phone has one number for all its calls.
             "CONFIRM_MEETINGS": "0", "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0",
             "MAX_MESSAGES_PER_S": "0"}               # the phone's time passes faster than ours
