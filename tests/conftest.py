@@ -25,13 +25,15 @@ BOTH_LOOPS = {"test_leg"}
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
     """`-n auto` is two for each processor: a call's test waits for more than half of its time.
 
-    Whoever sets PYTEST_XDIST_AUTO_NUM_WORKERS has the number in mind.
+    It is one for the slow ones, of which some keep a processor busy and measure it, and what is said by
+    PYTEST_XDIST_AUTO_NUM_WORKERS.
     """
     found = yield
-    return found if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else 2 * found
+    said = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
+    return found if said or config.option.markexpr != "not slow" else 2 * found
 
 
 def pytest_collection_finish() -> None:
