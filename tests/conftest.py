@@ -21,7 +21,7 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 #: Where a loop's own sockets matter: these run on asyncio's too.
-BOTH_LOOPS = {"test_leg"}
+BOTH_LOOPS = {"test_websocket"}
 
 
 @pytest.hookimpl(wrapper=True)
