@@ -12,6 +12,7 @@ import uvloop
 from aiohttp import web_app
 
 from bridge.records.database import Database, open_database, parse_url
+from bridge.wire import check
 from tests.stage import postgres, sqlite
 from tests.stage.postgres import Cluster
 
@@ -53,6 +54,17 @@ def pytest_asyncio_loop_factories(
     if item.path.stem in BOTH_LOOPS:
         return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=["direct", pytest.param("relayed", marks=pytest.mark.slow)])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The two ways in which a call's websockets are read and written; the second is for another aiohttp than ours."""
+    way: str = request.param
+    if way == "relayed":
+        async def problem() -> str:
+            return "this is a test"
+        monkeypatch.setattr(check, "problem", problem)
+    return way
 
 
 @pytest.fixture(scope="session")

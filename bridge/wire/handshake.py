@@ -93,6 +93,11 @@ class TakenOver(ClientWebSocketResponse):
         connection.transport.set_protocol(self.wire)
 
 
+def client_class(*, direct: bool) -> type[ClientWebSocketResponse]:
+    """What an `aiohttp.ClientSession` takes as its `ws_response_class`."""
+    return TakenOver if direct else ClientWebSocketResponse
+
+
 async def connect(http: aiohttp.ClientSession, url: URL, headers: Mapping[str, str]) -> Websocket:
     """Shakes hands with a server. Raises aiohttp.ClientError and OSError. `http` says by its ws_response_class how."""
     socket = await http.ws_connect(

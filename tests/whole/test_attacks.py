@@ -142,6 +142,9 @@ async def test_a_token_that_is_shown_again_is_refused_while_its_call_goes_on(wor
     await world.model.until_session(timeout=PATIENCE_S)
     assert await world.stream(parameters) == "close"
     assert world.faults("used token") == 1
+    async with asyncio.timeout(PATIENCE_S):
+        while len(world.app[keys.CALLS]) > 1:
+            await asyncio.sleep(0.005)
     assert world.model.connections == 1 and len(world.app[keys.CALLS]) == 1
     await call.close()
     await world.until_nothing_is_left()

@@ -13,12 +13,12 @@ import pytest
 
 from bridge import keys, server
 from bridge.app import create_app
-from bridge.call.leg import BURST
 from bridge.openai_side import realtime
 from bridge.settings import load
 from bridge.sim.realtime import Line, Turn
 from bridge.sim.speech import SILENCE
 from bridge.twilio_side import media_streams, signature
+from bridge.wire.websocket import BURST
 from tests.stage.office import office
 from tests.whole.test_endings import a_phone_that_reads_nothing, frame_of
 

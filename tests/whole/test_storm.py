@@ -190,8 +190,8 @@ async def test_a_session_that_breaks_while_it_waits_to_take_over_is_not_replaced
         world.model.faults = Faults(drop_after="session.updated")
         [session] = world.app[keys.CALLS]
         model = session._model
-        assert model._leg
-        session.spawn(model._renew(model._leg))    # its time comes now, in the midst of the answer
+        assert model._wire
+        session.spawn(model._renew(model._wire))    # its time comes now, in the midst of the answer
         second = await world.model.until_session(2)
         await second.until(lambda: second.closed)
         await call.until_heard(call.heard_ms + 5000)
