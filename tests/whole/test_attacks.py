@@ -26,6 +26,8 @@ from bridge.twilio_side import signature
 from tests.stage.exposed import (
     FORGED, FORM, HEAD, PARAMETERS, PATIENCE_S, STREAM, WEBHOOK, Exposed, exposed, made, signed, start, until_closed)
 
+pytestmark = pytest.mark.usefixtures("way")
+
 #: Public ones.
 TWILIO, STRANGER = "3.80.0.1", "1.2.3.4"
 #: Linux's <sched.h>.

@@ -22,6 +22,8 @@ from bridge.wire.websocket import BURST
 from tests.stage.office import office
 from tests.whole.test_endings import a_phone_that_reads_nothing, frame_of
 
+pytestmark = pytest.mark.usefixtures("way")
+
 #: Many times a burst, and less than a socket's buffer.
 MANY = 200
 LONG_GREETING = Turn((Line("A long greeting.", SILENCE * 8_000 * 60),))

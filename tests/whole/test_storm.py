@@ -19,6 +19,8 @@ from bridge.twilio_side.twiml import APOLOGY
 from tests.stage.office import Office, line, speech
 from tests.stage.office import office as any_office
 
+pytestmark = pytest.mark.usefixtures("way")
+
 office = partial(any_office, clock_speed=10)
 LONG = Turn((line(8000),), "What is there?")
 BREAKS = {

@@ -21,6 +21,8 @@ from bridge.twilio_side.twiml import APOLOGY
 from tests.stage.office import GREETING_AUDIO, amid_an_answer, line, speech, told
 from tests.stage.office import office as any_office
 
+pytestmark = pytest.mark.usefixtures("way")
+
 office = partial(any_office, clock_speed=10)
 #: A session may last for a second, and is renewed before.
 SHORT_SESSIONS = Timing(least_session_s=0.1)
