@@ -11,6 +11,7 @@ import pytest
 import uvloop
 from aiohttp import web_app
 
+from bridge.loop.event_loop import event_loop
 from bridge.records.database import Database, open_database, parse_url
 from bridge.wire import check
 from tests.stage import postgres, sqlite
@@ -53,6 +54,8 @@ def pytest_asyncio_loop_factories(
     """The server runs on uvloop, and on asyncio's loop where uvloop cannot be installed."""
     if item.path.stem in BOTH_LOOPS:
         return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    if item.path.stem == "test_tls":                 # with and without what makes TLS faster
+        return {"uvloop": uvloop.new_event_loop, "fast": event_loop}
     return {"uvloop": uvloop.new_event_loop}
 
 
