@@ -96,7 +96,7 @@ class CallSession:
         self._start: media_streams.StartBody | None = None
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._problem: Exception = CallOver(Ending.INTERNAL_ERROR)     # why it is over
+        self._problem: Exception | None = None       # why it is over
         self._connecting_with: str | None = None     # the person with whom Twilio is asked to connect the caller
         self._last_message = self._looked = self._loop.time()        # the phone's last message, and the last check
         self._messages = self._too_fast_s = 0        # the phone's messages since the last check, seconds of too many
@@ -143,7 +143,8 @@ class CallSession:
 
     async def _until_over(self) -> None:
         await self._over
-        raise self._problem
+        if self._problem:
+            raise self._problem
 
     def _fail(self, problem: Exception) -> None:
         """The call is over, for a reason that was met in a callback. Nothing is heard of either side any more."""

@@ -22,8 +22,6 @@ from bridge.wire.websocket import BURST
 from tests.stage.office import office
 from tests.whole.test_endings import a_phone_that_reads_nothing, frame_of
 
-pytestmark = pytest.mark.usefixtures("way")
-
 #: Many times a burst, and less than a socket's buffer.
 MANY = 200
 LONG_GREETING = Turn((Line("A long greeting.", SILENCE * 8_000 * 60),))
@@ -78,6 +76,7 @@ def raised() -> list[BaseException]:
     return [each for each in gc.get_objects() if isinstance(each, Exception) and each.__traceback__]
 
 
+@pytest.mark.usefixtures("way")
 async def test_a_phone_that_catches_up_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async with office(TWILIO_AUTH_TOKEN="") as world, counting_turns() as turn:
         _, writer = await a_phone_that_reads_nothing(world.origin)
@@ -91,6 +90,7 @@ async def test_a_phone_that_catches_up_keeps_nobody_waiting(monkeypatch: pytest.
     assert max(read.values()) <= BURST
 
 
+@pytest.mark.usefixtures("way")
 async def test_a_model_that_says_much_at_once_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async with counting_turns() as turn:
         with read_by_turn(realtime, turn, monkeypatch) as read:

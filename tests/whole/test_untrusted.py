@@ -31,8 +31,6 @@ from bridge.twilio_side.caller import Caller
 from tests.stage.store import DHAKA, TEN, make_meeting, news
 from tests.stage.booking import CALL, WANTED, office, run, schedule, settled
 
-pytestmark = pytest.mark.usefixtures("way")
-
 NASTY = (
     '=HYPERLINK("http://evil.example")\r\nX-Injected: yes\n\x1b[31mred\x9b2J\x00\u202egnp\u2066\u2028'
     "<script>{{7*7}}</script>")
