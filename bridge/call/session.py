@@ -98,7 +98,7 @@ class CallSession:
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._problem: Exception | None = None       # why it is over
         self._connecting_with: str | None = None     # the person with whom Twilio is asked to connect the caller
-        self._last_message = self._looked = self._loop.time()        # the phone's last message, and the last check
+        self._last_message = self._looked = self._loop.time()        # the phone's last message, the last check (s)
         self._messages = self._too_fast_s = 0        # the phone's messages since the last check, seconds of too many
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None

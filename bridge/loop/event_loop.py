@@ -13,7 +13,7 @@ TLS_BUFFER = 20_000
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
-    """A loop of uvloop, a tenth faster on audio, and with aiofastnet's TLS if that is installed. Else one of asyncio."""
+    """A loop of uvloop, a tenth faster on audio, with the TLS of aiofastnet if that is installed. Else asyncio's."""
     try:
         import uvloop
     except ImportError:
