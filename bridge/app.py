@@ -31,6 +31,7 @@ from bridge.loop.background import Background
 from bridge.loop.event_loop import watch_lag
 from bridge.loop.running import running
 from bridge.loop.stopping import Stopping
+from bridge.loop.ticker import Ticker
 from bridge.meetings import event, message
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.probing import probe_while_open
@@ -59,6 +60,7 @@ from bridge.tools.meetings import meetings
 from bridge.tools.registry import Tools
 from bridge.twilio_side import rest
 from bridge.twilio_side.signature import MAX_BODY
+from bridge.wire import check, handshake
 
 log = logging.getLogger(__name__)
 
@@ -158,8 +160,17 @@ async def warn_if_open(app: web.Application) -> None:
 
 async def open_http(app: web.Application) -> AsyncIterator[None]:
     """Each call holds a connection of its own, so there is no limit. The owner's addresses have their own session."""
+    problem = await check.problem()
+    if problem:
+        log.warning(
+            "aiohttp %(version)s does not hand its connections over, so a call costs more CPU time and memory than it "
+            "could; everything works. Install the newest version that requirements.txt allows. (%(problem)s)",
+            {"version": aiohttp.__version__, "problem": problem})
+    app[keys.DIRECT] = not problem
     async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as app[keys.HTTP],
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), ws_response_class=handshake.client_class(direct=not problem),
+        ) as app[keys.HTTP],
         reach.open_session(private=app[keys.SETTINGS].ALLOW_PRIVATE_WEBHOOKS) as app[keys.WEBHOOKS_HTTP],
     ):
         yield
@@ -273,7 +284,8 @@ async def gather_services(app: web.Application, *, timing: Timing) -> None:
         plan=composition.plan(settings, tools, timing), agent=composition.agent(settings),
         account=composition.account(settings), http=http, rest=rest.Calls(http, credentials) if credentials else None,
         tools=tools, opening=partial(briefing.opening, composition.rules(settings)),
-        background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], audience=app[keys.AUDIENCE],
+        background=app[keys.BACKGROUND], ticker=Ticker(timing.tick_s), breaker=app[keys.BREAKER],
+        audience=app[keys.AUDIENCE],
         remember=app[keys.ADMISSION].keep_history, most_messages_per_s=settings.MAX_MESSAGES_PER_S)
 
 

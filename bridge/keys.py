@@ -37,6 +37,8 @@ POLICY: web.AppKey[Policy] = web.AppKey("POLICY")
 HTTP: web.AppKey[aiohttp.ClientSession] = web.AppKey("HTTP")
 #: The session for the owner's addresses. It refuses private ones (delivery/reach.py).
 WEBHOOKS_HTTP: web.AppKey[aiohttp.ClientSession] = web.AppKey("WEBHOOKS_HTTP")
+#: Whether our websockets read their connections themselves (bridge/wire/).
+DIRECT: web.AppKey[bool] = web.AppKey("DIRECT")
 DATABASE: web.AppKey[Database] = web.AppKey("DATABASE")
 BACKGROUND: web.AppKey[Background] = web.AppKey("BACKGROUND")
 TOOLS: web.AppKey[Tools] = web.AppKey("TOOLS")

@@ -45,7 +45,7 @@ class Reader(Generic[Message]):
         self._sender = sender
         self._told: set[str] = set()         # the odd fields that the log has named already
 
-    def read(self, message: bytes | str) -> Message | None:
+    def read(self, message: bytes | bytearray | str) -> Message | None:
         """The message in one text frame, or None for a kind that is not listed. Raises Malformed."""
         try:
             return self._decoder.decode(message)

@@ -11,7 +11,9 @@ import pytest
 import uvloop
 from aiohttp import web_app
 
+from bridge.loop.event_loop import event_loop
 from bridge.records.database import Database, open_database, parse_url
+from bridge.wire import check
 from tests.stage import postgres, sqlite
 from tests.stage.postgres import Cluster
 
@@ -21,7 +23,7 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 #: Where a loop's own sockets matter: these run on asyncio's too.
-BOTH_LOOPS = {"test_leg"}
+BOTH_LOOPS = {"test_websocket"}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -54,7 +56,20 @@ def pytest_asyncio_loop_factories(
     """The server runs on uvloop, and on asyncio's loop where uvloop cannot be installed."""
     if item.path.stem in BOTH_LOOPS:
         return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    if item.path.stem == "test_tls":                 # with and without what makes TLS faster
+        return {"uvloop": uvloop.new_event_loop, "fast": event_loop}
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=["direct", pytest.param("relayed", marks=pytest.mark.slow)])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The two ways in which a call's websockets are read and written; the second is for another aiohttp than ours."""
+    way: str = request.param
+    if way == "relayed":
+        async def problem() -> str:
+            return "this is a test"
+        monkeypatch.setattr(check, "problem", problem)
+    return way
 
 
 @pytest.fixture(scope="session")

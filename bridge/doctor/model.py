@@ -13,12 +13,13 @@ from datetime import date
 
 import aiohttp
 import msgspec
-from aiohttp import WSMsgType
+from aiohttp import WSCloseCode
 from yarl import URL
 
 from bridge.doctor.finding import Finding, sentence
 from bridge.openai_side import models, realtime
 from bridge.openai_side.connection import Account, ModelUnreachable, headers, open_session
+from bridge.wire.websocket import Websocket
 
 #: How long the list of models, and a session, may take, seconds.
 LIST_S, SESSION_S = 5.0, 8.0
@@ -106,24 +107,23 @@ async def try_session(
         session = await open_session(http, account, setup, SESSION_S)
         took_s = time.monotonic() - begun
         try:
-            return Session(await _refused_afterwards(session.socket, afterwards_s), took_s)
+            return Session(await _refused_afterwards(session.wire, afterwards_s), took_s)
         finally:
-            await session.socket.close()
+            await session.wire.close(WSCloseCode.OK)
     except ModelUnreachable as problem:
         return Session(str(problem), time.monotonic() - begun)
 
 
-async def _refused_afterwards(socket: aiohttp.ClientWebSocketResponse[bool], within_s: float) -> str:
+async def _refused_afterwards(wire: Websocket, within_s: float) -> str:
     try:
         async with asyncio.timeout(within_s):
-            async for message in socket:
-                if message.type is WSMsgType.TEXT:
-                    event = realtime.parse(message.data)
-                    if isinstance(event, realtime.Error):
-                        return f"refused ({event.error})"
+            while (message := await wire.receive()) is not None:
+                event = realtime.parse(message)
+                if isinstance(event, realtime.Error):
+                    return f"refused ({event.error})"
     except (TimeoutError, realtime.Malformed):
         return ""
-    return f"the connection was closed with code {socket.close_code}"
+    return f"the connection was closed with code {wire.close_code}"
 
 
 # ---- what it means: pure

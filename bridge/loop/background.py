@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -24,9 +25,10 @@ class Background:
 
     async def finish(self, seconds: float) -> None:
         """Waits for the tasks, `seconds` at most. The ones that still run then are cancelled and named in the log."""
-        if not self._tasks:
-            return
-        _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        until = time.monotonic() + seconds
+        while self._tasks and (left := until - time.monotonic()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)        # what these begin is waited for, too
+        late = [*self._tasks]
         for task in late:
             log.error("work was not finished when the server stopped: %s", task.get_coro())
             task.cancel()

@@ -15,10 +15,9 @@ from bridge.twilio_side import signature
 from bridge.twilio_side.caller import Caller
 from bridge.twilio_side.media_streams import StartBody
 from bridge.twilio_side.public_url import NoAddress, public_origin
+from bridge.wire import handshake
+from bridge.wire.websocket import CLOSE_S
 
-#: How often the phone's websocket is pinged, and how long a close may take (s).
-HEARTBEAT_S = 20.0
-CLOSE_S = 0.5
 #: The longest message (bytes). Twilio's are far shorter. A longer one ends the stream.
 MAX_MESSAGE = 64 * 1024
 
@@ -36,18 +35,23 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
         raise web.HTTPServiceUnavailable(text="The server is stopping.\n")
     if len(app[keys.CALLS]) >= policy.limits.calls:
         raise web.HTTPServiceUnavailable(text="MAX_CALLS are under way.\n")
-    phone = web.WebSocketResponse(
-        heartbeat=HEARTBEAT_S, timeout=CLOSE_S, compress=False, max_msg_size=MAX_MESSAGE, decode_text=False)
-    await phone.prepare(request)
+    response, phone = await handshake.accept(request, most=MAX_MESSAGE, direct=app[keys.DIRECT])
     call = CallSession(
         phone, app[keys.SERVICES], public_origin(request, policy.keys.public_url),
         enter=partial(enter, app, request.match_info["number"]))
     app[keys.CALLS].add(call)
+    if app[keys.DIRECT]:                             # the connection is the call's, and aiohttp is done with it
+        app[keys.BACKGROUND].start(_carry(app, call))
+    else:
+        await _carry(app, call)
+    return response
+
+
+async def _carry(app: web.Application, call: CallSession) -> None:
     try:
         await call.run()
     finally:
         app[keys.CALLS].discard(call)
-    return phone
 
 
 async def _answer_probe(request: web.Request) -> web.StreamResponse:
