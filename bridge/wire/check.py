@@ -67,7 +67,7 @@ async def _as_server() -> None:
         return response
 
     talking: list[asyncio.Future[None]] = []
-    server = web.Server(serve, logger=_unheard)  # what goes wrong is told in one line
+    server = web.Server(serve, logger=_unheard, access_log=None)     # what goes wrong is told in one line
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
     try:
