@@ -70,6 +70,11 @@ class Record:
         """Whether anything is new since it was last taken."""
         return self._changed
 
+    @property
+    def new_turns(self) -> int:
+        """How many turns `take` gives at most."""
+        return len(self._dirty)
+
     def answered_by(self, who: str) -> None:
         """Who has answered the call in the assistant's place: fallback, or nobody."""
         assert self.call
