@@ -1,9 +1,9 @@
 """Runs the application until a signal, and then ends it in order.
 
-1. After the first SIGTERM or SIGINT, new calls are told to try again, /readyz says 503, and the calls under way go on
-   for DRAIN_S. The calls that are left hear a goodbye. Promises are written down, and delivered as far as time allows.
-   The process exits with 0. Without calls it exits at once.
-2. A second signal ends the calls now. What takes little time is still done. A third signal is not handled.
+1. After the first SIGTERM, SIGINT or SIGHUP, new calls are told to try again, /readyz says 503, and the calls under way
+   go on for DRAIN_S. The calls that are left hear a goodbye. Promises are written down, and delivered as far as time
+   allows. The process exits with 0. Without calls it exits at once.
+2. A second SIGTERM or SIGINT ends the calls now. What takes little time is still done. A third signal is not handled.
 3. The process exits in any case DRAIN_S + MARGIN_S after the first signal, or KILL_S after the second. With the
    standard DRAIN_S that is before Heroku kills it, 30 s after the signal.
 """
@@ -261,6 +261,9 @@ class Shutdown:
         for each in (signal.SIGTERM, signal.SIGINT):
             with suppress(NotImplementedError):      # on Windows
                 self._loop.add_signal_handler(each, self._signalled)
+        # A terminal that is closed says it once or twice. After `nohup` it says nothing.
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            self._loop.add_signal_handler(signal.SIGHUP, self.stop)
 
     def stop(self) -> None:
         """The first signal's meaning."""

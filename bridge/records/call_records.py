@@ -5,7 +5,10 @@
 2. A call that was erased stays erased: what its process still has of it is not written.
 3. A call's end is written once, with the news of it, in one transaction. One that comes back from a transfer goes on.
 4. A call whose process is gone is ended by another process: as it is known to have ended, else as "server lost".
+5. Words come from anywhere. A letter that a database cannot hold is replaced, and the rest is kept.
 """
+
+import re
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +40,8 @@ PORTION = 50
 Report = Callable[[CallRecord, Sequence[Meeting]], Sequence[NewDelivery]]
 
 _encode = msgspec.json.Encoder().encode
+#: What PostgreSQL refuses, and what is no letter in UTF-8.
+_NO_LETTER = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +112,24 @@ class CallRecords:
 
     # ---- what was left open
 
-    async def end_lost(self, now: float) -> int:
-        """Ends the calls whose process is gone, and those that nobody came back to after a transfer; how many."""
-        return await self._database.write(lambda connection: self._end_lost(connection, now))
+    async def end_lost(self, now: float, but: Sequence[str] = ()) -> int:
+        """Ends the calls whose process is gone, and those that nobody came back to after a transfer; how many.
 
-    def _end_lost(self, connection: Connection, now: float) -> int:
-        goes_on = and_(calls.c.ended_at.is_(None), calls.c.lease_until > now)
+        `but`: the CallSids of those that go on here, whatever the database knows of them.
+        """
+        return await self._database.write(lambda connection: self._end_lost(connection, now, but))
+
+    def _end_lost(self, connection: Connection, now: float, but: Sequence[str]) -> int:
+        # A lease is renewed every few seconds, and a record is written when something happens. Either is a sign of
+        # life. After a time without the database the leases of calls that go on have ended too.
+        goes_on = and_(calls.c.ended_at.is_(None), calls.c.lease_until > now + LEASE_S - SILENT_S)
         left = select(
             call_records.c.call_sid, call_records.c.ended_at, call_records.c.seen_at, calls.c.reason,
         ).outerjoin(calls, calls.c.call_sid == call_records.c.call_sid).where(
-            ~call_records.c.reported, or_(
+            call_records.c.call_sid.not_in(but), or_(
                 and_(call_records.c.ended_at.is_(None), call_records.c.seen_at < now - SILENT_S,
                      or_(calls.c.call_sid.is_(None), ~goes_on)),
-                call_records.c.ended_at < now - TRANSFERRED_S)).limit(PORTION)
+                and_(call_records.c.ended_at < now - TRANSFERRED_S, ~call_records.c.reported))).limit(PORTION)
         rows = connection.execute(left).all()
         for row in rows:
             if row.ended_at is None:
@@ -207,7 +217,7 @@ def _most(one: int | None, other: int | None) -> int | None:
 
 
 def _head(call: Call, now: float) -> dict[str, Any]:
-    return {**msgspec.structs.asdict(call), "tokens": _encode(call.tokens).decode(), "seen_at": now}
+    return {**_held(msgspec.structs.asdict(call)), "tokens": _encode(call.tokens).decode(), "seen_at": now}
 
 
 @cache
@@ -236,9 +246,21 @@ def _put_turns(connection: Connection, portion: Portion, before: Before) -> None
         return
     later_ms = round((portion.call.started_at - before.head.started_at) * 1000) if before.head else 0
     connection.execute(_put(connection.dialect.name, "call_turns"), [{
-        **msgspec.structs.asdict(turn), "call_sid": portion.call.call_sid, "n": before.turns + turn.n,
+        **_held(msgspec.structs.asdict(turn)), "call_sid": portion.call.call_sid, "n": before.turns + turn.n,
         "position": before.turns + turn.position, "at_ms": later_ms + turn.at_ms,
-        "data": _encode(turn.data).decode()} for turn in portion.turns])
+        "data": _encode(_held(turn.data)).decode()} for turn in portion.turns])
+
+
+def _held(value: Any) -> Any:
+    """The same, with every text in it as a database can hold it."""
+    match value:
+        case str():
+            return _NO_LETTER.sub("\ufffd", value)
+        case dict():
+            return {_held(name): _held(each) for name, each in value.items()}
+        case list() | tuple():
+            return [*map(_held, value)]
+    return value
 
 
 def _read(connection: Connection, call_sid: str) -> CallRecord | None:

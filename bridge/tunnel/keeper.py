@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from yarl import URL
 
@@ -25,6 +25,8 @@ from bridge.twilio_side import pointing
 from bridge.twilio_side.account import Account, Number, TwilioFailed
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: How many tries in a row may come to nothing: the first time, and later, when callers wait.
 MOST_AT_FIRST, MOST = 3, 20
@@ -38,8 +40,10 @@ LOOK_S, MOST_LOST = 30.0, 4
 TRIES, TRY_S = 4, 1.0
 #: How many voice URLs before the latest are remembered as ours.
 MOST_URLS = 20
-#: How long leading the number back may take at the end, seconds.
-BACK_S = 6.0
+#: How long leading the number back may take at the end, seconds; and after how long it is said that it still does.
+BACK_S, TELL_S = 6.0, 1.0
+#: What is left to do for a number that could not be led back.
+_TO_DO = "%(number)s STILL LEADS TO THE TUNNEL: %(reason)s. To lead it back: python -m bridge number restore"
 
 
 class Served(Protocol):
@@ -64,10 +68,17 @@ class Lead:
     def __init__(self, account: Account, number: Number, folder: Path) -> None:
         self._account, self._number, self._folder = account, number, folder
         self._borrowed: leftovers.Borrowed | None = None
-        self._changing: asyncio.Task[None] | None = None
+        self._changing: asyncio.Task[Number] | None = None
 
     async def to(self, address: str) -> None:
-        """Leads it to this server. Raises TwilioFailed, and OSError where it cannot be written down first."""
+        """Leads it to this server, unless somebody has led it elsewhere since it was led here.
+
+        Raises TwilioFailed, and OSError where it cannot be written down first.
+        """
+        if self._borrowed and not await self._is_ours(self._borrowed):
+            log.warning("%(number)s was led elsewhere meanwhile, and stays so",
+                        {"number": self._number.phone_number})
+            return
         wanted = pointing.to_this_server(address, self._number)
         known = next((each for each in leftovers.read(self._folder) if each.sid == self._number.sid), None)
         before = known.before if known else {each: getattr(self._number, each) for each in wanted}
@@ -84,28 +95,37 @@ class Lead:
         """Leads it to where it led before, if it still leads here. What does not work is said."""
         if self._borrowed is None:
             return
+        number = self._borrowed.phone_number
+        # Who does not wait for the end must know what is left to do.
+        telling = asyncio.get_running_loop().call_later(
+            TELL_S, log.warning, _TO_DO, {"number": number, "reason": "Twilio has not answered yet"})
         try:
             async with asyncio.timeout(BACK_S):
                 if self._changing:
                     await asyncio.wait({self._changing})
                 ours = await asyncio.to_thread(leftovers.lead_back, self._account, self._folder, self._borrowed)
         except (TwilioFailed, TimeoutError) as error:
-            log.error("%(number)s STILL LEADS TO THE TUNNEL: %(reason)s. To lead it back: python -m bridge number "
-                      "restore", {"number": self._borrowed.phone_number,
-                                  "reason": str(error) or f"no answer in {BACK_S:g} s"})
+            log.error(_TO_DO, {"number": number, "reason": str(error) or f"no answer in {BACK_S:g} s"})
             return
+        finally:
+            telling.cancel()
         before = URL(self._borrowed.before.get("voice_url", "")).host or "nowhere"       # the rest may be a secret
         log.info("%(number)s %(what)s", {
-            "number": self._borrowed.phone_number,
+            "number": number,
             "what": f"leads to {before} again" if ours else "was led elsewhere meanwhile, and stays so"})
 
+    async def _is_ours(self, borrowed: leftovers.Borrowed) -> bool:
+        """Whether it still leads to the tunnel. Raises TwilioFailed."""
+        return await _insist(lambda: leftovers.still_leads(self._account, self._folder, borrowed))
 
-async def _insist(ask: Callable[[], object]) -> None:
-    """Raises TwilioFailed after TRIES."""
-    for left in reversed(range(TRIES)):
+
+async def _insist(ask: Callable[[], T]) -> T:
+    """What is answered. Raises TwilioFailed after TRIES."""
+    left = TRIES
+    while True:
+        left -= 1
         try:
-            await asyncio.to_thread(ask)
-            return
+            return await asyncio.to_thread(ask)
         except TwilioFailed as failed:
             if not left or failed.status in range(400, 429):
                 raise

@@ -38,10 +38,13 @@ def remember(folder: Path, borrowed: Borrowed) -> None:
     _write(folder, [*(each for each in read(folder) if each.sid != borrowed.sid), borrowed])
 
 
-def forget(folder: Path, sid: str) -> None:
-    """Once it is led back. A file that cannot be written is no reason to stop: the number itself says how it is."""
+def forget(folder: Path, borrowed: Borrowed) -> None:
+    """Once it is led back; not what another tunnel has written of the number since.
+
+    A file that cannot be written is no reason to stop: the number itself says how it is.
+    """
     with suppress(OSError):
-        _write(folder, [each for each in read(folder) if each.sid != sid])
+        _write(folder, [each for each in read(folder) if each != borrowed])
 
 
 def _write(folder: Path, all: Sequence[Borrowed]) -> None:
@@ -67,7 +70,7 @@ def still_leads(account: Account, folder: Path, borrowed: Borrowed) -> bool:
             raise
         ours = False
     if not ours:
-        forget(folder, borrowed.sid)
+        forget(folder, borrowed)
     return ours
 
 
@@ -79,5 +82,5 @@ def lead_back(account: Account, folder: Path, borrowed: Borrowed) -> bool:
     ours = still_leads(account, folder, borrowed)
     if ours:
         account.change(borrowed.sid, **borrowed.before)
-        forget(folder, borrowed.sid)
+        forget(folder, borrowed)
     return ours

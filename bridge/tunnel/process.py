@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from bridge import settings
 from bridge.tunnel.programs import Program, Said
 
 #: How long a program may take to tell its address, then to be up, and to end, seconds.
@@ -20,6 +21,11 @@ ADDRESS_S, UP_S, END_S = 30.0, 15.0, 2.0
 _GUARD = '"$@" </dev/null 2>&1 & exec >/dev/null 2>&1; read -r line; kill $!; wait $!'
 #: As much of a line as is read, bytes.
 LINE = 64 * 1024
+
+
+def _environment() -> dict[str, str]:
+    """Ours without our settings: another program needs none of our keys."""
+    return {name: value for name, value in os.environ.items() if name not in settings.NAMES}
 
 
 class NoTunnel(Exception):
@@ -51,7 +57,7 @@ class TunnelProcess:
             # Not asyncio's: of uvloop's pipes a child inherits all ends, and then none is ever closed.
             shell = subprocess.Popen(
                 ["/bin/sh", "-c", _GUARD, "sh", file, *program.arguments(address)], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, env=_environment())
         except OSError as error:
             raise NoTunnel(f"{program.name} cannot be started: {error.strerror}", final=True) from None
         output = asyncio.StreamReader(limit=LINE)

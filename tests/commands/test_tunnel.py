@@ -13,7 +13,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from bridge.sim.process import Server
-from bridge.sim.twilio_rest import Number, TwilioRest
+from bridge.sim.twilio_rest import Number, RestFaults, TwilioRest
 from bridge.tunnel import leftovers
 from tests.stage.program import KEY, PATIENCE_S, TOKEN, run, serving
 from tests.stage.tunnel_program import install, pids
@@ -164,6 +164,64 @@ async def test_who_led_the_number_elsewhere_meanwhile_is_not_undone(world: World
         assert await server.stop() == 0
     assert world.number.voice_url == "https://new.example.com/"
     assert "was led elsewhere meanwhile, and stays so" in server.said and leftovers.read(world.folder) == []
+
+
+async def test_who_led_the_number_elsewhere_is_not_undone_when_the_tunnel_is_opened_anew(world: World) -> None:
+    async with world.serving("--tunnel", "--number", PHONE) as server:
+        await world.leads_elsewhere(OLD["voice_url"])
+        await until(lambda: "leads here" in server.said)
+        world.number.voice_url = "https://new.example.com/"
+        os.kill(world.pids[-1], signal.SIGKILL)
+        await until(lambda: server.said.count("the tunnel is open") == 2)
+        await until(lambda: "was led elsewhere meanwhile" in server.said)
+        assert world.number.voice_url == "https://new.example.com/"
+        assert await server.stop() == 0
+    assert world.number.voice_url == "https://new.example.com/"
+
+
+async def test_two_tunnels_in_one_folder_leave_no_number_without_a_word(world: World) -> None:
+    async with world.serving("--tunnel", "--number", PHONE) as first:
+        one = await world.leads_elsewhere(OLD["voice_url"])
+        await until(lambda: "leads here" in first.said)
+        async with world.serving("--tunnel", "--number", PHONE) as second:
+            await world.leads_elsewhere(one)
+            await until(lambda: "leads here" in second.said)
+            assert await first.stop() == 0
+            second.process.kill()
+            await until(lambda: not any(map(runs, world.pids)))
+    assert f"{PHONE} leads to a tunnel that has ended" in await world.types("number")
+    await world.types("number", "restore")
+    assert world.number.voice_url == OLD["voice_url"]
+
+
+async def test_a_terminal_that_is_closed_ends_it_in_order(world: World) -> None:
+    before = asdict(world.number)
+    async with world.serving("--tunnel", "--number", PHONE) as server:
+        await world.leads_elsewhere(OLD["voice_url"])
+        server.process.send_signal(signal.SIGHUP)    # a shell says it a second time
+        assert await server.stop(signal.SIGHUP) == 0
+    assert asdict(world.number) == before and not any(map(runs, world.pids))
+
+
+async def test_who_cannot_wait_for_twilio_reads_what_is_left_to_do(world: World) -> None:
+    async with world.serving("--tunnel", "--number", PHONE) as server:
+        await world.leads_elsewhere(OLD["voice_url"])
+        await until(lambda: "leads here" in server.said)
+        world.rest.faults = RestFaults(never_answers=True)
+        server.process.send_signal(signal.SIGINT)
+        await until(lambda: len(server.said.splitlines()) > 0 and world.rest.asked[-1].method == "GET")
+        assert await server.stop(signal.SIGINT) == 0
+    assert "To lead it back: python -m bridge number restore" in server.said
+    assert [each.before["voice_url"] for each in leftovers.read(world.folder)] == [OLD["voice_url"]]
+
+
+async def test_the_program_gets_no_secret_of_ours(world: World) -> None:
+    async with world.serving("--tunnel", "--number", PHONE) as server:
+        await world.leads_elsewhere(OLD["voice_url"])
+        environ = Path(f"/proc/{world.pids[-1]}/environ").read_text()
+        arguments = Path(f"/proc/{world.pids[-1]}/cmdline").read_text()
+        assert await server.stop() == 0
+    assert TOKEN not in environ + arguments and KEY not in environ + arguments and "PATH=" in environ
 
 
 async def test_a_program_that_can_never_work_ends_it_at_once_with_its_own_words(world: World) -> None:

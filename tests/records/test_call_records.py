@@ -69,6 +69,15 @@ async def test_what_people_say_comes_back_as_they_said_it(records: CallRecords) 
     assert record and record.turns == [said(1, words), function]
 
 
+async def test_a_letter_that_no_database_can_hold_costs_that_letter(records: CallRecords) -> None:
+    words = "a\0b\ud800c"
+    function = said(2, words, kind="function", data={"arguments": words, "answer": {words: [words, 1]}})
+    await records.write([Portion(make_call(called=words), [said(1, words), function], None)], NOW)
+    record, held = await records.read("CA1"), "a\ufffdb\ufffdc"
+    assert record and record.call.called == held and [turn.text for turn in record.turns] == [held, held]
+    assert record.turns[1].data == {"arguments": held, "answer": {held: [held, 1]}}
+
+
 async def test_a_call_that_comes_back_from_a_transfer_is_one_call(records: CallRecords, database: Database) -> None:
     first = make_call(ended_at=NOW + 60, ending=Ending.TRANSFERRED.value, turns=2, usd=0.1, answer_max_ms=900)
     await records.write([Portion(first, [said(1, "A person, please.")], None)], NOW + 60)
@@ -133,6 +142,30 @@ async def test_a_call_whose_end_is_known_elsewhere_ended_as_it_did(records: Call
     assert await records.end_lost(NOW + 2 * SILENT_S) == 1
     record = await records.read("CA1")
     assert record and record.call.ending == "assistant ended"
+
+
+async def test_a_quiet_call_is_not_lost_when_the_database_was_away_for_longer_than_a_lease(
+    records: CallRecords, database: Database,
+) -> None:
+    calls = Calls(database, "one")
+    await calls.opened("CA1", ALICE, NOW)
+    await records.write([Portion(make_call(), [], None)], NOW)
+    await calls.renew({"CA1": ALICE}, NOW + SILENT_S - 20)
+    assert await records.end_lost(NOW + SILENT_S + 1) == 0, "nobody could renew its lease"
+    assert await records.end_lost(NOW + 3 * SILENT_S, but=["CA1"]) == 0, "who looks carries it"
+    assert await rows(database, "deliveries") == []
+
+
+async def test_a_call_that_was_taken_for_lost_and_went_on_ends_at_last_and_is_reported_once(
+    records: CallRecords, database: Database,
+) -> None:
+    before = (await records.write([Portion(make_call(), [], None)], NOW))["CA1"]
+    assert await records.end_lost(NOW + 2 * SILENT_S) == 1
+    await records.write([Portion(make_call(), [said(1, "Still here.")], before)], NOW + 3 * SILENT_S)
+    assert await records.end_lost(NOW + 5 * SILENT_S) == 1
+    record = await records.read("CA1")
+    assert record and record.call.ending == "server lost"
+    assert len(await rows(database, "deliveries")) == 1
 
 
 async def test_a_call_that_nobody_knows_any_more_was_lost(records: CallRecords) -> None:
