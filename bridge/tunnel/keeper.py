@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from yarl import URL
 
+from bridge.program import command
 from bridge.tunnel import leftovers
 from bridge.tunnel.process import NoTunnel, TunnelProcess
 from bridge.tunnel.programs import Program
@@ -90,9 +91,9 @@ class Lead:
                     await asyncio.wait({self._changing})
                 ours = await asyncio.to_thread(leftovers.lead_back, self._account, self._folder, self._borrowed)
         except (TwilioFailed, TimeoutError) as error:
-            log.error("%(number)s STILL LEADS TO THE TUNNEL: %(reason)s. To lead it back: python -m bridge number "
-                      "restore", {"number": self._borrowed.phone_number,
-                                  "reason": str(error) or f"no answer in {BACK_S:g} s"})
+            log.error("%(number)s STILL LEADS TO THE TUNNEL: %(reason)s. To lead it back: %(command)s", {
+                          "number": self._borrowed.phone_number, "command": command("number", "restore"),
+                          "reason": str(error) or f"no answer in {BACK_S:g} s"})
             return
         before = URL(self._borrowed.before.get("voice_url", "")).host or "nowhere"       # the rest may be a secret
         log.info("%(number)s %(what)s", {
