@@ -7,12 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from bridge import __version__
-from bridge.commands import backup, calls, demo, doctor, erase, init, meetings, number, password, serve, tunnel
-from bridge.settings import BadSettings, load_one
-from bridge.twilio_side.rest import Credentials
+from bridge.program import command
 
 #: The exit code of a command that Ctrl-C ended: 128 and the signal's number, as in shells.
 INTERRUPTED = 130
+
+try:                                                 # seconds on a small machine: enough for a Ctrl-C
+    from bridge.commands import backup, calls, demo, doctor, erase, init, meetings, number, password, serve, tunnel
+    from bridge.settings import BadSettings, load_one
+    from bridge.twilio_side.rest import Credentials
+except ModuleNotFoundError as missing:
+    if (missing.name or "bridge").startswith("bridge"):
+        raise
+    sys.exit(f"bridge needs the package {missing.name}, which {sys.executable} does not have. Install all packages in "
+             "the project's folder: python3 -m venv .venv && .venv/bin/pip install -r requirements.txt . "
+             "Then run: .venv/bin/python -m bridge")
+except KeyboardInterrupt:
+    sys.exit(INTERRUPTED)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:                          # `| head` has closed the pipe: the flush at exit must not fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:                        # the person who pressed Ctrl-C knows why
+        print(file=sys.stderr)
+        return INTERRUPTED
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -63,11 +77,9 @@ def _run(arguments: list[str] | None) -> int:
             return backup.run(options, setting("DATABASE_URL"))
         return serve.run(options)
     except BadSettings as problems:
-        print(f"bridge cannot start:\n{problems}\nbridge/SETTINGS.md lists all settings.", file=sys.stderr)
+        print(f"bridge cannot start:\n{problems}\nbridge/SETTINGS.md lists all settings. `{command('init')}` asks for "
+              "those that a call needs.", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:                        # the person who pressed Ctrl-C knows why
-        print(file=sys.stderr)
-        return INTERRUPTED
 
 
 def setting(name: str) -> Any:

@@ -90,7 +90,8 @@ def read(path: Path | None) -> EnvFile:
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin a file with a byte order mark
     except (OSError, UnicodeDecodeError) as error:
-        raise Unreadable(f"{path} cannot be read: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise Unreadable(f"{path} cannot be read: {reason}") from None
     # No interpolation: a `$` in a key or a token stays one.
     return EnvFile(path.name, tuple(_line(binding) for binding in parse_stream(StringIO(text)) if _says(binding)))
 

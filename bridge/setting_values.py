@@ -23,6 +23,20 @@ SAY_CHARACTERS = 1000
 A_HUMAN = "human"
 
 
+def value_of(
+    text: str | None, *, default: str | None, parse: Parse, empty: Any, empty_is_off: bool, **_documents: str,
+) -> Any:
+    """What a setting's text stands for; None: its variable is not set. The names are those of a field's metadata."""
+    text = text and text.strip()
+    if text:
+        return parse(text)
+    if text == "" and empty_is_off:
+        return empty
+    if default is None:
+        raise ValueError("is not set")
+    return parse(default) if default else empty
+
+
 def text(value: str) -> str:
     return value
 

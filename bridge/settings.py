@@ -27,7 +27,7 @@ from bridge.reception.blocklist import Blocklist
 from bridge.records.database import parse_url
 from bridge.setting_values import (
     Parse, addresses, choice, email, language, masking, matching, origin, phone_number, public_url, shared_keys, spoken,
-    switch, text, time_zone, transfer_numbers, turn_detection, url, usd, whole)
+    switch, text, time_zone, transfer_numbers, turn_detection, url, usd, value_of, whole)
 from bridge.settings_checks import FOR_ANYBODY
 from bridge.twilio_side.twiml import FallbackKind
 
@@ -428,23 +428,10 @@ def _parsed(
         if only not in (None, each.name):
             continue
         try:
-            parsed[each.name] = _value(values.get(each.name), **each.metadata)
+            parsed[each.name] = value_of(values.get(each.name), **each.metadata)
         except ValueError as error:
             problems.append(f"{each.name} {error}, for example {each.name}={each.metadata['example']}")
     return parsed, problems
-
-
-def _value(
-    value: str | None, *, default: str | None, parse: Parse, example: str, empty: Any, empty_is_off: bool, about: str,
-) -> Any:
-    value = value and value.strip()
-    if value:
-        return parse(value)
-    if value == "" and empty_is_off:
-        return empty
-    if default is None:
-        raise ValueError("is not set")
-    return parse(default) if default else empty
 
 
 def _read(dotenv: Path | None) -> env_file.EnvFile:

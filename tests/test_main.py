@@ -28,8 +28,24 @@ async def test_without_a_key_it_says_what_to_do_and_exits_with_2(tmp_path: Path)
         "OPENAI_API_KEY is not set, for example OPENAI_API_KEY=sk-...",
         "TWILIO_AUTH_TOKEN is not set: it stands in the Twilio console, and keeps everybody but Twilio out. To try the "
         "server on this machine without it, set ALLOW_UNSIGNED=1 and HOST=127.0.0.1",
-        "bridge/SETTINGS.md lists all settings.",
+        f"bridge/SETTINGS.md lists all settings. `{sys.executable} -m bridge init` asks for those that a call needs.",
     ]
+
+
+async def test_without_its_packages_it_says_how_to_install_them(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-S", "-m", "bridge", "doctor", cwd=tmp_path, env={"PYTHONPATH": str(ROOT)},
+        stderr=asyncio.subprocess.PIPE)
+    _, error = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    [line] = error.decode().splitlines()
+    assert process.returncode == 1 and line.startswith("bridge needs the package ")
+    assert "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt" in line
+
+
+async def test_ctrl_c_while_it_loads_is_no_traceback(tmp_path: Path) -> None:
+    """Loading takes a second. This package is one of those that are loaded."""
+    (tmp_path / "icalendar.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    assert await run(tmp_path, "doctor") == (130, "", "")
 
 
 async def test_everything_that_is_wrong_is_said_in_one_go(tmp_path: Path) -> None:

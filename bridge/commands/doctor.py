@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from bridge import composition
+from bridge.commands.number import phone_number
 from bridge.doctor import calling
 from bridge.doctor.examination import Surroundings, examine, settings_unread
 from bridge.doctor.finding import Finding, Report, ordered
-from bridge.setting_values import phone_number
 from bridge.settings import BadSettings, Settings, load, oddities
 from bridge.twilio_side.account import Account
 
@@ -28,16 +28,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser("doctor", help="find out why calls fail, or would, and what to do")
     parser.add_argument("--json", action="store_true", help="for machines: see bridge/doctor/README.md")
     parser.add_argument("--receiver", action="store_true", help="send each webhook one booking, marked as a test")
-    parser.add_argument("--call", metavar="+1555...", type=_number,
+    parser.add_argument("--call", metavar="+1555...", type=phone_number,
                         help="have Twilio call this number and say a sentence, for some cents; asks first")
     parser.add_argument("--yes", action="store_true", help="do not ask before a call")
-
-
-def _number(text: str) -> str:
-    try:
-        return phone_number(text)
-    except ValueError as problem:
-        raise argparse.ArgumentTypeError(str(problem)) from None
 
 
 def run(options: argparse.Namespace, around: Surroundings = Surroundings()) -> int:
@@ -79,8 +72,8 @@ async def _call(settings: Settings, number: str) -> Finding:
 def _agreed(number: str) -> bool:
     if not sys.stdin.isatty():
         return False
-    print(f"Twilio is to call {number} and say a sentence, which costs some cents. Go on? [y/N] ", end="", flush=True,
-          file=sys.stderr)
+    print(f"Twilio is to call {number} and say a sentence, which costs some cents. Go on? (yes/no) ",
+          end="", flush=True, file=sys.stderr)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 

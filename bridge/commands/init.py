@@ -21,8 +21,10 @@ from bridge.commands.asking import CannotDo, agreed, answered, at_terminal
 from bridge.commands.init_answers import (
     GREETING, GROUPS, KEY, NAME, NONE, QUESTIONS, SID, TOKEN, WEBHOOK, ZONE, Question, greeting, name_in, problem,
     system_message)
-from bridge.commands.program import program
+from bridge.doctor.finding import sentence
+from bridge.program import command
 from bridge.openai_side.connection import Account
+from bridge.setting_values import addresses
 from bridge.twilio_side.rest import Credentials
 
 FILE = Path(".env")
@@ -40,7 +42,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--yes", action="store_true", help="ask nothing: take the flags, then what is set already")
     parser.add_argument("--force", action="store_true", help="change a .env that is there; a copy is left")
     for question in QUESTIONS:
-        parser.add_argument(question.flag, dest=question.key, metavar="TEXT", help=question.explains.replace("%", "%%"))
+        explained = f"{question.asks}. {question.explains}".replace("%", "%%")
+        parser.add_argument(question.flag, dest=question.key, metavar="TEXT", help=explained)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,6 +58,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     _require_consent(options)
+    _require_a_place()
     before = env_file.read(FILE).values
     setup = _SetUp(options, before)
     for group in GROUPS:
@@ -69,7 +73,7 @@ def _run(options: argparse.Namespace) -> None:
         raise CannotDo(f"a value {reason}") from None
     print(f"\n{FILE.resolve()} is written, for your eyes only." + (f" What it was is in {copy.name}." if copy else ""))
     _look_through(values)
-    print(_next_steps())
+    print(_next_steps(setup.numbers))
 
 
 def _require_consent(options: argparse.Namespace) -> None:
@@ -83,6 +87,13 @@ def _require_consent(options: argparse.Namespace) -> None:
         raise CannotDo("it is there already, and was left as it is")
 
 
+def _require_a_place() -> None:
+    """Before anything is asked. Raises CannotDo."""
+    folder = FILE.resolve().parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CannotDo(f"you may not write in {folder}. Change to a folder of your own, and run this there")
+
+
 class _SetUp:
     """The answers so far, and what each is taken from when nothing is said."""
 
@@ -91,6 +102,8 @@ class _SetUp:
         self._known = {**before, **os.environ}
         self._answers: dict[str, str] = {}
         self._asks = not options.yes
+        #: The account's numbers that can be called; None: they are not known.
+        self.numbers: list[str] | None = None
 
     def answer(self, group: Sequence[Question]) -> None:
         """Until the answers are right, or nobody is there to be asked again. Raises CannotDo."""
@@ -105,7 +118,7 @@ class _SetUp:
                 return
             if not (self._asks and at_terminal()):
                 raise CannotDo(wrong)
-            print(f"  {wrong}.")
+            print(f"  {sentence(wrong)}")
             flags = {}                               # what was wrong is not taken again
 
     def _once(self, group: Sequence[Question], flags: Mapping[str, str]) -> str:
@@ -121,7 +134,7 @@ class _SetUp:
         verdict = self._tried(group)
         if verdict is None or verdict.kind == "wrong":
             return verdict.said if verdict else ""
-        print(f"  {verdict.said[:1].upper()}{verdict.said[1:]}.")
+        print(f"  {sentence(verdict.said)}")
         return ""
 
     def _asked(self, question: Question) -> str:
@@ -155,8 +168,14 @@ class _SetUp:
             url, model = (_text(name, known) for name in ("OPENAI_REALTIME_URL", "OPENAI_MODEL"))
             return asyncio.run(live.openai_key(Account(url, model, known[KEY.name])))
         if group == (SID, TOKEN):
-            return live.twilio_account(Credentials(
-                _text("TWILIO_API_URL", known), known[SID.name], known[TOKEN.name]))
+            credentials = Credentials(_text("TWILIO_API_URL", known), known[SID.name], known[TOKEN.name])
+            verdict = live.twilio_account(credentials)
+            if verdict.kind == "right":
+                self.numbers = live.numbers_with_voice(credentials)
+            return verdict
+        if group == (WEBHOOK,) and known[WEBHOOK.name]:
+            private = _text("ALLOW_PRIVATE_WEBHOOKS", known) == "1"
+            return asyncio.run(live.webhook(addresses(known[WEBHOOK.name]), private=private))
         return None
 
     def values(self) -> dict[str, str]:
@@ -199,11 +218,13 @@ def _look_through(values: Mapping[str, str]) -> None:
         print(f"The server does not start yet:\n{problems}")
 
 
-def _next_steps() -> str:
-    run = program()
-    return (f"\nWhat to do next:\n"
-            f"  {run} doctor                              is all as a call needs it?\n"
-            f"  {run} --tunnel --number +15551234567      answer calls to your number from this machine\n"
-            f"or, on a server with an https address of its own (PUBLIC_URL):\n"
-            f"  {run} number set +15551234567             lead your number there\n"
-            f"  {run}                                     answer calls")
+def _next_steps(numbers: list[str] | None) -> str:
+    """With a number of the account's own, so that each line can be run as it stands."""
+    number = numbers[0] if numbers else "+15551234567"
+    steps = {command("doctor"): "is all as a call needs it?",
+             command("--tunnel", "--number", number): "answer calls from this machine",
+             command("number", "set", number, "--url", "https://ADDRESS"): "or lead it to a server with https",
+             command(): "and answer calls there"}
+    buy = "  Buy a number with voice in the Twilio console: the account has none yet.\n" if numbers == [] else ""
+    width = max(map(len, steps))
+    return f"\nWhat to do next:\n{buy}" + "\n".join(f"  {each:<{width}}   # {what}" for each, what in steps.items())

@@ -6,13 +6,14 @@ reason that is said; 2, wrong arguments or settings.
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 from bridge import setting_values
 from bridge.commands.asking import CannotDo, agreed
 from bridge.commands.terminal import plain, table
-from bridge.commands.program import command
+from bridge.program import command
 from bridge.tunnel import leftovers
 from bridge.twilio_side import pointing
 from bridge.twilio_side.account import Account, Number, TwilioFailed
@@ -40,10 +41,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def phone_number(text: str) -> str:
+    """As people write it, with blanks, dashes and brackets. Raises ArgumentTypeError."""
     try:
-        return setting_values.phone_number(text)
+        return setting_values.phone_number(re.sub(r"[\s().-]", "", text))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(f"{error}, such as +15551234567") from None
 
 
 def origin(text: str) -> str:
@@ -58,7 +60,7 @@ def run(options: argparse.Namespace, credentials: Credentials, public_url: str) 
     """Does what the command line says; the exit code. `public_url`: PUBLIC_URL, or ""."""
     try:
         if not credentials.sid or not credentials.token:
-            raise CannotDo("TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are not set: python -m bridge init asks for them")
+            raise CannotDo(f"TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are not set. `{command('init')}` asks for them")
         account = Account(credentials)
         match options.action:
             case "set":
@@ -83,8 +85,9 @@ def _list(account: Account, public_url: str) -> None:
     print(table([COLUMNS, *(_row(account, each, public_url) for each in numbers)]))
     for record in leftovers.read(Path.cwd()):
         if any(each.sid == record.sid and each.voice_url in record.voice_urls for each in numbers):
-            print(f"{record.phone_number} leads to a tunnel that has ended, or is another program's now. It led to "
-                  f"{record.before.get('voice_url') or 'nowhere'} before: {command('number', 'restore')}")
+            print(f"{record.phone_number} leads to a tunnel that was opened in this folder. Once that has ended, this "
+                  f"leads it to {record.before.get('voice_url') or 'nowhere'} again, as before: "
+                  f"{command('number', 'restore')}")
 
 
 def _row(account: Account, number: Number, public_url: str) -> tuple[str, ...]:

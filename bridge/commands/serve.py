@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bridge.commands import tunnel
 from bridge.commands.asking import CannotDo
+from bridge.program import command
 from bridge.server import serve
 from bridge.settings import BadSettings, doubts, load
 from bridge.twilio_side.account import TwilioFailed
@@ -23,8 +24,8 @@ def run(options: argparse.Namespace) -> int:
     """The exit code: 0, or 1 when the server cannot start. Raises BadSettings."""
     program, number = getattr(options, "tunnel", None), getattr(options, "number", None)
     if number and program is None:
-        raise BadSettings("--number needs --tunnel: a number is led to a server for good by `python -m bridge number "
-                          "set`")
+        raise BadSettings("--number needs --tunnel. To lead a number to this server for good: "
+                          + command("number", "set", number))
     settings = load(os.environ, Path(".env"))
     try:
         beside = None if program is None else tunnel.beside(settings, program, number)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from bridge import composition
 from bridge.commands.asking import CannotDo
 from bridge.commands.number import found, phone_number
+from bridge.program import command
 from bridge.server import Beside, Served
 from bridge.settings import BadSettings, Settings
 from bridge.settings_checks import FOR_ANYBODY
@@ -79,8 +80,8 @@ def beside(settings: Settings, program: str, phone_number: str | None) -> Beside
         for note in notes:                     # now that there is a log
             log.warning("%(number)s %(what)s", {"number": note.phone_number, "what": note.what})
         if lead is None:
-            log.info("no --number was given: lead yours to the tunnel by python -m bridge number set, with its address "
-                     "as --url")
+            log.info("no --number was given. To lead yours to the tunnel, with its address: %(command)s",
+                     {"command": command("number", "set", "YOUR_NUMBER", "--url", "ADDRESS")})
         return await keeper.run(served)
     return run
 
@@ -94,5 +95,5 @@ def _left_over(account: Account, folder: Path, number: Number | None) -> list[No
             notes.append(Note(
                 record.sid, record.phone_number, "was left leading to a tunnel that was killed: " + (
                     "at the end of this run it leads where it led before" if ours else
-                    "to lead it back: python -m bridge number restore")))
+                    "to lead it back: " + command("number", "restore"))))
     return notes

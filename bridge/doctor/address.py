@@ -16,6 +16,7 @@ from bridge.addresses import is_loopback, is_public
 from bridge.delivery.reach import why
 from bridge.doctor.finding import Finding
 from bridge.doctor.probing import Answer, Prober, Stream
+from bridge.program import command
 from bridge.reception import probe
 
 #: How long each step may take, seconds: Twilio itself gives up after 15.
@@ -122,7 +123,7 @@ def reach(last_call_at: float | None, now: float) -> Finding:
         return Finding("reach", "ok", f"Twilio came with a call, and opened its stream, at {when} UTC.")
     return Finding(
         "reach", "not proven", "Whether Twilio reaches this address cannot be proven from inside.",
-        "Call your number, or let Twilio call it, for some cents:", "python -m bridge doctor --call +<your number>")
+        "Call your number, or let Twilio call it, for some cents:", command("doctor", "--call", "YOUR_NUMBER"))
 
 
 def certificate(until: float | None, now: float) -> Finding:
@@ -154,7 +155,7 @@ def incoming_call(answer: Answer, origin: str) -> Finding:
                        "does not fit.", "Set PUBLIC_URL, and the number, to the address that does not redirect.")
     if status in (502, 503, 504):
         return failure(f"A proxy answers at {origin} with status {status}: no server is behind it.",
-                       "Start the server: python -m bridge. If it runs, lead the proxy to its PORT.")
+                       f"Start the server: {command()}. If it runs, lead the proxy to its PORT.")
     if status == 404:
         return failure(f"{address} is answered with status 404: a proxy asks for another path, or another server is "
                        "there.", "Let the proxy pass the path on as it is, or take a prefix off that PUBLIC_URL has.")

@@ -24,6 +24,7 @@ from bridge.doctor.database import State
 from bridge.doctor.finding import GROUPS, Finding, Report, ordered, sentence
 from bridge.doctor.probing import Prober
 from bridge.openai_side import realtime
+from bridge.program import command
 from bridge.settings import Settings
 
 #: All checks together take no longer, seconds.
@@ -98,11 +99,17 @@ def settings_read(oddities: Sequence[str]) -> list[Finding]:
 def settings_unread(problems: str, at: float) -> Report:
     """Of settings that cannot be read, and with which the server would not start: everything else comes after them."""
     return Report(
-        [*(Finding("settings", "failure", sentence(each), "Set it in the environment or in .env.")
-           for each in problems.splitlines()),
+        [*(_unread(each) for each in problems.splitlines()),
          *(Finding(name, "skipped", "The settings come first.")
            for name in ("port", "database", "clock", "incoming_call", "account", "key", "webhook"))],
         __version__, at, 0.0)
+
+
+def _unread(problem: str) -> Finding:
+    do, asking = "Set it right in the environment, or in .env.", ""
+    if " is not set" in problem:
+        do, asking = "Set it in the environment, or let this ask for all that a call needs:", command("init")
+    return Finding("settings", "failure", sentence(problem), do, asking)
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ class _Checks:
         at = await origin
         if not at:
             return [Finding("incoming_call", "not proven", "Nobody says what this server's public address is.",
-                            "Set PUBLIC_URL to the address that Twilio is to reach this server by.")]
+                            numbers.NO_ADDRESS)]
         prober = self._prober(at)
         if prober is None:
             return [Finding("incoming_call", "not proven", "Without TWILIO_AUTH_TOKEN nothing can be signed, and the "

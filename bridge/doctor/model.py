@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import WSCloseCode
 from yarl import URL
 
+from bridge.delivery.reach import why
 from bridge.doctor.finding import Finding, sentence
 from bridge.openai_side import models, realtime
 from bridge.openai_side.connection import Account, ModelUnreachable, headers, open_session
@@ -85,7 +86,7 @@ async def list_models(http: aiohttp.ClientSession, account: Account) -> Listing:
     except TimeoutError:
         return Listing(problem=f"no answer within {LIST_S:g} s")
     except (aiohttp.ClientError, OSError) as error:
-        return Listing(problem=f"no connection ({getattr(error, 'strerror', None) or type(error).__name__})")
+        return Listing(problem=f"no connection ({why(error)})")
 
 
 async def _all_of(answer: aiohttp.ClientResponse) -> bytes:
@@ -155,8 +156,8 @@ def judged(model: str, transcription: str, listing: Listing, session: Session, t
 def _key(listing: Listing) -> Finding:
     if listing.status == 200:
         return Finding("key", "ok", "OPENAI_API_KEY counts.", took_s=listing.took_s)
-    why = listing.problem or f"the list of models was answered with status {listing.status}"
-    return Finding("key", "not proven", f"Whether OPENAI_API_KEY counts could not be asked: {why}.")
+    reason = listing.problem or f"the list of models was answered with status {listing.status}"
+    return Finding("key", "not proven", f"Whether OPENAI_API_KEY counts could not be asked: {reason}.")
 
 
 def _model(model: str, listing: Listing, session: Session, today: date) -> Iterator[Finding]:

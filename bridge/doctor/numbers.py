@@ -1,6 +1,7 @@
 """Where the account's numbers lead: whether a call to one comes to this server.
 
-Pure. A number's application and trunk decide in the place of its voice URL, and Twilio keeps that URL all the same:
+Pure, but for how this program is called. A number's application and trunk decide in the place of its voice URL, and
+Twilio keeps that URL all the same:
 https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource
 """
 
@@ -9,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from yarl import URL
 
 from bridge.doctor.finding import Finding
+from bridge.program import command
 from bridge.twilio_side.account import Number
 
 WEBHOOK = "/incoming-call"
-_SET = "python -m bridge number set {}"
+#: What to do where nobody says what the server's public address is.
+NO_ADDRESS = "Set PUBLIC_URL to the address that Twilio is to reach this server by, or start the server with --tunnel."
 
 
 def origin_of(numbers: Sequence[Number]) -> str:
@@ -30,7 +33,7 @@ def judged(numbers: Sequence[Number], origin: str, applications: Mapping[str, st
                         "TWILIO_ACCOUNT_SID to the account that has it.")]
     if not origin:
         return [Finding("number", "not proven", f"{_count(numbers)}, and nobody says which lead to this server.",
-                        "Set PUBLIC_URL to the address that Twilio is to reach this server by.")]
+                        NO_ADDRESS)]
     ours = [each for each in numbers if _leads_to(each, origin, applications)]
     if not ours:
         return [_none_of(numbers, origin)]
@@ -59,21 +62,21 @@ def _one(number: Number, origin: str, applications: Mapping[str, str]) -> Findin
     if number.trunk_sid:
         return _failure(
             number, f"{name} has a trunk ({number.trunk_sid}), which decides in the place of its voice URL.",
-            "Take the number off the trunk:", _SET.format(name) + " --detach")
+            "Take the number off the trunk:", _set(name, origin, "--detach"))
     if sid := number.voice_application_sid:
         if _without_fragment(applications.get(sid, "")) == wanted:
             return Finding("number", "ok", f"{name} leads here, by the application {sid}.", subject=name)
         return _failure(
             number, f"{name} has an application ({sid}), which decides in the place of its voice URL.",
-            "Take the application away:", _SET.format(name) + " --detach")
+            "Take the application away:", _set(name, origin, "--detach"))
     said = _without_fragment(number.voice_url)
     if said == wanted:
         return Finding("number", "ok", f"{name} leads here, by {number.voice_method}.", subject=name)
     if said == wanted.replace("https://", "http://", 1):
         return _failure(number, f"{name} leads here by http, and a stream needs https.", "Set its address anew:",
-                        _SET.format(name))
+                        _set(name, origin))
     return _failure(number, f"{name} leads to {said}, and not to {wanted}.", "Set its address anew:",
-                    _SET.format(name))
+                    _set(name, origin))
 
 
 def _none_of(numbers: Sequence[Number], origin: str) -> Finding:
@@ -81,7 +84,7 @@ def _none_of(numbers: Sequence[Number], origin: str) -> Finding:
     where = _host(first.voice_url).removesuffix(":443") + _path(first.voice_url) or "nowhere"
     return Finding(
         "number", "failure", f"No number of the account leads to {origin}: {_count(numbers)}, {first.phone_number} "
-        f"leads to {where}.", "Point one here:", _SET.format(first.phone_number), subject=first.phone_number)
+        f"leads to {where}.", "Point one here:", _set(first.phone_number, origin), subject=first.phone_number)
 
 
 def _fallbacks(numbers: Sequence[Number], origin: str) -> Iterator[Finding]:
@@ -100,6 +103,11 @@ def _fallbacks(numbers: Sequence[Number], origin: str) -> Iterator[Finding]:
         "callers hear an error of Twilio's.",
         "In the Twilio console, set \"Primary handler fails\" to a TwiML Bin with a sentence of yours.",
         subject=one.phone_number)
+
+
+def _set(phone_number: str, origin: str, *more: str) -> str:
+    """Also where PUBLIC_URL is not set."""
+    return command("number", "set", phone_number, "--url", origin, *more)
 
 
 def _failure(number: Number, says: str, do: str, command: str = "") -> Finding:

@@ -23,6 +23,7 @@ from bridge.delivery.webhook import post
 from bridge.doctor.finding import Finding
 from bridge.meetings import event
 from bridge.meetings.meeting import Meeting
+from bridge.program import command
 from bridge.records.deliveries import Delivery
 
 #: How long a caller waits for a webhook's answer, and how long it is waited for here, seconds.
@@ -109,7 +110,7 @@ def answered(receiver: str, status: int, location: str, took_s: float, slow_s: f
                         "Set WEBHOOK_URL to the address that it leads to.")
     if status == 404 and "/webhook/" in URL(receiver).path:
         return Finding("webhook", "not proven", f"{host} answers 404 to HEAD, as n8n does to all but POST.",
-                       "Send it one booking that is marked as a test:", "python -m bridge doctor --receiver", host)
+                       "Send it one booking that is marked as a test:", command("doctor", "--receiver"), host)
     if status >= 400 and status not in _USUAL:
         do = advice(status) or "See the log of its server"
         return _warning(host, f"{host} answers with status {status}.", f"{do[:1].upper()}{do[1:]}.")
@@ -129,7 +130,7 @@ def taken(host: str, answer: Answer, took_s: float) -> Finding:
         return Finding("webhook", "ok", f"{host} says no to the test, on purpose ({answer.problem}).", subject=host,
                        took_s=took_s)
     return _warning(host, f"{host} did not take the test: it {answer.problem}.", "Mend that, and try again:",
-                    "python -m bridge doctor --receiver")
+                    command("doctor", "--receiver"))
 
 
 def _warning(host: str, says: str, do: str, command: str = "") -> Finding:

@@ -77,7 +77,7 @@ def taken(request: web.Request, path: str) -> str:
     except Refused:
         raise web.HTTPForbidden(text=signature.NOT_SIGNED) from None
     request.app[keys.DOOR].forget(request.protocol)
-    log.info("a probe of `python -m bridge doctor` came to %(path)s; no call", {"path": path})
+    log.info("a probe of our own, by doctor or for a tunnel, came to %(path)s; no call", {"path": path})
     return answer
 
 

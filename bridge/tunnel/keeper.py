@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from yarl import URL
 
+from bridge.program import command
 from bridge.tunnel import leftovers
 from bridge.tunnel.process import NoTunnel, TunnelProcess
 from bridge.tunnel.programs import Program
@@ -43,7 +44,7 @@ MOST_URLS = 20
 #: How long leading the number back may take at the end, seconds; and after how long it is said that it still does.
 BACK_S, TELL_S = 6.0, 1.0
 #: What is left to do for a number that could not be led back.
-_TO_DO = "%(number)s STILL LEADS TO THE TUNNEL: %(reason)s. To lead it back: python -m bridge number restore"
+_TO_DO = "%(number)s STILL LEADS TO THE TUNNEL: %(reason)s. To lead it back: %(command)s"
 
 
 class Served(Protocol):
@@ -98,14 +99,16 @@ class Lead:
         number = self._borrowed.phone_number
         # Who does not wait for the end must know what is left to do.
         telling = asyncio.get_running_loop().call_later(
-            TELL_S, log.warning, _TO_DO, {"number": number, "reason": "Twilio has not answered yet"})
+            TELL_S, log.warning, _TO_DO, {"number": number, "command": command("number", "restore"),
+                                         "reason": "Twilio has not answered yet"})
         try:
             async with asyncio.timeout(BACK_S):
                 if self._changing:
                     await asyncio.wait({self._changing})
                 ours = await asyncio.to_thread(leftovers.lead_back, self._account, self._folder, self._borrowed)
         except (TwilioFailed, TimeoutError) as error:
-            log.error(_TO_DO, {"number": number, "reason": str(error) or f"no answer in {BACK_S:g} s"})
+            log.error(_TO_DO, {"number": number, "command": command("number", "restore"),
+                               "reason": str(error) or f"no answer in {BACK_S:g} s"})
             return
         finally:
             telling.cancel()

@@ -19,8 +19,8 @@ from bridge.tunnel.programs import Program, Said
 ADDRESS_S, UP_S, END_S = 30.0, 15.0, 2.0
 #: Starts "$@", and ends it when nobody holds the other end of the pipe on file 0 any more.
 _GUARD = '"$@" </dev/null 2>&1 & exec >/dev/null 2>&1; read -r line; kill $!; wait $!'
-#: As much of a line as is read, bytes.
-LINE = 64 * 1024
+#: As much of a line as is read, bytes; and of the last one as is told where a program says no better why it ended.
+LINE, LAST = 64 * 1024, 300
 
 
 def _environment() -> dict[str, str]:
@@ -45,7 +45,7 @@ class TunnelProcess:
     ) -> None:
         self.name = program.name
         self._program, self._shell, self._output, self._transport = program, shell, output, transport
-        self._address, self._up = "", False
+        self._address, self._up, self._last = "", False, ""
         self._problems: deque[Said] = deque(maxlen=20)
         self._news, self.ended = asyncio.Event(), asyncio.Event()
         self._reading = asyncio.create_task(self._read())
@@ -85,7 +85,7 @@ class TunnelProcess:
 
     def _no_tunnel(self, what: str) -> NoTunnel:
         final = next((each for each in self._problems if each.final), None)
-        said = final.problem if final else self.why()
+        said = final.problem if final else self.why() or self._last
         return NoTunnel(f"{self.name} {what}" + (f": {said}" if said else ""), final=final is not None)
 
     async def _until(self, true: Callable[[], bool]) -> None:
@@ -103,7 +103,9 @@ class TunnelProcess:
                     continue
                 if not line:
                     break
-                self._take(self._program.read(line.decode(errors="replace").rstrip()))
+                text = line.decode(errors="replace").rstrip()
+                self._last = " ".join(text.split())[:LAST] or self._last
+                self._take(self._program.read(text))
         finally:
             self.ended.set()
             self._news.set()

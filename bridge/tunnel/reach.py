@@ -6,6 +6,7 @@ import socket
 import aiohttp
 from yarl import URL
 
+from bridge.delivery.reach import why
 from bridge.doctor import probing
 from bridge.tunnel.process import NoTunnel
 
@@ -56,7 +57,7 @@ class Prober:
                     stream = await prober.upgrade(http, REQUEST_S)
                 return "" if stream.ours else "a stream there does not lead here"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return f"it was asked in vain: {_why(error)}"
+            return f"it was asked in vain: {why(error)}"
 
     async def lost(self, address: str) -> str:
         """Why the server is not there any more; "": it is. Without a line in its log."""
@@ -68,9 +69,4 @@ class Prober:
             ):
                 return "" if answer.status == 200 else f"it was answered with status {answer.status}"
         except (aiohttp.ClientError, OSError) as error:
-            return f"it was asked in vain: {_why(error)}"
-
-
-def _why(error: Exception) -> str:
-    """In a few words; the whole text of an error may hold the address."""
-    return getattr(error, "strerror", None) or type(error).__name__
+            return f"it was asked in vain: {why(error)}"

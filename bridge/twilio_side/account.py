@@ -7,6 +7,7 @@ https://www.twilio.com/docs/iam/api/account , https://www.twilio.com/docs/usage/
 https://www.twilio.com/docs/voice/api/call-resource
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -195,7 +196,11 @@ def _client(credentials: Credentials, timeout_s: float) -> "Client":
     # Imported here: the server needs none of it, and what lies below opens a socket when it is imported.
     from twilio.http.http_client import TwilioHttpClient
     from twilio.rest import Client
-    client = Client(credentials.sid, credentials.token, http_client=TwilioHttpClient(timeout=timeout_s))
+    # Nine lines for each request, with the account's SID, are nothing for an owner's log.
+    silent = logging.getLogger("twilio.http_client")
+    silent.setLevel(logging.WARNING)
+    client = Client(
+        credentials.sid, credentials.token, http_client=TwilioHttpClient(timeout=timeout_s, logger=silent))
     client.edge = client.region = None               # of the environment: TWILIO_API_URL says where
     client.api.base_url, client.monitor.base_url = credentials.api, monitor_origin(credentials.api)
     return client

@@ -1,6 +1,7 @@
 """Where a number of the account leads its callers: what is to be set for this server, and what undoes it.
 
-Pure. Twilio keeps a voice URL and does not use it while the number has an application or a trunk.
+Pure but for how this program is called. Twilio keeps a voice URL and does not use it while the number has an
+application or a trunk.
 Source: https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource
 """
 
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from yarl import URL
 
 from bridge.addresses import is_address, is_public, names_loopback
+from bridge.program import command
 from bridge.twilio_side.account import Number
 
 #: Of a number, what decides who answers a call.
@@ -47,8 +49,9 @@ def require_callable(number: Number, *, detach: bool = False) -> None:
                           "in the Twilio console")
     if number.overridden_by and not detach:
         kind = "trunk" if number.trunk_sid else "application"
+        detaching = command("number", "set", number.phone_number, "--detach")
         raise CannotPoint(f"{number.phone_number} belongs to the {kind} {number.overridden_by}, and its voice URL "
-                          "counts for nothing. To take it from there: python -m bridge number set, with --detach")
+                          f"counts for nothing. To take it from there: {detaching}")
 
 
 def require_reachable(origin: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bridge.__main__ import main
 from bridge.doctor.finding import SCHEMA
+from bridge.program import command
 from bridge.settings import NAMES
 from bridge.sim.realtime import RealtimeServer
 from bridge.sim.twilio_rest import TwilioRest
@@ -57,7 +58,15 @@ def test_what_the_server_would_not_start_with_comes_first(
     code = ask(monkeypatch, tmp_path, OPENAI_API_KEY="sk-1234567", TWILIO_AUTH_TOKEN=TOKEN, PORT="x")
     out, error = capsys.readouterr()
     assert (code, error) == (2, "") and out.startswith("failure    settings      PORT must be a whole number")
-    assert "→ Set it in the environment or in .env." in out and "skipped    port" in out
+    assert "→ Set it right in the environment, or in .env." in out and "skipped    port" in out
+
+
+def test_who_has_set_nothing_yet_is_told_of_init(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ask(monkeypatch, tmp_path, "--json") == 2
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert [each["command"] for each in found if each["state"] == "failure"] == [command("init")] * 2
 
 
 async def test_a_call_that_was_agreed_to_is_made(

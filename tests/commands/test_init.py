@@ -12,12 +12,13 @@ from aiohttp import web
 from dotenv import dotenv_values
 
 from bridge.commands.init_answers import system_message
+from bridge.program import command
 from bridge.settings import load
 from bridge.sim.twilio_rest import TwilioRest
 from tests.stage.terminal import CTRL_C, Terminal, typed
 from tests.stage.typist import Typist
 
-KEY, ACCOUNT, TOKEN = "sk-right", "AC" + "1" * 32, "a-token"
+KEY, ACCOUNT, TOKEN, HOOK = "sk-right", "AC" + "1" * 32, "a-token", "http://127.0.0.1:1/meetings"
 #: More than arrives at once.
 MODELS = {"data": [{"id": f"gpt-{number}", "owned_by": "x" * 100} for number in range(5000)] + [
     {"id": "gpt-realtime-2.1"}]}
@@ -43,9 +44,15 @@ async def openai() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def vendors() -> AsyncIterator[dict[str, str]]:
+async def rest() -> AsyncIterator[TwilioRest]:
+    async with TwilioRest(ACCOUNT, TOKEN, secondary_token="another-token") as rest:
+        yield rest
+
+
+@pytest.fixture
+async def vendors(rest: TwilioRest) -> AsyncIterator[dict[str, str]]:
     """Where they are."""
-    async with openai() as url, TwilioRest(ACCOUNT, TOKEN, secondary_token="another-token") as rest:
+    async with openai() as url:
         yield {"OPENAI_REALTIME_URL": url, "TWILIO_API_URL": rest.url}
 
 
@@ -67,18 +74,46 @@ def written(folder: Path) -> dict[str, str | None]:
 
 async def test_a_script_gives_flags_and_the_server_would_start(typist: Typist, vendors: dict[str, str]) -> None:
     assert await typist.types("init", "--yes", *FLAGS, "--name", "Bob's $1 #1 Dental", "--webhook-url",
-                              "https://hooks.example.com/x") == 0
+                              HOOK) == 0
     values = written(typist.folder)
     secret = values.pop("WEBHOOK_SECRET")
     assert values == {
         "OPENAI_API_KEY": KEY, "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN, "TIMEZONE": "Asia/Dhaka",
         "GREETINGS_RESPONSE": "Hello, this is Bob's $1 #1 Dental. How can I help you?",
-        "SYSTEM_MESSAGE": system_message("Bob's $1 #1 Dental"), "WEBHOOK_URL": "https://hooks.example.com/x"}
+        "SYSTEM_MESSAGE": system_message("Bob's $1 #1 Dental"), "WEBHOOK_URL": HOOK}
     assert secret and load(vendors, typist.folder / ".env").WEBHOOK_SECRET == (secret,)
     assert "The key is right, and has gpt-realtime-2.1." in typist.out
     assert "The Twilio account is right, and active." in typist.out
     assert "python -m bridge --tunnel --number" in typist.out and "python -m bridge doctor" in typist.out
     assert KEY not in typist.out and TOKEN not in typist.out
+
+
+async def test_the_next_steps_name_a_number_of_the_account(typist: Typist, rest: TwilioRest) -> None:
+    assert await typist.types("init", "--yes", *FLAGS) == 0
+    assert "Buy a number with voice in the Twilio console" in typist.out and "--number +15551234567 " in typist.out
+    rest.numbers.add("+15550000001", voice=False)
+    rest.numbers.add("+15550000002")
+    assert await typist.types("init", "--yes", "--force", *FLAGS) == 0
+    assert f"{command('--tunnel', '--number', '+15550000002')} " in typist.out and "Buy" not in typist.out
+
+
+async def test_a_webhook_is_tried_and_a_bad_one_is_written_all_the_same(typist: Typist, rest: TwilioRest) -> None:
+    assert await typist.types("init", "--yes", *FLAGS, "--webhook-url", f"{rest.url}/x") == 0
+    assert "127.0.0.1 answers, by http." in typist.out
+    assert await typist.types("init", "--yes", "--force", *FLAGS, "--webhook-url", "http://127.0.0.1:1/x") == 0
+    assert "127.0.0.1 cannot be reached: Connection refused. Check WEBHOOK_URL" in typist.out
+    assert written(typist.folder)["WEBHOOK_URL"] == "http://127.0.0.1:1/x"
+
+
+async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_asked(
+    typist: Typist, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """root may write everywhere, so what the system says is made up."""
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert await typist.types("init") == 1
+    assert typist.out == "" and typist.error == (
+        f".env was not written: you may not write in {typist.folder}. Change to a folder of your own, and run this "
+        "there\n")
 
 
 async def test_secrets_can_come_from_the_environment(typist: Typist) -> None:
@@ -161,7 +196,7 @@ async def test_a_person_is_asked_and_asked_again(tmp_path: Path, vendors: dict[s
         ("Name of the business [none]: ", "Bob's"),
         ("Greeting [Hello, this is Bob's. How can I help you?]: ", ""), ("Time zone [Asia/Dhaka]: ", "berlin"),
         ("Time zone [Asia/Dhaka]: ", "Europe/Berlin"), ("Webhook [none]: ", ""))
-    assert code == 0 and "did you mean Europe/Berlin?" in terminal.shown
+    assert code == 0 and "did you mean Europe/Berlin?\r\n" in terminal.shown
     assert not any(secret in terminal.shown for secret in (KEY, "sk-wrong", TOKEN))
     assert written(tmp_path) == {
         "OPENAI_API_KEY": KEY, "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN, "TIMEZONE": "Europe/Berlin",

@@ -105,6 +105,7 @@ async def test_a_fallback_that_twilio_answers_itself_stays(rest: TwilioRest, typ
 @pytest.mark.parametrize(("arguments", "environ", "code", "said"), [
     (("+15550000009", "--yes"), {}, 1, f"the account has no +15550000009; it has {PHONE}"),
     (("0555", "--yes"), {}, 2, "must be a phone number with + and the country's code"),
+    (("555-123-4567", "--yes"), {}, 2, "country's code, such as +15551234567"),
     ((PHONE, "--yes", "--url", "http://bridge.example.com"), {}, 2, "must begin with https://"),
     ((PHONE, "--yes", "--url", "https://192.168.0.2"), {}, 1, "Twilio cannot reach 192.168.0.2"),
     ((PHONE, "--yes"), {"PUBLIC_URL": "http://localhost:5050"}, 1, "Twilio cannot reach localhost"),
@@ -120,6 +121,12 @@ async def test_what_cannot_be_is_one_line_and_changes_nothing(
     assert await typist.types("number", "set", *arguments) == code
     assert said in typist.error and changed(rest) == []
     assert code == 2 or typist.error.count("\n") == 1
+
+
+async def test_a_number_is_known_as_people_write_it(rest: TwilioRest, typist: Typist) -> None:
+    number = rest.numbers.add(PHONE)
+    assert await typist.types("number", "set", "+1 (555) 123-4567", "--yes") == 0
+    assert number.voice_url == f"{HERE}/incoming-call"
 
 
 async def test_a_number_that_cannot_be_called_is_refused(rest: TwilioRest, typist: Typist) -> None:

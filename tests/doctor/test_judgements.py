@@ -10,6 +10,7 @@ from bridge.delivery.answer import Answer
 from bridge.doctor import account, address, alerts, clock, model, numbers, webhooks
 from bridge.doctor.finding import GROUPS, Finding, Report, ordered
 from bridge.doctor.model import Listing, Session
+from bridge.program import command
 from bridge.twilio_side.account import Alert, Number
 
 ORIGIN = "https://phone.example.com/calls"
@@ -79,6 +80,12 @@ def test_a_fallback_on_the_same_server_is_none() -> None:
 def test_what_cannot_be_known_of_numbers() -> None:
     assert states(numbers.judged([], ORIGIN, {})) == ["failure number"]
     assert states(numbers.judged([OURS], "", {})) == ["not proven number"]
+
+
+def test_the_command_for_a_number_names_the_address_too() -> None:
+    """Without PUBLIC_URL it would not know where to lead it."""
+    [found] = numbers.judged([replace(OURS, trunk_sid="TK1")], ORIGIN, {})
+    assert found.command == command("number", "set", OURS.phone_number, "--url", ORIGIN, "--detach")
 
 
 def test_numbers_say_where_the_server_is_if_they_agree() -> None:

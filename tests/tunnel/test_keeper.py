@@ -68,6 +68,17 @@ async def test_a_program_that_fails_is_started_three_times(
     assert len(pids(tmp_path / "bin")) == 3 and number.voice_url == OLD
 
 
+async def test_a_program_that_ends_in_words_of_its_own_is_quoted(
+    tmp_path: Path, rest: TwilioRest, quick: None,
+) -> None:
+    number = rest.numbers.add("+15551234567", voice_url=OLD)
+    kept = await asyncio.to_thread(keep, tmp_path, rest, number)
+    (tmp_path / "bin" / "cloudflared").write_text(
+        "#!/bin/sh\necho 'flag provided but not defined: -config' >&2\necho\n")
+    problem = await asyncio.wait_for(kept.run(Served("http://127.0.0.1:1")), PATIENCE_S)
+    assert problem == "there is no tunnel: cloudflared has ended: flag provided but not defined: -config"
+
+
 async def test_a_tunnel_that_leads_elsewhere_is_not_taken(tmp_path: Path, rest: TwilioRest, quick: None) -> None:
     number = rest.numbers.add("+15551234567", voice_url=OLD)
     kept = await asyncio.to_thread(keep, tmp_path, rest, number)

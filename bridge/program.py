@@ -14,4 +14,4 @@ def program() -> str:
 
 def command(*words: str) -> str:
     """A whole command line, quoted for a shell."""
-    return f"{program()} {shlex.join(words)}"
+    return " ".join(filter(None, (program(), shlex.join(words))))
