@@ -99,8 +99,8 @@ class Lead:
         number = self._borrowed.phone_number
         # Who does not wait for the end must know what is left to do.
         telling = asyncio.get_running_loop().call_later(
-            TELL_S, log.warning, _TO_DO, {"number": number, "command": command("number", "restore"),
-                                         "reason": "Twilio has not answered yet"})
+            TELL_S, log.warning, _TO_DO, {
+                "number": number, "command": command("number", "restore"), "reason": "Twilio has not answered yet"})
         try:
             async with asyncio.timeout(BACK_S):
                 if self._changing:

@@ -191,7 +191,7 @@ async def test_two_tunnels_in_one_folder_leave_no_number_without_a_word(world: W
             assert await first.stop() == 0
             second.process.kill()
             await until(lambda: not any(map(runs, world.pids)))
-    assert f"{PHONE} leads to a tunnel that has ended" in await world.types("number")
+    assert f"{PHONE} leads to a tunnel that was opened in this folder" in await world.types("number")
     await world.types("number", "restore")
     assert world.number.voice_url == OLD["voice_url"]
 
@@ -213,7 +213,7 @@ async def test_who_cannot_wait_for_twilio_reads_what_is_left_to_do(world: World)
         server.process.send_signal(signal.SIGINT)
         await until(lambda: len(server.said.splitlines()) > 0 and world.rest.asked[-1].method == "GET")
         assert await server.stop(signal.SIGINT) == 0
-    assert "To lead it back: python -m bridge number restore" in server.said
+    assert "To lead it back: " in server.said and "-m bridge number restore" in server.said
     assert [each.before["voice_url"] for each in leftovers.read(world.folder)] == [OLD["voice_url"]]
 
 

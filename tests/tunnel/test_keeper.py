@@ -127,7 +127,7 @@ async def test_where_twilio_does_not_lead_the_number_back_that_is_said_and_remem
         served.told.set()
         served.over.set()
         assert await asyncio.wait_for(running, PATIENCE_S) == ""
-    assert "STILL LEADS TO THE TUNNEL" in caplog.text and "python -m bridge number restore" in caplog.text
+    assert "STILL LEADS TO THE TUNNEL" in caplog.text and "-m bridge number restore" in caplog.text
     assert [each.before["voice_url"] for each in leftovers.read(tmp_path)] == [OLD]
 
 
@@ -143,7 +143,8 @@ async def test_a_number_that_could_not_follow_is_led_back_from_the_tunnel_before
         rest.faults = RestFaults(status=503)
         os.kill(pids(tmp_path / "bin")[-1], signal.SIGKILL)
         problem = await asyncio.wait_for(running, PATIENCE_S)
-    assert problem.startswith("the number could not be led to the tunnel: Twilio did not tell of the number: status 503")
+    assert problem.startswith(
+        "the number could not be led to the tunnel: Twilio did not tell of the number: status 503")
     [left] = leftovers.read(tmp_path)
     assert number.voice_url == first == left.voice_urls[0] and left.before["voice_url"] == OLD
     rest.faults = RestFaults()
