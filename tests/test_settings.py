@@ -56,7 +56,7 @@ def test_a_file_that_is_not_there_is_no_problem(tmp_path: Path) -> None:
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_bytes(b"OPENAI_API_KEY=\xff\xfe")
-    with pytest.raises(BadSettings, match=r"\.env cannot be read"):
+    with pytest.raises(BadSettings, match=r"\.env cannot be read: it is not UTF-8$"):
         load({}, dotenv)
 
 
