@@ -282,7 +282,7 @@ def _waited(turn: Turn) -> str:
 def _lasted(call: Call) -> str:
     if call.ended_at is None:
         return ""
-    seconds = round(call.ended_at - call.started_at)
+    seconds = round(call.seconds)
     return f"{seconds // 60}:{seconds % 60:02}"
 
 
