@@ -78,7 +78,7 @@ class Record:
     def answered_by(self, who: str) -> None:
         """Who has answered the call in the assistant's place: fallback, or nobody."""
         assert self.call
-        self.call.answered_by, self._changed = who, True
+        self.call.answered_by, self.call.sessions, self._changed = who, 0, True
 
     # ---- what happens
 

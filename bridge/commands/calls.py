@@ -24,6 +24,7 @@ from bridge.commands.terminal import facts, plain, table, utc
 from bridge.delivery.delivery_log import host
 from bridge.delivery.outbox import LEASE_S
 from bridge.delivery.report import as_told, described
+from bridge.log import json_escaped
 from bridge.meetings.meeting import Meeting
 from bridge.records.call_record import Call, CallRecord, Turn
 from bridge.records.call_records import CallRecords, Wanted
@@ -153,15 +154,16 @@ async def _list(database: Database, wanted: Wanted, limit: int, zone: tzinfo) ->
 
 def _row(call: Call, zone: tzinfo) -> tuple[str, ...]:
     return (
-        call.call_sid, f"{datetime.fromtimestamp(call.started_at, zone):%a %Y-%m-%d %H:%M}",
-        str(Caller(call.caller)) if call.caller else "withheld", _lasted(call), call.ending or "goes on",
+        plain(call.call_sid), f"{datetime.fromtimestamp(call.started_at, zone):%a %Y-%m-%d %H:%M}",
+        str(Caller(call.caller)) if call.caller else "withheld", _lasted(call), plain(call.ending) or "goes on",
         str(call.turns), _seconds(call.answer_p50_ms), _seconds(call.answer_max_ms), f"{call.usd:.3f}")
 
 
 async def _show(database: Database, call: str, zone: tzinfo, *, as_json: bool) -> None:
     record, meetings = await _known(database, call)
     if as_json:
-        print(json.dumps(as_told(record, meetings, zone), indent=2, ensure_ascii=False))
+        for line in json.dumps(as_told(record, meetings, zone), indent=2, ensure_ascii=False).split("\n"):
+            print(json_escaped(line))
         return
     print(facts(_facts(record, meetings, zone)))
     print()
@@ -280,7 +282,7 @@ def _waited(turn: Turn) -> str:
 def _lasted(call: Call) -> str:
     if call.ended_at is None:
         return ""
-    seconds = round(call.ended_at - call.started_at)
+    seconds = round(call.seconds)
     return f"{seconds // 60}:{seconds % 60:02}"
 
 

@@ -15,6 +15,9 @@ from bridge.records.call_record import By, CallRecord, Kind, Turn
 from bridge.records.endings import Ending
 
 KIND = "call.ended"
+#: The longest body, bytes, of which so many are for the words that say that it is cut. Common proxies and servers take a
+#: megabyte. An hour of talk has some hundred thousand.
+MOST, MARGIN = 900_000, 200
 
 
 def _count(description: str, **more: Any) -> dict[str, Any]:
@@ -97,9 +100,26 @@ SCHEMA: dict[str, Any] = {
 
 
 def body(record: CallRecord, meetings: Sequence[Meeting], zone: tzinfo) -> str:
-    """The JSON of the news of it."""
-    return json.dumps({"type": KIND, "timestamp": _utc(record.call.ended_at or record.call.started_at),
-                       **as_told(record, meetings, zone)})
+    """The JSON of the news of it. Of a transcript that is too long for it, the beginning."""
+    told = {"type": KIND, "timestamp": _utc(record.call.ended_at or record.call.started_at),
+            **as_told(record, meetings, zone)}
+    text = json.dumps(told)
+    if len(text) <= MOST:
+        return text
+    others = len(text) - len(json.dumps(told["transcript"]))
+    return json.dumps(told | {"transcript": _beginning(told["transcript"], MOST - others - MARGIN)})
+
+
+def _beginning(transcript: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """As many turns as `most` bytes hold, and one that says so."""
+    kept, size = list[dict[str, Any]](), 0
+    for turn in transcript:
+        size += len(json.dumps(turn)) + len(", ")
+        if size > most:
+            return [*kept, {"at_ms": turn["at_ms"], "by": "server", "kind": "event",
+                            "text": "the rest is too long for a report"}]
+        kept.append(turn)
+    return kept
 
 
 def as_told(record: CallRecord, meetings: Sequence[Meeting], zone: tzinfo) -> dict[str, Any]:
@@ -120,7 +140,7 @@ def as_told(record: CallRecord, meetings: Sequence[Meeting], zone: tzinfo) -> di
         "test": call.test,
         "started": _utc(call.started_at),
         "ended": _utc(ended_at),
-        "duration_seconds": round(ended_at - call.started_at, 3),
+        "duration_seconds": round(call.seconds, 3),
         "ending": call.ending,
         "in_order": Ending.read(call.ending).in_order,
         "turns": call.turns,
@@ -146,7 +166,7 @@ def as_told(record: CallRecord, meetings: Sequence[Meeting], zone: tzinfo) -> di
 def described(record: CallRecord, meetings: Sequence[Meeting]) -> str:
     """What came of a call, in a sentence."""
     call = record.call
-    seconds = round((call.ended_at or call.started_at) - call.started_at)
+    seconds = round(call.seconds)
     came = ", ".join(f"a meeting {each.status} for {each.read_back}" for each in meetings)
     return f"A call of {seconds // 60}:{seconds % 60:02}, {call.ending or 'which goes on'}" + (
         f": {came}." if came else ".")

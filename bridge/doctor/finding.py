@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
+from bridge.redaction import escaped
+
 #: Everything is as it should be. Calls work, and something is worth doing. A call would fail. From here it cannot be
 #: known. It was not looked at, since something before it has to be mended first, or is not used.
 State = Literal["ok", "warning", "failure", "not proven", "skipped"]
@@ -72,9 +74,9 @@ class Report:
     def lines(self) -> Iterator[str]:
         """For a terminal: a line for each check, and one below it for what is to be done."""
         for each in self.findings:
-            yield f"{each.state:<11}{each.name:<14}{each.says}"
+            yield f"{each.state:<11}{each.name:<14}{escaped(each.says)}"
             if each.do or each.command:
-                yield " " * 25 + "→ " + " ".join(filter(None, (each.do, each.command)))
+                yield " " * 25 + "→ " + escaped(" ".join(filter(None, (each.do, each.command))))
         yield ""
         yield self.verdict()
 

@@ -1,6 +1,5 @@
 """Asks an address what Twilio would ask it, as nobody's call: reception/probe.py says what is answered."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import aiohttp
+import msgspec
 from twilio.request_validator import RequestValidator
 
 from bridge.reception import probe
@@ -71,7 +71,7 @@ class Prober:
         ) as answer:
             text = (await answer.content.read(MAX_ANSWER)).decode(errors="replace")
             return Answer(
-                answer.status, self._is_answer(headers, answer.headers), _saw(text), _stream(text),
+                answer.status, self._is_answer(headers, answer.headers), _said(text, "saw"), _stream(text),
                 answer.headers.get("Location", ""), time.monotonic() - begun)
 
     async def is_ours(self, http: aiohttp.ClientSession, at: str, within_s: float) -> bool:
@@ -94,8 +94,7 @@ class Prober:
             timeout=aiohttp.ClientWSTimeout(ws_receive=within_s, ws_close=1.0),
         ) as socket:
             message = await socket.receive()
-            said = json.loads(message.data) if message.type is aiohttp.WSMsgType.TEXT else {}
-            answer = said.get("answer", "") if isinstance(said, dict) else ""
+            answer = _said(message.data, "answer") if message.type is aiohttp.WSMsgType.TEXT else ""
             certificate: dict[str, Any] = socket.get_extra_info("peercert") or {}
             until = certificate.get("notAfter")
             return Stream(self._knows(headers, answer), float(cert_time_to_seconds(until)) if until else None)
@@ -112,12 +111,12 @@ class Prober:
         return probe.is_answer(self.tokens, headers[probe.HEADER], answer, self.clock())
 
 
-def _saw(text: str) -> str:
+def _said(text: str, name: str) -> str:
+    """A field of a JSON object; "" where there is none, or no such object: somebody else may answer, anything."""
     try:
-        said = json.loads(text)
-    except ValueError:
+        return msgspec.json.decode(text, type=dict[str, str]).get(name, "")
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return ""
-    return str(said.get("saw", "")) if isinstance(said, dict) else ""
 
 
 def _stream(text: str) -> str:

@@ -21,6 +21,7 @@ from aiohttp import web
 
 from bridge import keys
 from bridge.reception import token
+from bridge.reception.refusals import refusals_told
 from bridge.reception.token import Refused
 from bridge.twilio_side import signature
 from bridge.twilio_side.public_url import NoAddress, public_origin
@@ -72,10 +73,11 @@ class Probes:
 def taken(request: web.Request, path: str) -> str:
     """The answer's token for a request that is a probe. Raises HTTPForbidden, as for whoever is not Twilio."""
     shown = request.headers.getall(HEADER)
-    try:
-        answer = request.app[keys.PROBES].take(shown[0] if len(shown) == 1 else "", path)
-    except Refused:
-        raise web.HTTPForbidden(text=signature.NOT_SIGNED) from None
+    with refusals_told(request):
+        try:
+            answer = request.app[keys.PROBES].take(shown[0] if len(shown) == 1 else "", path)
+        except Refused:
+            raise web.HTTPForbidden(text=signature.NOT_SIGNED) from None
     request.app[keys.DOOR].forget(request.protocol)
     log.info("a probe of our own, by doctor or for a tunnel, came to %(path)s; no call", {"path": path})
     return answer

@@ -65,6 +65,11 @@ class Call(msgspec.Struct, omit_defaults=True):
     consent: str = ""            # JSON of how the caller was told of the recording; "": nothing was recorded
     recording: str = ""          # where the recording is; "": there is none
 
+    @property
+    def seconds(self) -> float:
+        """How long it took; 0 while it goes on, and where a clock was set back between two streams of it."""
+        return 0.0 if self.ended_at is None else max(0.0, self.ended_at - self.started_at)
+
 
 class CallRecord(msgspec.Struct):
     """A call and its turns, in their order."""

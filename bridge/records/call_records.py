@@ -84,7 +84,8 @@ class CallRecords:
     async def write(self, portions: Sequence[Portion], now: float) -> Mapping[str, Before | None]:
         """Keeps what is new of these calls, by their CallSids, all of it or nothing.
 
-        Returns what each had before this stream; None for one that was erased: nothing of it is to be written any more.
+        Returns what each had before this stream; None: nothing of it is to be written any more, because the call was
+        erased, or goes on with the assistant though a webhook of it was answered otherwise.
         """
         def work(connection: Connection) -> dict[str, Before | None]:
             return {portion.call.call_sid: self._write(connection, portion, now) for portion in portions}
@@ -94,6 +95,8 @@ class CallRecords:
         before = portion.before
         if before is None:
             before = _before(connection, portion.call.call_sid)
+            if portion.call.answered_by != "assistant" and before.head and before.head.ended_at is None:
+                return None                          # a webhook that was repeated, of a call that goes on
             _insert(connection, _head(_merged(portion.call, before.head), now))
         elif not _update(connection, _head(_merged(portion.call, before.head), now)):
             return None
@@ -200,6 +203,7 @@ def _merged(call: Call, earlier: Call | None) -> Call:
         return call
     return msgspec.structs.replace(
         call, started_at=earlier.started_at, caller=call.caller or earlier.caller, called=call.called or earlier.called,
+        answered_by="assistant" if earlier.answered_by == "assistant" else call.answered_by,
         turns=earlier.turns + call.turns, interruptions=earlier.interruptions + call.interruptions,
         sessions=earlier.sessions + call.sessions, usd=earlier.usd + call.usd,
         first_audio_ms=call.first_audio_ms if earlier.first_audio_ms is None else earlier.first_audio_ms,
@@ -244,7 +248,7 @@ def _update(connection: Connection, head: Mapping[str, Any]) -> bool:
 def _put_turns(connection: Connection, portion: Portion, before: Before) -> None:
     if not portion.turns:
         return
-    later_ms = round((portion.call.started_at - before.head.started_at) * 1000) if before.head else 0
+    later_ms = max(0, round((portion.call.started_at - before.head.started_at) * 1000)) if before.head else 0
     connection.execute(_put(connection.dialect.name, "call_turns"), [{
         **_held(msgspec.structs.asdict(turn)), "call_sid": portion.call.call_sid, "n": before.turns + turn.n,
         "position": before.turns + turn.position, "at_ms": later_ms + turn.at_ms,

@@ -101,6 +101,15 @@ def test_calls_are_listed_newest_first_with_their_numbers_masked(owner: Owner) -
     assert ALICE not in owner.out
 
 
+def test_no_id_and_no_word_steers_the_terminal(owner: Owner) -> None:
+    owner.keeps(make_call("CA\x1b[2J1", ending="\x9b31m"), [
+        Turn(1, "caller", "words", 0, 1.0, "a\x9b2J\x7f\u202eb", data={"x": "\u202e"})])
+    for arguments in (("list",), ("show", "CA"), ("show", "CA", "--json")):
+        assert owner.types(*arguments) == 0
+        assert owner.out.replace("\n", "").isprintable(), arguments
+    assert json.loads(owner.out)["transcript"][0]["text"] == "a\x9b2J\x7f\u202eb"
+
+
 def test_more_calls_than_are_listed_are_announced(owner: Owner) -> None:
     for number in range(3):
         owner.keeps(make_call(f"CA{number}"))

@@ -192,3 +192,11 @@ def test_what_a_test_booking_is_answered(answer: Answer, state: str) -> None:
 
 def test_n8ns_own_404_to_head_proves_nothing() -> None:
     assert webhooks.answered("https://n8n.example.net/webhook/abc", 404, "", 0.1).state == "not proven"
+
+
+# ---- what others send
+
+def test_what_others_say_does_not_steer_the_terminal() -> None:
+    said = Finding("alerts", "warning", "They say \x1b[2J\x9b31m\u202e.", "Do\nthis.")
+    assert "\n".join(Report([said], "1", 0.0, 0.0).lines()).replace("\n", "").replace("→", "").isprintable()
+    assert len([*Report([said], "1", 0.0, 0.0).lines()]) == 4

@@ -70,6 +70,13 @@ async def test_a_strangers_is_refused_as_any_strangers_request_is(world: Exposed
     assert await ask(world, headers | signed(WEBHOOK, FORM)) == (403, "", "Twilio's signature is missing or wrong.\n")
 
 
+async def test_a_strangers_leaves_the_same_line_in_the_log_as_any_refusal(
+    world: Exposed, caplog: pytest.LogCaptureFixture,
+) -> None:
+    await ask(world, marked(token="guessed") | signed(WEBHOOK, FORM))
+    assert f"a request for {WEBHOOK} was refused: Twilio's signature is missing or wrong." in caplog.text
+
+
 async def test_one_that_was_overheard_counts_no_second_time(world: Exposed) -> None:
     headers = marked() | signed(WEBHOOK, FORM)
     assert (await ask(world, headers))[0] == 200

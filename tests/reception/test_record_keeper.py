@@ -127,6 +127,35 @@ async def test_however_much_has_waited_is_written_in_pieces_that_end_in_time(dat
     assert len(await rows(database, "call_turns")) == 3_000
 
 
+@pytest.mark.parametrize("answered_by", ["nobody", "fallback"])
+async def test_a_webhook_that_is_repeated_ends_no_record_of_a_call_that_goes_on(
+    database: Database, answered_by: str,
+) -> None:
+    keeper, elsewhere = keeper_of(CallRecords(database)), keeper_of(CallRecords(database))
+    hear = opens(keeper)
+    says(hear, "c", "Hello?")
+    await keeper.write()
+    elsewhere.without_stream("CA1", Caller(ALICE), "", answered_by)
+    await elsewhere.write()
+    record = await CallRecords(database).read("CA1")
+    assert record and (record.call.ending, record.call.answered_by) == ("", "assistant") and elsewhere.open == 0
+    hear(OVER)
+    await keeper.write()
+    record = await CallRecords(database).read("CA1")
+    assert record and record.call.ending == "caller hung up"
+
+
+async def test_a_caller_who_comes_back_to_the_fallback_was_answered_by_the_assistant(database: Database) -> None:
+    keeper = keeper_of(CallRecords(database))
+    opens(keeper)(Closed("CA1", Ending.TRANSFERRED, 9.0, Figures()))
+    await keeper.write()
+    keeper.without_stream("CA1", Caller(ALICE), "", "fallback")
+    await keeper.write()
+    record = await CallRecords(database).read("CA1")
+    assert record and record.call.ending == "fallback"
+    assert (record.call.answered_by, record.call.sessions) == ("assistant", 1)
+
+
 async def test_a_call_that_goes_on_here_is_not_lost(database: Database) -> None:
     now = NOW
     records = CallRecords(database)
