@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select
 
-from bridge.records.database import Database
+from bridge.records.database import Database, overwrite
 from bridge.records.tables import call_records, call_turns, calls, deliveries, meetings, messages, slots
 
 #: The most meetings, and the most messages, in one transaction of a sweep.
@@ -114,7 +114,7 @@ def _found(connection: Connection, caller: str, now: float) -> Found:
 
 
 def _erase(connection: Connection, caller: str, now: float) -> Found:
-    _overwrite(connection)
+    overwrite(connection)
     found = _found(connection, caller, now)
     theirs, left, called, recorded = _of(connection, caller)
     _remove(connection, select(meetings.c.id).where(theirs), select(messages.c.id).where(left),
@@ -138,15 +138,10 @@ def _remove(
     return len(of_meetings) + len(of_messages) + len(of_calls)
 
 
-def _overwrite(connection: Connection) -> None:
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA secure_delete = ON")
-
-
 # ---- what is old
 
 def _sweep(connection: Connection, before: float) -> int:
-    _overwrite(connection)
+    overwrite(connection)
     return _remove(connection, _old_meetings(before).limit(PORTION), _old_messages(before).limit(PORTION),
                    _old_records(before).limit(PORTION))
 

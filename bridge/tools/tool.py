@@ -51,11 +51,13 @@ class Output:
 
     `then`: how the call goes on; None: with the model's words about the answer. A caller who speaks stays.
     `note`: a sentence of what was done, for a model's session that takes the place of this one. It ends without a stop.
+    `consent`: what the caller has said to being recorded. None: nothing.
     """
 
     answer: dict[str, Any]
     then: EndCall | HandOver | None = None
     note: str = ""
+    consent: bool | None = None
 
 
 # ---- how it is declared
