@@ -1,7 +1,11 @@
-"""How the text of a setting becomes a value. Each raises ValueError with what is wrong, as the end of a sentence."""
+"""How a setting is declared, and how its text becomes a value.
+
+Each parser raises ValueError with what is wrong, as the end of a sentence.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import field
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +22,19 @@ Parse = Callable[[str], Any]
 SAY_CHARACTERS = 1000
 #: What a transfer's only target is called.
 A_HUMAN = "human"
+
+
+def setting(
+    default: str | None, parse: Parse, example: str, *, about: str, secret: bool = False, empty: Any = "",
+    empty_is_off: bool = False,
+) -> Any:
+    """A field whose text is `default` when its variable is not set; None: it must be set. `about` is Markdown.
+
+    `empty`: its value where that text is "". A text of "" is never parsed.
+    """
+    return field(repr=not secret, metadata={
+        "default": default, "parse": masking(parse) if secret else parse, "example": example, "empty": empty,
+        "empty_is_off": empty_is_off, "about": about})
 
 
 def text(value: str) -> str:
@@ -201,7 +218,9 @@ class Secret(str):
 
 
 def masking(parse: Parse) -> Parse:
-    def parse_secret(value: str) -> Secret | tuple[Secret, ...]:
-        parsed: str | tuple[str, ...] = parse(value)
+    def parse_secret(value: str) -> Secret | tuple[Secret, ...] | dict[str, Secret]:
+        parsed: str | tuple[str, ...] | Mapping[str, str] = parse(value)
+        if isinstance(parsed, Mapping):
+            return {name: Secret(each) for name, each in parsed.items()}
         return tuple(map(Secret, parsed)) if isinstance(parsed, tuple) else Secret(parsed)
     return parse_secret

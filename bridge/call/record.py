@@ -154,6 +154,7 @@ class Record:
                 self._add("server", "event", text="transferred", data={"to": target})
             case Consented(agreed):
                 self._add("server", "event", text="recording agreed to" if agreed else "recording refused")
+                self.call.recording = ""
             case RecordingStarts():
                 self.call.recording = f"{self._recordings}/{file_name(self.call.call_sid, self._stream_sid)}"
             case RecordingLost(kept):

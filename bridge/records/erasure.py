@@ -27,7 +27,8 @@ class Found:
     """How many rows there are about a caller.
 
     `upcoming`: the meetings that are booked and still to come. `untold`: the deliveries that wait, or are dead letters.
-    `under_way`: the calls that have not ended.
+    `under_way`: the calls that have not ended. `recordings`: the addresses of what was recorded. They are no rows: who
+    erases the rows has removed them before.
     """
 
     meetings: int = 0
@@ -38,6 +39,7 @@ class Found:
     calls: int = 0
     under_way: int = 0
     records: int = 0
+    recordings: tuple[str, ...] = ()
 
     @property
     def anything(self) -> bool:
@@ -110,7 +112,9 @@ def _found(connection: Connection, caller: str, now: float) -> Found:
         messages=count(messages, left), deliveries=count(deliveries, news),
         untold=count(deliveries, news, _UNTOLD), calls=count(calls, called),
         under_way=count(calls, called, calls.c.ended_at.is_(None), calls.c.lease_until > now),
-        records=count(call_records, recorded))
+        records=count(call_records, recorded),
+        recordings=tuple(address for text in connection.scalars(select(call_records.c.recording).where(recorded))
+                         for address in text.split("\n") if address))
 
 
 def _erase(connection: Connection, caller: str, now: float) -> Found:
@@ -158,9 +162,10 @@ def _old_messages(before: float) -> Select[tuple[str]]:
 
 
 def _old_records(before: float) -> Select[tuple[str]]:
-    """Of calls that are over and were reported."""
+    """Of calls that are over and were reported. One with a recording waits until that was removed (retention.py)."""
     return select(call_records.c.call_sid).where(
-        call_records.c.ended_at < before, call_records.c.reported, ~_unsettled(_of_this(call_records), before))
+        call_records.c.ended_at < before, call_records.c.reported, call_records.c.recording == "",
+        ~_unsettled(_of_this(call_records), before))
 
 
 def _of_this(table: Table) -> ColumnElement[bool]:
