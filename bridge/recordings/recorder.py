@@ -44,6 +44,7 @@ class _Recording:
         self.over = self.unwanted = self.done = False
         self.problem = ""                            # why it could not be written
         self.kept = False                            # some of it was written
+        self.told = False                            # its loss was
         self.levels = bytearray()
         self.file: WavFile | None = None
 
@@ -116,6 +117,7 @@ class Recorder:
         if recording.problem:
             recording.pieces.clear()
             recording.tape.lose(kept=recording.kept)
+            self._lost(recording)
         elif piece := recording.tape.take(last=last):
             recording.pieces.append(piece)
             self._jobs.put(recording)
@@ -138,12 +140,13 @@ class Recorder:
             recording = self._over.popleft()
             for share in self._shares:
                 share.pop(recording, None)
-            if recording.problem:
+            if recording.problem and not recording.told:
                 self._lost(recording)
             there = recording.kept and not recording.unwanted
             self._finished(recording.name, bytes(recording.levels) if there else None)
 
     def _lost(self, recording: _Recording) -> None:
+        recording.told = True
         self._count_loss()
         if times := self._losses.worth_a_line(recording.problem):
             what = "ended too early" if recording.kept else "could not be made"
