@@ -40,19 +40,18 @@ def file_name(call_sid: str, stream_sid: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """`size` samples of both sides. `said`: the caller's, without a gap. `heard`: the assistant's, each with its place.
-    """
+    """Samples of both sides. `said`: the caller's, without a gap. `heard`: the assistant's, each with its place."""
 
-    size: int
-    said: Sequence[bytes]
+    said: bytes
     heard: Sequence[tuple[int, bytes]]
 
     def stereo(self) -> bytearray:
         """Interleaved mu-law, 2 bytes to the sample: the caller on the left, the assistant on the right."""
-        both = bytearray(SILENCE) * (2 * self.size)
-        both[0::2] = b"".join(self.said)
+        size = len(self.said)
+        both = bytearray(SILENCE) * (2 * size)
+        both[0::2] = self.said
         if self.heard:
-            right = bytearray(SILENCE) * self.size
+            right = bytearray(SILENCE) * size
             for at, audio in self.heard:
                 right[at:at + len(audio)] = audio
             both[1::2] = right
@@ -88,7 +87,7 @@ class Tape:
         self._end = 0                                # the phone's time: the end of its last frame
         self._taken = 0                              # the end of what was taken
         self._drift = 0                              # how far the phone's clock is ahead of its frames (ms)
-        self._said: deque[bytes] = deque()
+        self._said: list[bytes] = []
         self._sounds: deque[_Sound] = deque()        # in the order in which they play
         self._marks: dict[str, tuple[_Sound, bool]] = {}     # those that are out; True: it stands before the sound
         self._cuts: dict[str, _Cut] = {}             # by the last mark that each drops
@@ -122,8 +121,6 @@ class Tape:
         self._end += len(payload)
         if self.on:
             self._said.append(payload)
-            if self._end - self._taken > MOST_UNTAKEN:
-                self.lose(kept=True)
 
     def mark_back(self, name: str) -> None:
         """A mark came back: the audio before it was played, or dropped by `clear`."""
@@ -146,6 +143,8 @@ class Tape:
         """Audio for the phone, as base64, with the names of its marks."""
         if not self.on:
             self._forget_played()
+        elif self._end - self._taken > MOST_UNTAKEN:
+            self.lose(kept=True)
         out = next(reversed(self._marks), None)
         follows = out is not None and out not in self._cuts
         sound = _Sound(msgspec.convert(payload, bytes), before is not None, follows)
@@ -185,18 +184,11 @@ class Tape:
             size -= size % PART
         if size <= 0 or not self.on:
             return None
-        piece = Piece(size, [*self._say(size)], [*self._play(self._taken + size)])
+        said = b"".join(self._said)
+        self._said = [said[size:]]
+        piece = Piece(said[:size], [*self._play(self._taken + size)])
         self._taken += size
         return piece
-
-    def _say(self, size: int) -> Iterator[bytes]:
-        while size:
-            payload = self._said.popleft()
-            if len(payload) > size:
-                self._said.appendleft(payload[size:])
-                payload = payload[:size]
-            size -= len(payload)
-            yield payload
 
     def _play(self, until: int) -> Iterator[tuple[int, bytes]]:
         while self._sounds:

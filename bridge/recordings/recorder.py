@@ -15,7 +15,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -62,7 +62,7 @@ class Recorder:
         self._folder, self._count_loss, self._finished = folder, count_loss, finished
         self._shares: list[dict[_Recording, None]] = [{} for _ in range(SHARES)]
         self._next = 0
-        self._jobs: SimpleQueue[_Recording | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Sequence[_Recording]] = SimpleQueue()      # nothing: the end
         self._over: deque[_Recording] = deque()      # those that the writer is done with
         self._writer: threading.Thread | None = None
         self._losses = Folded()
@@ -98,7 +98,7 @@ class Recorder:
         if self._writer is None:
             self._writer = threading.Thread(target=self._write_all, name="recorder", daemon=True)
             self._writer.start()
-        self._jobs.put(recording)
+        self._jobs.put([recording])
         return recording
 
     def _end(self, recording: _Recording, *, unwanted: bool = False) -> None:
@@ -107,11 +107,12 @@ class Recorder:
             self._take(recording, last=True)
         recording.tape.stop()
         recording.over = True
-        self._jobs.put(recording)
+        self._jobs.put([recording])
 
-    def _take(self, recording: _Recording, *, last: bool = False) -> None:
+    def _take(self, recording: _Recording, *, last: bool = False) -> bool:
+        """Whether there is something new to write."""
         if recording.over or not recording.tape.on:
-            return
+            return False
         if not recording.problem and len(recording.pieces) >= MOST_WAITING:
             recording.problem = "the disk is too slow"
         if recording.problem:
@@ -120,7 +121,8 @@ class Recorder:
             self._lost(recording)
         elif piece := recording.tape.take(last=last):
             recording.pieces.append(piece)
-            self._jobs.put(recording)
+            return True
+        return False
 
     async def run(self) -> None:
         """The application's task, until it is cancelled."""
@@ -131,8 +133,8 @@ class Recorder:
     def turn(self) -> None:
         """Takes what is new of the next share of the calls, and hands on what is over."""
         share, self._next = self._shares[self._next], (self._next + 1) % SHARES
-        for recording in share:
-            self._take(recording)
+        if new := [recording for recording in share if self._take(recording)]:
+            self._jobs.put(new)
         self._hand_on()
 
     def _hand_on(self) -> None:
@@ -157,7 +159,7 @@ class Recorder:
         """The server stops and no call is left: what waits is written, for so long at most."""
         if self._writer is None:
             return
-        self._jobs.put(None)
+        self._jobs.put([])
         deadline = asyncio.get_running_loop().time() + seconds
         while self._writer.is_alive() and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(LOOK_S)
@@ -169,18 +171,22 @@ class Recorder:
     # ---- on the writer's thread
 
     def _write_all(self) -> None:
-        while recording := self._jobs.get():
-            try:
-                self._write(recording)
-            except OSError as error:
-                recording.problem = recording.problem or error.strerror or str(error)
-            except Exception as error:
-                log.exception("a recording could not be written, because of a fault")
-                recording.problem = recording.problem or repr(error)
-            if recording.over and not recording.pieces and not recording.done:
-                recording.done = True
-                self._close(recording)
-                self._over.append(recording)
+        while recordings := self._jobs.get():
+            for recording in recordings:
+                self._attend_to(recording)
+
+    def _attend_to(self, recording: _Recording) -> None:
+        try:
+            self._write(recording)
+        except OSError as error:
+            recording.problem = recording.problem or error.strerror or str(error)
+        except Exception as error:
+            log.exception("a recording could not be written, because of a fault")
+            recording.problem = recording.problem or repr(error)
+        if recording.over and not recording.pieces and not recording.done:
+            recording.done = True
+            self._close(recording)
+            self._over.append(recording)
 
     def _write(self, recording: _Recording) -> None:
         if recording.problem or recording.unwanted:

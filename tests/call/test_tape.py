@@ -65,7 +65,7 @@ class Line:
     def takes(self, *, last: bool = False) -> None:
         if piece := self.tape.take(last=last):
             both = piece.stereo()
-            assert len(both) == 2 * piece.size
+            assert len(both) == 2 * len(piece.said)
             self.left += both[0::2]
             self.right += both[1::2]
 
@@ -226,9 +226,11 @@ def test_a_tape_that_nobody_takes_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tape_module, "MOST_UNTAKEN", 100 * FRAME)
     line = Line()
     line.tape.start()
-    line.passes(99)
+    line.passes(100)
+    line.speaks(FRAME)
     assert line.tape.on and line.tape.lost is None
     line.passes(5)
+    line.speaks(FRAME)
     assert not line.tape.on and line.tape.lost is True and not line.tape._said
 
 
