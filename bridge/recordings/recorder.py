@@ -1,7 +1,7 @@
 """Writes calls' tapes into files, beside the calls.
 
-1. No call waits for a disk. One thread writes for all calls. Each call's tape is taken once a second, and the calls are
-   spread over the second, so that a write is short.
+1. No call waits for a disk. One thread writes for all calls. Each call's tape is taken twice a second, and the calls
+   are spread over that time, so that a write is short.
 2. A disk that is full, slow or gone ends a recording, never a call. What was written until then stays. It is counted,
    logged and stands in the call's record.
 3. A recording that ends is handed on (`finished`), with how loud it is. What a killed process leaves is found by
@@ -28,9 +28,9 @@ from bridge.recordings.wav import WavFile, levels
 log = logging.getLogger(__name__)
 
 #: The calls are looked at in turn, a share of them each time, each once in EVERY_S (s).
-EVERY_S, SHARES = 1.0, 20
-#: So many pieces of a call may wait for the disk: a second each.
-MOST_WAITING = 10
+EVERY_S, SHARES = 0.5, 10
+#: So many pieces of a call may wait for the disk: 10 s.
+MOST_WAITING = 20
 #: How often the end of writing is looked for when the server stops (s).
 LOOK_S = 0.01
 
