@@ -145,9 +145,9 @@ class Settings:
         about="What `RECORD=ask` asks behind the greeting.")
     RECORDINGS: str = setting(
         "recordings", parse_place, "s3://my-bucket/calls",
-        about="Where they go: a folder, or an object store such as `s3://bucket/folder`, by the package `obstore`.")
+        about="Where recordings go: a folder, or by the package `obstore` an object store such as `s3://bucket/calls`.")
     RECORDINGS_STORE: Mapping[str, str] = setting(
-        "", parse_options, "region=eu-central-1,access_key_id=AKIA0123", secret=True, empty=NOTHING,
+        "", parse_options, "access_key_id=of-yours,secret_access_key=of-yours", secret=True, empty=NOTHING,
         about="The object store's keys and more, as obstore names them. Empty: as the store's own tools find them.")
     RECORDINGS_DAYS: int | None = setting(
         "", whole(0, 36_500), "30", empty=None,

@@ -207,6 +207,30 @@ async def test_a_yes_before_the_caller_has_spoken_does_not_count(tmp_path: Path)
     assert [*tmp_path.rglob("*.wav")] == []
 
 
+@pytest.mark.parametrize("agreed", [True, False])
+async def test_what_was_said_is_kept_over_a_transfer_only_after_a_yes(tmp_path: Path, agreed: bool) -> None:
+    database, folder = tmp_path / "database", tmp_path / "recordings"
+    database.mkdir()
+    turns = [*agrees(agreed=agreed, words=SECRET), Turn((line(300), Call("transfer_call", {"to": "sales"})))]
+    async with office(*turns, rest=True, RECORD="ask", RECORD_QUESTION=ASKED, RECORDINGS=str(folder),
+                      TRANSFER_NUMBER="sales=+15557770000", DATABASE_URL=f"sqlite:///{database}/bridge.db") as world:
+        world.phone.dial_statuses = ["no-answer"]
+        call = await world.greeted()
+        await call.say(speech(700))
+        await call.until_speaking(after_ms=world.phone.clock.ms())
+        await call.until_quiet()
+        await call.say(speech(700))
+        await call.until_logged("Dial")
+        second = await world.model.until_session(2)
+        request = await second.until_received("response.create")
+        assert (ASKED in str(request)) is not agreed, "who has not agreed is greeted and asked anew"
+        assert (SECRET in str(second.received)) is agreed
+        assert (SECRET.encode() in all_bytes(database)) is agreed
+        await call.hang_up()
+        record = await recorded(world, call)
+    assert len(record.call.recording.splitlines()) == (2 if agreed else 0), "what was agreed to holds for the call"
+
+
 # ---- a disk that fails
 
 async def test_a_full_disk_ends_the_recording_and_not_the_call(
