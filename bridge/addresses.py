@@ -1,25 +1,28 @@
-"""IP addresses: which are the Internet's, which are this machine's, and which belong to one customer.
+"""IP addresses: which are public, which are this machine's, and which belong to one customer.
 
-Pure: no name is looked up.
+Pure: no name is resolved.
 """
 
 import ipaddress
 
 from yarl import URL
 
-#: Names of this machine, as an address of the settings may have them.
+#: The hosts by which an address in the settings may name this machine.
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_address(text: str) -> bool:
-    """Whether this is an IP address, and not a name."""
+    """Whether this is an IP address and not a host name."""
     return _parsed(text) is not None
 
 
 def is_public(text: str) -> bool:
-    """Whether an IP address is one of the Internet's; one that holds another stands for that."""
+    """Whether an IP address is a public one. An IPv6 address that wraps an IPv4 address counts as that.
+
+    For deciding whether a peer is a stranger or a proxy, and where a webhook may lead. A host name is not public.
+    """
     address = _parsed(text.partition("%")[0])
     if address is None:
         return False
@@ -30,20 +33,20 @@ def is_public(text: str) -> bool:
 
 
 def is_loopback(text: str) -> bool:
-    """Whether an IP address, or localhost, is reached from this machine only."""
+    """Whether only this machine reaches an IP address, or "localhost"."""
     address = _parsed(text)
     return text == "localhost" if address is None else address.is_loopback
 
 
 def names_loopback(url: URL) -> bool:
-    """Whether an address says itself that it is this machine's."""
+    """Whether a URL's host is a name of this machine."""
     return url.host in LOOPBACK
 
 
 def network(text: str) -> str:
-    """What counts as one address, where somebody is counted by it: with IPv6 the 64 bits that one customer has.
+    """The address or network by which a peer is counted. For IPv6 it is the /64, which one customer has.
 
-    A text that is no IP address stands for itself. An IPv4 address in IPv6's form counts as IPv4.
+    An IPv4 address in IPv6 form counts as IPv4. A text that is no IP address is returned as it is.
     """
     address = _parsed(text)
     if isinstance(address, ipaddress.IPv6Address):
@@ -54,7 +57,7 @@ def network(text: str) -> str:
 
 
 def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that is reached by this one."""
+    """The IPv4 address that this one wraps: NAT64, mapped, 6to4 or Teredo."""
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]

@@ -1,4 +1,4 @@
-"""The application, assembled: every resource and every address, in one place."""
+"""Assembles the application: every resource and every address, in one place."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from bridge.console import answers, health
 from bridge.console import openapi
 from bridge.console.access import Access
 from bridge.console.metrics import Metrics
-from bridge.delivery import reach
+from bridge.delivery import news, reach, report
 from bridge.delivery.mailbox import Mailbox
 from bridge.delivery.outbox import STOP_S, Outbox
 from bridge.delivery.receivers import ByScheme
@@ -31,12 +31,14 @@ from bridge.loop.background import Background
 from bridge.loop.event_loop import watch_lag
 from bridge.loop.running import running
 from bridge.loop.stopping import Stopping
+from bridge.loop.ticker import Ticker
 from bridge.meetings import event, message
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.probing import probe_while_open
 from bridge.reception import door, stream, webhooks
 from bridge.reception.admission import Admission
 from bridge.reception.budget import Budget
+from bridge.reception.probe import Probes
 from bridge.reception.record_keeper import RecordKeeper
 from bridge.reception.turnstile import Turnstile
 from bridge.recordings import recorder, shelf
@@ -63,26 +65,28 @@ from bridge.tools.meetings import meetings
 from bridge.tools.registry import Tools
 from bridge.twilio_side import rest
 from bridge.twilio_side.signature import MAX_BODY
+from bridge.wire import check, handshake
 
 log = logging.getLogger(__name__)
 
-#: How often a request that was refused, or could not be read, is worth a line, seconds.
+#: The least time between two log lines about refused requests, or about malformed ones, in seconds.
 REFUSAL_S = 60.0
-#: How long a booking that is under way may still take when the server stops, seconds; and what is kept for deliveries
-#: when there is less time than that.
+#: How long bookings under way may still take when the server stops, and how much of what is left before the server's
+#: end is kept for deliveries, in seconds.
 FINISH_S, KEPT_S = 9.0, 0.3
 
-#: How long the last of what was spent may take to be written down when the server stops, seconds.
+#: How long writing down the last spending may take when the server stops, in seconds.
 SPENT_S = 1.0
 #: ... and the last of what was said in calls.
 RECORDED_S = 1.0
 
-#: What Twilio asks during a call, by GET or by POST.
+#: The webhooks that Twilio calls during a call, by GET or by POST.
 WEBHOOKS: dict[str, Handler] = {
     "/incoming-call": webhooks.incoming_call,
     "/after-stream": webhooks.after_stream,
     "/transfer-ended": webhooks.transfer_ended,
     "/message-recorded": webhooks.message_recorded,
+    "/call-status": webhooks.call_status,
 }
 
 
@@ -99,6 +103,7 @@ def create_app(settings: Settings, timing: Timing = Timing()) -> web.Application
     app[keys.PROCESS] = secrets.token_hex(8)
     app[keys.CALLS] = set()
     app[keys.REFUSALS], app[keys.MALFORMED] = Seldom(REFUSAL_S), Seldom(REFUSAL_S)
+    app[keys.PROBES] = Probes(settings.auth_tokens)
     app[keys.BACKGROUND] = Background()
     app[keys.METRICS] = Metrics()
     app[keys.AUDIENCE] = Audience(call_log.hear, app[keys.METRICS].hear)
@@ -108,8 +113,8 @@ def create_app(settings: Settings, timing: Timing = Timing()) -> web.Application
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)
     app.cleanup_ctx.extend([
-        open_http, open_records, open_admission, open_recorder, open_call_records, open_budget, open_turnstile,
-        watch_model, open_meetings, forget_old, watch_loop, finish_background])
+        open_http, open_records, open_admission, open_recorder, open_budget, open_turnstile, watch_model,
+        open_meetings, open_call_records, forget_old, watch_loop, finish_background])
     app.on_startup.append(partial(gather_services, timing=timing))   # when all that was opened above is there
     app.on_shutdown.append(hang_up)
     app.add_routes([
@@ -119,6 +124,7 @@ def create_app(settings: Settings, timing: Timing = Timing()) -> web.Application
         web.get("/metrics", health.show_metrics),
         web.get("/meeting.schema.json", meeting_schema),
         web.get("/message.schema.json", message_schema),
+        web.get("/call.schema.json", call_schema),
         web.get("/openapi.json", openapi_document),
         *(route(path, handler) for route in (web.get, web.post) for path, handler in WEBHOOKS.items()),
         web.get("/media-stream/{number}", stream.media_stream),
@@ -131,17 +137,22 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def meeting_schema(request: web.Request) -> web.Response:
-    """What WEBHOOK_URL is sent of a meeting, as a JSON Schema."""
+    """The JSON Schema of what WEBHOOK_URL gets about a meeting."""
     return web.json_response(event.SCHEMA, content_type="application/schema+json")
 
 
 async def message_schema(request: web.Request) -> web.Response:
-    """What WEBHOOK_URL is sent of a message, as a JSON Schema."""
+    """The JSON Schema of what WEBHOOK_URL gets about a message."""
     return web.json_response(message.SCHEMA, content_type="application/schema+json")
 
 
+async def call_schema(request: web.Request) -> web.Response:
+    """What CALL_WEBHOOK_URL is sent of a call, as a JSON Schema."""
+    return web.json_response(report.SCHEMA, content_type="application/schema+json")
+
+
 async def openapi_document(request: web.Request) -> web.Response:
-    """All these addresses, as OpenAPI has it."""
+    """The OpenAPI document of all these addresses."""
     return web.json_response(openapi.DOCUMENT)
 
 
@@ -153,9 +164,18 @@ async def warn_if_open(app: web.Application) -> None:
 
 
 async def open_http(app: web.Application) -> AsyncIterator[None]:
-    """Each call holds a connection of its own, so there is no limit. The owner's addresses have a session of theirs."""
+    """Each call holds a connection of its own, so there is no limit. The owner's addresses have their own session."""
+    problem = await check.problem()
+    if problem:
+        log.warning(
+            "aiohttp %(version)s does not hand its connections over, so a call costs more CPU time and memory than it "
+            "could; everything works. Install the newest version that requirements.txt allows. (%(problem)s)",
+            {"version": aiohttp.__version__, "problem": problem})
+    app[keys.DIRECT] = not problem
     async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as app[keys.HTTP],
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), ws_response_class=handshake.client_class(direct=not problem),
+        ) as app[keys.HTTP],
         reach.open_session(private=app[keys.SETTINGS].ALLOW_PRIVATE_WEBHOOKS) as app[keys.WEBHOOKS_HTTP],
     ):
         yield
@@ -169,25 +189,12 @@ async def open_records(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_admission(app: web.Application) -> AsyncIterator[None]:
-    """Who may call, in all processes together: each has a name of its own."""
+    """Decides who may call, over all processes that share the database. Each process gets a random name."""
     app[keys.ADMISSION] = admission = Admission(
         Calls(app[keys.DATABASE], app[keys.PROCESS]), app[keys.POLICY].limits, app[keys.BACKGROUND])
     app[keys.AUDIENCE].add(admission.hear)
     async with running(admission.run()):
         yield
-
-
-async def open_call_records(app: web.Application) -> AsyncIterator[None]:
-    """What is said and heard in each call is written down, beside the calls."""
-    settings, metrics = app[keys.SETTINGS], app[keys.METRICS]
-    app[keys.RECORDS] = keeper = RecordKeeper(
-        CallRecords(app[keys.DATABASE]), app[keys.PROCESS], model=settings.OPENAI_MODEL, voice=settings.OPENAI_VOICE,
-        words=settings.TRANSCRIPTS, count_loss=metrics.record_lost, notice=composition.notice(settings),
-        recordings=settings.RECORDINGS)
-    app[keys.AUDIENCE].add_for_each_call(keeper.of_a_call)
-    async with running(keeper.run()):
-        yield
-    await keeper.finish(app[keys.STOPPING].left(RECORDED_S))
 
 
 async def open_recorder(app: web.Application) -> AsyncIterator[None]:
@@ -220,7 +227,7 @@ async def open_recorder(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_budget(app: web.Application) -> AsyncIterator[None]:
-    """What the model may still cost today, in all processes together."""
+    """Counts what the model may still cost today, over all processes that share the database."""
     settings = app[keys.SETTINGS]
     app[keys.BUDGET] = budget = Budget(Spending(app[keys.DATABASE]), settings.MAX_DAY_USD, settings.TIMEZONE)
     app[keys.AUDIENCE].add(budget.hear)
@@ -240,7 +247,7 @@ async def open_budget(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_turnstile(app: web.Application) -> AsyncIterator[None]:
-    """Which streams are those of calls that were answered, in all processes together."""
+    """Lets only streams of answered calls in, over all processes that share the database."""
     app[keys.TURNSTILE] = turnstile = Turnstile(
         StreamTokens(app[keys.DATABASE]), app[keys.SETTINGS].auth_tokens)
     async with running(turnstile.run()):
@@ -248,7 +255,7 @@ async def open_turnstile(app: web.Application) -> AsyncIterator[None]:
 
 
 async def watch_model(app: web.Application) -> AsyncIterator[None]:
-    """Every call's judgement of the model, and who looks whether it is back."""
+    """Opens the breaker that all calls share, and the probe that closes it again."""
     app[keys.BREAKER] = breaker = Breaker()
     app[keys.CHECKS]["model"] = partial(health.model_in_reach, breaker)
     settings = app[keys.SETTINGS]
@@ -258,7 +265,10 @@ async def watch_model(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_meetings(app: web.Application) -> AsyncIterator[None]:
-    """The diary, where there is somebody to tell of a meeting, and the outbox: what was promised once is delivered."""
+    """Opens the outbox and the model's tools. Meetings are offered only with a WEBHOOK_URL.
+
+    The outbox runs in any case: promises of an earlier run are still delivered.
+    """
     settings, queue = app[keys.SETTINGS], DeliveryQueue(app[keys.DATABASE])
     webhook = Webhook(app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
     outbox = Outbox(queue, ByScheme(dict.fromkeys(SCHEMES, webhook)))
@@ -266,16 +276,30 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     kits += [consent()] if settings.RECORD == "ask" else []
     app[keys.TOOLS] = Tools(*kits, hand_over(settings.TRANSFER_NUMBER))
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
-    await warn_of_astray(queue, settings.WEBHOOK_URL)
+    await warn_of_astray(queue, (*settings.WEBHOOK_URL, *settings.CALL_WEBHOOK_URL))
     delivering = asyncio.create_task(outbox.run())
     yield
     await outbox.stop(app[keys.STOPPING].left(STOP_S))
     await delivering
 
 
+async def open_call_records(app: web.Application) -> AsyncIterator[None]:
+    """What is said and heard in each call is written down, beside the calls, and its end is reported."""
+    settings, outbox = app[keys.SETTINGS], app[keys.MAILBOX].outbox
+    told = partial(news.of_call, urls=settings.CALL_WEBHOOK_URL, zone=settings.TIMEZONE)
+    app[keys.RECORDS] = keeper = RecordKeeper(
+        CallRecords(app[keys.DATABASE], told), app[keys.PROCESS], model=settings.OPENAI_MODEL,
+        voice=settings.OPENAI_VOICE, words=settings.TRANSCRIPTS, count_loss=app[keys.METRICS].record_lost,
+        reported=outbox.wake)
+    app[keys.AUDIENCE].add_for_each_call(keeper.of_a_call)
+    async with running(keeper.run()):
+        yield
+    await keeper.finish(app[keys.STOPPING].left(RECORDED_S))
+
+
 async def warn_of_astray(queue: DeliveryQueue, receivers: Sequence[str]) -> None:
-    """What was promised to an address stays with it when WEBHOOK_URL changes, until its owner says otherwise."""
-    with suppress(StoreFailed):                      # it is only told
+    """Warns about deliveries to an address that has left WEBHOOK_URL. They keep it until the owner resends them."""
+    with suppress(StoreFailed):                      # the warning is not worth a failed start
         if receivers and (count := await queue.astray(receivers)):
             log.warning("deliveries wait for an address that is not in WEBHOOK_URL any more: %(count)d of them. To "
                         "send them to the one that is: python -m bridge meetings resend all", {"count": count})
@@ -288,14 +312,15 @@ async def forget_old(app: web.Application) -> AsyncIterator[None]:
 
 
 async def gather_services(app: web.Application, *, timing: Timing) -> None:
-    """What every call needs of all this, once for all calls."""
+    """Gathers what every call needs, once for all calls."""
     settings, http, tools = app[keys.SETTINGS], app[keys.HTTP], app[keys.TOOLS]
     credentials = composition.credentials(settings)
     app[keys.SERVICES] = Services(
         plan=composition.plan(settings, tools, timing), agent=composition.agent(settings),
         account=composition.account(settings), http=http, rest=rest.Calls(http, credentials) if credentials else None,
         tools=tools, opening=partial(briefing.opening, composition.rules(settings)),
-        background=app[keys.BACKGROUND], breaker=app[keys.BREAKER], audience=app[keys.AUDIENCE],
+        background=app[keys.BACKGROUND], ticker=Ticker(timing.tick_s), breaker=app[keys.BREAKER],
+        audience=app[keys.AUDIENCE],
         remember=app[keys.ADMISSION].keep_history, most_messages_per_s=settings.MAX_MESSAGES_PER_S)
 
 
@@ -320,7 +345,7 @@ def diary(app: web.Application, queue: DeliveryQueue, outbox: Outbox) -> Diary:
 
 
 async def hang_up(app: web.Application) -> None:
-    """Those who are still there; a server that drains has told them before."""
+    """Ends the calls that are left. Shutdown.drain (server.py) has ended them before, with a goodbye."""
     ending = Ending.SERVER_KILLED if app[keys.STOPPING].ending else Ending.SERVER_STOPPING
     for call in app[keys.CALLS]:
         call.end(ending)

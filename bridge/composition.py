@@ -1,6 +1,7 @@
-"""What each part of the application is told of the settings: the small values that it takes.
+"""Makes of the settings the small values that each part of the application takes.
 
-Only this, app.py, server.py and the commands know `Settings`. A part can so be built, and tested, without all of them.
+Only this, app.py, introduction.py, server.py, doctor/examination.py and the commands know `Settings`. A part can so
+be built, and tested, without all of them.
 """
 
 from bridge.call.agent import Agent
@@ -17,17 +18,18 @@ from bridge.records.calls import Limits
 from bridge.settings import Settings
 from bridge.tools.registry import Tools
 from bridge.twilio_side import twiml
+from bridge.twilio_side.public_url import PublicUrl
 from bridge.twilio_side.rest import Credentials
 from bridge.twilio_side.signature import Keys
 
 
 def account(settings: Settings) -> Account:
-    """Where the model is."""
+    """The model's address, name and key."""
     return Account(settings.OPENAI_REALTIME_URL, settings.OPENAI_MODEL, settings.OPENAI_API_KEY)
 
 
 def credentials(settings: Settings) -> Credentials | None:
-    """For Twilio's REST API; None where it cannot be asked."""
+    """The credentials for Twilio's REST API, or None if account SID or token is not set."""
     if not settings.rest_credentials:
         return None
     return Credentials(settings.TWILIO_API_URL, settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN)
@@ -35,11 +37,11 @@ def credentials(settings: Settings) -> Credentials | None:
 
 def signature_keys(settings: Settings) -> Keys:
     """What Twilio signs with."""
-    return Keys(settings.auth_tokens, settings.shared_keys, settings.PUBLIC_URL)
+    return Keys(settings.auth_tokens, settings.shared_keys, PublicUrl(settings.PUBLIC_URL))
 
 
 def agent(settings: Settings) -> Agent:
-    """Who answers."""
+    """The assistant that answers: its words, voice and hearing."""
     return Agent(
         system_message=settings.SYSTEM_MESSAGE, voice=settings.OPENAI_VOICE, turn_detection=settings.TURN_DETECTION,
         transcription_model=settings.OPENAI_TRANSCRIPTION_MODEL, noise_reduction=settings.NOISE_REDUCTION,
@@ -77,7 +79,7 @@ def recordings_days(settings: Settings) -> int:
 
 
 def rules(settings: Settings) -> Rules:
-    """When meetings can be."""
+    """The rules that say when meetings can be."""
     return Rules(
         zone=settings.TIMEZONE, minutes=settings.MEETING_MINUTES, opening=settings.OPENING_HOURS,
         minimum_notice=settings.MINIMUM_NOTICE, maximum_notice=settings.MAXIMUM_NOTICE,
@@ -85,7 +87,7 @@ def rules(settings: Settings) -> Rules:
 
 
 def limits(settings: Settings) -> Limits:
-    """How many calls there may be."""
+    """The limits on calls: in all, per caller, per hour and of hidden numbers."""
     return Limits(settings.MAX_CALLS, settings.MAX_CALLS_PER_CALLER, settings.CALLS_PER_HOUR_PER_CALLER,
                   settings.most_hidden)
 
@@ -101,7 +103,7 @@ def policy(settings: Settings) -> Policy:
 
 
 def _fallback(settings: Settings, words: str) -> twiml.Fallback:
-    """`words`: what is said unless the owner has words for it."""
+    """`words` are spoken unless FALLBACK_MESSAGE has others."""
     return twiml.Fallback(
         settings.FALLBACK, settings.FALLBACK_MESSAGE or words, settings.FALLBACK_GOODBYE, settings.FALLBACK_LANGUAGE,
         settings.FALLBACK_NUMBER)

@@ -1,20 +1,20 @@
-"""Lines of the log that say the same again and again: some of them are enough.
+"""Folds log lines that repeat. Use it where a peer can cause a line as often as it likes.
 
 Pure.
 """
 
-#: So many kinds are told apart; what others name kinds is not bounded.
+#: The number of kinds that are told apart. A peer's names for kinds are not bounded.
 MOST_KINDS = 32
 
 
 class Folded:
-    """Lets the first line of a kind through, then the tenth, the hundredth and so on."""
+    """Lets the first line of a kind through, then the tenth, the hundredth, the thousandth."""
 
     def __init__(self) -> None:
         self._times: dict[str, int] = {}
 
     def worth_a_line(self, kind: str) -> int | None:
-        """How often it has happened now, if that is worth a line. What is one kind too many counts as "others"."""
+        """How often this kind has happened, if that is worth a line, else None. Surplus kinds count as "others"."""
         if kind not in self._times and len(self._times) >= MOST_KINDS:
             kind = "others"
         self._times[kind] = times = self._times.get(kind, 0) + 1

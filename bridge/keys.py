@@ -1,4 +1,4 @@
-"""What the application holds, by typed keys."""
+"""The typed keys of what the application holds. A handler finds the parts of the server by them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from aiohttp import web
 
-if TYPE_CHECKING:                        # names only: whoever is held here may look for others here
+if TYPE_CHECKING:                        # for types only, because some of these modules import this one
     from bridge.call.events import Audience
     from bridge.call.session import CallSession, Services
     from bridge.console.access import Access
@@ -21,6 +21,7 @@ if TYPE_CHECKING:                        # names only: whoever is held here may 
     from bridge.reception.admission import Admission
     from bridge.reception.budget import Budget
     from bridge.reception.policy import Policy
+    from bridge.reception.probe import Probes
     from bridge.reception.record_keeper import RecordKeeper
     from bridge.reception.strangers import Door
     from bridge.reception.turnstile import Turnstile
@@ -29,14 +30,16 @@ if TYPE_CHECKING:                        # names only: whoever is held here may 
     from bridge.settings import Settings
     from bridge.tools.registry import Tools
 
-#: Says in a few words why no calls should come; "" when nothing speaks against it.
+#: Says in a few words why no calls should come. "" means that they may.
 Check = Callable[[], Awaitable[str]]
 
 SETTINGS: web.AppKey[Settings] = web.AppKey("SETTINGS")
 POLICY: web.AppKey[Policy] = web.AppKey("POLICY")
 HTTP: web.AppKey[aiohttp.ClientSession] = web.AppKey("HTTP")
-#: For the owner's addresses, which may not lead everywhere.
+#: The session for the owner's addresses. It refuses private ones (delivery/reach.py).
 WEBHOOKS_HTTP: web.AppKey[aiohttp.ClientSession] = web.AppKey("WEBHOOKS_HTTP")
+#: Whether our websockets read their connections themselves (bridge/wire/).
+DIRECT: web.AppKey[bool] = web.AppKey("DIRECT")
 DATABASE: web.AppKey[Database] = web.AppKey("DATABASE")
 BACKGROUND: web.AppKey[Background] = web.AppKey("BACKGROUND")
 TOOLS: web.AppKey[Tools] = web.AppKey("TOOLS")
@@ -52,14 +55,15 @@ RECORDER: web.AppKey[Recorder] = web.AppKey("RECORDER")
 BUDGET: web.AppKey[Budget] = web.AppKey("BUDGET")
 ACCESS: web.AppKey[Access] = web.AppKey("ACCESS")
 TURNSTILE: web.AppKey[Turnstile] = web.AppKey("TURNSTILE")
+PROBES: web.AppKey[Probes] = web.AppKey("PROBES")
 #: When a refused request is worth a line.
 REFUSALS: web.AppKey[Seldom] = web.AppKey("REFUSALS")
-#: The same for what is no HTTP.
+#: The same for a request that is not valid HTTP.
 MALFORMED: web.AppKey[Seldom] = web.AppKey("MALFORMED")
 DOOR: web.AppKey[Door[web.RequestHandler]] = web.AppKey("DOOR")
 METRICS: web.AppKey[Metrics] = web.AppKey("METRICS")
-#: Who listens to calls: what belongs to the application adds its listener when it is opened.
+#: The listeners to calls. A part of the application adds its own when it is opened.
 AUDIENCE: web.AppKey[Audience] = web.AppKey("AUDIENCE")
 STOPPING: web.AppKey[Stopping] = web.AppKey("STOPPING")
-#: What /readyz asks, by the name of what may be missing.
+#: The checks of /readyz, by the name of the part that may be missing.
 CHECKS: web.AppKey[dict[str, Check]] = web.AppKey("CHECKS")

@@ -1,11 +1,11 @@
 """Log lines: events with their call's id, for people or (LOG_FORMAT=json) for machines.
 
-A line's values go in as one dict, `log.info("call %(call)s closed", {"call": ...})`: as text they stand in the
-sentence, as JSON they are fields too. Keys, audio, whole numbers and e-mail addresses are never passed; should one come
-all the same, in the text of an exception or from a library, it is taken out here (redaction.py).
+A line's values are passed as one dict, `log.info("call %(call)s closed", {"call": ...})`. In text they stand in the
+sentence. In JSON they are fields too. No caller passes keys, audio, whole numbers or e-mail addresses. If the text of
+an exception or a library brings one, redaction.py takes it out.
 
-No text can forge a line or steer a terminal: a record is one line, and a traceback's lines are set in by INDENT.
-Nobody waits for a line to be written (log_queue.py).
+No text can forge a line or steer a terminal: a record is one line, and the lines of a traceback are indented by INDENT.
+A caller never waits for its line to be written (log_queue.py).
 """
 
 import json
@@ -20,19 +20,22 @@ from bridge.log_queue import LogQueue
 from bridge.redaction import Redaction, escaped
 
 INDENT = "    "
-#: Standard error.
+#: The file descriptor of standard error.
 DESCRIPTOR = 2
 
 
 class Seldom:
-    """Lets one line through in so many seconds: what strangers do must not fill the log."""
+    """Lets one line through in so many seconds. Use it where strangers could fill the log."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._next = seconds, float("-inf")
         self._left_out = 0
 
     def passes(self, now: float) -> int | None:
-        """How many lines were left out since the last one, or None for another that is; `now`: any clock, seconds."""
+        """None if this line is to be left out, else how many were left out since the last one.
+
+        `now` is the time of any clock, in seconds.
+        """
         if now < self._next:
             self._left_out += 1
             return None
@@ -41,7 +44,7 @@ class Seldom:
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people, and a traceback below it."""
+    """A line for people, and a traceback indented below it."""
 
     def __init__(self, redact: Redaction) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s")
@@ -55,7 +58,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     def __init__(self, redact: Redaction = Redaction()) -> None:
         super().__init__()
@@ -75,12 +78,12 @@ class JsonFormatter(logging.Formatter):
         return json_escaped(msgspec.json.encode(line).decode())
 
     def _value(self, value: object) -> object:
-        """Numbers stay numbers; everything else is text."""
+        """Numbers stay numbers. Everything else becomes text."""
         return value if value is None or isinstance(value, bool | int | float) else self._redact(encodable(str(value)))
 
 
 def json_escaped(text: str) -> str:
-    """The same JSON, in which a terminal finds nothing to obey: what cannot be printed stands in strings only."""
+    """The same JSON with unprintable characters escaped, so that no terminal obeys them. They stand in strings only."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
@@ -89,7 +92,7 @@ def json_escaped(text: str) -> str:
 def message_of(record: logging.LogRecord) -> str:
     try:
         return encodable(record.getMessage())
-    except Exception:                                # values that do not fit the sentence: no reason to lose the line
+    except Exception:                                # the values do not fit the sentence: keep the line without them
         return encodable(str(record.msg))
 
 
@@ -100,12 +103,15 @@ def traceback_of(formatter: logging.Formatter, record: logging.LogRecord) -> str
 
 
 def encodable(text: str) -> str:
-    """Without halves of surrogate pairs, which no encoding of a log takes."""
+    """The text with lone surrogates escaped, which UTF-8 cannot encode."""
     return text.encode(errors="backslashreplace").decode()
 
 
 def set_up(level: str, style: str, secrets: Iterable[str] = ()) -> None:
-    """Sends every log line of `level` and above to standard error, as "text" or "json", and no secret with it."""
+    """Sends every log line of `level` and above to standard error, without `secrets`. `style`: "text" or "json".
+
+    Call it once, when the process starts: it replaces all handlers.
+    """
     redact = Redaction(secrets)
     formatter = JsonFormatter(redact) if style == "json" else TextFormatter(redact)
     logging.basicConfig(level=level, handlers=[LogQueue(formatter, DESCRIPTOR)], force=True)

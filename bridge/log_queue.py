@@ -1,10 +1,10 @@
-"""The way of log lines out of the event loop: a bounded queue, and a thread that writes them to standard error.
+"""Takes log lines out of the event loop: a bounded queue, and a thread that writes them to standard error.
 
-1. Who logs never waits. Where standard error is not read, or its disk is full, lines are left out and counted; as soon
-   as there is room again a line says how many. Otherwise a full pipe would stop every call.
-2. A line is made, and its secrets taken out, before it is put into the queue: its values may change later, and a
-   traceback would keep everything that it came through.
-3. At the end what is in the queue is still written, within FLUSH_S.
+1. A thread that logs never waits, or a full pipe would stop every call. If standard error is not read, or its disk is
+   full, lines are left out and counted. As soon as there is room again, a line says how many.
+2. A line is formatted, and its secrets are taken out, before it enters the queue. Its values may change later, and a
+   queued traceback would keep every frame alive.
+3. When the program ends, the queue is still written out, within FLUSH_S.
 """
 
 import logging
@@ -15,16 +15,19 @@ import time
 from contextlib import suppress
 from logging.handlers import QueueHandler
 
-#: Lines that may wait: minutes of a busy server's, some MB.
+#: The most lines that wait. A busy server logs so many in some minutes. They take some MB.
 MOST_LINES = 5_000
-#: How long the end of the program waits for standard error to take them, seconds.
+#: How long the end of the program waits for standard error to take them, in seconds.
 FLUSH_S = 1.0
-#: How often a terminal is tried that somebody else has set to take nothing by waiting, seconds.
+#: The pause before another write to a full descriptor that another program has made non-blocking, in seconds.
 AGAIN_S = 0.01
 
 
 class LogQueue(QueueHandler):
-    """A handler that writes to a file descriptor in a thread of its own. Its formatter takes out secrets."""
+    """A handler that writes to a file descriptor in a thread of its own. Its formatter takes out secrets.
+
+    `most` is the most lines that wait.
+    """
 
     def __init__(self, formatter: logging.Formatter, descriptor: int, most: int = MOST_LINES) -> None:
         self._lines: queue.Queue[str | threading.Event | None] = queue.Queue(most)
@@ -37,16 +40,16 @@ class LogQueue(QueueHandler):
 
     @property
     def left_out(self) -> int:
-        """Lines that were not written."""
+        """The number of lines that were not written."""
         return self._dropped + self._failed
 
-    # ---- who logs: one at a time, by the handler's lock
+    # ---- the side that logs: one thread at a time, by the handler's lock
 
     def prepare(self, record: logging.LogRecord) -> str:
         return self.format(record)
 
     def enqueue(self, record: str) -> None:  # type: ignore[override]
-        """Takes what `prepare` made of a record."""
+        """Takes the text that `prepare` made of a record."""
         if self.left_out > self._told and self._lines.qsize() <= self._room:
             self._tell()
         try:
@@ -55,7 +58,7 @@ class LogQueue(QueueHandler):
             self._dropped += 1
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """A line that cannot be made: what logging would print of it is not free of secrets, and makes others wait."""
+        """Counts a line that cannot be formatted. The base class would print it with its secrets, and wait."""
         self._dropped += 1
 
     def _tell(self) -> None:
@@ -76,11 +79,11 @@ class LogQueue(QueueHandler):
                 continue
             try:
                 self._write(f"{line}\n".encode(errors="backslashreplace"))
-            except OSError:                          # nobody is there to read, or a disk is full
+            except OSError:                          # the reader is gone, or the disk is full
                 self._failed += 1
 
     def _write(self, line: bytes) -> None:
-        # By the descriptor: a thread that waits in sys.stderr holds a lock that the program's end would wait for.
+        # By the descriptor, because a thread that waits in sys.stderr holds a lock for which the program's end waits.
         while line:
             try:
                 line = line[os.write(self._descriptor, line):]
@@ -90,7 +93,7 @@ class LogQueue(QueueHandler):
     # ---- the end
 
     def flush(self, seconds: float = FLUSH_S) -> None:
-        """Waits until what was logged so far is written, so long at most; not once more where that was in vain."""
+        """Waits until everything logged so far is written, at most `seconds`. After one failure it waits no more."""
         until = time.monotonic() + seconds
         self._stuck = self._stuck or not self._written(until)
         if not self._stuck and self.left_out > self._told:
@@ -98,7 +101,7 @@ class LogQueue(QueueHandler):
             self._stuck = not self._written(until)
 
     def _written(self, until: float) -> bool:
-        """Whether everything in the queue was written by then."""
+        """Whether everything in the queue was written before `until`, by time.monotonic()."""
         written = threading.Event()
         with suppress(queue.Full):
             self._lines.put(written, timeout=max(until - time.monotonic(), 0))
@@ -112,13 +115,13 @@ class LogQueue(QueueHandler):
 
 
 def flush(seconds: float = FLUSH_S) -> None:
-    """Waits until what was logged so far is written, so long at most."""
+    """Waits until everything logged so far is written, at most `seconds` for each handler. Call it before an exit."""
     for each in _queues():
         each.flush(seconds)
 
 
 def left_out() -> int:
-    """Lines that could not be written, so far."""
+    """The number of lines that could not be written so far, for the metrics."""
     return sum(each.left_out for each in _queues())
 
 

@@ -1,11 +1,11 @@
-"""Reads what a vendor sends: strict where it steers a call, lenient where it only informs.
+"""Reads a vendor's messages: strict where a field steers a call, lenient where it only informs.
 
 Pure. A message is one of several structs, told apart by their tag.
 
-1. A field without a default steers. Where it is missing or wrong the message is Malformed.
-2. A field with a default informs. Where it is wrong it is left out, and the rest of the message counts. The log says so
-   once for each field. `null` is as if left out, and a number as text is that number.
-3. A kind that is not listed is ignored, so that a vendor may add some.
+1. A field without a default steers. If it is missing or wrong, the message is Malformed.
+2. A field with a default informs. If it is wrong, it is left out and the rest of the message counts. The log says so
+   once for each field. `null` counts as left out, and a number written as text counts as that number.
+3. A kind that is not listed is ignored, because vendors add kinds.
 """
 
 import logging
@@ -21,18 +21,19 @@ log = logging.getLogger(__name__)
 
 Message = TypeVar("Message")
 
-#: msgspec's ways to say that it cannot read something.
+#: The exceptions of msgspec for a message that it cannot read.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Malformed(ValueError):
-    """A message that is not what its own tag promises."""
+    """A message that is no JSON, has no tag, or lacks a field that its tag requires."""
 
 
 class Reader(Generic[Message]):
-    """`kinds`: a union of tagged structs. `numbers_as_text`: the vendor writes its numbers as strings by custom.
+    """Reads one vendor's messages. Make one for each protocol and use it for all calls.
 
-    `sender` names the vendor in log lines.
+    `kinds` is a union of tagged structs. `sender` names the vendor in log lines. `numbers_as_text`: the vendor usually
+    writes numbers as strings.
     """
 
     def __init__(self, kinds: Any, sender: str, *, numbers_as_text: bool = False) -> None:
@@ -42,10 +43,10 @@ class Reader(Generic[Message]):
         self._tag_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             msgspec.defstruct("Tag", [("tag", str, msgspec.field(name=tag_field))]))
         self._sender = sender
-        self._told: set[str] = set()         # fields of which the log has said that they are odd
+        self._told: set[str] = set()         # the odd fields that the log has named already
 
-    def read(self, message: bytes | str) -> Message | None:
-        """The message in one text frame; None for a kind that is not listed. Raises Malformed."""
+    def read(self, message: bytes | bytearray | str) -> Message | None:
+        """The message in one text frame, or None for a kind that is not listed. Raises Malformed."""
         try:
             return self._decoder.decode(message)
         except _UNREADABLE as error:
@@ -70,7 +71,7 @@ class Reader(Generic[Message]):
         return cast(Message, mended)
 
     def _mended(self, given: dict[str, Any], kind: type[Struct], path: str) -> dict[str, Any]:
-        """Those fields of `kind` that are given and can be read, or that cannot be done without."""
+        """The given fields of `kind` that can be read. Required ones are kept in any case, and fail in `convert`."""
         kept: dict[str, Any] = {}
         for field, inner in _fields(kind):
             value = given.get(field.encode_name)
@@ -97,7 +98,7 @@ class Reader(Generic[Message]):
 
 @cache
 def _fields(kind: type[Struct]) -> tuple[tuple[FieldInfo, type[Struct] | None], ...]:
-    """The fields of a struct, each with the struct that it holds, if it does."""
+    """The fields of a struct, each with the struct that it holds, or None."""
     return tuple((field, next(_structs(field.type), None)) for field in msgspec.structs.fields(kind))
 
 

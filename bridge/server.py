@@ -1,11 +1,11 @@
-"""Runs the application until a signal, and then brings it to its end in order.
+"""Runs the application until a signal, and then ends it in order.
 
-1. The first SIGTERM or SIGINT: new calls are sent on to try again, /readyz says 503, and the calls under way go on for
-   DRAIN_S. Those that are left then hear a goodbye. What was promised is written down and delivered as far as there is
-   time, and the process exits with 0. Without calls all of it is done at once.
-2. A second signal ends the calls now, and what is quick is still done. A third one is not handled.
-3. DRAIN_S + MARGIN_S after the first signal, KILL_S after the second, the process exits, whatever goes on in it: with
-   the usual DRAIN_S before Heroku kills it, which is 30 s after the signal.
+1. After the first SIGTERM, SIGINT or SIGHUP, new calls are told to try again, /readyz says 503, and the calls under way
+   go on for DRAIN_S. The calls that are left hear a goodbye. Promises are written down, and delivered as far as time
+   allows. The process exits with 0. Without calls it exits at once.
+2. A second SIGTERM or SIGINT ends the calls now. What takes little time is still done. A third signal is not handled.
+3. The process exits in any case DRAIN_S + MARGIN_S after the first signal, or KILL_S after the second. With the
+   standard DRAIN_S that is before Heroku kills it, 30 s after the signal.
 """
 
 import asyncio
@@ -17,8 +17,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,7 +27,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
 from sqlalchemy import URL
 
-from bridge import __version__, keys, log, log_queue
+from bridge import introduction, keys, log, log_queue
 from bridge.app import create_app
 from bridge.console.answers import HEADERS
 from bridge.loop.event_loop import event_loop, spare_the_collector
@@ -37,43 +38,61 @@ from bridge.recordings.shelf import is_store
 from bridge.records.endings import Ending
 from bridge.settings import Settings
 
-#: How long a goodbye may take, seconds; and a call that ends without one.
+#: How long a call may take to end with a goodbye, and without one, in seconds.
 GOODBYE_S, HANG_UP_S = 6.2, 0.5
-#: From the end of DRAIN_S, and from a second signal, to an exit that is forced, seconds; FORCE_S before that everything
-#: should be over. What the goodbyes leave of it is for records and deliveries.
+#: The time until the process is forced to exit, from the end of DRAIN_S and from a second signal, in seconds. The
+#: goodbyes use part of it, records and deliveries the rest. Everything should be over FORCE_S before.
 MARGIN_S, KILL_S, FORCE_S = 7.7, 2.5, 0.2
-#: How long a request that is not a call's may keep the server from closing, seconds.
+#: How long a request that is not part of a call may keep the server from closing, in seconds.
 REQUEST_S = 0.5
-#: Open files besides connections: the database, what listens, webhooks that are being delivered.
+#: The open files besides connections: the database, the listening socket, webhooks under way.
 OTHER_FILES = 150
-#: How often it is looked whether the calls are over, seconds.
+#: How often the server checks whether the calls are over, in seconds.
 LOOK_S = 0.02
-#: Platforms whose disk is gone with the process, by the variable that tells of them.
+#: Platforms that delete the disk with the process, by the environment variable that gives them away.
 PASSING_DISKS = {"DYNO": "Heroku", "K_SERVICE": "Cloud Run"}
-#: What a request may look like: Twilio's longest line is the query of a webhook by GET, and proxies add some headers.
+#: The limits of a request's head, in bytes and headers. Twilio's longest line is the query of a webhook by GET, and
+#: proxies add some headers.
 LIMITS: dict[str, Any] = {
     "max_line_size": 8190, "max_field_size": 4096, "max_headers": 64, "auto_decompress": False}
-#: How long what is left of a refused body is read, seconds; then the connection is closed.
+#: How long the rest of a refused body is read before the connection is closed, in seconds.
 LINGER_S = 1.0
-#: Longer than Heroku's router keeps a connection (90 s), so that it never uses one that was just closed, seconds.
+#: How long an idle connection is kept, in seconds. Heroku's router keeps one for 90 s and must close it first.
 KEEPALIVE_S = 95
 
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings, doubts: Sequence[str] = ()) -> int:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The server, for what runs beside it: where it can be asked, how it learns the address that Twilio knows.
+
+    `told`: it was told to stop; `over`: its last call has ended.
+    """
+
+    address: str
+    take_address: Callable[[str], None]
+    told: asyncio.Event
+    over: asyncio.Event
+
+
+#: Runs beside the server until that is over; why the server must end, or "".
+Beside = Callable[[Served], Coroutine[Any, Any, str]]
+
+
+def serve(settings: Settings, doubts: Sequence[str] = (), beside: Beside | None = None) -> int:
     """Serves until it is told to stop; the process's exit code. `doubts`: what is to be said first."""
     log.set_up(settings.LOG_LEVEL, settings.LOG_FORMAT, settings.secrets)
     for doubt in doubts:
         logger.warning("%s", doubt)
-    problem = _served(settings)
+    problem = _served(settings, beside)
     log_queue.flush()
     if problem:
         print(problem, file=sys.stderr)
     return 1 if problem else 0
 
 
-def _served(settings: Settings) -> str:
+def _served(settings: Settings, beside: Beside | None) -> str:
     """Serves; why that cannot be, or "" when it is over."""
     try:
         listening = listen(settings)
@@ -86,16 +105,16 @@ def _served(settings: Settings) -> str:
     warn_if_recordings_pass(settings, os.environ)
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
-            runner.run(run(settings, listening))
+            return runner.run(run(settings, listening, beside))
     except DatabaseUnavailable as problem:
         return f"bridge cannot start: {problem}"
-    except KeyboardInterrupt:                        # where the event loop knows no signals
+    except KeyboardInterrupt:                        # Windows, whose event loop handles no signals
         pass
     return ""
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The socket calls come in through. Raises OSError."""
+    """The socket on which calls come in. Raises OSError if the address cannot be used."""
     ipv6 = ":" in settings.HOST
     return socket.create_server(
         (settings.HOST, settings.PORT), family=socket.AF_INET6 if ipv6 else socket.AF_INET,
@@ -103,12 +122,12 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def warn_if_passing(database_url: URL, environ: Mapping[str, str]) -> None:
-    """Where the platform forgets the disk, at every deploy and once a day."""
+    """Warns about a SQLite file on a platform that deletes the disk at every deploy and restart."""
     platform = next((name for variable, name in PASSING_DISKS.items() if variable in environ), None)
     if platform and database_url.get_backend_name() == "sqlite":
         logger.warning(
             "MEETINGS ARE FORGOTTEN: %(platform)s keeps no file over a restart, and they are in the file %(path)s. "
-            "Set DATABASE_URL to a PostgreSQL database; on Heroku `heroku addons:create heroku-postgresql` does it.",
+            "Set DATABASE_URL to a PostgreSQL database. On Heroku `heroku addons:create heroku-postgresql` does it.",
             {"platform": platform, "path": database_url.database})
 
 
@@ -135,7 +154,7 @@ def raise_open_files(most_calls: int, *, recorded: bool = False) -> None:
     limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return
-    # macOS refuses more than the kernel has, infinity included.
+    # macOS refuses a limit above the kernel's, so also infinity.
     for wanted in (most, needed):
         if wanted > limit:
             with suppress(OSError, ValueError):
@@ -150,20 +169,38 @@ def raise_open_files(most_calls: int, *, recorded: bool = False) -> None:
             {"limit": limit, "needed": needed, "each": 3 if recorded else 2, "calls": most_calls})
 
 
-async def run(settings: Settings, listening: socket.socket) -> None:
-    """Serves until the signals say otherwise. Raises DatabaseUnavailable."""
+async def run(settings: Settings, listening: socket.socket, beside: Beside | None = None) -> str:
+    """Serves until the signals say otherwise, or what runs beside it: then why. Raises DatabaseUnavailable."""
     app = create_app(settings)
     shutdown = Shutdown(app)
     async with serving(app, listening):
         spare_the_collector()
-        announce(settings, listening)
+        announce(settings, listening, tunnel=beside is not None)
+        over = asyncio.Event()
+        companion = asyncio.create_task((beside or _nothing)(Served(
+            reachable_at(listening), partial(setattr, app[keys.POLICY].keys.public, "value"), shutdown.told, over)))
+        companion.add_done_callback(lambda _: shutdown.stop())
         await shutdown.told.wait()
         await shutdown.drain()
+        over.set()
+        return await companion
+
+
+async def _nothing(served: Served) -> str:
+    await served.told.wait()
+    return ""
+
+
+def reachable_at(listening: socket.socket) -> str:
+    """An address of this machine by which a neighbour reaches the server."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{host}:{port}"
 
 
 @asynccontextmanager
 async def serving(app: web.Application, listening: socket.socket) -> AsyncIterator[None]:
-    """Lets an application answer, behind its door; cleans it up at the end. Raises DatabaseUnavailable."""
+    """Serves an application on a socket while it is entered, and cleans it up. Raises DatabaseUnavailable."""
     runner = web.AppRunner(app, shutdown_timeout=REQUEST_S)
     try:
         await runner.setup()
@@ -192,7 +229,7 @@ class Connection(Visitor):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None,
     ) -> web.StreamResponse:
-        """What is answered without the application: above all what is no HTTP, a stranger's mistake and no fault."""
+        """Answers what the application cannot. Malformed HTTP is a stranger's mistake and logs no traceback."""
         if isinstance(exc, HttpProcessingError) and not request.writer.output_size:
             self._tell_malformed(exc)
             response: web.StreamResponse = web.Response(status=status, text="This is no request that can be read.\n")
@@ -212,7 +249,7 @@ class Connection(Visitor):
 
 
 def problem_of(error: HttpProcessingError) -> str:
-    """What is wrong with a request, without what stands in it."""
+    """What is wrong with a request, without its content."""
     if isinstance(error, LineTooLong):
         return "a line or a header is too long"
     if isinstance(error, InvalidURLError):
@@ -220,15 +257,14 @@ def problem_of(error: HttpProcessingError) -> str:
     return error.message.partition("\n")[0].rstrip(":")[:80]
 
 
-def announce(settings: Settings, listening: socket.socket) -> None:
+def announce(settings: Settings, listening: socket.socket, *, tunnel: bool) -> None:
     host, port = listening.getsockname()[:2]
-    logger.info(
-        "bridge %s listens on %s port %s; Twilio's voice URL is %s/incoming-call",
-        __version__, host, port, settings.PUBLIC_URL or "https://<your host>")
+    for line in introduction.lines(settings, host, port, tunnel=tunnel):
+        logger.info("%s", line)
 
 
 class Shutdown:
-    """How the server ends: what the signals ask for, and what becomes of the calls."""
+    """Ends the server as the signals ask: `told` is set by the first one, and `drain` then ends the calls."""
 
     def __init__(self, app: web.Application) -> None:
         self._app, self._calls, self._stopping = app, app[keys.CALLS], app[keys.STOPPING]
@@ -238,28 +274,36 @@ class Shutdown:
         for each in (signal.SIGTERM, signal.SIGINT):
             with suppress(NotImplementedError):      # on Windows
                 self._loop.add_signal_handler(each, self._signalled)
+        # A terminal that is closed says it once or twice. After `nohup` it says nothing.
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            self._loop.add_signal_handler(signal.SIGHUP, self.stop)
 
-    def _signalled(self) -> None:
+    def stop(self) -> None:
+        """The first signal's meaning."""
         if not self.told.is_set():
             self._stopping.draining = True
             self._exit_within(self._drain_s + MARGIN_S)
             self.told.set()
+
+    def _signalled(self) -> None:
+        if not self.told.is_set():
+            self.stop()
             return
-        logger.warning("told to stop once more: %d calls are cut off", len(self._calls))
+        logger.warning("a second signal to stop: %d calls are cut off", len(self._calls))
         self._exit_within(KILL_S)
         self._at_once = True
         for each in (signal.SIGTERM, signal.SIGINT):
             self._loop.remove_signal_handler(each)
 
     def _exit_within(self, seconds: float) -> None:
-        """Sets when the process ends at the latest. A thread sees to it: a loop that hangs could not."""
+        """Sets when the process ends at the latest. A thread does it, because a loop that hangs could not."""
         self._stopping.deadline = min(self._stopping.deadline, time.monotonic() + seconds - FORCE_S)
         timer = threading.Timer(seconds, force_exit)
         timer.daemon = True
         timer.start()
 
     async def drain(self) -> None:
-        """Until no call is left, or no more can be done for those that are."""
+        """Waits for the calls, then ends them. Returns when no call is left, or the time is over."""
         if self._is_busy():
             logger.info("stopping: %d calls may go on for %d s", len(self._calls), self._drain_s)
         await self._wait(self._drain_s, self._is_busy)
@@ -273,7 +317,7 @@ class Shutdown:
             await self._wait(HANG_UP_S, self._app[keys.ADMISSION].expects_question)
 
     async def _wait(self, seconds: float, busy: Callable[[], bool]) -> None:
-        """A second signal ends it."""
+        """Waits like wait_while. A second signal ends the wait."""
         await wait_while(lambda: busy() and not self._at_once, seconds)
 
     def _is_busy(self) -> bool:
@@ -288,14 +332,14 @@ class Shutdown:
 
 
 async def wait_while(busy: Callable[[], bool], seconds: float) -> None:
-    """For so many seconds at most."""
+    """Waits while `busy`, for `seconds` at most."""
     until = time.monotonic() + seconds
     while busy() and time.monotonic() < until:
         await asyncio.sleep(LOOK_S)
 
 
 def force_exit() -> None:
-    """Ends the process, and says so if that can be said: who does not read our log, or holds its lock, keeps nobody."""
+    """Ends the process, and logs it if it can. A full log, or its lock in another thread, does not prevent the end."""
     def say() -> None:
         logger.error("the server did not end in time, and is cut off")
         log_queue.flush(FORCE_S)

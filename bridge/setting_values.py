@@ -1,10 +1,10 @@
-"""How a setting is declared, and how its text becomes a value.
+"""How a setting is declared, and parsers that make a value of its text.
 
-Each parser raises ValueError with what is wrong, as the end of a sentence.
+Each parser raises ValueError. Its message is the end of a sentence about the setting, such as "must be ...".
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,9 +18,9 @@ from bridge.twilio_side.public_url import parse_public_url
 
 Parse = Callable[[str], Any]
 
-#: As much of a fallback's words as fits into TwiML of 4000 characters with everything else.
+#: The most characters of a fallback's words. Twilio's REST API takes TwiML of at most 4000 characters.
 SAY_CHARACTERS = 1000
-#: What a transfer's only target is called.
+#: The name of a transfer's only target.
 A_HUMAN = "human"
 
 
@@ -35,6 +35,20 @@ def setting(
     return field(repr=not secret, metadata={
         "default": default, "parse": masking(parse) if secret else parse, "example": example, "empty": empty,
         "empty_is_off": empty_is_off, "about": about})
+
+
+def value_of(
+    text: str | None, *, default: str | None, parse: Parse, empty: Any, empty_is_off: bool, **_documents: str,
+) -> Any:
+    """What a setting's text stands for; None: its variable is not set. The names are those of a field's metadata."""
+    text = text and text.strip()
+    if text:
+        return parse(text)
+    if text == "" and empty_is_off:
+        return empty
+    if default is None:
+        raise ValueError("is not set")
+    return parse(default) if default else empty
 
 
 def text(value: str) -> str:
@@ -78,7 +92,7 @@ def matching(pattern: str, what: str) -> Parse:
 
 
 def url(secure: str) -> Parse:
-    """An address that is `secure` (https or wss); the same without TLS on this machine only."""
+    """A parser of addresses with the scheme `secure` (https or wss). Without TLS only this machine is allowed."""
     plain = secure.removesuffix("s")
 
     def parse(value: str) -> str:
@@ -95,7 +109,7 @@ def url(secure: str) -> Parse:
 
 
 def addresses(value: str) -> tuple[str, ...]:
-    """One or several https addresses, separated by commas."""
+    """One or several https addresses, separated by commas or blanks."""
     return tuple(url("https")(each) for each in re.split(r"[,\s]+", value.strip(", ")))
 
 
@@ -118,7 +132,7 @@ def email(value: str) -> str:
 
 
 def spoken(value: str) -> str:
-    """What Twilio's <Say> is to speak: on one line, and without what XML cannot hold."""
+    """Words for Twilio's <Say>, on one line and without control characters, which XML cannot hold."""
     words = " ".join(value.split())
     if not words.isprintable() or len(words) > SAY_CHARACTERS:
         raise ValueError(f"must be a sentence of {SAY_CHARACTERS} characters at most, without control characters")
@@ -132,7 +146,7 @@ def phone_number(value: str) -> str:
 
 
 def transfer_numbers(value: str) -> dict[str, str]:
-    """`+15551234567`, which is called "human", or `sales=+15551234567,support=+15557654321`: numbers by name."""
+    """Numbers by name: `sales=+15551234567,support=+15557654321`. A number alone gets the name A_HUMAN."""
     if "=" not in value:
         return {A_HUMAN: phone_number(value)}
     numbers: dict[str, str] = {}
@@ -155,7 +169,7 @@ def language(value: str) -> str:
 def time_zone(value: str) -> ZoneInfo:
     try:
         return ZoneInfo(value)
-    except Exception:                # ZoneInfo lets OSError, ValueError and others through, by the name's shape
+    except Exception:                # depending on the name, ZoneInfo raises OSError, ValueError and others
         raise ValueError("must be a time zone of the IANA list") from None
 
 
@@ -168,7 +182,7 @@ _EAGERNESS = ("low", "medium", "high", "auto")
 
 
 def turn_detection(value: str) -> dict[str, Any]:
-    """`server_vad,threshold=0.5,...` or `semantic_vad,eagerness=low`, as the Realtime API's object."""
+    """The Realtime API's `turn_detection` object of `server_vad,threshold=0.5,...` or `semantic_vad,eagerness=low`."""
     kind, *options = re.split(r"[,\s]+", value.strip())
     if kind not in _VAD_NUMBERS:
         raise ValueError("must begin with server_vad or semantic_vad")
@@ -179,7 +193,7 @@ def turn_detection(value: str) -> dict[str, Any]:
             detection[name] = choice(*_EAGERNESS)(number)
         else:
             detection[name] = _vad_number(kind, name, number)
-    # The server answers a turn, and stops its answer when the caller speaks: what call/dialogue.py builds on.
+    # The server answers each turn by itself, and stops its answer when the caller speaks. bridge/call relies on it.
     return {**detection, "create_response": True, "interrupt_response": True}
 
 
@@ -201,7 +215,7 @@ _SHARED_KEY = re.compile(r"[\w.:-]{1,200}=[!-+\--~]{16,500}")
 
 
 def shared_keys(value: str) -> tuple[str, ...]:
-    """Twilio's shared keys, each as `id=secret`."""
+    """Twilio's shared keys, each as `id=secret`, separated by commas or blanks."""
     pairs = tuple(re.split(r"[,\s]+", value.strip(", ")))
     if not all(map(_SHARED_KEY.fullmatch, pairs)) or len({pair.partition("=")[0] for pair in pairs}) < len(pairs):
         raise ValueError("must be ids and secrets, each id once and each secret of 16 characters or more")
@@ -211,7 +225,7 @@ def shared_keys(value: str) -> tuple[str, ...]:
 # ---- secrets
 
 class Secret(str):
-    """A text whose repr does not show it, wherever it is printed with others around it."""
+    """A text whose repr hides it, also inside the repr of what holds it."""
 
     def __repr__(self) -> str:
         return "'***'"
@@ -224,3 +238,10 @@ def masking(parse: Parse) -> Parse:
             return {name: Secret(each) for name, each in parsed.items()}
         return tuple(map(Secret, parsed)) if isinstance(parsed, tuple) else Secret(parsed)
     return parse_secret
+
+
+def secret_parts(value: str) -> Iterator[str]:
+    """The parts of an address that may be a secret: path and query, and the password."""
+    address = URL(value)
+    yield address.raw_path_qs.strip("/")
+    yield address.password or ""

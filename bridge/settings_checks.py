@@ -1,9 +1,8 @@
-"""What speaks against settings that can each be read: with them a call or a booking would fail, or they can hardly be
-meant.
+"""Checks settings that can each be read, but would make calls or bookings fail, or look like mistakes.
 
-Nothing is looked up or asked here. `problems` stop the start, for what would fail. `doubts` are said when the server
-starts, for what works and surprises, and for what a day brings: a server that is started again must not stay away
-because a model has ended since. Settings that could not be read are absent here, and have their own lines.
+Nothing is asked of the network. `problems` prevent the start: calls or bookings would fail. `doubts` are warnings at
+the start: the setting works and surprises, or a date has passed. A server must still restart after its model has ended.
+Settings that could not be read are absent here and have lines of their own.
 """
 
 import re
@@ -21,43 +20,43 @@ from bridge.recordings.shelf import open_shelf
 if TYPE_CHECKING:
     from bridge.settings import Settings
 
-#: What ALLOW_UNSIGNED must say where others could reach the server: a sentence that nobody writes by mistake.
+#: The value of ALLOW_UNSIGNED if others can reach the server. Nobody writes it by mistake.
 FOR_ANYBODY = "anybody-may-call-at-my-expense"
 #: Settings whose example is nobody's own.
-OWN = ("WEBHOOK_URL", "WEBHOOK_SECRET", "AVAILABILITY_URL", "FALLBACK_NUMBER", "TRANSFER_NUMBER", "PUBLIC_URL",
-       "TWILIO_ACCOUNT_SID")
+OWN = ("WEBHOOK_URL", "CALL_WEBHOOK_URL", "WEBHOOK_SECRET", "AVAILABILITY_URL", "FALLBACK_NUMBER", "TRANSFER_NUMBER",
+       "PUBLIC_URL", "TWILIO_ACCOUNT_SID")
 
-#: What people write where a key is to be filled in: sk-your-key, <key>, sk-..., xxxxxxxx. Of a million keys that are
-#: made by chance, one or two begin so.
+#: Placeholders that people leave in place of a key: sk-your-key, <key>, sk-..., xxxxxxxx. One or two of a million
+#: random keys begin like one.
 _PLACEHOLDER = re.compile(
     r"(sk-)?(proj-)?[\[({\"'_*-]*((your|my|insert|enter|put|paste)[-_].*(key|token|secret|here)|your[a-z]*key|"
     r"(openai|api|twilio)[-_]?(api|auth)?[-_]?(key|token)|(change|replace)[-_]?me|placeholder|example|x{4,}|"
     r"\*{3,})|.*(\.\.\.|[<>])", re.IGNORECASE)
-#: Endings of names that only a private network knows.
+#: Endings of host names that only a private network resolves.
 _PRIVATE_NAMES = (".local", ".lan", ".internal", ".intranet", ".home", ".home.arpa")
 
 
 def problems(parsed: Mapping[str, Any], *, on_heroku: bool) -> list[str]:
-    """A sentence for each reason for which calls or bookings would fail, or strangers be let in."""
+    """A sentence for each reason why calls or bookings would fail, or strangers get in. They prevent the start."""
     return [*_missing(parsed), *_open(parsed, on_heroku), *_placeholders(parsed), *_model(parsed), *_bookings(parsed),
             *_private(parsed), *_recordings(parsed)]
 
 
 def doubts(settings: "Settings", today: date) -> list[str]:
     """A sentence for each thing that works, and can hardly be meant."""
-    return [*_ending_models(settings, today), *_receivers(settings), *_examples(settings)]
+    return [*_ending_models(settings, today), *_receivers(settings), *examples(settings)]
 
 
 # ---- what stops the start
 
 def _missing(parsed: Mapping[str, Any]) -> Iterator[str]:
-    """What one setting asks of another. One that could not be read is absent, and has its own line."""
+    """Settings that need another one. A setting that could not be read is absent and has its own line."""
     def empty(name: str) -> bool:
         return name in parsed and not parsed[name]
     if empty("TWILIO_AUTH_TOKEN"):
         for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN_OLD", "TWILIO_SHARED_KEYS"):
             if parsed.get(name):
-                yield f"TWILIO_AUTH_TOKEN must be set with {name}; it stands in the Twilio console"
+                yield f"TWILIO_AUTH_TOKEN must be set with {name}. It stands in the Twilio console"
     if parsed.get("FALLBACK") == "human" and empty("FALLBACK_NUMBER"):
         yield "FALLBACK_NUMBER must be set with FALLBACK=human: whom to dial, for example FALLBACK_NUMBER=+15551234567"
     if parsed.get("FALLBACK") == "message" and empty("WEBHOOK_URL"):
@@ -72,12 +71,12 @@ def _missing(parsed: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _open(parsed: Mapping[str, Any], on_heroku: bool) -> Iterator[str]:
-    """What speaks against a server that answers everybody; and one that nobody asked for."""
+    """A server without an auth token that ALLOW_UNSIGNED does not allow."""
     if parsed.get("TWILIO_AUTH_TOKEN") != "":
         return
     allowed, host = parsed.get("ALLOW_UNSIGNED"), parsed.get("HOST")
     if allowed == "0":
-        # Who wants Twilio's REST API is told already.
+        # With one of these settings _missing has said it already.
         if not any(parsed.get(name) for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN_OLD", "TWILIO_SHARED_KEYS")):
             yield ("TWILIO_AUTH_TOKEN is not set: it stands in the Twilio console, and keeps everybody but Twilio out. "
                    "To try the server on this machine without it, set ALLOW_UNSIGNED=1 and HOST=127.0.0.1")
@@ -89,7 +88,7 @@ def _open(parsed: Mapping[str, Any], on_heroku: bool) -> Iterator[str]:
 
 
 def _placeholders(parsed: Mapping[str, Any]) -> Iterator[str]:
-    """Servers of others may take any key; OpenAI's own and Twilio's come from their consoles."""
+    """Keys that are an example's placeholder. A model's server that is not OpenAI's own may take any key."""
     at_openai = {"OPENAI_API_KEY": "https://platform.openai.com/api-keys"} if _at_openai(parsed) else {}
     for name, where in (at_openai | {"TWILIO_AUTH_TOKEN": "the Twilio console"}).items():
         if _PLACEHOLDER.match(parsed.get(name) or ""):
@@ -103,7 +102,7 @@ def _model(parsed: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _bookings(parsed: Mapping[str, Any]) -> Iterator[str]:
-    """What would leave no time at which a meeting could be; of no interest where none are offered."""
+    """Rules that leave no time for a meeting. They do not matter if no meetings are offered."""
     if not parsed.get("WEBHOOK_URL"):
         return
     least, most = parsed.get("MINIMUM_NOTICE"), parsed.get("MAXIMUM_NOTICE")
@@ -117,7 +116,7 @@ def _bookings(parsed: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _private(parsed: Mapping[str, Any]) -> Iterator[str]:
-    """An address that reach.py would never connect to."""
+    """Addresses to which delivery/reach.py would never connect."""
     if parsed.get("ALLOW_PRIVATE_WEBHOOKS") is not False:
         return
     for name, address in _owners_addresses(parsed):
@@ -144,7 +143,7 @@ def _ending_models(settings: "Settings", today: date) -> Iterator[str]:
         return
     model, transcription = settings.OPENAI_MODEL, settings.OPENAI_TRANSCRIPTION_MODEL
     if models.is_unknown(model):
-        yield (f"OPENAI_MODEL={model} does not look like a model of the Realtime API; if calls fail, set "
+        yield (f"OPENAI_MODEL={model} does not look like a model of the Realtime API. If calls fail, set "
                f"OPENAI_MODEL={models.INSTEAD}")
     if day := models.ends(model):
         yield (f"OPENAI_MODEL={model} {_ended(day, today)}, and no call can be answered by it then: set "
@@ -174,7 +173,8 @@ def _receivers(settings: "Settings") -> Iterator[str]:
                    "arrives there without ALLOW_PRIVATE_WEBHOOKS=1")
 
 
-def _examples(settings: "Settings") -> Iterator[str]:
+def examples(settings: "Settings") -> Iterator[str]:
+    """A sentence for each value that was copied from the documentation."""
     for each in fields(settings):
         if each.name in OWN and getattr(settings, each.name) == each.metadata["parse"](each.metadata["example"]):
             yield f"{each.name} is that of the documentation's example: set it to your own"
@@ -183,14 +183,15 @@ def _examples(settings: "Settings") -> Iterator[str]:
 # ---- details
 
 def _at_openai(parsed: Mapping[str, Any]) -> bool:
-    """Whether the model is OpenAI's own: others, Azure too, have names and keys of theirs."""
+    """Whether the model's server is OpenAI's own. Others, such as Azure, have names and keys of their own."""
     host = URL(parsed.get("OPENAI_REALTIME_URL") or "").host or ""
     return host == "openai.com" or host.endswith(".openai.com")
 
 
 def _owners_addresses(parsed: Mapping[str, Any]) -> Iterator[tuple[str, URL]]:
     """Each address that is asked or told of meetings, with its setting."""
-    for receiver in parsed.get("WEBHOOK_URL") or ():
-        yield "WEBHOOK_URL", URL(receiver)
+    for name in ("WEBHOOK_URL", "CALL_WEBHOOK_URL"):
+        for receiver in parsed.get(name) or ():
+            yield name, URL(receiver)
     if asked := parsed.get("AVAILABILITY_URL"):
         yield "AVAILABILITY_URL", URL(asked)

@@ -25,7 +25,8 @@ warning at the start.
 
 This table is made of `settings.py` by `python -m tests.documentation`, and so is `.env.example`.
 """
-_ENV = """# Copy this file to .env and fill in your key and your token. What is commented out shows the default.
+_ENV = """# `python -m bridge init` asks for what a call needs and writes .env. Or copy this file to .env, and fill in
+# your key and your token. What is commented out shows the default.
 # The environment wins over .env. An empty value means the default, or "off" where that is said.
 # A value with a # or a quote in it goes into quotes.
 # This file is made of bridge/settings.py: see bridge/SETTINGS.md.

@@ -43,6 +43,8 @@ from bridge.tools.registry import Tools
 from bridge.tools.tool import HandOver
 from bridge.twilio_side import media_streams, recording, signature, twiml
 from bridge.twilio_side.caller import Caller
+from bridge.wire import frames
+from bridge.wire.frames import Broken, Reader
 
 Target = Callable[[bytes], object]
 UTC_ZONE = ZoneInfo("UTC")
@@ -79,6 +81,39 @@ def openai(data: bytes) -> None:
         realtime.parse(data)
     except realtime.Malformed:
         pass
+
+
+MOST, BROKEN = 1000, 15
+
+
+def websocket(data: bytes) -> None:
+    """The first byte says who the peer is and how its bytes are cut, which changes nothing of what is read."""
+    masked, size = bool(data[:1] > b"\x7f"), (data[0] & 0x7F) + 1 if data else 1
+    stream = data[1:]
+    pieces = [stream[at:at + size] for at in range(0, len(stream), size)]
+    read = _frames(pieces, masked)
+    assert read == _frames([stream], masked)
+    assert all(len(payload) < (MOST if opcode < frames.CLOSE else 126) for opcode, payload in read)
+    again = b"".join(frames.encode(opcode, payload, masked) for opcode, payload in read if opcode != BROKEN)
+    assert _frames([again], masked) == [each for each in read if each[0] != BROKEN]
+
+
+def _frames(pieces: list[bytes], masked: bool) -> list[tuple[int, bytes]]:
+    """Messages and control frames; one that is broken is the last, with the code that it is closed with."""
+    reader, read = Reader(masked=masked, most=MOST), list[tuple[int, bytes]]()
+    for piece in pieces:
+        if (text := reader.whole(piece)) is not None:
+            read.append((frames.TEXT, bytes(text)))
+            continue
+        reader.feed(piece)
+        try:
+            while (taken := reader.take()) is not None:
+                if taken[0] == frames.CLOSE:
+                    frames.close_code(taken[1])
+                read.append((taken[0], bytes(taken[1])))
+        except Broken as problem:
+            return [*read, (BROKEN, str(problem.code).encode())]
+    return read
 
 
 # ---- who may call
@@ -224,8 +259,8 @@ def logged(data: bytes) -> None:
 
 
 TARGETS: dict[str, Target] = {each.__name__: each for each in (
-    twilio, openai, stream_token, signed, twiml_documents, schedule, arguments, calendar, receiver, stranger, settings,
-    logged)}
+    twilio, openai, websocket, stream_token, signed, twiml_documents, schedule, arguments, calendar, receiver, stranger,
+    settings, logged)}
 
 SEEDS: dict[str, list[bytes]] = {
     "twilio": [b'{"event":"media","streamSid":"MZ1","media":{"payload":"//79","timestamp":"20","track":"inbound"}}',
@@ -235,6 +270,9 @@ SEEDS: dict[str, list[bytes]] = {
     "openai": [b'{"type":"response.output_audio.delta","delta":"//79","item_id":"i","response_id":"r"}',
                b'{"type":"response.done","response":{"id":"r","status":"completed","output":[],"usage":{}}}',
                b'{"type":"error","error":{"type":"x","code":"y","message":"z"}}'],
+    "websocket": [b"\x05" + frames.encode(frames.TEXT, b"x" * 200, False) + frames.encode(frames.PING, b"x", False),
+                  b"\xff" + frames.encode(frames.TEXT, b"x" * 200, True) + frames.encode_close(1000, True),
+                  b"\x03\x01\x02he\x89\x00\x80\x03llo\x82\x7f\x00\x00\x00\x00\x00\x00\x00\x01x"],
     "signed": [b"L/OH5YylLD5NRKLltdqwSvS0BnU=\xffincoming-call?a=%2B\xffFrom\xff+15551234567", b"\xff\x80"],
     "schedule": [b"next Tuesday at half past ten", b"2026-12-03T10:00:00+01:00\xffEurope/Berlin", b"in two hours"],
     "arguments": [b'{"name":"Ada","email":"a@b.example","datetime":"tomorrow at ten"}', b'{"to":"sales"}'],

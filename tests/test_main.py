@@ -28,8 +28,24 @@ async def test_without_a_key_it_says_what_to_do_and_exits_with_2(tmp_path: Path)
         "OPENAI_API_KEY is not set, for example OPENAI_API_KEY=sk-...",
         "TWILIO_AUTH_TOKEN is not set: it stands in the Twilio console, and keeps everybody but Twilio out. To try the "
         "server on this machine without it, set ALLOW_UNSIGNED=1 and HOST=127.0.0.1",
-        "bridge/SETTINGS.md lists all settings.",
+        f"bridge/SETTINGS.md lists all settings. `{sys.executable} -m bridge init` asks for those that a call needs.",
     ]
+
+
+async def test_without_its_packages_it_says_how_to_install_them(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-S", "-m", "bridge", "doctor", cwd=tmp_path, env={"PYTHONPATH": str(ROOT)},
+        stderr=asyncio.subprocess.PIPE)
+    _, error = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    [line] = error.decode().splitlines()
+    assert process.returncode == 1 and line.startswith("bridge needs the package ")
+    assert "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt" in line
+
+
+async def test_ctrl_c_while_it_loads_is_no_traceback(tmp_path: Path) -> None:
+    """Loading takes a second. This package is one of those that are loaded."""
+    (tmp_path / "icalendar.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    assert await run(tmp_path, "doctor") == (130, "", "")
 
 
 async def test_everything_that_is_wrong_is_said_in_one_go(tmp_path: Path) -> None:
@@ -77,6 +93,14 @@ async def test_an_unknown_command_is_refused_with_the_known_ones(tmp_path: Path)
     assert "serve" in error and "demo" in error and "Traceback" not in error
 
 
+async def test_help_has_a_line_for_each_command(tmp_path: Path) -> None:
+    code, out, _ = await run(tmp_path, "--help", COLUMNS="80")
+    listed = re.search(r"^  \{?([\w,-]+)\}?$\n(.*?)\n\n", out, re.M | re.S)
+    assert code == 0 and listed
+    names = [line.split()[0] for line in listed[2].splitlines()]
+    assert names == listed[1].split(",") and {"init", "serve", "demo", "meetings"} <= set(names)
+
+
 async def test_it_knows_its_version(tmp_path: Path) -> None:
     assert await run(tmp_path, "--version") == (0, f"{__version__}\n", "")
 
@@ -112,9 +136,35 @@ async def test_it_says_loudly_that_it_is_open(tmp_path: Path) -> None:
 
 async def test_with_a_token_there_is_nothing_to_warn_of(tmp_path: Path) -> None:
     async with serving(tmp_path, TWILIO_AUTH_TOKEN=TOKEN) as server:
-        made, listens = server.said.splitlines()
+        made, *introduction = server.said.splitlines()
         assert f"a new database was made: {tmp_path}/bridge.db" in made
-        assert "listens on 127.0.0.1 port" in listens
+        assert len(introduction) == 4 and all(" INFO " in line for line in introduction)
+
+
+async def test_it_says_what_it_is(tmp_path: Path) -> None:
+    environ = {
+        "TWILIO_AUTH_TOKEN": TOKEN, "WEBHOOK_URL": "https://hooks.example.com/very-secret", "TIMEZONE": "Europe/Berlin",
+        "TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TRANSFER_NUMBER": "sales=+15551234567", "FALLBACK": "message",
+        "GREETINGS_RESPONSE": "Bridge Dental,  good day! " * 5, "RETENTION_DAYS": "90"}
+    async with serving(tmp_path, **environ) as server:
+        answers, offers, records, listens = (
+            line.partition(" INFO ")[2].strip() for line in server.said.splitlines()[1:])
+    assert answers == ("who answers: gpt-realtime-2.1 at api.openai.com, with the voice marin: “Bridge Dental, good "
+                       "day! Bridge Dental, good day! Bridge De…”")
+    assert offers == ("what callers are offered: meetings of 30 minutes, by the clocks of Europe/Berlin, told to "
+                      "hooks.example.com; a transfer to sales; when the assistant cannot speak, a message that is "
+                      "recorded")
+    assert records == f"records: the file {tmp_path}/bridge.db, kept for 90 days"
+    assert listens == (f"bridge {__version__} listens on 127.0.0.1 port {server.port}; Twilio's voice URL is "
+                       "https://<your host>/incoming-call")
+
+
+async def test_each_warning_is_said_once(tmp_path: Path) -> None:
+    environ = {"WEBHOOK_URL": "https://n8n.example.com/webhook-test/x", "OPENAI_MODEL": "gpt-realtime", "DYNO": "web.1",
+               "ALLOW_UNSIGNED": "anybody-may-call-at-my-expense", "GREETINGS_RESPONS": "Hi"}
+    async with serving(tmp_path, **environ) as server:
+        warnings = [line.partition(" WARNING ")[2] for line in server.said.splitlines() if " WARNING " in line]
+    assert len(warnings) == len(set(warnings)) == 5
 
 
 @pytest.mark.parametrize(("environ", "warned"), [

@@ -31,6 +31,7 @@ def loaded_by(*modules: str) -> set[str]:
     "bridge.twilio_side.twiml",
     "bridge.reception.strangers",
     "bridge.openai_side.realtime",
+    "bridge.doctor.finding",
     "bridge.openai_side.prompt",
     "bridge.openai_side.backoff",
     "bridge.openai_side.models",

@@ -10,10 +10,9 @@ import pytest
 
 from bridge.meetings.hours import OpeningHours
 from bridge.settings import BadSettings, doubts, load, load_one
-from tests.stage.settings import UNSIGNED
+from tests.stage.settings import KEY, UNSIGNED
 
 ROOT = Path(__file__).parent.parent
-KEY = {"OPENAI_API_KEY": "sk-simulated", "TWILIO_AUTH_TOKEN": "simulated-token"}
 BOOKS = {"WEBHOOK_URL": "https://hooks.acme.org/meetings"}
 TODAY = date(2026, 11, 28)
 
@@ -51,7 +50,7 @@ def test_there_is_nothing_to_say_of_what_is_meant(dotenv: Path) -> None:
 def test_a_misspelt_name_is_said_with_the_one_that_is_close(dotenv: Path, name: str, meant: str) -> None:
     dotenv.write_text(f"# mine\n\n{name}=secret\n")
     assert said(KEY, dotenv) == [
-        f".env line 3: {name} is no setting, and counts for nothing; {meant} is one"]
+        f".env line 3: {name} is no setting and counts for nothing. {meant} is one"]
 
 
 @pytest.mark.parametrize("name", [
@@ -65,14 +64,14 @@ def test_a_key_under_a_misspelt_name_is_missing_and_the_name_is_said(dotenv: Pat
     dotenv.write_text("OPENAI_KEY=sk-very-secret\n")
     missing, misspelt = refused({"TWILIO_AUTH_TOKEN": "t"}, dotenv)
     assert missing.startswith("OPENAI_API_KEY is not set")
-    assert misspelt == ".env line 1: OPENAI_KEY is no setting, and counts for nothing; OPENAI_API_KEY is one"
+    assert misspelt == ".env line 1: OPENAI_KEY is no setting and counts for nothing. OPENAI_API_KEY is one"
 
 
 def test_the_environment_is_looked_at_too() -> None:
     missing, misspelt = refused({"OPENAI_API_KEY": "sk-simulated", "TWILIO_AUTHTOKEN": "very-secret"})
     assert missing.startswith("TWILIO_AUTH_TOKEN is not set")
     assert misspelt == (
-        "TWILIO_AUTHTOKEN, in the environment, is no setting, and counts for nothing; TWILIO_AUTH_TOKEN is one")
+        "TWILIO_AUTHTOKEN, in the environment, is no setting and counts for nothing. TWILIO_AUTH_TOKEN is one")
 
 
 def test_a_command_does_not_work_on_other_data_because_of_a_misspelt_name(dotenv: Path) -> None:
@@ -86,7 +85,7 @@ def test_a_command_does_not_work_on_other_data_because_of_a_misspelt_name(dotenv
 
 def test_a_name_that_is_set_twice_is_said(dotenv: Path) -> None:
     dotenv.write_text("PORT=6000\nHOST=127.0.0.1\nPORT=7000\n")
-    assert said(KEY, dotenv) == [".env line 3: PORT is set once more; line 1 counts for nothing"]
+    assert said(KEY, dotenv) == [".env line 3: PORT is set again, so line 1 counts for nothing"]
     assert load(KEY, dotenv).PORT == 7000
 
 
@@ -102,7 +101,7 @@ def test_a_text_that_is_cut_at_a_comment_is_said(dotenv: Path, value: str) -> No
     dotenv.write_text(f"PORT=6000 # where it listens\nGREETINGS_RESPONSE={value}\n")
     lines = said(KEY, dotenv)
     assert lines == [] if value.startswith("'") else lines == [
-        ".env line 2: GREETINGS_RESPONSE ends before ` #`, which begins a comment; if that belongs to it, put the "
+        ".env line 2: GREETINGS_RESPONSE ends before ` #`, which begins a comment. If that belongs to it, put the "
         "value into quotes"]
 
 
@@ -277,7 +276,7 @@ def test_doubts_are_warnings_of_a_server_that_starts(tmp_path: Path) -> None:
         [sys.executable, "-m", "bridge"], cwd=tmp_path, capture_output=True, text=True, timeout=60,
         env=KEY | UNSIGNED | {"PYTHONPATH": str(ROOT), "PORT": "0", "DATABASE_URL": f"sqlite:///{tmp_path}/no/b.db"})
     assert done.returncode == 1
-    assert "WARNING .env line 1: WEBHOK_URL is no setting, and counts for nothing; WEBHOOK_URL is one" in done.stderr
+    assert "WARNING .env line 1: WEBHOK_URL is no setting and counts for nothing. WEBHOOK_URL is one" in done.stderr
     assert "very-secret" not in done.stderr
 
 

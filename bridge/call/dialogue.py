@@ -12,6 +12,7 @@ Pure: no socket, no clock. `now` is ms on any monotonic clock. The phone's own t
 """
 
 import logging
+from collections.abc import Sequence
 from typing import assert_never
 
 from bridge.call import words
@@ -133,8 +134,8 @@ class Dialogue(Turns):
         """The phone has sent an event."""
         self._now = now
         match event:
-            case media_streams.Media(media=frame):   # 50 a second: a frame does not change who waits for whom
-                return self._caller_audio(frame)
+            case media_streams.Media(media=frame):
+                return [ToModel(realtime.append(payload)) for payload in self.hear(frame, now)]
             case media_streams.Mark(mark=mark):
                 return self._then(self._mark_back(mark.name))
             case media_streams.Dtmf(dtmf=key):
@@ -145,10 +146,11 @@ class Dialogue(Turns):
                 return []
         assert_never(event)
 
-    def _caller_audio(self, frame: media_streams.MediaBody) -> list[Step]:
-        if frame.track != "inbound":
-            return []
-        return [ToModel(realtime.append(payload)) for payload in self._ear.hear(frame, self._now)]
+    def hear(self, frame: media_streams.MediaBody, now: float) -> Sequence[bytes]:
+        """A frame of the caller's: what the model is to hear now. It changes neither a deadline nor who waits for whom,
+        so that whoever carries 50 of them a second need not look.
+        """
+        return self._ear.hear(frame, now) if frame.track == "inbound" else ()
 
     def frames_missing(self, now: float) -> list[Step]:
         """Silence for the model in place of missing frames. To be called every second or so."""

@@ -1,6 +1,6 @@
 """How long the caller waits for an answer: from the end of the caller's words to the sounds that follow at the phone.
 
-Pure; times are ms. A mark that comes back as a sound begins to play tells when the caller hears it.
+Pure. Times are ms. A mark that comes back as a sound begins to play tells when the caller hears it.
 
 1. The first sound may be a filler or a recorded sentence. It is not the answer, so it has a figure of its own.
 2. A silence ends with each sound, and begins again when all that was sent has been heard.

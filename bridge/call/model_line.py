@@ -15,20 +15,22 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 import aiohttp
-from aiohttp import WSCloseCode, WSMsgType
+from aiohttp import WSCloseCode
 
-from bridge.call.leg import BURST, CallOver, Leg
+from bridge.call.over import CallOver
 from bridge.call.timing import Timing
 from bridge.openai_side import pulse, realtime
 from bridge.openai_side.backoff import Recovery
 from bridge.openai_side.breaker import Breaker
-from bridge.openai_side.connection import Account, ModelSession, ModelUnreachable, answer_ping, open_session, ping
+from bridge.openai_side.connection import Account, ModelSession, ModelUnreachable, open_session
 from bridge.openai_side.pulse import Pulse
 from bridge.records.endings import Ending
+from bridge.wire.websocket import Websocket
 
 log = logging.getLogger(__name__)
 
@@ -67,19 +69,25 @@ class Conversation(Protocol):
     def answered(self) -> bool:
         """Whether an answer of the session is complete and the caller is still hearing it."""
 
-    async def model_ready(self, listens: bool) -> None: ...
-    async def model_lost(self) -> None: ...
-    async def model_renewed(self) -> None: ...
-    async def model_regained(self, seconds: float) -> None: ...
-    async def from_model(self, event: realtime.Event) -> None: ...
+    def model_ready(self, listens: bool) -> None: ...
+    def model_lost(self) -> None: ...
+    def model_renewed(self) -> None: ...
+    def model_regained(self, seconds: float) -> None: ...
+
+    def from_model(self, event: realtime.Event, now: float) -> None:
+        """`now`: seconds by the loop's clock. It does not raise."""
 
 
-async def _nowhere(*messages: bytes) -> None:
+def _nowhere(*messages: bytes) -> None:
     """Drops messages while there is no session."""
 
 
+def _unheard(message: bytes | bytearray, now: float) -> None:
+    """What a session says that waits for its turn."""
+
+
 class ModelLine:
-    """The line of one call. `CallSession` opens it once, sends by `sending`, and closes it at the end."""
+    """The line of one call. `CallSession` opens it once, sends by `send`, and closes it at the end."""
 
     def __init__(
         self, call: Conversation, http: aiohttp.ClientSession, account: Account, breaker: Breaker, timing: Timing,
@@ -87,15 +95,17 @@ class ModelLine:
         self._call, self._http, self._account, self._breaker, self._timing = call, http, account, breaker, timing
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
-        self._leg: Leg | None = None                 # None: there is no session at the moment
-        self._next: Leg | None = None                # ready, and waits for a quiet moment
-        self._left: list[Leg] = []                   # replaced sessions, until they are closed
+        #: Sends to the session in force; what is sent while there is none is dropped.
+        self.send: Callable[..., None] = _nowhere
+        self._wire: Websocket | None = None          # None: there is no session at the moment
+        self._next: Websocket | None = None          # ready, and waits for a quiet moment
+        self._left: list[Websocket] = []             # replaced sessions, until they are closed
         self._recovery = Recovery(timing.give_up_s)
         self._had = False                            # the session in force has done something for the caller
         self._since = 0.0                            # when the session in force took over (s)
         self._problem = ""                           # why there is no session, as the log was last told
         self._pulse = Pulse()
-        self._beat: asyncio.TimerHandle | None = None
+        self._held = False                           # nothing is read of the session in force
         self._renewal: asyncio.TimerHandle | None = None     # a task that sleeps for an hour would cost each call 2 kB
         self._doubted = False                        # the log was told of a session's impossible end
         self._unread = False                         # the log was told of a malformed message
@@ -105,30 +115,47 @@ class ModelLine:
         self._recovery.begin(self._time())
         await self._take_up()
 
-    def sending(self) -> Callable[..., Awaitable[None]]:
-        """The function that sends to the session in force now, even after another session has taken its place."""
-        return self._leg.send if self._leg else _nowhere
+    def hold(self, held: bool) -> None:
+        """Nothing is read of the session while the phone takes nothing: the model waits, and not our memory."""
+        self._held = self._pulse.busy = held
+        if self._wire and held:
+            self._wire.hold()
+        elif self._wire:
+            self._listen_to(self._wire)
 
     def lose(self, reason: str) -> None:
         """The session is of no use: another one replaces it."""
         if self._call.answered:                      # the caller hears it to its end all the same
             self.served()
-        leg, self._leg = self._leg, None
-        if leg:
-            self._stop_timers()
-            self._left.append(leg)
-            self._call.spawn(self._replace(leg, reason, self._had))
+        wire, self._wire, self.send = self._wire, None, _nowhere
+        if wire:
+            self._stop_timer()
+            wire.hold()
+            self._left.append(wire)
+            self._call.spawn(self._replace(wire, reason, self._had))
+
+    def tick(self) -> None:
+        """Gives up a connection that is dead without a sign. Called every Timing.tick_s."""
+        if not self._wire:
+            return
+        if self._wire.heard:
+            self._wire.heard, self._pulse.heard = False, True
+        match self._pulse.tick():
+            case "dead":
+                self.lose(f"nothing came from it for {pulse.DEAD_TICKS * self._timing.tick_s:.1f} s, no pong either")
+            case "ping" if not self._wire.stalled_s():       # else it has enough to answer
+                self._wire.ping()
 
     def check(self) -> None:
         """Called every second. Gives up a session that accepts nothing, and counts one that does its work as had."""
-        if self._leg and self._leg.stalled_s() > self._timing.stall_s:
+        if self._wire and (self._wire.stuck or self._wire.stalled_s() > self._timing.stall_s):
             self.lose("it takes nothing any more")
-        elif self._leg and not self._had and self._time() - self._since >= self._timing.had_s and self._call.carried:
+        elif self._wire and not self._had and self._time() - self._since >= self._timing.had_s and self._call.carried:
             self.served()
 
     def served(self) -> None:
         """The session has done something for the caller."""
-        if self._leg and not self._had:
+        if self._wire and not self._had:
             self._had, self._problem = True, ""
             self._recovery.served()
             self._breaker.succeeded()
@@ -145,39 +172,40 @@ class ModelLine:
 
     async def close(self) -> None:
         """Closes every session that is open. The line is not used after that."""
-        self._stop_timers()
-        self._left += filter(None, (self._leg, self._next))
-        self._leg = self._next = None
-        await asyncio.gather(*(leg.close(WSCloseCode.OK) for leg in self._left))
+        self._stop_timer()
+        self._left += filter(None, (self._wire, self._next))
+        self._wire, self._next, self.send = None, None, _nowhere
+        await asyncio.gather(*(wire.close(WSCloseCode.OK) for wire in self._left))
 
-    async def _close(self, leg: Leg) -> None:
+    async def _close(self, wire: Websocket) -> None:
         """Closes a replaced session. It stays in `_left` until then: if the call ends meanwhile, `close` closes it."""
-        await leg.close(WSCloseCode.OK)
-        self._left.remove(leg)
+        await wire.close(WSCloseCode.OK)
+        self._left.remove(wire)
 
-    def _stop_timers(self) -> None:
-        for timer in (self._renewal, self._beat):
-            if timer:
-                timer.cancel()
+    def _stop_timer(self) -> None:
+        if self._renewal:
+            self._renewal.cancel()
 
     # ---- one session after the other
 
     async def _take_up(self) -> None:
         """Opens a session, in as many attempts as it takes, and puts it into force."""
         session, listens = await self._connect()
-        leg = Leg(session.socket)
-        self._attach(leg, session)
-        self._call.spawn(self._read(leg, session))
-        await self._call.model_ready(listens)
+        self._attach(session)
+        self._call.model_ready(listens)
 
-    def _attach(self, leg: Leg, session: ModelSession) -> None:
+    def _attach(self, session: ModelSession) -> None:
         """Puts a session into force."""
-        self._stop_timers()
-        self._leg, self._had, self._since, self._pulse = leg, False, self._time(), Pulse()
-        self._beat = self._loop.call_later(self._timing.tick_s, self._listen_for_life, leg, session)
+        self._stop_timer()
+        self._wire = wire = session.wire
+        self.send, self._had, self._since = wire.send, False, self._time()
+        self._pulse = Pulse()
+        self._pulse.busy = self._held
+        if not self._held:
+            self._listen_to(wire)
         left = self._believed(session.expires_at)
         self._renewal = self._loop.call_later(
-            left - min(RENEW_BEFORE_S, left / 4), lambda: self._call.spawn(self._renew(leg)))
+            left - min(RENEW_BEFORE_S, left / 4), lambda: self._call.spawn(self._renew(wire)))
 
     def _believed(self, expires_at: float | None) -> float:
         """How long a session lasts (s), by the end that it names. An impossible end is not believed."""
@@ -228,68 +256,45 @@ class ModelLine:
                         {"call": self._call.call_sid, "what": what, "problem": problem})
         self._problem = problem
 
-    async def _read(self, leg: Leg, session: ModelSession) -> None:
-        """Passes on the events of the session in force. For a session that waits for its turn it only answers pings."""
-        socket, came = session.socket, 0
-        async for message in socket:
-            if leg is self._leg:
-                signs = self._pulse
-                signs.heard = signs.busy = True
-                if message.type is WSMsgType.TEXT and (event := self._event(message.data)) is not None:
-                    await self._call.from_model(event)
-                signs.busy = False
-            elif leg is not self._next:
-                return
-            if message.type is WSMsgType.PING:
-                await answer_ping(socket, message.data)
-            came += 1
-            if not came % BURST:
-                await asyncio.sleep(0)
-        if leg is self._next:
-            self._next = None
-        if leg is self._leg:
-            self.lose(f"it was closed with code {socket.close_code}")
+    def _listen_to(self, wire: Websocket) -> None:
+        wire.listen(self._from_session, partial(self._ended, wire))
 
-    def _event(self, message: bytes) -> realtime.Event | None:
-        """The event of a message. A malformed message is skipped, and the first one of a call logged."""
+    def _from_session(self, message: bytes | bytearray, now: float) -> None:
+        """Passes an event on. A malformed message is skipped, and the first one of a call logged."""
         try:
-            return realtime.parse(message)
+            event = realtime.parse(message)
         except realtime.Malformed as error:
             if not self._unread:
                 self._unread = True
                 log.warning("call %(call)s: a message of the model could not be read: %(error)s",
                             {"call": self._call.call_sid, "error": str(error)})
-            return None
-
-    def _listen_for_life(self, leg: Leg, session: ModelSession) -> None:
-        """Gives up a connection that is dead without a sign. Runs every tick."""
-        if leg is not self._leg:
             return
-        match self._pulse.tick():
-            case "dead":
-                self.lose(f"nothing came from it for {pulse.DEAD_TICKS * self._timing.tick_s:.1f} s, no pong either")
-                return
-            case "ping" if not leg.stalled_s():      # else a ping would only wait behind the send under way
-                self._call.spawn(ping(session.socket))
-        self._beat = self._loop.call_later(self._timing.tick_s, self._listen_for_life, leg, session)
+        if event is not None:
+            self._call.from_model(event, now)
 
-    async def _replace(self, lost: Leg, reason: str, had: bool) -> None:
+    def _ended(self, wire: Websocket, code: int) -> None:
+        if wire is self._next:
+            self._next = None
+        if wire is self._wire:
+            self.lose(f"it was closed with code {code}")
+
+    async def _replace(self, lost: Websocket, reason: str, had: bool) -> None:
         began = self._time()
         self._recovery.begin(began)
         if not had:                                  # it was an attempt, and has failed
             self._breaker.failed(began, f"its sessions break: {reason}")
         self._note(reason, "the model's session is lost, and another one is opened")
         self._call.spawn(self._close(lost))
-        await self._call.model_lost()
+        self._call.model_lost()
         await self._take_up()
-        await self._call.model_regained(self._time() - began)
+        self._call.model_regained(self._time() - began)
 
     # ---- before its time is up
 
-    async def _renew(self, leg: Leg) -> None:
+    async def _renew(self, wire: Websocket) -> None:
         """Opens the next session, and lets it take over at a quiet moment."""
         pause, told = self._timing.renew_again_s, ""
-        while leg is self._leg:
+        while wire is self._wire:
             setup, _ = self._call.session_setup()
             try:
                 session = await open_session(self._http, self._account, setup)
@@ -300,23 +305,24 @@ class ModelLine:
                 if problem.final:
                     return                           # this session goes on to its end. Another one may be had then
             else:
-                if await self._taken_over(leg, session) or leg is not self._leg:
+                if await self._taken_over(wire, session) or wire is not self._wire:
                     return
                 told = self._not_renewed("the next one broke while it waited for its turn", told)
             await asyncio.sleep(pause)
             pause *= 2
 
-    async def _taken_over(self, leg: Leg, session: ModelSession) -> bool:
-        """Waits for a quiet moment and changes sessions. False: either session was gone before."""
-        self._next = successor = Leg(session.socket)
-        self._call.spawn(self._read(successor, session))
-        while leg is self._leg and successor is self._next:
+    async def _taken_over(self, wire: Websocket, session: ModelSession) -> bool:
+        """Waits for a quiet moment; False when either session is gone before."""
+        self._next = successor = session.wire
+        successor.listen(_unheard, partial(self._ended, successor))
+        while wire is self._wire and successor is self._next:
             if self._call.quiet:
                 self._next = None
-                self._left.append(leg)
-                self._attach(successor, session)
-                await self._call.model_renewed()
-                await self._close(leg)
+                wire.hold()
+                self._left.append(wire)
+                self._attach(session)
+                self._call.model_renewed()
+                await self._close(wire)
                 return True
             await asyncio.sleep(LOOK_S)
         self._next = None
@@ -325,8 +331,8 @@ class ModelLine:
         return False
 
     def _not_renewed(self, problem: str, told: str) -> str:
-        """Logs a problem if it is new. `told` is the last one logged. Returns the problem."""
-        if self._leg and problem != told:
+        """A line for what is new; `told` was the last one."""
+        if self._wire and problem != told:
             log.warning("call %(call)s: the model's session could not be renewed: %(problem)s",
                         {"call": self._call.call_sid, "problem": problem})
         return problem

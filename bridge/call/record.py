@@ -28,8 +28,8 @@ from bridge.records.call_record import By, Call, Kind, Turn
 
 #: Turns of one call. An hour of quick talk has about a thousand.
 MOST_TURNS = 2_000
-#: Characters of one turn's text, of a function's arguments, and of its answer.
-MOST_CHARACTERS = 8_000
+#: Characters of one turn's text, of a function's arguments, and of its answer; and of a reason that is not ours.
+MOST_CHARACTERS, MOST_OF_REASON = 8_000, 200
 #: Turns that stay in memory once they were kept.
 NEWEST = 24
 
@@ -76,12 +76,23 @@ class Record:
     def give_back(self, turns: Sequence[Turn]) -> None:
         """These could not be kept: they are new again."""
         self._dirty = {turn.n: turn for turn in turns} | self._dirty
+        self._real.update(turn.n for turn in turns)  # they were taken because they were said
         self._changed = True
 
     @property
     def changed(self) -> bool:
         """Whether anything is new since it was last taken."""
         return self._changed
+
+    @property
+    def new_turns(self) -> int:
+        """How many turns `take` gives at most."""
+        return len(self._dirty)
+
+    def answered_by(self, who: str) -> None:
+        """Who has answered the call in the assistant's place: fallback, or nobody."""
+        assert self.call
+        self.call.answered_by, self._changed = who, True
 
     # ---- what happens
 
@@ -99,7 +110,7 @@ class Record:
                 return
             case Placed(item_id, by, after):
                 turn = self._item(item_id, by)
-                if by == "caller":
+                if by == "caller" and turn.n <= MOST_TURNS:
                     self._real.add(turn.n)
                     self._mark(turn)
                 self._place(turn, after)
@@ -108,7 +119,8 @@ class Record:
             case CallerSaid(words, item_id):
                 self._write(self._item(item_id, "caller"), text=words)
             case CallerUnclear(item_id, reason):
-                self._write(self._item(item_id, "caller"), data={"unclear": reason or "not written down"})
+                self._write(self._item(item_id, "caller"), data={
+                    "unclear": reason[:MOST_OF_REASON] or "not written down"})
             case AssistantSpeaks(item_id, purpose):
                 self._speaks(self._item(item_id, "assistant"), purpose)
             case AssistantWrote(item_id, words):
@@ -121,7 +133,8 @@ class Record:
                 self._answered(event)
             case FunctionCalled(name, arguments, call_id):
                 turn = self._add("assistant", "function", text=name, data={"arguments": arguments[:MOST_CHARACTERS]})
-                self._of_function[call_id] = turn
+                if turn.n <= MOST_TURNS:
+                    self._of_function[call_id] = turn
             case FunctionAnswered(call_id, answer):
                 self._function_answered(call_id, answer)
             case KeysPressed(keys):
@@ -161,7 +174,9 @@ class Record:
                 self.call.recording = self.call.recording if kept else ""
                 self._add("server", "event", text="recording lost")
             case Closed():
-                self.call.ended_at, self.call.ending = self._now(), event.ending.value
+                # Not by `now`: clocks are set back and forth.
+                self.call.ended_at = self.call.started_at + self._at() / 1000
+                self.call.ending = event.ending.value
                 self.call.turns = event.figures.turns
             case FunctionReturned(name, status, seconds):
                 self._function_returned(name, status, seconds)
@@ -195,7 +210,8 @@ class Record:
         turn = self._of_item.get(item_id) if item_id else None
         if turn is None:
             turn = self._add(by, "words")
-            self._of_item[item_id] = turn
+            if turn.n <= MOST_TURNS:
+                self._of_item[item_id] = turn
         return turn
 
     def _place(self, turn: Turn, after: str | None) -> None:
@@ -215,7 +231,7 @@ class Record:
 
     def _write(self, turn: Turn, text: str | None = None, data: Mapping[str, Any] | None = None) -> None:
         if text is not None:
-            turn.text = text[:MOST_CHARACTERS]
+            turn.text = text
         if data:
             turn.data = {**turn.data, **data}
         self._mark(turn)
@@ -270,6 +286,8 @@ class Record:
 
     def _mark(self, turn: Turn) -> None:
         if turn.n <= MOST_TURNS:
+            turn.text = turn.text[:MOST_CHARACTERS]
+            turn.heard = None if turn.heard is None else min(turn.heard, len(turn.text))
             self._dirty[turn.n], self._changed = turn, True
 
     def _is_said(self, turn: Turn) -> bool:

@@ -1,6 +1,8 @@
-"""One phone call: two sockets and the tasks between them.
+"""One phone call: two websockets, and what passes between them.
 
-`Dialogue` decides what each side hears. `CallSession` carries that out, and owns both sockets.
+`Dialogue` decides what each side hears; here it is carried out. Nothing else owns the phone's websocket. What one side
+says is read, decided and sent on in the callback that its socket was read in: no task, no queue, and nobody waits. What
+fails there ends the call (`_fail`), which its one lasting task awaits.
 
 How a call can end: records/endings.py.
 
@@ -17,8 +19,7 @@ from datetime import datetime
 from typing import Any
 
 import aiohttp
-from aiohttp import WSCloseCode, WSMsgType
-from aiohttp.web import WebSocketResponse
+from aiohttp import WSCloseCode
 
 from bridge.call import words
 from bridge.call.agent import Agent
@@ -28,12 +29,13 @@ from bridge.call.events import (
     Audience, Closed, Connected, Fault, FunctionReturned, Opened, SessionReplaced, Transferred,
 )
 from bridge.call.history import History
-from bridge.call.leg import BURST, CallOver, Leg
 from bridge.call.model_line import ModelLine
+from bridge.call.over import CallOver
 from bridge.call.steps import (
     HangUp, Plan, Reconnect, Refusal, RunFunction, Served, Step, Told, ToCaller, ToModel, Transfer,
 )
 from bridge.loop.background import Background
+from bridge.loop.ticker import Ticker
 from bridge.openai_side import prompt, realtime
 from bridge.openai_side.breaker import Breaker
 from bridge.openai_side.connection import Account
@@ -43,9 +45,12 @@ from bridge.tools.tool import CallContext, OnBehalfOf, Output
 from bridge.twilio_side import media_streams, twiml
 from bridge.twilio_side.caller import Caller
 from bridge.twilio_side.rest import Calls, Outcome
+from bridge.wire.websocket import Websocket
 
 log = logging.getLogger(__name__)
 
+#: How often to check whether somebody is stalled, silent or too fast (s).
+LOOK_S = 1.0
 #: Twilio sends only `connected` before `start`. A phone that sends more messages than this is not Twilio.
 MOST_BEFORE_START = 10
 
@@ -62,6 +67,7 @@ class Services:
     tools: Tools
     opening: Callable[[datetime], str]               # tells the model when the business is open
     background: Background
+    ticker: Ticker                       # calls every Timing.tick_s
     breaker: Breaker
     audience: Audience                   # who listens to calls
     #: Keeps, by CallSid, what is to be remembered if the caller comes back.
@@ -77,7 +83,7 @@ class CallSession:
     """
 
     def __init__(
-        self, phone: WebSocketResponse, services: Services, origin: str, enter: Enter,
+        self, phone: Websocket, services: Services, origin: str, enter: Enter,
     ) -> None:
         self._phone, self._services, self._tell = phone, services, services.audience.of_a_call()
         self._origin, self._enter, self._timing = origin, enter, services.plan.timing
@@ -86,12 +92,13 @@ class CallSession:
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(services.plan)
         self._tasks = asyncio.TaskGroup()
-        self._to_caller = Leg(phone, is_phone=True)
         self._model = ModelLine(self, services.http, services.account, services.breaker, self._timing)
         self._start: media_streams.StartBody | None = None
         self._started: asyncio.Future[None] = self._loop.create_future()       # a third of an Event's memory
+        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._problem: Exception | None = None       # why it is over
         self._connecting_with: str | None = None     # the person with whom Twilio is asked to connect the caller
-        self._last_message = self._loop.time()       # when the phone last sent a message (s)
+        self._last_message = self._looked = self._loop.time()        # the phone's last message, the last check (s)
         self._messages = self._too_fast_s = 0        # the phone's messages since the last check, seconds of too many
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
@@ -125,8 +132,8 @@ class CallSession:
         ending = Ending.INTERNAL_ERROR
         try:
             async with self._tasks as tasks:
-                tasks.create_task(self._from_caller())
-                tasks.create_task(self._watch())
+                tasks.create_task(self._until_over())
+                tasks.create_task(self._open())
         except* CallOver as over:
             ending = next(each.ending for each in over.exceptions if isinstance(each, CallOver))
         except* Exception:
@@ -134,7 +141,27 @@ class CallSession:
         left = ending in (Ending.CALLER_HUNG_UP, Ending.PHONE_LOST)
         return Ending.TRANSFERRED if self._connecting_with is not None and left else ending
 
-    async def _from_caller(self) -> None:
+    async def _until_over(self) -> None:
+        await self._over
+        if self._problem:
+            raise self._problem
+
+    def _fail(self, problem: Exception) -> None:
+        """The call is over, for a reason that was met in a callback. Nothing is heard of either side any more."""
+        if not self._over.done():
+            self._problem = problem
+            self._over.set_result(None)
+            self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        self._services.ticker.remove(self._look)
+        self._set_alarm(None)
+        self._phone.on_full = None
+        self._phone.hold()
+        self._model.hold(True)
+
+    async def _open(self) -> None:
+        """From the first message to the first frame."""
         try:
             async with asyncio.timeout(self._timing.start_s):
                 start = await self._until_start()
@@ -143,28 +170,44 @@ class CallSession:
         self._entered = await self._let_in(start)
         self.spawn(self._open_model())
         await self._begin(start)
-        async for message in self._phone:
-            self._last_message = self._loop.time()
-            self._messages += 1
-            event = self._phone_event(message)
-            if event is not None:
-                await self._carry_out(self._dialogue.from_caller(event, self._now()))
-            if not self._messages % BURST:
-                await asyncio.sleep(0)
-        raise CallOver(self._phone_ending())
+        self._phone.on_full = self._model.hold
+        self._services.ticker.add(self._look)
+        self._phone.listen(self._from_phone, self._phone_ended)
+
+    def _from_phone(self, message: bytes | bytearray, now: float) -> None:
+        """50 times a second. No frame of audio changes who waits for whom, so nothing else is looked at for it."""
+        self._last_message = now
+        self._messages += 1
+        try:
+            event = media_streams.parse(message)
+            if type(event) is media_streams.Media:
+                for payload in self._dialogue.hear(event.media, now * 1000):
+                    self._model.send(realtime.append(payload))
+            elif event is not None:
+                self._carry_out(self._dialogue.from_caller(event, now * 1000))
+        except media_streams.Malformed as error:
+            self._unreadable(error)
+        except Exception as problem:
+            self._fail(problem)
+
+    def _phone_ended(self, code: int) -> None:
+        self._fail(CallOver(self._phone_ending()))
 
     async def _until_start(self) -> media_streams.StartBody:
-        messages = 0
-        async for message in self._phone:
-            event = self._phone_event(message)
+        for _ in range(MOST_BEFORE_START + 1):
+            message = await self._phone.receive()
+            if message is None:
+                raise CallOver(self._phone_ending())
+            try:
+                event = media_streams.parse(message)
+            except media_streams.Malformed as error:
+                self._unreadable(error)
+                continue
             if isinstance(event, media_streams.Start):
                 if event.start.media_format.encoding != media_streams.ENCODING:
                     raise CallOver(Ending.WRONG_AUDIO_FORMAT)
                 return event.start
-            messages += 1
-            if messages > MOST_BEFORE_START:
-                raise CallOver(Ending.NO_START)
-        raise CallOver(self._phone_ending())
+        raise CallOver(Ending.NO_START)
 
     async def _let_in(self, start: media_streams.StartBody) -> Entered:
         try:
@@ -184,19 +227,25 @@ class CallSession:
         if not self._started.done():
             self._started.set_result(None)
         self._tell(Opened(start.call_sid, self._entered.caller, self._entered.called, start.stream_sid))
-        await self._carry_out(self._dialogue.started(start.stream_sid, self._now()))
+        self._carry_out(self._dialogue.started(start.stream_sid, self._now()))
 
-    async def _watch(self) -> None:
+    def _look(self) -> None:
         """Ends a call whose phone accepts nothing, sends nothing or sends too much. Checks the model's line too."""
-        while True:
-            await asyncio.sleep(1)
+        now = self._loop.time()
+        try:
+            self._model.tick()
+            if now - self._looked < LOOK_S:
+                return
+            self._looked = now
             self._check_pace()
-            if self._to_caller.stalled_s() > self._timing.stall_s:
+            if self._phone.stuck or self._phone.stalled_s() > self._timing.stall_s:
                 raise CallOver(Ending.PHONE_STALLED)
-            if self._loop.time() - self._last_message > self._timing.dead_s:
+            if now - self._last_message > self._timing.dead_s:
                 raise CallOver(Ending.PHONE_LOST)
             self._model.check()
-            await self._carry_out(self._dialogue.frames_missing(self._now()))
+            self._carry_out(self._dialogue.frames_missing(now * 1000))
+        except Exception as problem:
+            self._fail(problem)
 
     def _check_pace(self) -> None:
         """Called every second. Whoever sends more than MAX_MESSAGES_PER_S for TOO_FAST_S is no phone."""
@@ -205,18 +254,18 @@ class CallSession:
         if self._too_fast_s >= self._timing.too_fast_s:
             raise CallOver(Ending.PHONE_TOO_FAST)
 
-    async def _carry_out(self, steps: list[Step]) -> None:
+    def _carry_out(self, steps: list[Step]) -> None:
         """Sends each side its messages, in order and in one piece. The caller's go first: a `clear` is urgent."""
-        to_caller = [step.message for step in steps if isinstance(step, ToCaller)]
-        to_model = [step.message for step in steps if isinstance(step, ToModel)]
-        send = self._model.sending()                 # taken now: another session may take over while the phone waits
-        if to_caller:
-            await self._to_caller.send(*to_caller)
-        if to_model:
-            await send(*to_model)
-        if len(to_caller) + len(to_model) < len(steps):
-            for step in steps:
-                self._act(step)
+        if steps:
+            to_caller = [step.message for step in steps if isinstance(step, ToCaller)]
+            to_model = [step.message for step in steps if isinstance(step, ToModel)]
+            if to_caller:
+                self._phone.send(*to_caller)
+            if to_model:
+                self._model.send(*to_model)
+            if len(to_caller) + len(to_model) < len(steps):
+                for step in steps:
+                    self._act(step)
         if self._dialogue.deadline != self._alarm_at:
             self._set_alarm(self._dialogue.deadline)
 
@@ -243,12 +292,14 @@ class CallSession:
         if self._alarm:
             self._alarm.cancel()
         self._alarm_at = deadline
-        self._alarm = None if deadline is None else self._loop.call_at(
-            deadline / 1000, lambda: self.spawn(self._time_passed()))
+        self._alarm = None if deadline is None else self._loop.call_at(deadline / 1000, self._time_passed)
 
-    async def _time_passed(self) -> None:
+    def _time_passed(self) -> None:
         self._alarm_at = None
-        await self._carry_out(self._dialogue.time_passed(self._now()))
+        try:
+            self._carry_out(self._dialogue.time_passed(self._now()))
+        except Exception as problem:
+            self._fail(problem)
 
     async def _run_function(self, step: RunFunction) -> None:
         call = OnBehalfOf(self.call_sid, self._entered.caller.number, step.turn)
@@ -260,7 +311,7 @@ class CallSession:
         self._tell(FunctionReturned(name, status, seconds))
 
     async def _function_returned(self, call_id: str, output: Output) -> None:
-        await self._carry_out(self._dialogue.function_returned(call_id, output, self._now()))
+        self._carry_out(self._dialogue.function_returned(call_id, output, self._now()))
 
     async def _transfer(self, target: str) -> None:
         """Asks Twilio to connect the caller with a person. From now on the end of the stream may mean that it did."""
@@ -274,7 +325,7 @@ class CallSession:
         if outcome is not Outcome.DONE:
             self._connecting_with = None
             self._tell(Fault("transfer failed"))
-            await self._carry_out(self._dialogue.transfer_failed(self._now()))
+            self._carry_out(self._dialogue.transfer_failed(self._now()))
 
     def _as_twilio_knows_it(self) -> twiml.Call:
         assert self._start
@@ -284,10 +335,10 @@ class CallSession:
         raise CallOver(ending)
 
     async def _stop(self, ending: Ending) -> None:
-        await self._carry_out(self._dialogue.stopping(ending, self._now()))
+        self._carry_out(self._dialogue.stopping(ending, self._now()))
 
     async def _spend_no_more(self) -> None:
-        await self._carry_out(self._dialogue.money_used_up(self._now()))
+        self._carry_out(self._dialogue.money_used_up(self._now()))
 
     # ---- the model: what its line (model_line.py) needs of the call
 
@@ -324,22 +375,25 @@ class CallSession:
     def answered(self) -> bool:
         return self._dialogue.answered
 
-    async def model_ready(self, listens: bool) -> None:
-        await self._carry_out(self._dialogue.model_ready(self._now(), listens=listens))
+    def model_ready(self, listens: bool) -> None:
+        self._carry_out(self._dialogue.model_ready(self._now(), listens=listens))
 
-    async def model_lost(self) -> None:
+    def model_lost(self) -> None:
         self._tell(Fault("model lost"))
-        await self._carry_out(self._dialogue.model_lost(self._now()))
+        self._carry_out(self._dialogue.model_lost(self._now()))
 
-    async def model_renewed(self) -> None:
-        await self._carry_out(self._dialogue.model_renewed(self._now()))
+    def model_renewed(self) -> None:
+        self._carry_out(self._dialogue.model_renewed(self._now()))
 
-    async def model_regained(self, seconds: float) -> None:
+    def model_regained(self, seconds: float) -> None:
         self._dialogue.figures.reconnects += 1
         self._tell(SessionReplaced(seconds))
 
-    async def from_model(self, event: realtime.Event) -> None:
-        await self._carry_out(self._dialogue.from_model(event, self._now()))
+    def from_model(self, event: realtime.Event, now: float) -> None:
+        try:
+            self._carry_out(self._dialogue.from_model(event, now * 1000))
+        except Exception as problem:
+            self._fail(problem)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -350,8 +404,7 @@ class CallSession:
     # ---- the ending
 
     async def _close(self, ending: Ending) -> None:
-        if self._alarm:
-            self._alarm.cancel()
+        self._fall_silent()
         try:
             await self._model.close()
         finally:
@@ -372,7 +425,7 @@ class CallSession:
         open_still = ending.in_order and not ending.by_caller and self._connecting_with is None
         if self._start and open_still and self._services.rest:
             await self._services.rest.complete(self._start.call_sid)
-        await self._to_caller.close(WSCloseCode.GOING_AWAY if ending.by_server else WSCloseCode.OK)
+        await self._phone.close(WSCloseCode.GOING_AWAY if ending.by_server else WSCloseCode.OK)
 
     # ---- details
 
@@ -383,15 +436,12 @@ class CallSession:
     def call_sid(self) -> str:
         return self._start.call_sid if self._start else "unknown"
 
-    def _phone_event(self, message: aiohttp.WSMessage) -> media_streams.Event | None:
-        try:
-            return media_streams.parse(message.data) if message.type is WSMsgType.TEXT else None
-        except media_streams.Malformed as error:
-            if not self._unread:                     # only the first one is logged
-                self._unread = True
-                log.warning("call %(call)s: a message of the phone could not be read: %(error)s",
-                            {"call": self.call_sid, "error": str(error)})
-            return None
+    def _unreadable(self, error: media_streams.Malformed) -> None:
+        """Skips a malformed message. Only the first one of a call is logged."""
+        if not self._unread:
+            self._unread = True
+            log.warning("call %(call)s: a message of the phone could not be read: %(error)s",
+                        {"call": self.call_sid, "error": str(error)})
 
     def _phone_ending(self) -> Ending:
         orderly = self._phone.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY)

@@ -1,7 +1,7 @@
 """`python -m bridge backup FILE`: copies a SQLite database while the server uses it.
 
-A copy by `cp` lacks what stands in the write-ahead log: the newest meetings. Nothing is overwritten, and what is
-written is its owner's alone. Exit codes: 0, FILE is a whole database; 1, there is no FILE, for the reason that is said.
+A copy by `cp` lacks the newest meetings, which stand in the write-ahead log. No file is overwritten, and only its owner
+can read FILE. Exit codes: 0, FILE is a whole database. 1, there is no FILE, and a line says why.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from bridge.records.database import NONE_THERE, NOTHING_OF_OURS
 
 
 class NoBackup(Exception):
-    """No backup was made: one line for the person who asked."""
+    """No backup was made. The message is one line for the person who asked."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -28,7 +28,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace, database_url: URL) -> int:
-    """Makes it, or says why not; the exit code."""
+    """Makes the backup, or says why not. Returns the exit code."""
     try:
         meetings = _back_up(database_url, options.file)
     except NoBackup as problem:
@@ -40,10 +40,10 @@ def run(options: argparse.Namespace, database_url: URL) -> int:
 
 
 def _back_up(url: URL, file: str) -> int:
-    """How many meetings are in the copy. Raises NoBackup."""
+    """Copies the database and returns the number of meetings in the copy. Raises NoBackup."""
     if url.get_backend_name() != "sqlite":
         raise NoBackup("PostgreSQL has a program for it: "
-                       f'pg_dump --format=custom --file={shlex.quote(file)} "$DATABASE_URL"; on Heroku: '
+                       f'pg_dump --format=custom --file={shlex.quote(file)} "$DATABASE_URL". On Heroku: '
                        "heroku pg:backups:capture")
     source = os.path.abspath(url.database or "")
     if not os.path.exists(source):

@@ -22,17 +22,17 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Plays the call; the exit code: 0, or 1 when it did not go as it should, or the recording cannot be written."""
+    """Plays the call. Returns the exit code: 0, or 1 if it went wrong or the recording cannot be written."""
     from bridge.sim import demo, rehearsal           # imported here: a server needs no simulators
     wav: Path = options.wav
     try:
-        # Now rather than after the call; a new file is its owner's alone.
+        # Tried before the call rather than after it. Only its owner can read a new file.
         os.close(os.open(wav, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
     except OSError as error:
         print(f"{wav} cannot be written: {error.strerror}. Name another file with --wav.", file=sys.stderr)
         return 1
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")     # a terminal that knows no “ is no reason to stop
+        sys.stdout.reconfigure(errors="replace")     # some terminals cannot show “
     call = rehearsal.rehearse(options.fault, wav, fast=options.fast) if options.fault else demo.run(
         wav, fast=options.fast)
     try:

@@ -1,14 +1,13 @@
-"""`python -m bridge erase +15551234567`: removes a caller from database and recordings, for the owner who was asked to.
+"""`python -m bridge erase +15551234567`: removes a caller, for an owner whom the caller has asked.
 
-It says what there is and asks before it does it; `--yes` answers beforehand. What the webhook has been told is the
-webhook's. News that it has not been told yet would be lost: that is said, and `--yes` alone does not do it.
-Exit codes: 0, it is done or nothing was known; 1, it is not done, for the reason that is said; 2, wrong arguments.
+It says what there is and asks before it removes it. `--yes` answers beforehand. It cannot remove what the webhook has
+been told. Undelivered news would be lost: the command says so, and needs `--undelivered` beside `--yes`.
+Exit codes: 0, the caller is removed or was unknown. 1, nothing was removed, and a line says why. 2, wrong arguments.
 """
 
 import argparse
 import asyncio
 import re
-import signal
 import sqlite3
 import sys
 import time
@@ -18,7 +17,7 @@ from types import MappingProxyType
 
 from sqlalchemy import URL
 
-from bridge.commands.meetings import CannotDo
+from bridge.commands.asking import CannotDo, agreed
 from bridge.recordings import shelf
 from bridge.recordings.shelf import ShelfFailed
 from bridge.records import sqlite_file
@@ -35,7 +34,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("caller", metavar="NUMBER", type=caller,
                         help="a number such as +15551234567; for a caller who hid it, the CallSid")
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--undelivered", action="store_true", help="also what your webhook has not been told yet")
+    parser.add_argument("--undelivered", action="store_true", help="also news that your webhook has not been told yet")
 
 
 def caller(text: str) -> str:
@@ -85,7 +84,7 @@ async def _remove_recordings(addresses: Sequence[str], store: Mapping[str, str])
 
 
 def _require_consent(options: argparse.Namespace, found: Found) -> None:
-    """Raises CannotDo."""
+    """Asks the owner, unless `--yes` answers. Raises CannotDo if the answer is no, or news would be lost."""
     if found.untold and options.yes and not options.undelivered:
         raise CannotDo(
             f"nothing was removed: {counted(found.untold, 'delivery', 'deliveries')} of this caller would be lost. "
@@ -96,19 +95,8 @@ def _require_consent(options: argparse.Namespace, found: Found) -> None:
     print(f"This will be removed: {described(found)}")
     for warning in warnings(found):
         print(warning)
-    if not agreed():
+    if not agreed("Remove it for good?"):
         raise CannotDo("nothing was removed")
-
-
-def agreed() -> bool:
-    """What the person at the terminal says; nobody there is a no. Raises KeyboardInterrupt at the first Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)    # asyncio's waits for the event loop
-    try:
-        return input("Remove it for good? (yes/no) ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def described(found: Found) -> str:
@@ -120,7 +108,7 @@ def described(found: Found) -> str:
 
 
 def warnings(found: Found) -> list[str]:
-    """What the owner should know of it."""
+    """What the owner should know about the removal, a sentence each."""
     return [warning for holds, warning in (
         (found.untold, f"{counted(found.untold, 'delivery', 'deliveries')} did not reach your webhook yet, which "
                        "will never hear of it."),
@@ -136,7 +124,7 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 
 def _empty_log(database_url: URL) -> None:
-    """Writes SQLite's log back into the file and empties it: what was removed would stand there for a while."""
+    """Empties SQLite's write-ahead log into the file. Removed data would stand in it for a while."""
     if database_url.get_backend_name() != "sqlite" or not database_url.database:
         return
     with suppress(sqlite3.Error), closing(sqlite_file.connect(database_url.database)) as connection:

@@ -1,6 +1,6 @@
-"""Which meetings and messages are listed, and in which order: what is to come first, then what is over, newest first.
+"""Decides which meetings and messages are listed, and in which order: coming ones first, then past ones, newest first.
 
-Pure. What is over and old is left out unless all is asked for, but never while a dead letter of it waits for the owner.
+Pure. Old ones are left out unless all are asked for. One with a dead letter that waits for the owner is always listed.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +13,13 @@ from bridge.meetings.message import Message
 
 T = TypeVar("T", Meeting, Message)
 
-#: How many meetings that are over, and how many messages, are listed unless all are asked for.
+#: How many past meetings, and how many messages, are listed unless all are asked for.
 RECENT = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What is shown, in order; `left_out`: how many meetings and messages are not, because they are over and old."""
+    """What is listed, in order. `left_out`: how many old meetings and messages are not."""
 
     meetings: list[Meeting]
     messages: list[Message]
@@ -27,7 +27,7 @@ class Listed:
 
 
 def everything(meetings: Sequence[Meeting], messages: Sequence[Message], now: datetime) -> Listed:
-    """All of them."""
+    """The list of `--all`."""
     upcoming, over = _upcoming(meetings, now), _over(meetings, now)
     return Listed([*upcoming, *over], _newest_first(messages))
 
@@ -35,7 +35,10 @@ def everything(meetings: Sequence[Meeting], messages: Sequence[Message], now: da
 def recent(
     meetings: Sequence[Meeting], messages: Sequence[Message], now: datetime, needs_you: Callable[[str], bool],
 ) -> Listed:
-    """What is to come, and the newest of what is over; `needs_you`: whether a dead letter of this id waits."""
+    """The standard list: coming meetings, the newest past ones, the newest messages.
+
+    `needs_you` says whether a dead letter of this id waits for the owner.
+    """
     over, left = _over(meetings, now), _newest_first(messages)
     shown, shown_messages = _newest(over, needs_you), _newest(left, needs_you)
     return Listed([*_upcoming(meetings, now), *shown], shown_messages,
@@ -43,7 +46,7 @@ def recent(
 
 
 def today(meetings: Sequence[Meeting], messages: Sequence[Message], now: datetime, zone: tzinfo) -> Listed:
-    """Those that begin today, by the clocks of where they are, and messages of today by those of `zone`."""
+    """The list of `--today`: each meeting's day is that of its own zone, each message's that of `zone`."""
     return Listed(
         sorted((each for each in meetings if each.start.date() == now.astimezone(each.zone).date()), key=_begin),
         _newest_first([each for each in messages
@@ -51,7 +54,7 @@ def today(meetings: Sequence[Meeting], messages: Sequence[Message], now: datetim
 
 
 def _upcoming(meetings: Sequence[Meeting], now: datetime) -> list[Meeting]:
-    """Those that are not over, the next one first."""
+    """The meetings that are not over, the next one first."""
     return sorted((each for each in meetings if each.end.timestamp() > now.timestamp()), key=_begin)
 
 

@@ -1,25 +1,26 @@
-"""`python -m bridge meetings`: what was booked and what became of its deliveries, at the owner's terminal.
+"""`python -m bridge meetings`: the meetings and their deliveries, at the owner's terminal.
 
-What is to come stands first, and messages that callers left stand behind the meetings, shown and sent again in the same
-way. It needs the database and nothing else. E-mail addresses and numbers are masked in the list; `show` and `export`
-tell everything.
+The list has coming meetings first, then past ones, then the messages that callers left. `show` and `resend` take
+messages too. The command needs the database and nothing else. The list masks e-mail addresses and numbers. `show` and
+`export` tell everything.
 """
 
 import argparse
 import asyncio
-import errno
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import URL
 
 from bridge.commands import listing
+from bridge.commands.asking import CannotDo
+from bridge.commands.private_file import is_there, write_privately
+from bridge.commands.terminal import facts, plain, table, utc
 from bridge.delivery.delivery_log import host
 from bridge.delivery.outbox import LEASE_S
 from bridge.meetings.calendar import export
@@ -32,14 +33,10 @@ from bridge.records.messages import Messages
 from bridge.twilio_side.caller import Caller
 
 COLUMNS = ("ID", "WHEN", "NAME", "E-MAIL", "STATUS", "DELIVERY")
-#: What `resend` takes in place of an id.
+#: The word that `resend` takes in place of an id.
 EVERYTHING = "all"
-#: Meetings are read in portions of this size.
+#: How many meetings are read at a time.
 PAGE = 500
-
-
-class CannotDo(Exception):
-    """What is asked cannot be done: one line for the person who asked."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -48,34 +45,35 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     actions = parser.add_subparsers(dest="action", metavar="list|show|resend|export")
     _add_selection(parser)
     _add_selection(actions.add_parser(
-        "list", help="what is to come, then the newest of what is over, then messages (the default)"))
+        "list", help="coming meetings, then the newest past ones, then messages (the default)"))
     show = actions.add_parser("show", help="everything about one of them and its deliveries")
     show.add_argument("id", metavar="ID")
-    resend = actions.add_parser("resend", help="send what waits of one of them, and its dead letters, again and now")
-    resend.add_argument("id", metavar="ID|all", help="all: whatever waits or was given up, and was not refused")
+    resend = actions.add_parser("resend", help="send the waiting deliveries and dead letters of one of them again now")
+    resend.add_argument("id", metavar="ID|all", help="all: everything that waits or was given up, except refusals")
     file = actions.add_parser("export", help="write all booked meetings to a calendar file")
     file.add_argument("file", metavar="FILE.ics", type=Path)
     file.add_argument("--force", action="store_true", help="write over a file that is there")
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
-    """Also behind `list`, where it must not undo what stands before it: hence no defaults there."""
+    """Adds `--today` and `--all`. They have no defaults, which after `list` would undo an option before it."""
     which = parser.add_mutually_exclusive_group()
-    for name, what in (("today", "what is today"), ("all", "also all that is over")):
+    for name, what in (("today", "those of today"), ("all", "also all past ones")):
         which.add_argument(f"--{name}", dest="which", action="store_const", const=name, default=argparse.SUPPRESS,
                            help=what)
 
 
 def run(
-    options: argparse.Namespace, database_url: URL, receivers: Sequence[str] = (), *, zone: tzinfo = UTC,
+    options: argparse.Namespace, database_url: URL, receivers: Sequence[str] = (), *,
+    of_calls: Sequence[str] = (), zone: tzinfo = UTC,
 ) -> int:
-    """Does what the command line says; the exit code: 0, or 1 with one line that says what was wrong.
+    """Does what the command line says. Returns the exit code: 0, or 1 after a line that says what was wrong.
 
-    `receivers`: WEBHOOK_URL as it is now, where what is sent again goes. `zone`: where the business is, which says what
-    `--today` means for messages.
+    `receivers`: WEBHOOK_URL as it is now, where what is sent again goes. `of_calls`: CALL_WEBHOOK_URL, where reports of
+    calls go. `zone`: where the business is, which says what `--today` means for messages.
     """
     try:
-        asyncio.run(_run(options, database_url, receivers, zone))
+        asyncio.run(_run(options, database_url, receivers, of_calls, zone))
     except (CannotDo, DatabaseUnavailable) as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -85,13 +83,15 @@ def run(
     return 0
 
 
-async def _run(options: argparse.Namespace, database_url: URL, receivers: Sequence[str], zone: tzinfo) -> None:
+async def _run(
+    options: argparse.Namespace, database_url: URL, receivers: Sequence[str], of_calls: Sequence[str], zone: tzinfo,
+) -> None:
     async with open_database(database_url, create=False) as database:
         match options.action:
             case "show":
                 await _show(database, options.id)
             case "resend":
-                await _resend(database, options.id, receivers)
+                await _resend(database, options.id, receivers, of_calls)
             case "export":
                 await _export(database, options.file, force=options.force)
             case _:
@@ -114,7 +114,7 @@ async def _list(database: Database, which: str, zone: tzinfo) -> None:
     rows = [COLUMNS]
     rows += [(meeting.id, _when(meeting.start), plain(meeting.name), masked(meeting.email), meeting.status,
               described(states.get(meeting.id, {}))) for meeting in listed.meetings]
-    rows += [(message.id, _utc(message.recorded.timestamp()), f"caller {Caller(message.caller)}", "",
+    rows += [(message.id, utc(message.recorded.timestamp()), f"caller {Caller(message.caller)}", "",
               f"message, {message.seconds} s", described(states.get(message.id, {}))) for message in listed.messages]
     nothing = "nothing today" if which == "today" and (meetings or messages) else "no meetings yet"
     print(table(rows) if len(rows) > 1 else nothing)
@@ -124,16 +124,17 @@ async def _list(database: Database, which: str, zone: tzinfo) -> None:
 
 async def _show(database: Database, id: str) -> None:
     known = await _known(database, id)
-    print(_facts(_of_meeting(known) if isinstance(known, Meeting) else _of_message(known)))
+    print(facts(_of_meeting(known) if isinstance(known, Meeting) else _of_message(known)))
     for delivery in await DeliveryQueue(database).about(id):
-        print("\n" + _facts(_of_delivery(delivery)))
+        print("\n" + facts(_of_delivery(delivery)))
 
 
-async def _resend(database: Database, id: str, receivers: Sequence[str]) -> None:
+async def _resend(database: Database, id: str, receivers: Sequence[str], of_calls: Sequence[str]) -> None:
     queue = DeliveryQueue(database)
     known = await _known(database, id) if id != EVERYTHING else None
     what = f"{'meeting' if isinstance(known, Meeting) else 'message'} {known.id}" if known else "all that is known"
-    revived = await queue.revive(known.id if known else None, time.time(), lease_s=LEASE_S, receivers=receivers)
+    revived = await queue.revive(
+        known.id if known else None, time.time(), lease_s=LEASE_S, receivers=receivers, of_calls=of_calls)
     if not revived:
         raise CannotDo(f"{what} has {await _nothing_to_send(queue, known)}" if known else "nothing waits to be sent")
     print(f"{revived} {'delivery' if revived == 1 else 'deliveries'} of {what} "
@@ -141,15 +142,15 @@ async def _resend(database: Database, id: str, receivers: Sequence[str]) -> None
 
 
 async def _nothing_to_send(queue: DeliveryQueue, known: Meeting | Message) -> str:
-    """Why nothing of it is sent again, as the end of a sentence."""
+    """Why nothing about this is sent again, as the end of a sentence."""
     deliveries = await queue.about(known.id)
     states = summary(deliveries)
     if any(each.state == "undone" for each in deliveries):
-        return (f"nothing to send again: it was refused, and the caller was told so; its deliveries: {states}. "
+        return (f"nothing to send again: it was refused, and the caller was told so. Its deliveries: {states}. "
                 f"To see whom to call: python -m bridge meetings show {known.id}")
     if any(each.state == "dead" for each in deliveries):
-        return f"nothing to send again: later news of it has been delivered; its deliveries: {states}"
-    return f"no dead letters to send again; its deliveries: {states}"
+        return f"nothing to send again: later news of it has been delivered. Its deliveries: {states}"
+    return f"no dead letters to send again. Its deliveries: {states}"
 
 
 async def _export(database: Database, file: Path, *, force: bool) -> None:
@@ -157,32 +158,9 @@ async def _export(database: Database, file: Path, *, force: bool) -> None:
     if not booked:
         raise CannotDo(f"no meeting is booked, so {file} was not written: a calendar file needs a meeting")
     if file.exists() and not file.is_dir() and not force:
-        raise _is_there(file)                        # now rather than after some seconds
-    try:
-        _write_privately(file, export(booked, datetime.now(UTC)).encode(), "wb" if force else "xb")
-    except FileExistsError:
-        raise _is_there(file) from None
-    except OSError as error:
-        raise CannotDo(f"{file} cannot be written: {error.strerror}") from None
+        raise is_there(file)                         # now rather than after some seconds
+    write_privately(file, export(booked, datetime.now(UTC)).encode(), force=force)
     print(f"{len(booked)} {'meeting' if len(booked) == 1 else 'meetings'} written to {file}")
-
-
-def _is_there(file: Path) -> CannotDo:
-    return CannotDo(f"{file} is there already, and was left as it is: name another file, or write over it with --force")
-
-
-def _write_privately(file: Path, content: bytes, mode: Literal["xb", "wb"]) -> None:
-    """Names and numbers are in it: a new file is its owner's alone. One that cannot be written wholly is not left."""
-    if file.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    with open(file, mode, opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
-        try:
-            output.write(content)
-            output.flush()
-        except OSError:
-            if mode == "xb":
-                file.unlink()
-            raise
 
 
 # ---- reading
@@ -206,7 +184,7 @@ async def _all_messages(database: Database) -> AsyncIterator[Message]:
 async def _known(database: Database, id: str) -> Meeting | Message:
     known = await Meetings(database).find(id) or await Messages(database).find(id)
     if known is None:
-        raise CannotDo(f"there is no meeting {plain(id)}; `python -m bridge meetings` lists them")
+        raise CannotDo(f"there is no meeting {plain(id)}. `python -m bridge meetings` lists them")
     return known
 
 
@@ -223,7 +201,7 @@ def _of_meeting(meeting: Meeting) -> list[tuple[str, Any]]:
 
 def _of_message(message: Message) -> list[tuple[str, Any]]:
     return [
-        ("id", message.id), ("recorded", _utc(message.recorded.timestamp())), ("phone", message.caller),
+        ("id", message.id), ("recorded", utc(message.recorded.timestamp())), ("phone", message.caller),
         ("recording", message.recording_url), ("seconds", message.seconds), ("call", message.call_sid),
     ]
 
@@ -232,14 +210,14 @@ def _of_delivery(delivery: Delivery) -> list[tuple[str, Any]]:
     moments = {"pending": "due", "delivered": "delivered", "dead": "given up", "undone": "refused"}
     return [
         ("delivery", delivery.id), ("news", delivery.type), ("receiver", host(delivery.url)),
-        ("state", delivery.state), ("attempts", delivery.attempts), ("promised", _utc(delivery.created_at)),
-        (moments[delivery.state], _utc(delivery.next_at)), ("last error", delivery.last_error),
+        ("state", delivery.state), ("attempts", delivery.attempts), ("promised", utc(delivery.created_at)),
+        (moments[delivery.state], utc(delivery.next_at)), ("last error", delivery.last_error),
         ("answer", delivery.answer),
     ]
 
 
 def summary(deliveries: Sequence[Delivery]) -> str:
-    """The states of a meeting's deliveries, such as "1 dead, 2 delivered"."""
+    """Counts the states of deliveries, such as "1 dead, 2 delivered"."""
     return described(Counter(delivery.state for delivery in deliveries))
 
 
@@ -248,31 +226,12 @@ def described(states: Mapping[str, int]) -> str:
 
 
 def masked(email: str) -> str:
-    """Enough of an address to know it again; "" for none."""
+    """The part of an e-mail address by which its owner is recognised. "" for none."""
     if not email:
         return ""
     name, _, domain = email.rpartition("@")
     return f"{plain(name[:1])}***@{plain(domain)}"
 
 
-def plain(words: str) -> str:
-    """On one line, and without what would steer a terminal."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-
-
-def _facts(facts: Sequence[tuple[str, Any]]) -> str:
-    return "\n".join(f"{name + ':':<12}{plain(str(fact))}" for name, fact in facts if fact != "")
-
-
 def _when(moment: datetime) -> str:
     return f"{moment:%a %Y-%m-%d %H:%M %z}"
-
-
-def _utc(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

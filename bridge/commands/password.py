@@ -1,4 +1,4 @@
-"""`python -m bridge hash-password`: what to set ADMIN_PASSWORD_HASH to. The password is asked for, and no argument."""
+"""`python -m bridge hash-password`: prints ADMIN_PASSWORD_HASH. It asks for the password, which is no argument."""
 
 import argparse
 import getpass
@@ -12,7 +12,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run() -> int:
-    """The exit code: 0, or 1 for a password that will not do."""
+    """Asks for a password and prints its hash. Returns the exit code: 0, or 1 for a password that will not do."""
     try:
         password = parse_password(_asked())
     except ValueError as problem:
@@ -23,7 +23,7 @@ def run() -> int:
 
 
 def _asked() -> str:
-    """From the terminal, twice and unseen, or the first line of what is piped in. Raises ValueError."""
+    """The password: from the terminal, twice and unseen, or the first line of standard input. Raises ValueError."""
     try:
         if not sys.stdin.isatty():
             return sys.stdin.readline().rstrip("\r\n")

@@ -1,11 +1,11 @@
-"""Who may look: the operator, by ADMIN_PASSWORD or its hash. Without either what is the operator's is not there: 404.
+"""Lets the operator in, by ADMIN_PASSWORD or its hash. Without either, the operator's pages answer 404.
 
-1. The password comes with each request, by HTTP basic (any user's name) or as a bearer token. There are no cookies and
-   nothing that a request changes, so a page of somebody else's can make a browser ask but gets and does nothing.
-2. It is compared in constant time. A hash takes a thread for a while, so few are checked at once, and the password that
-   was right is known again without it.
-3. Guessing ends after GUESSES wrong ones in WINDOW_S from one address. Others are not locked out by that.
-4. Who is refused is counted, and leaves a line now and then: it may be somebody who guesses.
+1. Each request carries the password, by HTTP basic (with any user name) or as a bearer token. There are no cookies, and
+   no request changes anything. So a stranger's page can make a browser ask, but gets and does nothing.
+2. The password is compared in constant time. A hash keeps a thread busy for a while, so few are checked at once. The
+   right password is remembered and needs no second check.
+3. An address is locked out after GUESSES wrong passwords in WINDOW_S. Others are not.
+4. Refused requests are counted, and leave a log line now and then, because somebody may be guessing.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ from bridge.log import Seldom
 log = logging.getLogger(__name__)
 
 GUESSES, WINDOW_S = 10, 600.0
-#: Addresses whose guesses are remembered; the one that was heard of least lately is forgotten.
+#: The most addresses whose guesses are remembered. The one with the oldest last guess is forgotten.
 ADDRESSES = 1000
-#: How often a wrong password is worth a line, seconds.
+#: The least time between two log lines about refused requests, in seconds.
 TOLD_S = 60.0
-#: Hashes that are computed at once, each in a thread and 16 MB.
+#: The most hashes that are computed at once, each in a thread and with 16 MB.
 AT_ONCE = 2
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="bridge", charset="UTF-8"'}
 
 
 class Guesses:
-    """Wrong passwords by address. Pure: `now` is an argument, seconds of any clock."""
+    """The wrong passwords of each address. Pure: `now` is the time of any clock, in seconds."""
 
     def __init__(self) -> None:
         self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
@@ -55,15 +55,15 @@ class Guesses:
         self._wrong.pop(address, None)
 
     def locked_for(self, address: str, now: float) -> float:
-        """How long this address is not listened to, seconds."""
+        """How much longer this address is locked out, in seconds. 0: it may try."""
         moments = self._wrong.get(address)
         return max(moments[0] + WINDOW_S - now, 0.0) if moments and len(moments) == GUESSES else 0.0
 
 
 class Access:
-    """Lets the operator in, by the password or by what has its `hashed` (passwords.py).
+    """Lets the operator in. `hashed` is the password's hash (passwords.py), used if `password` is "".
 
-    `clock` gives seconds; `count` is told why somebody was refused, in one of a few words.
+    `clock` gives seconds. `count` hears why a request was refused: "wrong password" or "locked out".
     """
 
     def __init__(
@@ -81,7 +81,10 @@ class Access:
         return bool(self._password or self._hash)
 
     async def require(self, request: web.Request) -> None:
-        """Raises HTTPNotFound where there is no password, HTTPUnauthorized, HTTPTooManyRequests."""
+        """Returns if the request has the operator's password. A handler awaits it first.
+
+        Raises HTTPNotFound if no password is set, HTTPUnauthorized, and HTTPTooManyRequests.
+        """
         if not self.is_on:
             raise web.HTTPNotFound
         address = address_of(request)
@@ -122,12 +125,12 @@ class Access:
         return right
 
     def _digest(self, text: str) -> bytes:
-        """Of one length, so that comparing tells nothing of the other's."""
+        """A digest of fixed length, so that comparing tells nothing about the other password's length."""
         return hmac.digest(self._key, text.encode(errors="surrogatepass"), hashlib.sha256)
 
 
 def password_in(header: str) -> str | None:
-    """What stands in an Authorization header; None when there is no password in it."""
+    """The password in an Authorization header, or None if there is none."""
     scheme, _, value = header.strip().partition(" ")
     if scheme.lower() == "bearer":
         return value.strip() or None
@@ -141,10 +144,10 @@ def password_in(header: str) -> str | None:
 
 
 def address_of(request: web.Request) -> str:
-    """Whose guesses these are; of IPv6 the network, in which one has any number of addresses.
+    """The address, or IPv6 network, by which guesses are counted.
 
-    A proxy in front of us has a private address, and says at the end of X-Forwarded-For who asked it. What somebody
-    writes there who comes from the Internet is not believed.
+    A proxy of ours has a private address, and ends X-Forwarded-For with its peer's. From a public address that header
+    is not believed.
     """
     peer = request.remote or ""
     forwarded = request.headers.getall("X-Forwarded-For", [])

@@ -1,8 +1,9 @@
-"""What all answers have in common: headers that keep browsers from doing anything with them, and no details of a fault.
+"""What all answers share: headers that keep browsers from using them in a page, and no details of a fault.
 
-1. An unexpected exception becomes an id: it stands in the answer and, with the traceback, in the log.
-2. Twilio's webhooks are answered with TwiML even then: a caller is not left in silence.
-3. Who is refused leaves nothing that only a full garbage collection would find.
+1. An unexpected exception becomes an id. The answer has the id, and the log has the id and the traceback.
+2. Twilio's webhooks get TwiML even then, so that no caller is left in silence.
+3. A refused request leaves no reference cycles. Collecting those of hundreds would stop all calls for a tenth of a
+   second.
 """
 
 import logging
@@ -25,33 +26,33 @@ HEADERS = {
     "Server": "bridge",
 }
 
-#: What a webhook is answered with after a fault; None where a status is enough.
+#: Makes the answer of a webhook after a fault. None: a status is enough.
 Rescue = Callable[[web.Request], Awaitable[web.Response | None]]
 
 
 async def protect(request: web.Request, response: web.StreamResponse) -> None:
-    """A signal's receiver, for every response. What a page says for itself counts: its Content-Security-Policy, say."""
+    """A signal's receiver, for every response. A header that a page sets itself, such as its CSP, stays."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = HEADERS["Server"]   # aiohttp has told its version by then
 
 
 def hide_faults(rescue: Rescue) -> Middleware:
-    """A middleware."""
+    """A middleware that turns exceptions into answers. `rescue` makes the answers of Twilio's webhooks."""
     @web.middleware
     async def hide(request: web.Request, handler: Handler) -> web.StreamResponse:
-        await yield_loop()                           # no request is as urgent as audio, a stranger's least of all
+        await yield_loop()                           # audio goes before any request
         try:
             return await handler(request)
         except web.HTTPException as refusal:
-            # aiohttp would answer with the exception itself, and so make a cycle of it and all the frames that it came
-            # through. To collect what hundreds of strangers leave that way stops all calls for a tenth of a second.
+            # aiohttp would answer with the exception itself. That makes a reference cycle of it and all the frames that
+            # it came through (rule 3).
             refusal.__traceback__ = None
-            await yield_loop()                       # to answer is another piece of work
+            await yield_loop()                       # the answer is another piece of work
             return web.Response(
                 status=refusal.status, reason=refusal.reason, headers=refusal.headers, text=refusal.text)
         except Exception:
-            if request.writer.output_size:           # an answer, or a call's stream, has begun: there is no other
+            if request.writer.output_size:           # an answer or a call's stream has begun, so no other can
                 raise
             id = secrets.token_hex(4)
             log.exception("fault %(fault)s at %(path)s", {"fault": id, "path": _route(request)})
@@ -69,6 +70,6 @@ async def _rescued(rescue: Rescue, request: web.Request, id: str) -> web.Respons
 
 
 def _route(request: web.Request) -> str:
-    """The address without what was filled into it."""
+    """The route's pattern, without the values of this request."""
     resource = request.match_info.route.resource
     return resource.canonical if resource else "?"

@@ -1,6 +1,6 @@
-"""What monitors and balancers ask: does the process live, may it be given calls, and how is it doing.
+"""The pages for monitors and load balancers: does the process live, may it get calls, and how is it doing?
 
-The first two are anybody's to know, in a word. Why calls should not come, and all figures, are the operator's.
+Anybody may ask the first two, and gets a word. The reasons and all figures are for the operator.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ from bridge.openai_side.breaker import Breaker
 from bridge.records.database import Database, StoreFailed
 from bridge.records.deliveries import DeliveryQueue
 
-#: How long a check, or a figure that has to be asked for, may take, seconds.
+#: How long a check or a query for a figure may take, in seconds.
 CHECK_S = 1.0
 
 
 async def healthz(request: web.Request) -> web.Response:
-    """200 while the process answers at all: restarting it would help nothing else."""
+    """200 while the process answers at all, for a liveness probe. A restart would help with nothing else."""
     return web.json_response({"status": "ok"})
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """200 when calls may come, else 503; who gives the operator's password is told every reason."""
+    """200 if calls may come, else 503, for a readiness probe. With the operator's password it names every reason."""
     access = request.app[keys.ACCESS]
     if told := access.is_on and "Authorization" in request.headers:
         await access.require(request)
@@ -37,7 +37,7 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def reasons_against(checks: dict[str, keys.Check]) -> list[str]:
-    """Why calls should not come."""
+    """Asks all checks at once, and returns why calls should not come: a line for each failed one."""
     found = await asyncio.gather(*(_asked(check) for check in checks.values()))
     return [f"{name}: {reason}" for name, reason in zip(checks, found) if reason]
 
@@ -67,14 +67,14 @@ async def not_stopping(stopping: Stopping) -> str:
 
 
 async def show_metrics(request: web.Request) -> web.Response:
-    """Every figure, as Prometheus reads them; for the operator."""
+    """Every figure, in the format of Prometheus, for the operator."""
     await request.app[keys.ACCESS].require(request)
     figures, depth = request.app[keys.METRICS], None
     try:
         async with asyncio.timeout(CHECK_S):
             depth = await DeliveryQueue(request.app[keys.DATABASE]).depth()
     except (TimeoutError, StoreFailed):
-        pass                                         # shown as NaN; /readyz says why
+        pass                                         # the figures are NaN, and /readyz says why
     figures.outbox(depth, time.time())
     figures.day_spent(request.app[keys.BUDGET].today_usd)
     return web.Response(body=figures.render(), headers={"Content-Type": metrics.CONTENT_TYPE})

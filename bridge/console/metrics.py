@@ -1,8 +1,8 @@
-"""What the server counts and times, in Prometheus's text.
+"""The server's figures, in the text format of Prometheus.
 
 1. Each application has a registry of its own.
 2. A label's values are few and ours: no number, no CallSid, no word of a caller or a model.
-3. What others know, the deliveries that wait, is asked for when somebody looks. While they do not answer it is NaN.
+3. The database is asked for the waiting deliveries when somebody looks. They are NaN while it does not answer.
 """
 
 import math
@@ -19,12 +19,12 @@ from bridge.records.deliveries import Depth
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
-# The moment at which each single series began, a third more of them, is of no use here.
+# Without this, a third more series would say when each one began.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """The figures of one application. Seconds, whole counts and US dollars."""
+    """The figures of one application: seconds, whole counts and US dollars. Its methods never wait."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -69,7 +69,7 @@ class Metrics:
             "tokens", "Tokens of the model: input, cached or output; text, audio or image.", "direction", "kind")
         self._spent = counter("spent_usd", "What the model has cost, by the price table.")
         self._day_spent = gauge(
-            "day_spent_usd", "What all processes have spent at the model today, kept where MAX_DAY_USD limits it.")
+            "day_spent_usd", "What all processes have spent at the model today, counted if MAX_DAY_USD is set.")
         self._deliveries = gauge("deliveries", "Deliveries that wait (pending), and dead letters (dead).", "state")
         self._oldest = gauge("deliveries_oldest_seconds", "For how long the oldest delivery that waits has been tried.")
         self._malformed = counter("malformed_requests", "Requests of strangers that could not be read.")
@@ -78,13 +78,13 @@ class Metrics:
             "operator_refused", "Requests with a wrong operator's password, and those of an address that is locked "
             "out.", "reason")
         self._lag = seconds(
-            "event_loop_lag", "How much later than it should the event loop does its work.",
+            "event_loop_lag", "How late the event loop does its work.",
             .002, .005, .01, .02, .05, .1, .25, .5, 1, 5)
 
     # ---- calls
 
     def hear(self, event: Event) -> None:
-        """A listener of calls. What is said in them is not counted."""
+        """A listener to calls. It counts nothing of what is said in them."""
         match event:
             case Connected():
                 self._calls.inc()
@@ -134,7 +134,7 @@ class Metrics:
     # ---- the server
 
     def outbox(self, depth: Depth | None, now: float) -> None:
-        """How many deliveries wait; None: the database did not say. `now`: seconds since 1970."""
+        """Sets the figures of waiting deliveries. None: the database did not answer. `now`: seconds since 1970."""
         pending, dead, age = math.nan, math.nan, math.nan
         if depth:
             pending, dead = depth.pending, depth.dead

@@ -1,6 +1,6 @@
-"""The hash of a password, for ADMIN_PASSWORD_HASH: `scrypt:16384:8:1:salt:key`, the last two in base64 for addresses.
+"""The hash of a password, for ADMIN_PASSWORD_HASH: `scrypt:16384:8:1:salt:key`. Salt and key are in URL-safe base64.
 
-Pure, but slow on purpose. Nothing in the hash needs quoting, in .env, a shell or YAML.
+Pure, but slow on purpose. No character of the hash needs quotes in .env, a shell or YAML.
 """
 
 import base64
@@ -9,11 +9,11 @@ import hmac
 import re
 import secrets
 
-#: A shorter password is refused: it can be guessed.
+#: The shortest password that is taken, in characters. A shorter one can be guessed.
 SHORTEST = 12
-#: 16 MB and some 50 ms for each guess.
+#: The parameters of scrypt: 16 MB and some 50 ms for each guess.
 N, R, P = 16_384, 8, 1
-#: What scrypt may take, bytes; it refuses more. A hash of others with greater figures is refused when it is read.
+#: The most memory that scrypt may take, in bytes. A hash with greater parameters is refused when it is read.
 _MEMORY = 64 * 1024 * 1024
 
 _HASH = re.compile(r"scrypt:([0-9]{2,6}):([0-9]{1,2}):([0-9]):([\w-]{22,86}):([\w-]{43})")
@@ -25,7 +25,7 @@ def hashed(password: str, salt: bytes | None = None) -> str:
 
 
 def matches(password: str, hash: str) -> bool:
-    """Whether it is the password of this hash of parse_hash."""
+    """Whether a password has this hash. It takes some 50 ms, so call it in a thread."""
     found = _HASH.fullmatch(hash)
     if not found:
         return False
@@ -34,7 +34,7 @@ def matches(password: str, hash: str) -> bool:
 
 
 def parse_hash(text: str) -> str:
-    """Raises ValueError with what is wrong, as the end of a sentence."""
+    """The hash as it is, if it can be used. Raises ValueError with what is wrong, as the end of a sentence."""
     try:
         matches("", text)
         found = _HASH.fullmatch(text)

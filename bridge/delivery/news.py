@@ -5,12 +5,14 @@ Each receiver's delivery has an id of its own. The body is the same for all of t
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from bridge.loop.yielding import yield_core
+from bridge.delivery import report
 from bridge.meetings import event, message
 from bridge.meetings.meeting import Meeting
+from bridge.records.call_record import CallRecord
 from bridge.records.news import NewDelivery
 
 
@@ -30,6 +32,13 @@ def of_meeting(
 def of_message(left: message.Message, urls: Sequence[str], zone: ZoneInfo) -> list[NewDelivery]:
     """The news of a message that a caller left."""
     return _to_each(urls, message.KIND, message.body(left, zone))
+
+
+def of_call(record: CallRecord, meetings: Sequence[Meeting], urls: Sequence[str], zone: tzinfo) -> list[NewDelivery]:
+    """The news of a call that is over. A call that was rejected is none."""
+    if record.call.answered_by == "nobody":
+        return []
+    return _to_each(urls, report.KIND, report.body(record, meetings, zone))
 
 
 def _to_each(urls: Sequence[str], type: str, body: str, lease_first: float = 0.0) -> list[NewDelivery]:

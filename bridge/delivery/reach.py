@@ -7,6 +7,7 @@ that for tests and for a service beside the server.
 """
 
 import errno
+import os
 import socket
 from contextvars import ContextVar
 
@@ -60,8 +61,11 @@ def _socket(address: AddrInfoType) -> socket.socket:
 def why(error: Exception) -> str:
     """Why an address could not be reached, in a few words. aiohttp's own text may hold the address and its secrets."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not accepted: {getattr(error.certificate_error, 'verify_message', 'unknown')}"
-    return getattr(error, "strerror", None) or type(error).__name__
+        said = getattr(error.certificate_error, "verify_message", "unknown").rstrip(".")
+        return f"its certificate is not accepted: {said}"
+    said, number = getattr(error, "strerror", None) or type(error).__name__, getattr(error, "errno", None)
+    # asyncio tells the address and no reason: "Connect call failed ('192.0.2.1', 443)".
+    return os.strerror(number) if number and said.startswith("Connect call failed") else said
 
 
 def is_misconfigured(error: Exception) -> bool:

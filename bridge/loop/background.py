@@ -1,7 +1,8 @@
-"""Work that outlives the call that began it: what was promised to a caller goes on after the caller hung up."""
+"""Work that outlives the call that began it. A booking goes on after the caller has hung up."""
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -9,7 +10,10 @@ log = logging.getLogger(__name__)
 
 
 class Background:
-    """The application's own tasks. A failing one is logged with its traceback and harms no other."""
+    """The application's own tasks. Start one for work that must not end with a call.
+
+    A task that fails is logged with its traceback, and harms no other.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -20,10 +24,11 @@ class Background:
         task.add_done_callback(self._done)
 
     async def finish(self, seconds: float) -> None:
-        """Waits for what still runs, `seconds` at most; what is left then is cancelled and named in the log."""
-        if not self._tasks:
-            return
-        _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        """Waits for the tasks, `seconds` at most. The ones that still run then are cancelled and named in the log."""
+        until = time.monotonic() + seconds
+        while self._tasks and (left := until - time.monotonic()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)        # what these begin is waited for, too
+        late = [*self._tasks]
         for task in late:
             log.error("work was not finished when the server stopped: %s", task.get_coro())
             task.cancel()

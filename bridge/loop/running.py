@@ -1,4 +1,4 @@
-"""Endless work beside something else: it ends when that does."""
+"""Endless work beside something else, which ends with that."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -8,7 +8,7 @@ from typing import Any
 
 @asynccontextmanager
 async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs `work` while it is entered, and cancels it then."""
+    """Runs `work` while it is entered, then cancels it and waits for its end. For loops that a resource needs."""
     task = asyncio.create_task(work)
     try:
         yield

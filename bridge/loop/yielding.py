@@ -1,8 +1,7 @@
-"""What is not audio gives way to audio.
+"""Lets audio go before other work.
 
-A booking is some milliseconds of computing, in the event loop and in a database thread. A frame that comes in the
-middle of it waits, at most to the end of the piece that is under way; so pieces are short, and others go first between
-them.
+A booking takes some milliseconds of computing, in the event loop and in a database thread. A frame that comes meanwhile
+waits for the end of the piece under way. So pieces are short, and audio goes first between them.
 """
 
 import os
@@ -11,12 +10,12 @@ from collections.abc import Generator
 from time import perf_counter
 from types import coroutine
 
-#: What a thread computes at a time, s: with less, changing places costs more than it brings.
+#: How long a thread computes at a time, in seconds. With less, switching costs more than it brings.
 PIECE_S = 0.0001
 
 
 class _Piece(threading.local):
-    """What this thread computes now; `began`: by perf_counter."""
+    """The piece that this thread computes. `began`: by perf_counter."""
 
     began = 0.0
 
@@ -25,10 +24,10 @@ _piece = _Piece()
 
 
 def yield_core() -> None:
-    """In a thread, between any two steps: lets the event loop go first if PIECE_S have passed since it was let.
+    """Lets the event loop go first, if PIECE_S have passed since the last time. Call it in a thread, between steps.
 
-    Linux lets a thread run to the end of its slice, about 3 ms, also when another of the same core wakes up meanwhile
-    (EEVDF, "run to parity"). This lets go of the interpreter and of the core; with nothing else to run it takes some
+    Linux lets a thread run to the end of its slice, about 3 ms, even if another thread of the same core wakes up
+    (EEVDF, "run to parity"). This gives up the interpreter and the core. With nothing else to run it takes some
     microseconds.
     """
     if perf_counter() - _piece.began >= PIECE_S:
@@ -38,9 +37,10 @@ def yield_core() -> None:
 
 @coroutine
 def yield_loop() -> Generator[None, None, None]:
-    """In the event loop, as asyncio.sleep(0) does it: what has come from sockets meanwhile is taken first.
+    """Lets the tasks with new data from sockets go first. Call it in the event loop, between steps.
 
-    The first turn reads the sockets, and whoever waits for what was read is queued behind us: hence the second.
+    asyncio.sleep(0) is one turn of the loop, which reads the sockets. The tasks that wait for that data are queued
+    behind this one, so it takes a second turn.
     """
     yield
     yield

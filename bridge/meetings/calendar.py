@@ -1,16 +1,15 @@
 """A meeting as an iCalendar file (RFC 5545), which a mail program takes as an invitation (RFC 5546, iTIP).
 
-Pure. With an organizer it is a message from the organizer to the caller: METHOD:REQUEST for a booking and for a
-change, METHOD:CANCEL for a cancellation; UID says which meeting, SEQUENCE which of its versions. Both need an ATTENDEE
-(3.2.2 and 3.2.5): for a caller without an e-mail address it is METHOD:PUBLISH, which has none (3.2.1), and STATUS says
-whether the meeting is cancelled.
+Pure. With an organizer the file is a message from the organizer to the caller. A booking or a change is METHOD:REQUEST,
+a cancellation METHOD:CANCEL. UID names the meeting, SEQUENCE its version. Both methods need an ATTENDEE (RFC 5546,
+3.2.2 and 3.2.5). For a caller without an e-mail address it is METHOD:PUBLISH, which has no ATTENDEE (3.2.1), and STATUS
+says whether the meeting is cancelled.
 
-Without one it carries no METHOD and no ATTENDEE: every iTIP method, PUBLISH too, requires an ORGANIZER (RFC 5546,
-3.2), an ATTENDEE makes sense only beside one, and a file without METHOD is by RFC 5545, 3.7.2 what it then is: a
-snapshot to be imported.
+Without an organizer the file has no METHOD and no ATTENDEE. Every iTIP method requires an ORGANIZER (RFC 5546, 3.2),
+and an ATTENDEE needs one beside it. By RFC 5545, 3.7.2 a file without METHOD is a snapshot to be imported.
 
-The caller's words reach a file whose lines have a meaning. icalendar escapes what separates; what may not stand in a
-text at all, control characters and halves of surrogate pairs, is taken out here first.
+The caller's words end up in a file whose lines have a meaning. icalendar escapes separators. This module takes out
+characters that no text may hold: controls and lone surrogates.
 """
 
 import re
@@ -23,14 +22,14 @@ from bridge.loop.yielding import yield_core
 from bridge.meetings.meeting import Meeting
 
 PRODUCT = "-//bridge//meetings//EN"
-#: Controls, the separators that some programs take for the end of a line, and halves of surrogate pairs.
+#: Controls, the separators that some programs take for the end of a line, and lone surrogates.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 def ics(meeting: Meeting, organizer: str, stamp: datetime) -> str:
-    """The file for this version of a meeting, its lines ended by CRLF.
+    """The file of one version of a meeting, for a receiver's `ics`. Its lines end with CRLF.
 
-    `organizer` is an e-mail address or "", `stamp` the aware moment at which the file is written.
+    `organizer` is an e-mail address or "". `stamp` is the moment of writing, aware.
     """
     event = _event(meeting, stamp)
     calendar = _calendar()
@@ -44,9 +43,9 @@ def ics(meeting: Meeting, organizer: str, stamp: datetime) -> str:
 
 
 def export(meetings: Iterable[Meeting], stamp: datetime) -> str:
-    """One file of many meetings, to be imported into a calendar: nobody is invited by it.
+    """One file of many meetings, to be imported into a calendar. It invites nobody.
 
-    Raises ValueError without any: a file of nothing is none (RFC 5545, 3.6: "one or more components").
+    Raises ValueError without a meeting: RFC 5545, 3.6 requires "one or more components".
     """
     calendar = _calendar()
     for meeting in meetings:
@@ -64,7 +63,7 @@ def _calendar() -> Calendar:
 
 
 def _text(calendar: Calendar) -> str:
-    """What its to_ical() makes, line by line: all at once it takes as long as to handle ten frames of audio."""
+    """The same as its to_ical(), line by line. All at once takes as long as ten frames of audio."""
     lines: list[bytes] = []
     for name, value in calendar.property_items():
         yield_core()
@@ -111,7 +110,7 @@ def _address(email: str) -> vCalAddress:
 
 
 def _line(text: str) -> str:
-    """The text on one line, without what may not stand in a calendar."""
+    """The text on one line, without characters that a calendar may not hold."""
     return _FORBIDDEN.sub(" ", text).strip()
 
 

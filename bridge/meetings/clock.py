@@ -1,8 +1,8 @@
-"""The rules for what is said about a time of day.
+"""The grammar's rules for a time of day.
 
-Pure. No minute comes out that was not said: "ten to three" is ten minutes before three, "2 to 3" is two hours. What may
-be either is asked about. "Half three" is half past three, as the British say it. The half of the day stays open for a
-number up to twelve, but for 24-hour notation with two digits: 09:00, 10:30, 10h30.
+Pure. No rule makes a minute that was not said: "ten to three" is ten minutes before three, "2 to 3" names two hours.
+Words that may mean either are asked about. "Half three" is half past three, as the British say it. The half of the day
+stays open for a number up to twelve, except in 24-hour notation with two digits: 09:00, 10:30, 10h30.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from bridge.meetings.days import A_WEEKDAY, MONTH_NAMES, WEEKDAY
 from bridge.meetings.said import COUNT, DAY, NOON, Found, Question, Rule, Said, Times, count, fixed
 
-#: "At five to six" may be a meeting's begin and its end; "Tuesday ten to four" may be when the caller has time. Nobody
-#: means more than this by it; hours.
+#: "At five to six" may be the begin and the end of a meeting. "Tuesday ten to four" may be when the caller has time.
+#: The longest that callers mean by each, in hours.
 _LONGEST_MEETING, _LONGEST_DAY = 3, 8
 
 _ONE_TIME = ("Pass only the time at which it begins, and minutes before an hour with that word: 'ten minutes to "
@@ -22,7 +22,7 @@ _WHICH_TWELVE = Question(
 
 
 def _time(found: Found, here: datetime) -> Said | None:
-    """ "10:30", "10 30", "ten", "fifteen": the half of the day is open for a number up to twelve."""
+    """ "10:30", "10 30", "ten", "fifteen". The half of the day is open for a number up to twelve."""
     hour, minute = int(found["hour"]), int(found.groupdict().get("minute") or 0)
     if hour > 23 or minute > 59:
         return None
@@ -32,7 +32,7 @@ def _time(found: Found, here: datetime) -> Said | None:
 
 
 def _notation(found: Found, here: datetime) -> Said | None:
-    """ "10:30", "10h30": with two digits it is 24-hour notation."""
+    """ "10:30", "10h30". With two digits it is 24-hour notation."""
     if (found["hour"], found["minute"] or "00") == ("24", "00"):
         return Said(times=Times((DAY,), sure=True))
     said = _time(found, here)
@@ -49,7 +49,7 @@ def _military(found: Found, here: datetime) -> Said | None:
 
 
 def _either(minute: int, sure: bool = False) -> Times:
-    """What a clock's face may show, in the first or the second half of the day."""
+    """The two times at which a clock's face shows this, in the first and in the second half of the day."""
     return Times((minute % NOON, minute % NOON + NOON), sure and minute < NOON)
 
 
@@ -73,14 +73,14 @@ def _beside(found: Found, here: datetime) -> Said | None:
 
 
 def _hours(found: Found, here: datetime) -> Said | None:
-    """ "2 to 3", "10-12", "from ten to three": when the meeting begins is open. None where nobody means two hours."""
+    """ "2 to 3", "10-12", "from ten to three". The begin is still open. None if nobody means two hours by it."""
     begin, end = _hour(found["begin"]), _hour(found["end"])
     if begin is None or end is None:
         return None
     if found["sep"] == "and" and not found["from"]:
         return None
     if found["sep"] in ("to", "till") and found["begin"] in ("5", "10", "20") and not found["from"]:
-        # It may be minutes, as "ten to nine", "twenty to three" and "five to midnight" are.
+        # It may mean minutes, like "ten to nine", "twenty to three" and "five to midnight".
         longest = _LONGEST_MEETING if found["at"] else _LONGEST_DAY
         if found["end"] == "midnight" or end <= 12 and (begin > 12 or not 1 <= (end - begin) % 12 <= longest):
             return None
@@ -94,13 +94,13 @@ def _bound(found: Found, here: datetime) -> Said | None:
 
 
 def _hour(text: str) -> int | None:
-    """The hour of "3", "3:30", "3 pm" or "noon"; None if there is none."""
+    """The hour of "3", "3:30", "3 pm" or "noon", or None if there is none."""
     hour = {"noon": 12, "midday": 12, "midnight": 24}.get(text) or int(text[:2] if text[:2].isdigit() else text[:1])
     return None if text == "0" or hour > 24 else hour
 
 
 def _midnight(past: int = 0) -> Times:
-    """A day has two of them: which one is open."""
+    """A day has two midnights, and which one is meant is open. `past`: minutes after it."""
     return Times((past, past + DAY))
 
 
@@ -125,14 +125,14 @@ def _minutes(found: Found) -> int:
     return 60 * count(said.get("hours")) + quarters * (count(said.get("parts")) or 1) + count(said.get("minutes"))
 
 
-#: The minutes of the day in which one says so. Midnight has words of its own: "twelve in the morning" is not clear.
+#: The minutes of the day that each word covers. Midnight has words of its own: "twelve in the morning" is not clear.
 _PARTS = {"morning": (60, NOON), "afternoon": (NOON, 19 * 60), "evening": (16 * 60, DAY), "night": (20 * 60, DAY),
           "lunch": (11 * 60, 15 * 60)}
 _EDGES = {**dict.fromkeys(("begin", "start", "beginning"), (0, 60)), "end": (DAY, DAY + 60)}
 
 _HOUR = "(?P<hour>[0-9]{1,2})"
 _MINUTE = "(?P<minute>[0-5][0-9])"
-#: Not followed by a number, unless a date begins with that.
+#: Not followed by a number, unless that number begins a date.
 _ALONE = rf"(?! [0-9]{{1,2}}(?:$| (?!(?:of )?{MONTH_NAMES})))"
 _OCLOCK = "(?: oclock)?"
 _OF_DAY = "(?P<hour>[0-9]{1,2}|noon|midday|midnight)" + _OCLOCK
@@ -147,7 +147,7 @@ _SPANS = (
     f"(?P<hours>{COUNT}) ?{_HOURS}(?:(?: and)? (?P<minutes>{COUNT}) {_MINUTES})?",
     f"(?P<minutes>{COUNT}) ?{_MINUTES}",
 )
-#: A time in brackets, as one end of a span.
+#: A time as one end of a span. It has no named groups.
 _END = r"(?:[0-9]{1,2}(?:[:.h ][0-5][0-9])?(?: oclock|(?: uhr|h))?(?: [ap]m)?(?![0-9:.])|noon|midday|midnight)"
 
 _BOUND = ("(?:(?:any|some) ?time )?(?:after|before|from|until|till|by|(?:at )?(?:earliest|latest)|"
@@ -156,7 +156,7 @@ _BOUND = ("(?:(?:any|some) ?time )?(?:after|before|from|until|till|by|(?:at )?(?
 CLOCK: tuple[Rule, ...] = (
     (rf"(?:at )?{_HOUR}:(?P<minute>[0-9]{{2}})(?::00)?(?: ?(?:h|hrs|hours|uhr))?", _notation),
     (rf"(?:at )?{_HOUR} ?(?:h|uhr)(?: ?{_MINUTE})?(?: ?(?:h|uhr))?", _notation),
-    # "3.30": a date has no 30th month. "At 3.05", "3.05 pm": with these it is none either.
+    # "3.30" is a time, because no date has a 30th month. "At" or "pm" makes a time of 3.05 too.
     (rf"(?:at )?{_HOUR}\.(?P<minute>1[3-9]|[2-5][0-9]|0[05]|10)(?: ?(?:h|uhr))?", _notation),
     (rf"at {_HOUR}\.{_MINUTE}(?: ?(?:h|uhr))?", _notation),
     (rf"{_HOUR}\.{_MINUTE}(?: ?(?:h|uhr)|(?= [ap]m))", _notation),
@@ -171,7 +171,7 @@ CLOCK: tuple[Rule, ...] = (
     (rf"at {_HOUR}{_ALONE}", _time),
     (rf"{_HOUR}(?! (?:of )?{MONTH_NAMES}){_ALONE}", _time),
     (rf"(?:at )?{_HOUR} oclock", _time),
-    # A number before an hour without the word "minutes" is one that clocks' faces show.
+    # Without the word "minutes", the number before an hour is one of a clock's face.
     (rf"(?:at )?(?P<away>half) past {_OF_DAY}", _beside),
     (rf"(?:at )?(?P<away>half) (?P<hour>1[0-2]|[1-9]){_OCLOCK}", _beside),
     (rf"(?:at )?(?:a )?(?P<away>quarter) (?P<side>past|after|before|of) {_OF_DAY}", _beside),
@@ -181,7 +181,7 @@ CLOCK: tuple[Rule, ...] = (
     (rf"(?:at )?(?P<away>5|10|20|25) {_TO} {_ON_A_FACE}", _beside),
     (rf"(?:at )?(?P<away>[0-9]{{1,2}}) minutes? (?P<side>past|after|before) {_OF_DAY}", _beside),
     (rf"(?:at )?(?P<away>[0-9]{{1,2}}) minutes? {_TO} {_OF_DAY}", _beside),
-    # It is said for 23:45 as well as for 11:45.
+    # People say this for 23:45 as well as for 11:45.
     (r"(?:at )?(?:a )?(?:quarter|20|25|[0-9]{1,2} minutes) (?:to|till) 12 [ap]m", fixed(Said(question=_WHICH_TWELVE))),
     (rf"(?:(?P<at>at) )?(?:(?P<from>from|between) )?(?P<begin>{_END}) ?(?P<sep>to|till|until|through|and|-) ?"
      rf"(?P<end>{_END})", _hours),
@@ -197,7 +197,7 @@ CLOCK: tuple[Rule, ...] = (
     (r"(?:at |over )?(lunch)(?: ?time)?", lambda found, here: Said(part=_PARTS[found[1]])),
     (r"1st thing", fixed(Said(part=_PARTS["morning"]))),
     (r"(?:later )?this (morning|afternoon|evening)", lambda found, here: Said(day=here.date(), part=_PARTS[found[1]])),
-    # its end included: "midnight tonight"
+    # The end is included, for "midnight tonight".
     (r"tonight", lambda found, here: Said(day=here.date(), part=(16 * 60, DAY + 1))),
     (rf"as (?:day|it|({A_WEEKDAY})) (begin|end|start)s", _edge),
     (r"(?:at )?(start|beginning|end) of(?: day)?", lambda found, here: Said(part=_EDGES[found[1]])),
@@ -206,5 +206,5 @@ CLOCK: tuple[Rule, ...] = (
     *((f"in {span}", _elapsed) for span in _SPANS),
     *((f"{span} from now", _elapsed) for span in _SPANS),
     *((f"for {span}", _lasting) for span in _SPANS),
-    (r"for [0-9]{1,2}(?: people| persons| guests| of us)?", fixed(Said())),     # how many, and not when
+    (r"for [0-9]{1,2}(?: people| persons| guests| of us)?", fixed(Said())),     # how many people, and not when
 )

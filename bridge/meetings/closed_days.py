@@ -1,7 +1,7 @@
 """The days on which the business is closed, as its owner writes them: `2026-12-24, 2027-08-02..2027-08-15, DE-BY`.
 
-Pure. What the public holidays of a country are, the package `holidays` knows (https://holidays.readthedocs.io). Only
-who names a country needs it, so it is not among the requirements, and is imported when a country is named.
+Pure. The package `holidays` knows the public holidays of countries (https://holidays.readthedocs.io). Only owners who
+name a country need it. So it is no requirement, and is imported when a country is named.
 """
 
 import re
@@ -13,14 +13,14 @@ from functools import lru_cache
 _DATE = r"(\*|[0-9]{4})-([0-9]{2})-([0-9]{2})"
 _DATES = re.compile(rf"{_DATE}(?:\.\.{_DATE})?")
 _COUNTRY = re.compile(r"([A-Za-z]{2})(?:-([\w][\w ]*))?")
-#: A leap year, in which each day of a year is.
+#: The year that stands for `*`. It is a leap year, so it has every day.
 _ANY_YEAR = 2000
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Days in a row, both ends included, closed for one reason: a holiday's name, or "" for the owner's own."""
+    """Closed days in a row, both ends included. `reason`: a holiday's name, or "" for days of the owner's own."""
 
     first: date
     last: date
@@ -29,19 +29,19 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Country:
-    """A country's public holidays, by its ISO 3166 code, and those of one of its parts, as the package names it."""
+    """The public holidays of a country (ISO 3166 code) and of one of its parts, as the package names it, or ""."""
 
     code: str
     subdivision: str = ""
 
     def on(self, day: date) -> str | None:
-        """The name of that day's holiday, in English where it has one."""
+        """The name of that day's holiday, in English if the package has it, or None."""
         return _public_holidays(self.code, self.subdivision, day.year).get(day)
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedDays:
-    """`runs` come once, `yearly` each year (their dates are of _ANY_YEAR), and may go past its end."""
+    """CLOSED_DAYS, parsed. `runs` come once. `yearly` come every year, are of _ANY_YEAR, and may pass its end."""
 
     runs: tuple[Run, ...] = ()
     yearly: tuple[Run, ...] = ()
@@ -49,7 +49,7 @@ class ClosedDays:
 
     @classmethod
     def parse(cls, text: str) -> "ClosedDays":
-        """Entries separated by commas: a date, two joined by `..`, each year's with `*` for the year, or a country.
+        """Entries separated by commas: a date, two joined by `..`, `*` for the year for every year, or a country.
 
         Raises ValueError with what is wrong, as the end of a sentence.
         """
@@ -70,7 +70,7 @@ class ClosedDays:
         return cls(tuple(runs), tuple(yearly), tuple(countries))
 
     def on(self, day: date) -> str | None:
-        """Why that day is closed: a holiday's name, or "" for a day of the owner's own; None: it is not."""
+        """Why that day is closed: a holiday's name, or "" for a day of the owner's own. None if it is not closed."""
         holidays = [name for each in self.countries if (name := each.on(day))]
         if holidays:
             return holidays[0]
@@ -78,7 +78,7 @@ class ClosedDays:
         return "" if own or any(_each_year(run, day) for run in self.yearly) else None
 
     def ahead(self, first: date, last: date) -> list[Run]:
-        """What is closed from `first` to `last`, in order; days in a row with one reason are one run."""
+        """The closed days from `first` to `last`, in order. Days in a row with one reason are one run."""
         found: list[Run] = []
         for day in _days(first, last):
             reason = self.on(day)
@@ -105,7 +105,7 @@ def _each_year(run: Run, day: date) -> bool:
 # ---- reading
 
 def _run(entry: str, *parts: str) -> tuple[Run, bool]:
-    """The days of an entry, and whether they come each year. Raises ValueError."""
+    """The days of an entry, and whether they come every year. Raises ValueError."""
     year, last_year = parts[0], parts[3] or parts[0]
     if (year == "*") != (last_year == "*"):
         raise ValueError(f"has {entry!r}, where both dates or neither need * for the year")
@@ -126,7 +126,7 @@ def _date(year: str, month: str, day: str) -> date:
 # ---- public holidays
 
 def _country(code: str, subdivision: str) -> Country:
-    """Raises ValueError where the package does not know it, or is not there."""
+    """Raises ValueError if the package does not know the country or the part, or is not installed."""
     code = code.upper()
     name = f"{code}-{subdivision}" if subdivision else code
     try:
@@ -147,7 +147,7 @@ def _country(code: str, subdivision: str) -> Country:
 
 @lru_cache(maxsize=64)
 def _public_holidays(code: str, subdivision: str, year: int) -> Mapping[date, str]:
-    """Half a millisecond for a year, once the country's data is loaded, which _country has done."""
+    """A year takes half a millisecond once the country's data is loaded, which _country has done."""
     from holidays import country_holidays
     spoken = country_holidays(code).supported_languages
     return dict(country_holidays(

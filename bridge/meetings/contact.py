@@ -1,7 +1,7 @@
-"""How the business can reach a caller: an e-mail address, a phone number.
+"""How the business can reach a caller: an e-mail address or a phone number.
 
-Pure. Both may come from a caller who has none, or from a model that fills in what its schema names: what only stands
-in the place of an address, "none@none.com", is as if nothing was said. What was meant as one and cannot be is refused.
+Pure. The caller may have none, and models fill in every argument of a schema. A placeholder, such as "none@none.com",
+counts as nothing. An address or number that cannot be right is refused.
 """
 
 import re
@@ -13,31 +13,31 @@ from bridge.meetings.schedule import Refused
 from bridge.meetings.tidy import without_formula
 from bridge.twilio_side.caller import Caller
 
-#: Nobody is called so, and no provider: each of these, before or behind the @, gives an address away.
+#: No person and no provider has such a name. One of them before or after the @ makes an address a placeholder.
 _NOTHING = frozenset((
     "none", "null", "nothing", "nobody", "noone", "empty", "blank", "missing", "unknown", "undefined", "unspecified",
     "anonymous", "withheld", "hidden", "declined", "noemail", "noemailaddress", "nomail", "noaddress", "noreply",
     "donotreply", "notgiven", "notprovided", "notavailable", "notapplicable", "notspecified", "noemailprovided",
     "noemailgiven", "emailnotprovided", "withoutemail",
 ))
-#: A person's or a provider's, but not at once before and behind the @: "test@test.com", "user@domain.com".
+#: A person or a provider may have such a name, but not both: "test@test.com", "user@domain.com" are placeholders.
 _ANYTHING = _NOTHING | {
     "abc", "address", "caller", "client", "company", "customer", "domain", "email", "example", "fake", "firstname",
     "foo", "guest", "janedoe", "johndoe", "lastname", "mail", "me", "myemail", "na", "name", "nan", "nil", "no",
     "patient", "person", "placeholder", "provider", "sample", "someone", "something", "test", "user", "username", "x",
     "xx", "xxx", "xyz", "you", "your", "yourdomain", "youremail", "yourname",
 }
-#: Words of a sentence that says that there is none: "the caller has no e-mail".
+#: Words that say that there is no address: "the caller has no e-mail".
 _DENIALS = _NOTHING | {"no", "not", "na", "nil", "without", "doesn't", "don't", "isn't", "refused", "refuses"}
 
 _SPOKEN = re.compile(r"\S\s+at\s+\S+(\s+dot\s+\S+)+$", re.IGNORECASE)
 
-#: What people put between digits, and the 0 that is not dialled behind a country's code: +44 (0)20 7946 0000.
+#: Characters that people put between digits, and the 0 that is not dialled after a country's code: +44 (0)20 7946 0000.
 _BETWEEN = re.compile(r"\(0\)|[\s().\-\u2010-\u2015/]")
 
 
 def require(email: str, phone_number: str, *, email_required: bool) -> None:
-    """Raises Refused where the business could not reach the caller; "" is what is not known."""
+    """Raises Refused if the business could not reach the caller. "" stands for an unknown address or number."""
     if not email and email_required:
         raise Refused("The caller's e-mail address is missing: ask the caller for it.")
     if not email and not phone_number:
@@ -46,7 +46,7 @@ def require(email: str, phone_number: str, *, email_required: bool) -> None:
 
 
 def email_address(text: str) -> str:
-    """The address, normalised; "" where there is none. Raises Refused for what cannot be one."""
+    """The address, normalised, or "" if the text names none. Raises Refused for an address that cannot be right."""
     text = _written(text.strip())
     if _stands_in(text) if "@" in text else _denies(text):
         return ""
@@ -59,7 +59,7 @@ def email_address(text: str) -> str:
 
 
 def e164(text: str) -> str:
-    """The number in E.164; "" where there is none. Raises Refused for what cannot be one."""
+    """The number in E.164, or "" if the text has no digit. Raises Refused for a number that cannot be right."""
     if not text or not any(map(str.isdigit, text)):
         return ""
     number = _BETWEEN.sub("", unicodedata.normalize("NFKC", text).strip().removeprefix("tel:"))
@@ -73,7 +73,7 @@ def e164(text: str) -> str:
 
 
 def _written(text: str) -> str:
-    """ "ada at example dot com" as it is written; anything else as it is."""
+    """ "ada at example dot com" as an address. Any other text stays as it is."""
     if "@" in text or not _SPOKEN.search(text):
         return text
     return re.sub(r"\s+dot\s+", ".", re.sub(r"\s+at\s+", "@", text, flags=re.IGNORECASE), flags=re.IGNORECASE)
@@ -88,11 +88,11 @@ def _stands_in(address: str) -> bool:
 
 
 def _denies(text: str) -> bool:
-    """Whether a text that is no address says that there is none: "no e-mail", "N/A", "-"."""
+    """Whether a text without an @ says that there is no address: "no e-mail", "N/A", "-"."""
     words = re.findall(r"[^\W\d_]+(?:['\u2019]t)?", text.casefold())
     return not words or not _DENIALS.isdisjoint({*words, _letters(text.casefold())})
 
 
 def _letters(text: str) -> str:
-    """Without what joins words: "no-email" and "no.email" are one."""
+    """The letters alone, so that "no-email" and "no.email" are equal."""
     return "".join(filter(str.isalpha, text))

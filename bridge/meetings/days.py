@@ -1,10 +1,13 @@
-"""The rules for what is said about a day.
+"""The grammar's rules for a day.
 
-Pure. What people mean by it, where they may differ; the read-back to the caller settles it:
-"Tuesday" and "this Tuesday" are the first one whose time is still to come, today's included; "next Tuesday" is that of
-the next week (from Monday on); "Thursday in two weeks" is that of the week in which the day two weeks from today falls;
-"a week from Thursday" and "Thursday week" are seven days after the coming one. "The 26th" and "26 November" are the
-first from today on. Dots are European, 1.12.2026 is the 1st of December; with slashes it may be the 12th of January.
+Pure. People differ in what they mean by some of these. The rules take one meaning, and the read-back settles it:
+
+- "Tuesday" and "this Tuesday" are the first one whose time is still to come, today included.
+- "Next Tuesday" is the one of the next week, which begins on Monday.
+- "Thursday in two weeks" is in the week of the day two weeks from today.
+- "A week from Thursday" and "Thursday week" are seven days after the coming Thursday.
+- "The 26th" and "26 November" are the first from today on.
+- Dots are European: 1.12.2026 is the 1st of December. With slashes it may also be the 12th of January.
 """
 
 from datetime import date, datetime, timedelta
@@ -42,7 +45,7 @@ def _after(**distance: int) -> Meaning:
 
 
 def _ahead(found: Found, here: datetime) -> Said:
-    """ "in three days"; a number of weeks may be joined by a weekday."""
+    """ "in three days". A weekday may join a number of weeks."""
     day = _moved(here.date(), found)
     return Said(week=Week(_monday(day), day)) if found["unit"] in ("week", "fortnight") else Said(day=day)
 
@@ -60,7 +63,7 @@ def _moved(day: date, found: Found) -> date:
     number, unit = count(found.groupdict().get("count") or "a"), found["unit"]
     if unit == "fortnight":
         number, unit = 2 * number, "week"
-    # relativedelta keeps to the month: a month after the 31st of January is the last of February.
+    # relativedelta stays in the month: a month after the 31st of January is the last of February.
     return day + relativedelta(**{f"{unit}s": number})  # type: ignore[arg-type]
 
 
@@ -78,7 +81,7 @@ def _monday(day: date) -> date:
 
 
 def _date(found: Found, here: datetime) -> Said:
-    """ "the 26th of November", with a year or the first from today on. Raises Refused where there is none."""
+    """ "the 26th of November". Without a year it is the first from today on. Raises Refused if there is none."""
     day, month = int(found["day"]), _MONTH[found["month"]]
     spoken = found.groupdict().get("year")
     date = _first(here, day, month, int(spoken.replace(" ", "")) if spoken else None)
@@ -89,7 +92,7 @@ def _date(found: Found, here: datetime) -> Said:
 
 
 def _numeric(found: Found, here: datetime) -> Said | None:
-    """ "01.12.2026", "1.12.26", "12/1", "2026/12/1": what is no date in this order is nothing."""
+    """ "01.12.2026", "1.12.26", "12/1", "2026/12/1". None if it is no date in this order."""
     spoken = found.groupdict().get("year")
     year = int(spoken) + (2000 if len(spoken) == 2 else 0) if spoken else None
     date = _first(here, int(found["day"]), int(found["month"]), year)
@@ -97,7 +100,7 @@ def _numeric(found: Found, here: datetime) -> Said | None:
 
 
 def _first(here: datetime, day: int, month: int, year: int | None) -> date | None:
-    """The date of this year, or without a year the first from today on; None where there is none."""
+    """The date in this year, or without a year the first from today on. None if there is none."""
     if year is not None:
         return _on(year, month, day)
     dates = (_on(each, month, day) for each in range(here.year, here.year + 9))
@@ -105,7 +108,7 @@ def _first(here: datetime, day: int, month: int, year: int | None) -> date | Non
 
 
 def _day_of_month(found: Found, here: datetime) -> Said | None:
-    """ "the 26th", the first from today on; with "of next month" that one. Raises Refused where there is none."""
+    """ "the 26th" is the first from today on, "the 26th of next month" that one. Raises Refused if there is none."""
     day, named = int(found["day"]), found.groupdict().get("which")
     months = {"this": [0], "next": [1], None: range(13)}[named]
     ahead = [_month(here, each) for each in months]
@@ -116,7 +119,7 @@ def _day_of_month(found: Found, here: datetime) -> Said | None:
 
 
 def _weekday_of_month(found: Found, here: datetime) -> Said | None:
-    """ "the first Monday in December", "the last Friday of this month": without a year the first from today on."""
+    """ "the first Monday in December", "the last Friday of this month". Without a year the first from today on."""
     nth, weekday, month = found["nth"], WEEKDAY[found["weekday"]], found.groupdict().get("month")
     if month is None:
         months = [_month(here, 1 if found["which"] == "next" else 0)]
@@ -132,7 +135,7 @@ def _weekday_of_month(found: Found, here: datetime) -> Said | None:
 
 
 def _nth(first: date, nth: str, weekday: int) -> date | None:
-    """The date of that weekday in the month that begins on `first`; None where there is none."""
+    """The nth date of that weekday in the month that begins on `first`, or None."""
     if nth == "last":
         day = first + relativedelta(months=1, days=-1)
         return day - timedelta(days=(day.weekday() - weekday) % 7)
@@ -141,7 +144,7 @@ def _nth(first: date, nth: str, weekday: int) -> date | None:
 
 
 def _month(here: datetime, away: int) -> date:
-    """The first day of this month, or of the one that many months ahead."""
+    """The first day of the month that is `away` months ahead of this one."""
     return here.date().replace(day=1) + relativedelta(months=away)
 
 
@@ -178,7 +181,7 @@ DAYS: tuple[Rule, ...] = (
     (r"(?:of )?week after next", lambda found, here: Said(week=_week(here, 2))),
     (r"(?:as soon|as early) as possible|asap|(?:right )?now|immediately|next available(?: time| slot| appointment)?",
      fixed(Said(question=_FIRST_FREE))),
-    (r"(?:at )?(?:this )?weekend", lambda found, here: Said()),                  # which of its days is still open
+    (r"(?:at )?(?:this )?weekend", lambda found, here: Said()),                  # its day is still open
     (rf"in {_SPAN}", _ahead),
     (rf"{_SPAN} (?:from|after) {_FROM}", _ahead_of),
     (rf"{_SPAN} from (?P<from>now)", _ahead_of),
@@ -190,7 +193,7 @@ DAYS: tuple[Rule, ...] = (
     (rf"{_NTH_DAY}(?: of)? (?P<which>this|next) month", _day_of_month),
     (rf"(?P<which>this|next) month {_NTH_DAY}", _day_of_month),
     (rf"{_NTH} {_WHICH_MONTH}", _weekday_of_month),
-    # With a year or without: "20 27" after it may be a time.
+    # One rule with a year and one without, because a "20 27" after it may be a time.
     *((rf"{_NTH} {_A_MONTH}{year}", _weekday_of_month) for year in ("", _A_YEAR)),
     *((rf"{_ANY_DAY}(?: of)? {_A_MONTH}{year}", _date) for year in ("", _A_YEAR)),
     *((rf"(?:in )?{_A_MONTH} {_ANY_DAY}{year}", _date) for year in ("", _A_YEAR)),

@@ -1,8 +1,8 @@
-"""What a receiver is sent: a meeting's news as one flat JSON object.
+"""A meeting's news, as a receiver gets it: one flat JSON object.
 
-Pure. The body is written once, when the news is, and stays the same over all attempts and to all receivers. `id` in it
-is the meeting's and stays over changes; which message this is stands in the header `webhook-id`
-(https://www.standardwebhooks.com: unique for the message, constant over its attempts).
+Pure. The body is written once, with the news, and is the same for all attempts and all receivers. Its `id` is the
+meeting's and stays over changes. The header `webhook-id` names the message, and stays over its attempts
+(https://www.standardwebhooks.com).
 """
 
 import json
@@ -11,6 +11,9 @@ from typing import Any, Literal, get_args
 
 from bridge.meetings.calendar import ics
 from bridge.meetings.meeting import Meeting, Status
+
+#: The key that says that nobody wants to meet: `python -m bridge doctor --receiver` looks what is answered.
+TEST = "test"
 
 Kind = Literal["meeting.booked", "meeting.rescheduled", "meeting.updated", "meeting.cancelled"]
 
@@ -27,41 +30,42 @@ def moment(description: str) -> dict[str, Any]:
 
 _PROPERTIES: dict[str, dict[str, Any]] = {
     "type": text(
-        "What happened; updated: another name, e-mail address, phone number or description.", enum=[*get_args(Kind)]),
+        "What happened. Updated: another name, e-mail address, phone number or description.", enum=[*get_args(Kind)]),
     "timestamp": moment("When it happened, UTC."),
     "id": text("The meeting's id: the same over its changes and its cancellation.", minLength=1),
     "sequence": {
         "type": "integer", "description": "Which version of the meeting this is: 0 as it was booked.", "minimum": 0},
     "status": text("The meeting as it now stands.", enum=[*get_args(Status)]),
     "name": text("The caller's name.", minLength=1),
-    "email": text('The caller\'s e-mail address; "" where there is none.', anyOf=[{"format": "email"}, {"const": ""}]),
+    "email": text('The caller\'s e-mail address. "" if there is none.', anyOf=[{"format": "email"}, {"const": ""}]),
     "phone_number": text(
-        'The caller\'s number, E.164; of a caller who hides it the one that was said instead, "" where none was.'),
+        'The caller\'s number, E.164. If the caller hides it, a number that the caller said, or "".'),
     "number_hidden": {
-        "type": "boolean", "description": "Whether the caller hid the number: phone_number is then not proved."},
+        "type": "boolean", "description": "Whether the caller hid the number. phone_number is then not proved."},
     "description": text("What the meeting is about, in the caller's words."),
-    "datetime": moment("When it begins, with the offset of time_zone; the same as start."),
+    "datetime": moment("When it begins, with the offset of time_zone. The same as start."),
     "start": moment("When it begins, with the offset of time_zone."),
     "end": moment("When it ends, with the offset of time_zone."),
     "time_zone": text("The business's time zone, a name of the IANA list.", minLength=1),
-    "duration_minutes": {"type": "integer", "description": "How long it takes, minutes.", "minimum": 1},
+    "duration_minutes": {"type": "integer", "description": "How long it takes, in minutes.", "minimum": 1},
     "call_sid": text("Twilio's id of the call in which it was booked."),
     "read_back": text("How the time was read to the caller."),
     "ics": text("The meeting as an iCalendar file (RFC 5545).", pattern="^BEGIN:VCALENDAR\r\n"),
 }
 
-#: The body's JSON Schema. Later versions may add keys, so a receiver should ignore what it does not know.
+#: The body's JSON Schema. Later versions may add keys, so a receiver should ignore unknown ones.
 SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "A meeting's news",
     "type": "object",
-    "properties": _PROPERTIES,
+    "properties": _PROPERTIES | {
+        TEST: {"const": True, "description": "A test of the owner's: nobody wants to meet. Else there is no key."}},
     "required": [*_PROPERTIES],
 }
 
 
 def body(meeting: Meeting, type: Kind, timestamp: datetime, organizer: str = "") -> str:
-    """The JSON of one piece of news; `timestamp` is the aware moment of it, `organizer` an e-mail address or ""."""
+    """The JSON of one piece of news. `timestamp` is its moment, aware. `organizer` is an e-mail address or ""."""
     start = meeting.start.astimezone(meeting.zone)
     return json.dumps({
         "type": type,
@@ -86,7 +90,7 @@ def body(meeting: Meeting, type: Kind, timestamp: datetime, organizer: str = "")
 
 
 def as_told(body: str) -> dict[str, Any]:
-    """What an older piece of a meeting's news tells that can be changed: to be given to the meeting again."""
+    """The changeable fields of a meeting as an older `body` told them, to give the meeting back what it was."""
     news = json.loads(body)
     return {
         "start": datetime.fromisoformat(news["start"]), "minutes": news["duration_minutes"],

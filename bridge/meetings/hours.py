@@ -1,7 +1,7 @@
 """When the business is open, as its owner writes it: `Mon-Fri 09:00-17:00; Sat 10:00-13:00`.
 
 Pure. A time of day is minutes since midnight, 0 to 1440. A meeting is inside if the business's clocks show an open time
-during each of its minutes: that needs no special case where clocks change or where one range touches the next.
+during each of its minutes. So neither a change of the clocks nor two ranges that touch are special cases.
 """
 
 import math
@@ -12,10 +12,10 @@ from itertools import pairwise
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
-#: From one minute of the day up to another.
+#: From one minute of the day up to another, which is not included.
 Range = tuple[int, int]
 
-#: Minutes.
+#: In minutes.
 DAY, WEEK = 24 * 60, 7 * 24 * 60
 _MINUTE = timedelta(minutes=1)
 _DAYS = re.compile(r"([a-z]{3})(?:-([a-z]{3}))?", re.IGNORECASE)
@@ -24,7 +24,7 @@ _RANGE = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][
 
 @dataclass(frozen=True, slots=True)
 class OpeningHours:
-    """The open ranges of each weekday, Monday first, in order and apart."""
+    """OPENING_HOURS, parsed: the open ranges of each weekday, Monday first. They are in order and do not overlap."""
 
     days: tuple[tuple[Range, ...], ...]
 
@@ -48,7 +48,7 @@ class OpeningHours:
         return self.days[weekday]
 
     def longest(self) -> int:
-        """The longest time it is open at a stretch, over midnight too, minutes; a week where it never closes."""
+        """The longest time the business is open at a stretch, also past midnight, in minutes. At most a week."""
         week = [(day * DAY + begin, day * DAY + end) for day, ranges in enumerate(self.days) for begin, end in ranges]
         longest = run = last = 0
         for begin, end in [*week, *((begin + WEEK, end + WEEK) for begin, end in week)]:     # Monday follows Sunday
@@ -57,7 +57,7 @@ class OpeningHours:
         return min(longest, WEEK)
 
     def contains(self, start: datetime, end: datetime) -> bool:
-        """Whether all of a meeting is inside; `start` is aware, in the business's zone, and a whole minute."""
+        """Whether all of a meeting is inside. `start` is aware, in the business's zone, and a whole minute."""
         begin, zone = start.astimezone(UTC), start.tzinfo
         minutes = math.ceil((end.astimezone(UTC) - begin) / _MINUTE)
         return all(self._open_at((begin + n * _MINUTE).astimezone(zone)) for n in range(minutes))
@@ -98,7 +98,7 @@ def _range(text: str) -> Range:
 
 
 def _apart(name: str, ranges: list[Range]) -> tuple[Range, ...]:
-    """The ranges of a day in order. Raises ValueError where two overlap."""
+    """The ranges of a day in order. Raises ValueError if two overlap."""
     ranges = sorted(ranges)
     if any(later < end for (_, end), (later, _) in pairwise(ranges)):
         raise ValueError(f"has times on {name} that overlap")

@@ -11,11 +11,12 @@ Status = Literal["booked", "cancelled"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meeting:
-    """One meeting, as it stands. It is never changed in place: a change is a new value with a higher `sequence`.
+    """One meeting as it stands. A change is a new value with a higher `sequence`.
 
-    `caller` is whose it is: the phone number in E.164 or, for a caller who hides it, the call's SID. `start` is aware
-    and a whole minute; `read_back` is how it was read to the caller. `email` and `phone_number` are how the caller can
-    be reached, "" for what is not known: the number is the call's or, for a caller who hides it, the one that was said.
+    `caller` owns it: the phone number in E.164 or, for a caller who hides it, the call's SID. `start` is aware and a
+    whole minute. `minutes` is how long it takes. `read_back` is `start` as it was read to the caller. `email` and
+    `phone_number` reach the caller, "" if unknown. The number is the call's or, if that is hidden, a number that the
+    caller said.
     """
 
     id: str
@@ -33,19 +34,19 @@ class Meeting:
     sequence: int = 0
 
     def repeated(self, booked: Iterable["Meeting"]) -> "Meeting | None":
-        """The one of these that this one would be again: the same caller's, at the same instant.
+        """The meeting of these that this one would repeat, or None: the same caller's, at the same instant.
 
-        `==` of two times compares what clocks show, twice a year in vain.
+        Timestamps are compared, because `==` compares what clocks show, which is wrong in the hour that comes twice.
         """
         return next((each for each in booked if each.caller == self.caller
                      and each.start.timestamp() == self.start.timestamp()), None)
 
     @property
     def number_hidden(self) -> bool:
-        """Whether the caller hid the number of the call, so that `phone_number` is only what was said."""
+        """Whether the caller hid the number of the call. `phone_number` is then only what the caller said."""
         return self.caller != self.phone_number
 
     @property
     def end(self) -> datetime:
-        """In the same zone as `start`; counted in elapsed minutes, not on the clock's face."""
+        """The end, in `zone`. It is `minutes` of elapsed time after `start`, whatever the clocks do."""
         return (self.start.astimezone(UTC) + timedelta(minutes=self.minutes)).astimezone(self.zone)

@@ -1,7 +1,7 @@
-"""A message that a caller left because nobody could speak with them, and the news of it.
+"""A message that a caller left because the assistant could not speak, and the news of it.
 
-Pure. The body is flat JSON as a meeting's is (event.py), with the same five keys that every body has: name, email,
-datetime, description, phone_number. What was said is a recording at Twilio, and its address is passed on.
+Pure. The body is flat JSON like a meeting's (event.py), with the five keys that both have: name, email, datetime,
+description, phone_number. The caller's words are a recording at Twilio, and the body has its address.
 """
 
 import json
@@ -17,7 +17,7 @@ KIND = "message.recorded"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message. `id` is Twilio's RecordingSid, `caller` a number in E.164 or "", `recorded` aware."""
+    """One message. `id` is Twilio's RecordingSid. `caller` is a number in E.164 or "". `recorded` is aware."""
 
     id: str
     caller: str
@@ -31,20 +31,20 @@ _PROPERTIES: dict[str, dict[str, Any]] = {
     "type": text("What happened.", enum=[KIND]),
     "timestamp": moment("When it happened, UTC."),
     "id": text("The message's id: Twilio's id of the recording.", minLength=1),
-    "name": text('"": who called is known by the number alone.'),
+    "name": text('"": the caller is known by the number alone.'),
     "email": text('"": nobody asked for it.'),
-    "phone_number": text('The caller\'s number, E.164; "" for a caller who hides it.'),
+    "phone_number": text('The caller\'s number, E.164. "" for a caller who hides it.'),
     "description": text("What this is, in a sentence."),
     "datetime": moment("When it was recorded, with the offset of the business's time zone."),
     "call_sid": text("Twilio's id of the call."),
     "recording_url": text(
-        "Where the recording is: a WAV file, or with .mp3 behind it an MP3 file. Twilio may ask for the account SID "
+        "Where the recording is: a WAV file, or with .mp3 appended an MP3 file. Twilio may ask for the account SID "
         "and the auth token.", format="uri"),
     "recording_sid": text("Twilio's id of the recording.", pattern="^RE[0-9a-f]{32}$"),
-    "duration_seconds": {"type": "integer", "description": "How long it is, seconds.", "minimum": 1},
+    "duration_seconds": {"type": "integer", "description": "How long it is, in seconds.", "minimum": 1},
 }
 
-#: The body's JSON Schema. Later versions may add keys, so a receiver should ignore what it does not know.
+#: The body's JSON Schema. Later versions may add keys, so a receiver should ignore unknown ones.
 SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "A message that a caller left",
@@ -55,7 +55,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def body(message: Message, zone: ZoneInfo) -> str:
-    """The JSON of the news of it."""
+    """The JSON of the news of a message. `zone` is the business's."""
     seconds = f"{message.seconds} second{'s' * (message.seconds != 1)}"
     return json.dumps({
         "type": KIND,

@@ -1,7 +1,7 @@
-"""Where the time is that was said: "in Berlin", "London time", "Eastern", "my time".
+"""The zone that a caller's words name: "in Berlin", "London time", "Eastern", "my time".
 
-Pure. A city is one that the time zone database names. A place before "time" that it does not name is asked about;
-"any time" and "this time" name no place.
+Pure. The cities are those of the time zone database. Any other place before "time" is asked about. "Any time" and "this
+time" name no place.
 """
 
 import re
@@ -19,29 +19,29 @@ UNKNOWN_ZONE = Question(
     "Pass the zone's IANA name as time_zone, such as America/New_York, and the day and the time without a place.")
 
 _UTC = ZoneInfo("UTC")
-#: The database's names, as they are written, by how the grammar reads them. Read once, with the module.
+#: The database's names as they are written, by their lower case. Read once, with the module.
 _KEYS = {key.lower(): key for key in files("tzdata").joinpath("zones").read_text().split()}
 _AREAS = ("Europe", "America", "Asia", "Africa", "Australia", "Pacific", "Atlantic", "Indian")
-#: Not Easter Island: "Easter time" is a date.
+#: The zones' names by their cities. Easter Island is left out, because "Easter time" is a date.
 _CITIES = {
     plain(city.replace("_", " ")): key for key in _KEYS.values() for area, _, city in [key.partition("/")]
     if area in _AREAS and city != "Easter"}
-#: How the mainland of the United States and Canada calls its zones, by the letter that their abbreviations begin with.
+#: The zones of the mainland of the United States and Canada, by the first letter of their abbreviations.
 _AMERICAN = {"E": "eastern", "C": "central", "M": "mountain", "P": "pacific"}
 
 _WHOSE = re.compile(r"(?:^|(?<= ))(?:in )?(my|our|your|local) (?:local )?time(?: zone)?(?: |$)")
 _IANA = re.compile(r"(?:^|(?<= ))(?:in )?([a-z]+(?:/[a-z_]+){1,2})(?: time)?(?: |$)")
 _CITY_TIME = re.compile(r"(?:^|(?<= ))(?:in )?((?:[a-z]+ ){1,3})time(?: |$)")
 _ANY_TIME = re.compile(r"\b(\S+) time\b")
-#: Zones that are named without a city and without "time".
+#: Words that name a zone without a city and without "time".
 _ABBREVIATIONS = frozenset(
     "eastern central mountain pacific est edt et cst cdt mst mdt pst pdt cet cest bst ist aest jst".split())
-#: Before "time" they name no place.
+#: Words that name no place before "time".
 _NO_PLACE = frozenset("any some same this that what which good best better first another other lunch next last".split())
 
 
 def named(text: str, business: ZoneInfo, caller: ZoneInfo | None) -> tuple[str, ZoneInfo]:
-    """The plain text without the zone it names, and that zone; the caller's, or the business's, where it names none."""
+    """The plain text without the zone that it names, and that zone. The default is the caller's or the business's."""
     default = caller or business
     for zone in filter(None, (business, caller, _UTC)):
         rest = _names(zone).sub("", text, count=1)
@@ -61,7 +61,7 @@ def named(text: str, business: ZoneInfo, caller: ZoneInfo | None) -> tuple[str, 
 
 
 def is_place_unknown(text: str) -> bool:
-    """Whether a text that was not understood names a zone."""
+    """Whether a text that was not understood seems to name a zone."""
     return (bool(_ABBREVIATIONS & set(text.split())) or _IANA.search(text) is not None
             or any(word not in _NO_PLACE for word in _ANY_TIME.findall(text)))
 
@@ -72,16 +72,16 @@ def _without(text: str, found: re.Match[str]) -> str:
 
 @lru_cache
 def _names(zone: ZoneInfo) -> re.Pattern[str]:
-    """Where a plain text names the zone: "in Dhaka", "Asia/Dhaka time", "EST", "Eastern"."""
+    """Matches the zone in a plain text: "in Dhaka", "Asia/Dhaka time", "EST", "Eastern"."""
     city = place(zone).removesuffix(" time")
     names = "|".join(re.escape(plain(name)) for name in (str(zone), city, *_called(zone)))
     return re.compile(rf"(?:^|(?<= ))(?:in )?(?:{names})(?: (?:standard |daylight )?time)?(?: |$)")
 
 
 def _called(zone: ZoneInfo) -> set[str]:
-    """The zone's abbreviations, winter's and summer's: nobody who says EST in July means another time than New York's.
+    """The zone's abbreviations, of winter and summer: a caller who says EST in July means New York's time.
 
-    But GMT is one instant everywhere, also while London's clocks show another.
+    GMT is left out. It is one instant everywhere, also while London's clocks show another.
     """
     if zone is _UTC:
         return {"GMT"}
@@ -94,8 +94,8 @@ def _called(zone: ZoneInfo) -> set[str]:
 
 
 def zone_called(key: str) -> ZoneInfo:
-    """The zone of an IANA name. Raises Refused."""
+    """The zone of an IANA name. Raises Refused for an unknown one."""
     try:
         return ZoneInfo(key)
-    except Exception:                # ZoneInfo lets OSError, ValueError and others through, by the name's shape
+    except Exception:                # depending on the name, ZoneInfo raises OSError, ValueError and others
         raise UNKNOWN_ZONE.refusal() from None

@@ -1,6 +1,6 @@
 """A text as the grammar of words.py reads it: lower case, digits for numbers, no courtesies.
 
-Pure. What is left out here says nothing of the day and the time, whatever stands beside it. "Not", "or" and "after" do.
+Pure. Only words that never say anything about the day and the time are left out. "Not", "or" and "after" stay.
 """
 
 import re
@@ -21,7 +21,7 @@ _FILLERS = frozenset(
     "the on please um uh er erm hm hmm yes yeah yep ok okay sure alright well so then just actually maybe perhaps "
     "around about roughly approximately approx exactly precisely sharp say instead preferably hello hi thanks".split())
 
-#: Whole phrases, while their punctuation is still there.
+#: Courtesies as whole phrases. They are taken out while their punctuation is still there.
 _COURTESIES = (
     r"^(?:no|nope|oh|right|fine|great|perfect|good)[,.] ",
     r"\b(?:can|could|shall|should|might|may) (?:we|i|you) (?:please )?"
@@ -35,7 +35,8 @@ _COURTESIES = (
     r"^one (?:moment|second|sec|minute)[,.] |\b(?:just|hang on|wait) (?:a|one) (?:moment|second|sec|minute)\b",
     r"\bthank you\b|\bor so\b|\bon the dot\b|\b(?:a|an) (?:meeting|appointment|table|slot)\b",
 )
-#: "For" says how many they are, "for two on Friday", or how long, "for two hours"; else it says nothing, "for ten a.m."
+#: A "for" that says nothing, as in "for ten a.m.". It stays where it says how many people, "for two on Friday", or how
+#: long, "for two hours".
 _DAY_NAMES = "|".join((*map(str.lower, WEEKDAYS), "today", "tomorrow", "this", "next"))
 _FOR = (rf"\bfor (?![0-9]{{1,2}}(?:$| (?:(?:on )?(?:{_DAY_NAMES})|at|people|persons|guests|of us)\b)"
         r"|(?:an?|half|[0-9]+)(?: an)?(?: and a half)? ?(?:h|hrs?|hours?|min|mins|minutes?)\b)")
@@ -63,7 +64,7 @@ _REWRITES = tuple((re.compile(pattern, re.ASCII), by) for pattern, by in _REWRIT
 
 
 def plain(text: str) -> str:
-    """The text as the grammar reads it: words and digits with single spaces between them."""
+    """The text as the grammar reads it: words and digits with single spaces. Also for comparing two phrases."""
     text = " ".join(unicodedata.normalize("NFKC", text).lower().split())
     for pattern, by in _REWRITES:
         text = pattern.sub(by, text)

@@ -1,6 +1,6 @@
 """What a text says about a day and a time, in pieces that are joined.
 
-Pure. The rules of days.py and clock.py each make one piece, words.py joins them, schedule.py makes an instant of it.
+Pure. Each rule of days.py and clock.py makes a piece. words.py joins the pieces. schedule.py makes an instant of them.
 """
 
 import re
@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 NOON, DAY = 12 * 60, 24 * 60
 
-#: How the model passes a moment. No date is named that it might take for the caller's.
+#: How the model passes a moment. It names no date, because the model might take it for the caller's.
 HOW = ("Pass the day and the time together, in English: a weekday or a date with the month as a word, and the time "
        "with am or pm or in 24-hour notation with two digits (09:00, 15:30); or all as a local ISO 8601 date and time. "
        "What the caller has said already, add yourself: do not ask for it again.")
 
 
 class Refused(Exception):
-    """No meeting can be made of this; the message is a sentence for the caller's ear.
+    """No meeting can be made of this. The message is a sentence for the caller's ear.
 
-    `how` is for the model: how it can pass the moment, so that the caller is not made to say the same again.
+    `how` tells the model how to pass the moment, so that the caller need not say the same again.
     """
 
     def __init__(self, message: str, how: str = "") -> None:
@@ -29,7 +29,7 @@ class Refused(Exception):
 
 
 class Question(NamedTuple):
-    """What the caller has to be asked, and how the model passes the answer."""
+    """A question for the caller, and how the model passes the answer."""
 
     text: str
     how: str = HOW
@@ -39,10 +39,10 @@ class Question(NamedTuple):
 
 
 class Times(NamedTuple):
-    """The minutes of the day that a clock time may mean, from 1440 on the next day's; the likeliest one first.
+    """The minutes of the day that a clock time may mean, the likeliest first. From 1440 on they are the next day's.
 
-    `sure`: it is the first. `written`: it is the first, as "10:00" is in 24-hour notation, unless the business is
-    closed then and open at another one.
+    `sure`: the first is meant. `written`: it is 24-hour notation, such as "10:00". The first is meant, unless the
+    business is closed then and open at another.
     """
 
     minutes: tuple[int, ...]
@@ -51,7 +51,7 @@ class Times(NamedTuple):
 
 
 class Week(NamedTuple):
-    """The week that begins on `monday`; `day` is meant where no weekday is named."""
+    """The week that begins on `monday`. Without a weekday, `day` is meant."""
 
     monday: date
     day: date | None = None
@@ -59,11 +59,11 @@ class Week(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a text says; None where it does not say it. All of it is local to the zone that is meant.
+    """What a text says, local to the zone that is meant. None stands for what it does not say.
 
-    `weekday`: 0 for Monday. `part`: the minutes of the day from which up to which the time lies. `fold`: 0 before the
-    clocks go back, 1 after. `moment`: an instant, said in full (an offset, or "in two hours"). `length`: how long the
-    meeting is to be, minutes. `question`: what has to be asked before this is a moment.
+    `weekday`: 0 for Monday. `part`: the range of minutes of the day in which the time lies, the end not included.
+    `fold`: 0 before the clocks go back, 1 after. `moment`: an instant that was said in full (an offset, or "in two
+    hours"). `length`: how long the meeting is to be, in minutes. `question`: must be asked before this is a moment.
     """
 
     day: date | None = None
@@ -82,14 +82,14 @@ class Said:
 
     @property
     def named_day(self) -> date | None:
-        """The date that was said, but for a weekday alone, which depends on the time."""
+        """The date that was said. None for a weekday alone, whose date depends on the time."""
         week, weekday = self.week, self.weekday
         in_week = week and (week.day if weekday is None else week.monday + timedelta(days=weekday))
         return self.day or in_week
 
     @property
     def agrees(self) -> bool:
-        """Whether all that was said of the day is true of its date."""
+        """Whether everything that was said about the day is true of its date."""
         day = self.named_day
         if day is None:
             return True
@@ -97,7 +97,7 @@ class Said:
         return self.weekday in (None, day.weekday()) and in_week in (None, day)
 
     def minutes(self) -> tuple[int, ...]:
-        """The minutes of the day that the time may mean: none if it contradicts itself."""
+        """The minutes of the day that the time may mean. None of them if it contradicts itself."""
         if self.times is None:
             return ()
         if self.part is None:
@@ -110,7 +110,7 @@ _SAYS = tuple(each.name for each in fields(Said))
 
 
 def joined(one: Said, other: Said) -> Said | None:
-    """What both say; None if they contradict each other."""
+    """What both say together, or None if they contradict each other."""
     both: dict[str, Any] = {}
     for name in _SAYS:
         mine, new = getattr(one, name), getattr(other, name)
@@ -124,14 +124,14 @@ def joined(one: Said, other: Said) -> Said | None:
 
 
 Found = re.Match[str]
-#: What a rule makes of what it found, told to someone whose clock shows this; None if it is nothing.
+#: What a rule makes of a match. The date-time is what the listener's clock shows. None: the rule does not apply.
 Meaning = Callable[[Found, datetime], Said | None]
 #: A pattern over plain text, and its meaning.
 Rule = tuple[str, Meaning]
 
 
 def fixed(said: Said) -> Meaning:
-    """The meaning of a rule that says the same whatever it found."""
+    """The meaning of a rule that always says the same."""
     return lambda found, here: said
 
 

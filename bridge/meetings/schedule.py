@@ -1,13 +1,13 @@
-"""From what was said to an instant, by the business's rules.
+"""From a caller's words to an instant, by the business's rules.
 
-Pure: the present moment is an argument. What words mean is in words.py; here they meet a zone's clocks:
+Pure: the present moment is an argument. words.py says what words mean. Here they meet a zone's clocks:
 
-1. A time that clocks leave out is no time, one that they show twice is asked about; neither is guessed.
+1. A time that clocks leave out is no time. A time that they show twice is asked about. Neither is guessed.
 2. A clock time without its half of the day is taken only if the opening hours leave just one of the two.
-3. What comes out obeys `allowed`, and its `read_back` given in again comes out as the same instant.
+3. The result obeys `allowed`, and its `read_back` resolves to the same instant.
 
-Instants are compared in UTC: two date-times of one zone are compared by what its clocks show, and one of an hour that
-comes twice equals none of another zone.
+Instants are compared in UTC. Python compares two date-times of one zone by what its clocks show, and a date-time in an
+hour that comes twice equals none of another zone.
 """
 
 import re
@@ -37,9 +37,9 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When the business takes meetings: its `zone`, how many `minutes` each one takes.
+    """When the business takes meetings. `minutes` is how long each one takes.
 
-    Without `opening` it is open at any time, but on `closed` days.
+    Without `opening` the business is open at any time, except on `closed` days.
     """
 
     zone: ZoneInfo
@@ -50,13 +50,13 @@ class Rules:
     closed: ClosedDays | None = None
 
     def open_for(self, start: datetime) -> bool:
-        """Whether the whole meeting fits into the opening hours, and touches no closed day."""
+        """Whether a whole meeting fits into the opening hours and touches no closed day."""
         start = start.astimezone(self.zone)
         end = _later(start, self.minutes)
         return (self.opening is None or self.opening.contains(start, end)) and self.closed_day(start) is None
 
     def closed_day(self, start: datetime) -> Run | None:
-        """The closed day on which a meeting would begin, or into which it would go on."""
+        """The first closed day that a meeting would touch, or None."""
         if self.closed is None:
             return None
         start = start.astimezone(self.zone)
@@ -64,7 +64,7 @@ class Rules:
         return next(iter(self.closed.ahead(start.date(), last.date())), None)
 
     def first_open(self, after: datetime) -> datetime:
-        """The moment itself or, if its day is closed, the beginning of the next one that is not, within a year."""
+        """The moment itself or, if its day is closed, the beginning of the next open day within a year."""
         if self.closed is None:
             return after
         today = after.astimezone(self.zone).date()
@@ -74,7 +74,7 @@ class Rules:
 
 
 def duration(text: str) -> timedelta:
-    """`30m`, `2h`, `1d` or `0`. Raises ValueError with what is wrong, as the end of a sentence."""
+    """Parses `30m`, `2h`, `1d` or `0`. Raises ValueError with what is wrong, as the end of a sentence."""
     found = re.fullmatch(r"([0-9]{1,4})([mhd])", text)
     if not found and text != "0":
         raise ValueError("must be minutes, hours or days, such as 30m, 2h or 1d, or 0")
@@ -86,9 +86,9 @@ def duration(text: str) -> timedelta:
 def resolve(words: str, rules: Rules, now: datetime, caller_zone: str = "") -> datetime:
     """The instant that is meant: aware, in the business's zone, a whole minute, allowed by the rules. Raises Refused.
 
-    `caller_zone`, an IANA name, is the zone that the words are local to and in which "today" is; without it the
-    business's is. A zone or an offset in the words goes before both. "..., that is four in the morning, London time"
-    is checked.
+    The words, and "today" in them, are local to the zone `caller_zone` (an IANA name), or without it to the business's.
+    A zone or an offset in the words overrides both. A second time, as in "..., that is four in the morning, London
+    time", is checked against the first.
     """
     try:
         start = _meant(words, rules, now, caller_zone)
@@ -102,9 +102,9 @@ def resolve(words: str, rules: Rules, now: datetime, caller_zone: str = "") -> d
 
 
 def first_day(words: str, rules: Rules, now: datetime) -> date:
-    """The day from which on free times are wanted, of words that need not say a time. Raises Refused.
+    """The first day for which free times are wanted. The words need not say a time. Raises Refused.
 
-    A week without a day, "next week", begins on its Monday. A day may have passed.
+    A week without a day, such as "next week", begins on its Monday. The day may have passed.
     """
     try:
         said, zone = _in_zone(plain(words[:LONGEST]), rules.zone, None, now)
@@ -165,9 +165,9 @@ def _start(said: Said, zone: ZoneInfo, rules: Rules, now: datetime) -> datetime:
 
 
 def _open_one(times: dict[int, list[datetime]], said: Said, rules: Rules, now: datetime) -> list[datetime]:
-    """The starts of the one time of day, of several or none, that can be meant. Raises Refused.
+    """The starts of the one time of day that can be meant. Raises Refused if none or several can.
 
-    It is the one at which the business is open and which has not passed.
+    It is the one at which the business is open and that has not passed.
     """
     shown = [starts for starts in times.values() if starts]
     possible = [starts for starts in shown if any(map(rules.open_for, starts))]
@@ -177,7 +177,7 @@ def _open_one(times: dict[int, list[datetime]], said: Said, rules: Rules, now: d
     if len(to_come) == 1:
         return to_come[0]
     if shown and all(_passed(starts, now) for starts in possible or shown):
-        return (possible or shown)[-1]               # that it has passed is said of it later
+        return (possible or shown)[-1]               # `allowed` says that it has passed
     if shown and not possible:
         raise Refused(_hours(shown[0][0], rules), _ANOTHER)
     if said.times and said.times.minutes[0] % 720 < 60:
@@ -190,20 +190,20 @@ def _passed(starts: Sequence[datetime], now: datetime) -> bool:
 
 
 def _starts(said: Said, minute: int, zone: ZoneInfo, now: datetime) -> list[datetime]:
-    """The instants, up to two, at which clocks show this minute of the day that was said."""
+    """The instants, two at most, at which clocks show this minute on the day that was said."""
     if said.named_day:
         return _showing(said.named_day, minute, zone)
-    assert said.weekday is not None                  # or it would not have a day
+    assert said.weekday is not None                  # because has_day is true
     today = now.astimezone(zone).date()
     first = today + timedelta(days=(said.weekday - today.weekday()) % 7)
     starts = _showing(first, minute, zone)
-    # The first one whose time is still to come.
+    # The weekday is the first one whose time is still to come.
     passed = first == today and starts and _passed(starts, now)
     return _showing(first + timedelta(days=7), minute, zone) if passed else starts
 
 
 def _day(said: Said, today: date) -> None:
-    """Raises Refused if the date was said twice, and differently, or has passed."""
+    """Raises Refused if the date contradicts itself or has passed."""
     day = said.named_day
     assert day is not None
     if not said.agrees:
@@ -213,7 +213,7 @@ def _day(said: Said, today: date) -> None:
 
 
 def _showing(day: date, minute: int, zone: ZoneInfo) -> list[datetime]:
-    """The instants, in UTC and in order, at which clocks in `zone` show this; none where they are put forward."""
+    """The instants, in UTC and in order, at which clocks in `zone` show this. None of them where clocks skip it."""
     shown = datetime.combine(day, time()) + timedelta(minutes=minute)
     both = {shown.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
     return sorted(each for each in both if each.astimezone(zone).replace(tzinfo=None) == shown)
@@ -237,7 +237,7 @@ def _past(today: date) -> str:
 
 
 def _check(said: Said, zone: ZoneInfo, start: datetime) -> None:
-    """Raises Refused unless all that was said is true of this instant."""
+    """Raises Refused unless everything that was said is true of this instant."""
     local = start.astimezone(zone)
     agrees = (
         said.week is None and said.fold is None
@@ -257,7 +257,7 @@ def _minute(local: datetime) -> int:
 # ---- the rules
 
 def allowed(start: datetime, rules: Rules, now: datetime) -> None:
-    """Raises Refused: past, too soon, too far ahead, or outside the opening hours, into which all of it must fit."""
+    """Raises Refused if a start is past, too soon or too far ahead, or its meeting is outside the opening hours."""
     ahead, how = start.astimezone(UTC) - now.astimezone(UTC), _ANOTHER
     if ahead <= timedelta(0):
         problem, how = "has already passed. Which later time would suit?", _past(now.astimezone(rules.zone))
@@ -298,10 +298,10 @@ def free_starts(
     rules: Rules, now: datetime, taken: Sequence[tuple[datetime, datetime]], after: datetime, count: int = 3,
     *, until: datetime | None = None,
 ) -> list[datetime]:
-    """The first `count` allowed starts, not before `after`, that overlap nothing `taken`; in the business's zone.
+    """The first `count` allowed starts from `after` on that overlap nothing `taken`, in the business's zone.
 
-    They are a meeting's length apart, from each opening of the day on, and within a year of `after`; with `until`,
-    which is as far as `taken` is known, the meetings are over by then.
+    They are a meeting's length apart, counted from each opening of a day, and within a year of `after`. `taken` is
+    known up to `until`. If it is given, the meetings are over by then.
     """
     busy = sorted((begin.astimezone(UTC), end.astimezone(UTC)) for begin, end in taken)
     free: list[datetime] = []
@@ -310,7 +310,7 @@ def free_starts(
         end = _later(start, rules.minutes)
         if len(free) == count or start - now.astimezone(UTC) > rules.maximum_notice or until and end > until:
             break
-        # Starts only grow, so what began before this one's end is looked at once.
+        # Starts only grow, so each busy interval is looked at once.
         while at < len(busy) and busy[at][0] < end:
             busy_until = max(busy_until, busy[at][1])
             at += 1
@@ -320,7 +320,7 @@ def free_starts(
 
 
 def _grid(rules: Rules, after: datetime) -> Iterator[datetime]:
-    """Every start that might be offered, in UTC and in order."""
+    """Every start that may be offered, in UTC and in order."""
     first = after.astimezone(rules.zone).date()
     for day in (first + timedelta(days=n) for n in range(367)):
         if rules.closed and rules.closed.on(day) is not None:
@@ -340,5 +340,5 @@ def _is_allowed(start: datetime, rules: Rules, now: datetime) -> bool:
 
 
 def _later(start: datetime, minutes: int) -> datetime:
-    """Elapsed minutes later, whatever the clocks do meanwhile; in the zone of `start`."""
+    """The moment `minutes` of elapsed time later, whatever the clocks do, in the zone of `start`."""
     return (start.astimezone(UTC) + timedelta(minutes=minutes)).astimezone(start.tzinfo)

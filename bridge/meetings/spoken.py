@@ -1,7 +1,7 @@
-"""An instant as one says it, so that the caller hears exactly what was understood.
+"""An instant as people say it, so that the caller hears exactly what was understood.
 
-Pure. What is said here, words.py understands: a read-back that is handed in again names the same instant. It says which
-midnight is meant, and which of the two hours when clocks go back; the year only where it is not the one at hand.
+Pure. words.py understands everything that is said here: a read-back that is handed in again names the same instant. It
+says which midnight is meant, and which hour when clocks go back. It says the year only if that is not clear.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,15 @@ UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
          "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
-#: A date without its year is the coming one; nearer to a year than this, one might think of another.
+#: How far ahead a date is said without its year. Nearly a year ahead, listeners might think of another year.
 _SAME_YEAR = relativedelta(months=11)
 
 
 def read_back(start: datetime, caller_zone: ZoneInfo | None = None, *, now: datetime | None = None) -> str:
-    """ "Thursday the 26th of November at ten in the morning, Dhaka time"; `start` is aware, in the business's zone.
+    """ "Thursday the 26th of November at ten in the morning, Dhaka time". `start` is aware, in the business's zone.
 
-    With `now` the year is added unless the date is today's or comes within 11 months. With a `caller_zone` that is not
-    the business's: ", that is four in the morning, London time", and the weekday there where it is another one.
+    With `now` the year is added, unless the date is today or within 11 months. Another `caller_zone` adds ", that is
+    four in the morning, London time", with the weekday there if it differs.
     """
     year = "" if now is None or _at_hand(start, now.astimezone(start.tzinfo)) else f" {start.year}"
     said = f"{date_of(start)}{year} at {clock(start)}{_which(start)}, {place(start.tzinfo)}"
@@ -58,7 +58,7 @@ def ordinal(day: int) -> str:
 
 
 def clock(moment: datetime) -> str:
-    """A time of day in words: "half past ten in the morning", "noon", "midnight, as the day begins"."""
+    """A time of day in words, such as "half past ten in the morning", "noon" or "midnight, as the day begins"."""
     hour, minute = moment.hour, moment.minute
     if (hour, minute) == (12, 0):
         return "noon"
@@ -69,7 +69,7 @@ def clock(moment: datetime) -> str:
 
 
 def _face(hour: str, minute: int, most: int) -> str:
-    """A clock's face: "ten", "seven minutes past ten" up to `most`, then "ten forty-five"."""
+    """A time on a clock's face: "ten", up to `most` minutes "seven minutes past ten", then "ten forty-five"."""
     if minute == 0:
         return hour
     if minute > most:
@@ -83,21 +83,21 @@ def _at_hand(start: datetime, here: datetime) -> bool:
 
 
 def _which(start: datetime) -> str:
-    """Which of two, in the hour that comes twice."""
-    # A zone decides by `fold` in the hour that is left out, too, but no instant is in there.
+    """Says which one is meant in the hour that comes twice, else ""."""
+    # `fold` matters also in the hour that clocks leave out, but no instant is in there.
     if start.replace(fold=0).utcoffset() == start.replace(fold=1).utcoffset():
         return ""
     return f", {'after' if start.fold else 'before'} the clocks go back"
 
 
 def place(zone: tzinfo | None) -> str:
-    """A zone by its city: "Dhaka time", "New York time"; "UTC"."""
+    """A zone by its city: "Dhaka time", "New York time", and "UTC"."""
     city = str(zone).rpartition("/")[2].replace("_", " ")
     return city if city == "UTC" else f"{city} time"
 
 
 def details(said: Mapping[str, str]) -> str:
-    """Whom a meeting is for and what it is about, such as "the name is Ada Lovelace, and it is about: a tooth"."""
+    """The details of a meeting in words, such as "the name is Ada Lovelace, and it is about: a tooth"."""
     words = {"name": "the name is {}", "email": "the e-mail address is {}",
              "phone_number": "the phone number is {}", "description": "it is about: {}"}
     parts = [sentence.format(said[name]) for name, sentence in words.items() if said.get(name)]

@@ -1,16 +1,16 @@
-"""What was said about a day and a time.
+"""Understands what a text says about a day and a time.
 
-Pure. A small grammar, because a meeting is a promise:
+Pure. It is a small grammar, because a meeting is a promise:
 
-1. Every word counts: all of the text is covered by the rules of GRAMMAR and the courtesies of plain.py, or refused.
-2. All ways to cover it are found; if they do not mean the same, it is asked which one is meant.
-3. What is missing (the day, the half of the day) stays open here; schedule.py asks for it.
+1. Every word counts. The rules of GRAMMAR and the courtesies of plain.py cover all of the text, or it is refused.
+2. All ways to cover it are found. If they differ in meaning, the caller is asked which one is meant.
+3. A missing day, or half of the day, stays open here. schedule.py asks for it.
 
-It stands in place of a library that guesses. Of "Tuesday 2 to 3 pm" dateutil (fuzzy), parsedatetime and recurrent make
-three o'clock; "not tomorrow at noon" is tomorrow at noon to them, "tomorrow at half three" nine or no time at all, and
-"01.12.2026" the 12th of January, to dateparser too. Microsoft's recognizers find both halves of a day, but leave out
-what they do not know as the others do ("Tuesday week" is this Tuesday), and are not kept any more. What is said can be
-looked at as a whole in tests/meetings/what_callers_say.txt.
+The libraries for this guess. dateutil (fuzzy), parsedatetime and recurrent read "Tuesday 2 to 3 pm" as three o'clock,
+"not tomorrow at noon" as tomorrow at noon, and "tomorrow at half three" as nine or as no time. They and dateparser read
+"01.12.2026" as the 12th of January. Microsoft's recognizers find both halves of a day, but skip unknown words like the
+others ("Tuesday week" is this Tuesday), and are not maintained any more. tests/meetings/what_callers_say.txt lists
+phrases with their meaning.
 """
 
 import re
@@ -22,7 +22,7 @@ from bridge.meetings.days import DAYS
 from bridge.meetings.said import HOW, Question, Refused, Said, joined
 from bridge.meetings.spoken import date_of
 
-#: A longer text names no moment; characters.
+#: The longest text that may name a moment, in characters.
 LONGEST = 200
 NOT_UNDERSTOOD = "I did not understand the day and the time. Which day is it, and at what time?"
 ONE_OF_SEVERAL = "Those are several times. Which one should it be?"
@@ -33,13 +33,16 @@ GRAMMAR = tuple((re.compile(f"(?:{pattern})(?: |$)", re.ASCII), meaning) for pat
 
 
 def understand(text: str, here: datetime) -> Said:
-    """What a `plain` text says, told to someone whose clock shows `here`, an aware date-time. Raises Refused."""
+    """What a `plain` text says to a listener whose clock shows `here`, an aware date-time. Raises Refused.
+
+    Use `schedule.resolve` for a caller's words. It calls this, and applies the zone and the rules.
+    """
     ways = _ways(text, here)
     if not ways:
         several = {"or", "and"} & set(text.split())
         raise Refused(ONE_OF_SEVERAL if several else NOT_UNDERSTOOD, HOW)
-    # Of two ways, one may contradict itself: a date is not the weekday that was said, "ten to three in the afternoon"
-    # does not begin at ten.
+    # A way that contradicts itself is dropped if another does not: its date is not the weekday that was said, or "ten
+    # to three in the afternoon" would begin at ten.
     ways = {way for way in ways if way.agrees} or ways
     ways = {way for way in ways if way.minutes() or not way.times} or ways
     for way in sorted(ways, key=repr):

@@ -10,26 +10,23 @@ Source: https://developers.openai.com/api/docs/guides/realtime-websocket
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import aiohttp
-from aiohttp import ClientWebSocketResponse, ClientWSTimeout, WSMsgType
+from aiohttp import WSCloseCode
 from yarl import URL
 
 from bridge.openai_side import errors, realtime
+from bridge.wire import handshake
+from bridge.wire.websocket import Websocket
 
 log = logging.getLogger(__name__)
 
 #: How long a session may take to be ready, in all (s).
 READY_S = 10.0
-#: How long a close may take (s).
-CLOSE_S = 0.5
 
 #: Close codes that stand for a refusal: policy violation, and the codes that applications define themselves.
 _REFUSALS = (1008, *range(3000, 5000))
-
-ModelSocket = ClientWebSocketResponse[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class Account:
 class ModelSession:
     """A session that is ready. `expires_at`: when the server will end it (s since 1970). None: it does not say."""
 
-    socket: ModelSocket
+    wire: Websocket
     expires_at: float | None
 
 
@@ -83,11 +80,11 @@ async def open_session(
     seconds = READY_S if within is None else min(within, READY_S)
     try:
         async with asyncio.timeout(seconds):
-            socket = await _connect(http, account)
+            wire = await handshake.connect(http, address(account), headers(account))
             try:
-                return ModelSession(socket, await _set_up(socket, setup))
+                return ModelSession(wire, await _set_up(wire, setup))
             except BaseException:
-                await socket.close()
+                await wire.close(WSCloseCode.OK)
                 raise
     except TimeoutError:
         raise ModelUnreachable(
@@ -102,19 +99,11 @@ async def open_session(
             f"no connection ({error}): check OPENAI_REALTIME_URL and this machine's network", final=False) from None
 
 
-async def _connect(http: aiohttp.ClientSession, account: Account) -> ModelSocket:
-    """The reader of this socket gets pings and pongs too, as signs of life, and must answer the pings (answer_ping)."""
-    return await http.ws_connect(
-        address(account), headers=headers(account), autoping=False, decode_text=False,
-        timeout=ClientWSTimeout(ws_close=CLOSE_S),
-    )
-
-
-async def _set_up(socket: ModelSocket, setup: bytes) -> float | None:
+async def _set_up(wire: Websocket, setup: bytes) -> float | None:
     """Sets the new session up for a phone call. Returns when it will end (s since 1970), or None."""
-    created = await _session(socket, realtime.SessionCreated)
-    await socket.send_frame(setup, WSMsgType.TEXT)
-    session = await _session(socket, realtime.SessionUpdated)
+    created = await _session(wire, realtime.SessionCreated)
+    wire.send(setup)
+    session = await _session(wire, realtime.SessionUpdated)
     if not session.speaks_pcmu():
         raise ModelUnreachable(
             "the session did not take audio/pcmu both ways, its audio would be static: check OPENAI_MODEL", final=True)
@@ -122,16 +111,12 @@ async def _set_up(socket: ModelSocket, setup: bytes) -> float | None:
 
 
 async def _session(
-    socket: ModelSocket, kind: type[realtime.SessionCreated | realtime.SessionUpdated],
+    wire: Websocket, kind: type[realtime.SessionCreated | realtime.SessionUpdated],
 ) -> realtime.Session:
     """The session in the next event of this kind. Other events before it are skipped."""
-    async for message in socket:
-        if message.type is WSMsgType.PING:
-            await answer_ping(socket, message.data)
-        if message.type is not WSMsgType.TEXT:
-            continue
+    while (message := await wire.receive()) is not None:
         try:
-            event = realtime.parse(message.data)
+            event = realtime.parse(message)
         except realtime.Malformed as error:
             log.warning("an event of the model could not be read: %s", error)
             continue
@@ -139,19 +124,7 @@ async def _session(
             raise _refused_session(event.error)
         if isinstance(event, kind):
             return event.session
-    raise _closed(socket.close_code)
-
-
-async def ping(socket: ModelSocket) -> None:
-    """Asks the other end for a sign of life."""
-    with suppress(ConnectionError):
-        await socket.ping()
-
-
-async def answer_ping(socket: ModelSocket, payload: bytes) -> None:
-    """Answers a ping, with its payload."""
-    with suppress(ConnectionError):
-        await socket.pong(payload)
+    raise _closed(wire.close_code)
 
 
 # ---- what went wrong, and what to do

@@ -5,9 +5,13 @@ name may be a newer model's. Only names that are known to be something else are 
 """
 
 import re
+from collections.abc import Callable
 from datetime import date
 
-#: The models to set instead of one that ends.
+#: The last day of a model by its name, where one is announced.
+Ends = Callable[[str], date | None]
+
+#: What to set instead.
 INSTEAD, TRANSCRIPTION_INSTEAD = "gpt-realtime-2.1", "gpt-transcribe"
 
 _DATED = r"(-\d{4}-\d\d-\d\d)?"

@@ -9,11 +9,12 @@ import asyncio
 import logging
 
 import aiohttp
-from aiohttp import WSMsgType
+from aiohttp import WSCloseCode
 
 from bridge.openai_side import realtime
 from bridge.openai_side.breaker import Breaker
-from bridge.openai_side.connection import Account, ModelSocket, ModelUnreachable, answer_ping, open_session
+from bridge.openai_side.connection import Account, ModelUnreachable, open_session
+from bridge.wire.websocket import Websocket
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +43,9 @@ async def _reachable(http: aiohttp.ClientSession, account: Account, voice: str) 
         session = await open_session(http, account, _setup(voice))
         try:
             async with asyncio.timeout(ANSWER_S):
-                await _hear(session.socket)
+                await _hear(session.wire)
         finally:
-            await session.socket.close()
+            await session.wire.close(WSCloseCode.OK)
     except (ModelUnreachable, TimeoutError) as error:
         log.info("the model is still out of reach: %s", str(error) or f"it said nothing within {ANSWER_S:g} s")
         return False
@@ -54,16 +55,12 @@ async def _reachable(http: aiohttp.ClientSession, account: Account, voice: str) 
     return True
 
 
-async def _hear(socket: ModelSocket) -> None:
+async def _hear(wire: Websocket) -> None:
     """Asks for a word and waits for its first sound. Raises ModelUnreachable if none will come."""
-    await socket.send_frame(realtime.create_response(TRIAL, "Say the word: yes."), WSMsgType.TEXT)
-    async for message in socket:
-        if message.type is WSMsgType.PING:
-            await answer_ping(socket, message.data)
-        if message.type is not WSMsgType.TEXT:
-            continue
+    wire.send(realtime.create_response(TRIAL, "Say the word: yes."))
+    while (message := await wire.receive()) is not None:
         try:
-            event = realtime.parse(message.data)
+            event = realtime.parse(message)
         except realtime.Malformed:
             continue
         match event:
@@ -75,7 +72,7 @@ async def _hear(socket: ModelSocket) -> None:
                 details = response.status_details
                 raise ModelUnreachable(
                     f"it gave no answer ({details and details.error or response.status})", final=False)
-    raise ModelUnreachable(f"the connection was closed with code {socket.close_code}", final=False)
+    raise ModelUnreachable(f"the connection was closed with code {wire.close_code}", final=False)
 
 
 def _setup(voice: str) -> bytes:

@@ -129,6 +129,13 @@ class Admission:
             call.ending, call.asked = Ending.FALLBACK, True
             self._write(call_sid, self._calls.closed(call_sid, Ending.FALLBACK, self._clock()))
 
+    def over(self, call_sid: str) -> None:
+        """The caller has gone; where no stream came, which would tell of it, the line is free from now on."""
+        call = self._here.get(call_sid)
+        if call and not call.streams and not call.ending:
+            call.ending, call.asked = Ending.CALLER_HUNG_UP, True
+            self._write(call_sid, self._calls.closed(call_sid, Ending.CALLER_HUNG_UP, self._clock()))
+
     def _write(self, call_sid: str, work: Coroutine[Any, Any, None]) -> None:
         async def write() -> None:
             try:

@@ -3,8 +3,10 @@
 1. No call waits for it. What is new of all calls is written every WRITE_S in one transaction: a crash loses the last
    second at most.
 2. A database that does not answer is tried again after growing pauses. Calls that are over wait for it meanwhile, up to
-   MOST_WAITING of them. Beyond that the oldest is lost, which is counted and logged.
-3. A call whose process is gone is ended by whichever process looks first.
+   MOST_WAITING of them. Beyond that the oldest is lost, which is counted and logged. So is a record that the database
+   cannot hold: it keeps the others from nothing.
+3. A call whose process is gone is ended by whichever process looks first. Nobody looks soon after a failure of the
+   database: the others could not write either.
 4. Without words (TRANSCRIPTS=0) a record holds figures only: nothing that was said, typed, asked or answered.
 5. Where callers are asked whether the call may be recorded (RECORD=ask), the words wait in memory for the yes. Without
    it the record holds figures only. A caller who takes the yes back takes the words back too.
@@ -13,19 +15,21 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 
 from bridge.call.consent import Consent, Notice
-from bridge.call.events import Closed, Consented, Event, Listener
+from bridge.call.events import Closed, Consented, Event, Figures, Listener, Opened
 from bridge.call.record import Record
 from bridge.folding import Folded
 from bridge.records.call_record import Call, Turn
 from bridge.records.call_records import Before, CallRecords, Portion
-from bridge.records.database import StoreFailed
+from bridge.records.database import CannotBeHeld, StoreFailed
+from bridge.records.endings import Ending
+from bridge.twilio_side.caller import Caller
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +39,8 @@ WRITE_S, LONGEST_PAUSE_S = 1.0, 30.0
 LOST_S = 15.0
 #: Calls that are over and wait to be written.
 MOST_WAITING = 1_000
-#: Calls of one transaction.
-PORTION = 200
+#: Calls of one transaction, and their turns. It must end in time also when the database was away for hours.
+PORTION, PORTION_TURNS = 200, 2_000
 
 
 @dataclass(eq=False, slots=True)
@@ -51,18 +55,18 @@ class _Kept:
 
 
 class RecordKeeper:
-    """`now`: seconds since 1970. `count_loss` is told of each record that is lost.
+    """`now`: seconds since 1970. `count_loss` is called for each lost record, `reported` when a report is written.
 
     `notice`: how callers learn that calls are recorded. None: they are not. `recordings`: where to, RECORDINGS.
     """
 
     def __init__(
         self, records: CallRecords, process: str, *, model: str, voice: str, words: bool,
-        count_loss: Callable[[], None], notice: Notice | None = None, recordings: str = "",
-        now: Callable[[], float] = time.time,
+        count_loss: Callable[[], None], reported: Callable[[], None] = lambda: None, notice: Notice | None = None,
+        recordings: str = "", now: Callable[[], float] = time.time,
     ) -> None:
-        self._records, self._words, self._count_loss, self._now = records, words, count_loss, now
-        self._notice = notice
+        self._records, self._words, self._now, self._notice = records, words, now, notice
+        self._count_loss, self._reported = count_loss, reported
         self._head = {"process": process, "model": model, "voice": voice, "recordings": recordings}
         self._calls: dict[_Kept, None] = {}          # in the order in which they came
         self._lost = Folded()
@@ -95,6 +99,22 @@ class RecordKeeper:
         kept.words = self._words and agreed
         kept.record.take_again()
 
+    def without_stream(self, call_sid: str, caller: Caller, called: str, answered_by: str) -> None:
+        """A call that the assistant did not answer: it got the fallback, or was rejected."""
+        hear = self.of_a_call()
+        hear(Opened(call_sid, caller, called))
+        [*self._calls][-1].record.answered_by(answered_by)
+        hear(Closed(call_sid, Ending.FALLBACK if answered_by == "fallback" else Ending.REJECTED, 0.0, Figures()))
+
+    async def nobody_comes_back(self, call_sid: str) -> None:
+        """The call was transferred, and is over now. A database that does not take it is only logged."""
+        try:
+            await self._records.finish(call_sid, self._now())
+            self._reported()
+        except StoreFailed as reason:
+            log.error("call %(call)s: its end could not be written down, and is reported later: %(reason)s",
+                      {"call": call_sid, "reason": str(reason)})
+
     def _over(self, kept: _Kept) -> None:
         kept.is_over = True
         if kept.record.call is None:                 # it never said which call it was
@@ -102,11 +122,14 @@ class RecordKeeper:
             return
         waiting = [each for each in self._calls if each.is_over]
         if len(waiting) > MOST_WAITING:
-            del self._calls[waiting[0]]
-            self._count_loss()
-            if times := self._lost.worth_a_line("lost"):
-                log.error("records of calls are lost because the database does not take them: %(times)d so far",
-                          {"times": times})
+            self._lose(waiting[0], "it does not answer")
+
+    def _lose(self, kept: _Kept, reason: str) -> None:
+        self._calls.pop(kept, None)
+        self._count_loss()
+        if times := self._lost.worth_a_line("lost"):
+            log.error("records of calls are lost because the database does not take them: %(times)d so far, the last "
+                      "one because %(reason)s", {"times": times, "reason": reason})
 
     # ---- the application's task
 
@@ -119,15 +142,21 @@ class RecordKeeper:
                 await self.write()
                 if time.monotonic() - looked >= LOST_S:
                     looked = time.monotonic()
-                    if ended := await self._records.end_lost(self._now()):
-                        log.info("%(ended)d calls were ended in their records, whose process is gone or which nobody "
-                                 "came back to", {"ended": ended})
+                    await self.look()
                 pause = WRITE_S
             except StoreFailed as reason:
-                pause = self._failed(pause, str(reason))
+                pause, looked = self._failed(pause, str(reason)), time.monotonic()
             except Exception:
                 log.exception("records of calls could not be written down, because of a fault")
-                pause = LONGEST_PAUSE_S
+                pause, looked = LONGEST_PAUSE_S, time.monotonic()
+
+    async def look(self) -> None:
+        """Ends the records of calls that nobody carries any more. Raises StoreFailed."""
+        here = [kept.record.call.call_sid for kept in self._calls if kept.record.call]
+        if ended := await self._records.end_lost(self._now(), but=here):
+            log.info("%(ended)d calls were ended in their records, whose process is gone or which nobody came back to",
+                     {"ended": ended})
+            self._reported()
 
     def _failed(self, pause: float, reason: str) -> float:
         if pause == WRITE_S:
@@ -136,9 +165,22 @@ class RecordKeeper:
 
     async def write(self) -> None:
         """Writes all that is new. Raises StoreFailed: then nothing of what was not written is lost."""
-        changed = [kept for kept in self._calls if kept.record.changed]
-        for first in range(0, len(changed), PORTION):
-            await self._write(changed[first:first + PORTION])
+        for calls in _portions([kept for kept in self._calls if kept.record.changed]):
+            await self._keep(calls)
+
+    async def _keep(self, calls: list[_Kept]) -> None:
+        """Writes them; where that never will do, each by itself, without the one that is to blame."""
+        try:
+            await self._write(calls)
+        except Exception as fault:
+            if isinstance(fault, StoreFailed) and not isinstance(fault, CannotBeHeld):
+                raise
+            if len(calls) > 1:
+                for kept in calls:
+                    await self._keep([kept])
+            else:
+                known = isinstance(fault, StoreFailed)
+                self._lose(calls[0], str(fault) if known else f"of a fault ({type(fault).__name__})")
 
     async def _write(self, calls: list[_Kept]) -> None:
         over = {id(kept) for kept in calls if kept.is_over}      # what ends meanwhile is written the next time
@@ -160,6 +202,8 @@ class RecordKeeper:
             kept.before = before
         for kept in forgetting:
             kept.taken_back = False
+        if over:
+            self._reported()
 
     def _shown(self, kept: _Kept) -> Call:
         assert kept.record.call
@@ -179,3 +223,15 @@ class RecordKeeper:
                 await self.write()
         if left := sum(kept.record.changed for kept in self._calls):
             log.error("records of calls were not written down when the server stopped: %(left)d", {"left": left})
+
+
+def _portions(calls: Iterable[_Kept]) -> Iterator[list[_Kept]]:
+    portion, turns = list[_Kept](), 0
+    for kept in calls:
+        if portion and (len(portion) == PORTION or turns + kept.record.new_turns > PORTION_TURNS):
+            yield portion
+            portion, turns = [], 0
+        portion.append(kept)
+        turns += kept.record.new_turns
+    if portion:
+        yield portion

@@ -1,5 +1,6 @@
 """A call's stream: it is let in here, and one CallSession carries it until the call ends."""
 
+from contextlib import suppress
 from functools import partial
 
 from aiohttp import web
@@ -7,17 +8,16 @@ from aiohttp import web
 from bridge import keys
 from bridge.call.entrance import Entered, NotLetIn
 from bridge.call.session import CallSession
-from bridge.reception import door
+from bridge.reception import door, probe
 from bridge.reception.refusals import refusals_told
 from bridge.reception.token import Refused
 from bridge.twilio_side import signature
 from bridge.twilio_side.caller import Caller
 from bridge.twilio_side.media_streams import StartBody
-from bridge.twilio_side.public_url import public_origin
+from bridge.twilio_side.public_url import NoAddress, public_origin
+from bridge.wire import handshake
+from bridge.wire.websocket import CLOSE_S
 
-#: How often the phone's websocket is pinged, and how long a close may take (s).
-HEARTBEAT_S = 20.0
-CLOSE_S = 0.5
 #: The longest message (bytes). Twilio's are far shorter. A longer one ends the stream.
 MAX_MESSAGE = 64 * 1024
 
@@ -25,6 +25,8 @@ MAX_MESSAGE = 64 * 1024
 async def media_stream(request: web.Request) -> web.StreamResponse:
     """Handles the upgrade of a stream. All streams have this address. The stream's `start` message names its call."""
     app, policy = request.app, request.app[keys.POLICY]
+    if probe.HEADER in request.headers:
+        return await _answer_probe(request)
     with refusals_told(request):
         if policy.keys:
             await signature.check_upgrade(request, policy.keys)
@@ -33,18 +35,38 @@ async def media_stream(request: web.Request) -> web.StreamResponse:
         raise web.HTTPServiceUnavailable(text="The server is stopping.\n")
     if len(app[keys.CALLS]) >= policy.limits.calls:
         raise web.HTTPServiceUnavailable(text="MAX_CALLS are under way.\n")
-    phone = web.WebSocketResponse(
-        heartbeat=HEARTBEAT_S, timeout=CLOSE_S, compress=False, max_msg_size=MAX_MESSAGE, decode_text=False)
-    await phone.prepare(request)
+    response, phone = await handshake.accept(request, most=MAX_MESSAGE, direct=app[keys.DIRECT])
     call = CallSession(
         phone, app[keys.SERVICES], public_origin(request, policy.keys.public_url),
         enter=partial(enter, app, request.match_info["number"]))
     app[keys.CALLS].add(call)
+    if app[keys.DIRECT]:                             # the connection is the call's, and aiohttp is done with it
+        app[keys.BACKGROUND].start(_carry(app, call))
+    else:
+        await _carry(app, call)
+    return response
+
+
+async def _carry(app: web.Application, call: CallSession) -> None:
     try:
         await call.run()
     finally:
         app[keys.CALLS].discard(call)
-    return phone
+
+
+async def _answer_probe(request: web.Request) -> web.StreamResponse:
+    """One message goes back, so that it is known that messages do; no call begins, and no model is connected."""
+    answer = probe.taken(request, probe.STREAM_PATH)
+    try:
+        await signature.check_upgrade(request, request.app[keys.POLICY].keys)
+    except (web.HTTPForbidden, NoAddress):
+        return probe.not_as_signed(request, answer)
+    socket = web.WebSocketResponse(timeout=CLOSE_S, compress=False, max_msg_size=MAX_MESSAGE)
+    await socket.prepare(request)
+    with suppress(ConnectionError):
+        await socket.send_json({"event": "probe", "answer": answer})
+        await socket.close()
+    return socket
 
 
 async def enter(app: web.Application, number: str, start: StartBody) -> Entered:

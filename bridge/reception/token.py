@@ -22,7 +22,9 @@ PARAMETER = "token"
 LIFE_S = 60
 NONCE_BYTES = 12
 
-_LABEL = b"bridge: token of a stream, version 1"
+#: What the key is made with: tokens of one kind never pass for those of another.
+STREAM = b"bridge: token of a stream, version 1"
+
 _HEAD_BYTES, _TAG_BYTES = 1 + 5 + NONCE_BYTES, 16
 _CHARACTERS = (_HEAD_BYTES + _TAG_BYTES) * 4 // 3 + 1
 
@@ -38,19 +40,19 @@ class Token(NamedTuple):
     expires: int
 
 
-def mint(secret: str, bound_to: Sequence[str], nonce: bytes, now: float) -> str:
-    """Makes a token for one stream. `nonce` is NONCE_BYTES random bytes."""
+def mint(secret: str, bound_to: Sequence[str], nonce: bytes, now: float, label: bytes = STREAM) -> str:
+    """A token for one stream; `nonce` is NONCE_BYTES of chance. Another `label` makes a token for something else."""
     head = bytes([VERSION]) + (int(now) + LIFE_S).to_bytes(5, "big") + nonce
-    return base64.urlsafe_b64encode(head + _tag(secret, head, bound_to)).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(head + _tag(secret, head, bound_to, label)).rstrip(b"=").decode()
 
 
-def read(secrets: Sequence[str], token: str, bound_to: Sequence[str], now: float) -> Token:
-    """Reads a token. Raises Refused unless it was made with one of `secrets`, bound to this, and has not expired."""
+def read(secrets: Sequence[str], token: str, bound_to: Sequence[str], now: float, label: bytes = STREAM) -> Token:
+    """What a token says that was made with one of `secrets`, for this and not longer ago. Raises Refused."""
     if not token:
         raise Refused("no token")
     raw = _decoded(token)
     head, tag = raw[:_HEAD_BYTES], raw[_HEAD_BYTES:]
-    if not any([hmac.compare_digest(tag, _tag(secret, head, bound_to)) for secret in secrets]):
+    if not any([hmac.compare_digest(tag, _tag(secret, head, bound_to, label)) for secret in secrets]):
         raise Refused("wrong token")
     expires = int.from_bytes(head[1:6], "big")
     if not now < expires:
@@ -71,8 +73,8 @@ def _decoded(token: str) -> bytes:
     return raw
 
 
-def _tag(secret: str, head: bytes, bound_to: Sequence[str]) -> bytes:
-    key = hmac.digest(secret.encode(), _LABEL, "sha256")
+def _tag(secret: str, head: bytes, bound_to: Sequence[str], label: bytes) -> bytes:
+    key = hmac.digest(secret.encode(), label, "sha256")
     parts = [head, *(each.encode("utf-8", "surrogatepass") for each in bound_to)]
     message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
     return hmac.digest(key, message, "sha256")[:_TAG_BYTES]

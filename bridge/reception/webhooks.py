@@ -7,13 +7,13 @@ from aiohttp import web
 
 from bridge import keys
 from bridge.meetings.message import Message
-from bridge.reception import door
+from bridge.reception import door, probe
 from bridge.reception.refusals import refusals_told
 from bridge.reception.token import PARAMETER
 from bridge.records.database import StoreFailed
 from bridge.twilio_side import recording, signature, twiml
 from bridge.twilio_side.caller import Caller
-from bridge.twilio_side.public_url import public_origin
+from bridge.twilio_side.public_url import NoAddress, public_origin
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,11 @@ ANSWERED = frozenset({"completed", "answered"})
 async def incoming_call(request: web.Request) -> web.Response:
     """A call comes in. It is connected to its stream, or to the fallback if the model is known to be unreachable.
 
-    The call is rejected beyond the limits, or if its caller is blocked. While the server stops, Twilio is told to ask
-    again in a moment.
+    Rejects it beyond the limits, or because its caller is blocked, and has Twilio ask again in a moment when the server
+    stops. A probe of `python -m bridge doctor` is answered as a call would be, and is none.
     """
+    if probe.HEADER in request.headers:
+        return await _answer_probe(request)
     app, parameters = request.app, await _parameters(request)
     call = _call(request, parameters)
     if app[keys.STOPPING].draining:
@@ -41,10 +43,32 @@ async def incoming_call(request: web.Request) -> web.Response:
         app[keys.METRICS].rejected("BLOCKED_CALLERS")
         log.warning("call %(call)s from %(caller)s was rejected: BLOCKED_CALLERS",
                     {"call": call.sid, "caller": str(call.caller)})
+        app[keys.RECORDS].without_stream(call.sid, call.caller, call.called, "nobody")
         return _answer(twiml.not_in_service())
     if await _admitted(app, call):
         return _answer(_to_the_assistant(request, call))
+    app[keys.RECORDS].without_stream(call.sid, call.caller, call.called, "nobody")
     return _answer(twiml.busy())
+
+
+async def _answer_probe(request: web.Request) -> web.Response:
+    """What a call would be answered with, without a stream's token."""
+    answer, app = probe.taken(request, probe.WEBHOOK_PATH), request.app
+    policy = app[keys.POLICY]
+    try:
+        await signature.check_webhook(request, policy.keys)
+    except (web.HTTPForbidden, NoAddress):
+        return probe.not_as_signed(request, answer)
+    call = _call(request, {**await signature.form(request)})
+    if app[keys.STOPPING].draining:
+        document = twiml.try_again(call, request.path)
+    elif (used_up := app[keys.BUDGET].used_up) or app[keys.BREAKER].open:
+        document = twiml.in_place_of_the_assistant(policy.used_up if used_up else policy.fallback, call)
+    else:
+        document = twiml.stream(call, {}, policy.fallback if policy.ends_by_rest else None)
+    response = _answer(document)
+    response.headers[probe.ANSWER_HEADER] = answer
+    return response
 
 
 async def _admitted(app: web.Application, call: twiml.Call) -> bool:
@@ -74,8 +98,22 @@ async def transfer_ended(request: web.Request) -> web.Response:
     status = parameters.get("DialCallStatus", "")
     log.info("call %(call)s: its transfer ended: %(status)s", {"call": parameters.get("CallSid", ""), "status": status})
     if status in ANSWERED or parameters.get("CallStatus") in OVER:
+        request.app[keys.BACKGROUND].start(
+            request.app[keys.RECORDS].nobody_comes_back(parameters.get("CallSid", "")))
         return _answer(twiml.hang_up())
     return _answer(_to_the_assistant(request, _call(request, parameters), resume=True))
+
+
+async def call_status(request: web.Request) -> web.Response:
+    """A call is over, as the number's status callback tells: one that never had a stream gives its line back now."""
+    parameters = await _parameters(request)
+    status = parameters.get("CallStatus", "")
+    if status in OVER:
+        request.app[keys.ADMISSION].over(parameters.get("CallSid", ""))
+        request.app[keys.BACKGROUND].start(
+            request.app[keys.RECORDS].nobody_comes_back(parameters.get("CallSid", "")))
+        log.info("call %(call)s is over: %(status)s", {"call": parameters.get("CallSid", ""), "status": status})
+    return web.Response(status=204)
 
 
 async def message_recorded(request: web.Request) -> web.Response:
@@ -127,6 +165,7 @@ def _to_the_assistant(request: web.Request, call: twiml.Call, *, resume: bool = 
         log.warning("call %(call)s: %(reason)s, and the caller gets the fallback", {
             "call": call.sid, "reason": "MAX_DAY_USD is used up" if used_up else "the model is unreachable"})
         request.app[keys.ADMISSION].sent_elsewhere(call.sid)
+        request.app[keys.RECORDS].without_stream(call.sid, call.caller, call.called, "fallback")
         request.app[keys.METRICS].fault("sent to the fallback")
         return twiml.in_place_of_the_assistant(policy.used_up if used_up else policy.fallback, call)
     parameters = twiml.stream_parameters(call, resume=resume)

@@ -5,7 +5,10 @@
 2. A call that was erased stays erased: what its process still has of it is not written.
 3. A call's end is written once, with the news of it, in one transaction. One that comes back from a transfer goes on.
 4. A call whose process is gone is ended by another process: as it is known to have ended, else as "server lost".
+5. Words come from anywhere. A letter that a database cannot hold is replaced, and the rest is kept.
 """
+
+import re
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +19,13 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bridge.meetings.meeting import Meeting
 from bridge.records.call_record import Call, CallRecord, Turn
 from bridge.records.calls import LEASE_S
 from bridge.records.database import Database, overwrite
 from bridge.records.deliveries import promise
 from bridge.records.endings import Ending
+from bridge.records.meetings import made_in
 from bridge.records.news import About, NewDelivery
 from bridge.records.tables import call_records, call_turns, calls
 
@@ -31,10 +36,12 @@ SILENT_S = 2 * LEASE_S
 #: How many calls are ended, or reported, in one transaction.
 PORTION = 50
 
-#: The news of a call that is over, for each of its receivers.
-Report = Callable[[CallRecord], Sequence[NewDelivery]]
+#: The news of a call that is over and of the meetings made in it, for each of its receivers.
+Report = Callable[[CallRecord, Sequence[Meeting]], Sequence[NewDelivery]]
 
 _encode = msgspec.json.Encoder().encode
+#: What PostgreSQL refuses, and what is no letter in UTF-8.
+_NO_LETTER = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ class Wanted:
 class CallRecords:
     """The records of all calls. Moments are seconds since 1970. Everything raises StoreFailed."""
 
-    def __init__(self, database: Database, report: Report = lambda record: ()) -> None:
+    def __init__(self, database: Database, report: Report = lambda record, meetings: ()) -> None:
         self._database, self._report = database, report
 
     # ---- as calls go on
@@ -106,23 +113,29 @@ class CallRecords:
         this = call_records.c.call_sid == call_sid
         unreported = update(call_records).where(this, ~call_records.c.reported).values(reported=True)
         if connection.execute(unreported).rowcount and (record := _read(connection, call_sid)):
-            promise(connection, About("call", call_sid), self._report(record), now)
+            news = self._report(record, made_in(connection, call_sid))
+            promise(connection, About("call", call_sid), news, now, first=True)
 
     # ---- what was left open
 
-    async def end_lost(self, now: float) -> int:
-        """Ends the calls whose process is gone, and those that nobody came back to after a transfer; how many."""
-        return await self._database.write(lambda connection: self._end_lost(connection, now))
+    async def end_lost(self, now: float, but: Sequence[str] = ()) -> int:
+        """Ends the calls whose process is gone, and those that nobody came back to after a transfer; how many.
 
-    def _end_lost(self, connection: Connection, now: float) -> int:
-        goes_on = and_(calls.c.ended_at.is_(None), calls.c.lease_until > now)
+        `but`: the CallSids of those that go on here, whatever the database knows of them.
+        """
+        return await self._database.write(lambda connection: self._end_lost(connection, now, but))
+
+    def _end_lost(self, connection: Connection, now: float, but: Sequence[str]) -> int:
+        # A lease is renewed every few seconds, and a record is written when something happens. Either is a sign of
+        # life. After a time without the database the leases of calls that go on have ended too.
+        goes_on = and_(calls.c.ended_at.is_(None), calls.c.lease_until > now + LEASE_S - SILENT_S)
         left = select(
             call_records.c.call_sid, call_records.c.ended_at, call_records.c.seen_at, calls.c.reason,
         ).outerjoin(calls, calls.c.call_sid == call_records.c.call_sid).where(
-            ~call_records.c.reported, or_(
+            call_records.c.call_sid.not_in(but), or_(
                 and_(call_records.c.ended_at.is_(None), call_records.c.seen_at < now - SILENT_S,
                      or_(calls.c.call_sid.is_(None), ~goes_on)),
-                call_records.c.ended_at < now - TRANSFERRED_S)).limit(PORTION)
+                and_(call_records.c.ended_at < now - TRANSFERRED_S, ~call_records.c.reported))).limit(PORTION)
         rows = connection.execute(left).all()
         for row in rows:
             if row.ended_at is None:
@@ -139,7 +152,14 @@ class CallRecords:
         """One call with its turns, in their order."""
         return await self._database.read(lambda connection: _read(connection, call_sid))
 
-    async def list(
+    async def read_with_meetings(self, call_sid: str) -> tuple[CallRecord, list[Meeting]] | None:
+        """One call with its turns, and the meetings that were made or changed in it."""
+        def work(connection: Connection) -> tuple[CallRecord, list[Meeting]] | None:
+            record = _read(connection, call_sid)
+            return (record, made_in(connection, call_sid)) if record else None
+        return await self._database.read(work)
+
+    async def newest(
         self, wanted: Wanted = Wanted(), limit: int = 50, before: tuple[float, str] | None = None,
     ) -> list[Call]:
         """The newest first, `limit` at most; `before`: those behind this moment and CallSid, for the next page."""
@@ -151,6 +171,23 @@ class CallRecords:
         def work(connection: Connection) -> list[Call]:
             return [_call(row) for row in connection.execute(query)]
         return await self._database.read(work)
+
+    async def beginning(self, call_sid: str, limit: int) -> list[str]:
+        """The CallSids that begin so, `limit` at most."""
+        query = select(call_records.c.call_sid).where(
+            call_records.c.call_sid.startswith(call_sid, autoescape=True)).limit(limit)
+
+        def work(connection: Connection) -> list[str]:
+            return [*connection.scalars(query)]
+        return await self._database.read(work)
+
+    async def finish(self, call_sid: str, now: float) -> None:
+        """Nobody comes back to this call after its transfer: it is over."""
+        def work(connection: Connection) -> None:
+            this = call_records.c.call_sid == call_sid
+            if connection.scalar(select(call_records.c.ended_at).where(this)) is not None:
+                self._finish(connection, call_sid, now)
+        await self._database.write(work)
 
 
 # ---- in a transaction
@@ -187,7 +224,7 @@ def _most(one: int | None, other: int | None) -> int | None:
 
 
 def _head(call: Call, now: float) -> dict[str, Any]:
-    return {**msgspec.structs.asdict(call), "tokens": _encode(call.tokens).decode(), "seen_at": now}
+    return {**_held(msgspec.structs.asdict(call)), "tokens": _encode(call.tokens).decode(), "seen_at": now}
 
 
 @cache
@@ -216,9 +253,21 @@ def _put_turns(connection: Connection, portion: Portion, before: Before) -> None
         return
     later_ms = round((portion.call.started_at - before.head.started_at) * 1000) if before.head else 0
     connection.execute(_put(connection.dialect.name, "call_turns"), [{
-        **msgspec.structs.asdict(turn), "call_sid": portion.call.call_sid, "n": before.turns + turn.n,
+        **_held(msgspec.structs.asdict(turn)), "call_sid": portion.call.call_sid, "n": before.turns + turn.n,
         "position": before.turns + turn.position, "at_ms": later_ms + turn.at_ms,
-        "data": _encode(turn.data).decode()} for turn in portion.turns])
+        "data": _encode(_held(turn.data)).decode()} for turn in portion.turns])
+
+
+def _held(value: Any) -> Any:
+    """The same, with every text in it as a database can hold it."""
+    match value:
+        case str():
+            return _NO_LETTER.sub("\ufffd", value)
+        case dict():
+            return {_held(name): _held(each) for name, each in value.items()}
+        case list() | tuple():
+            return [*map(_held, value)]
+    return value
 
 
 def _forget_words(connection: Connection, call_sid: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import sqlalchemy.exc
 from sqlalchemy import URL, Connection, Delete, Row, Update, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
 from bridge.records import engines, schema, sqlite_file
 from bridge.records.engines import Engine, Kind, T, Work
@@ -45,6 +45,10 @@ _DRIVERS = {
 
 class StoreFailed(Exception):
     """The database did not do the work (full, locked, read-only, gone ...). The message is a short reason."""
+
+
+class CannotBeHeld(StoreFailed):
+    """It can hold no such value, and trying again is of no use: another StoreFailed may pass."""
 
 
 class DatabaseUnavailable(Exception):
@@ -159,7 +163,9 @@ async def _bounded(engine: Engine, work: Work[T], seconds: float, kind: Kind, lo
             return await _transaction(engine, work, kind, lock)
     except TimeoutError:
         raise StoreFailed(_late(seconds)) from None
-    except (SQLAlchemyError, OSError, UnicodeError) as error:
+    except (DataError, UnicodeError) as error:
+        raise CannotBeHeld(_reason(error)) from None
+    except (SQLAlchemyError, OSError) as error:
         raise StoreFailed(_reason(error)) from None
 
 

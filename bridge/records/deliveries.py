@@ -195,19 +195,19 @@ class DeliveryQueue:
 
     async def revive(
         self, about_id: str | None, now: float, *, all: bool = False, lease_s: float = 0.0,
-        receivers: Sequence[str] = (),
+        receivers: Sequence[str] = (), of_calls: Sequence[str] = (),
     ) -> int:
         """Makes the waiting deliveries and dead letters of one thing, such as a meeting, due now. Returns how many.
 
         `about_id` None: those of everything, except refused ones. `all`: delivered ones too. A delivery that is due
         within `lease_s` seconds is under way and left alone. So is one that later, delivered news has overtaken.
         `receivers`: the addresses in the settings of now. A delivery to another address goes to the first of these that
-        was not told of the news. If all of them were told, it is left alone.
+        was not told of the news. If all of them were told, it is left alone. `of_calls`: the same for reports of calls.
         """
         def work(connection: Connection) -> int:
             revived = 0
             for each in _to_revive(connection, about_id, now, lease_s, all):
-                url = _address(connection, each, receivers)
+                url = _address(connection, each, of_calls if each.about_kind == "call" else receivers)
                 due = each.state == "pending" and each.next_at <= now
                 if url is None or due and url == each.url:
                     continue

@@ -21,6 +21,7 @@ class Ending(StrEnum):
     - phone stalled: a socket that took nothing for too long, or that much was waiting for.
     - server lost: the process that carried the call was killed, or its machine was. Another process has found that out.
     - fallback: the call never had a stream. Its webhook was answered with the fallback.
+    - rejected: the call was not answered, because of a limit or the block list.
     - unknown: the word in the database was written by another version.
 
     An ending in order is known before the phone's stream is closed, so that no fallback follows. With REST the call is
@@ -48,6 +49,7 @@ class Ending(StrEnum):
     PHONE_STALLED = "phone stalled"
     SERVER_LOST = "server lost"
     FALLBACK = "fallback"
+    REJECTED = "rejected"
     UNKNOWN = "unknown"
 
     @classmethod

@@ -179,6 +179,12 @@ def _among(meeting: Meeting) -> dict[str, Any]:
 
 # ---- within a transaction
 
+def made_in(connection: Connection, call_sid: str) -> list[Meeting]:
+    """The meetings that were made in this call, as they now stand, in the order in which they begin."""
+    of_call = select(meetings).where(meetings.c.call_sid == call_sid).order_by(meetings.c.start_at, meetings.c.id)
+    return [_meeting(row) for row in connection.execute(of_call)]
+
+
 def _all(connection: Connection, query: Select[Any], **values: Any) -> list[Meeting]:
     return [_meeting(row) for row in connection.execute(query, values)]
 

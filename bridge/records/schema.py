@@ -1,9 +1,11 @@
 """Brings a database's tables up to this version, from any earlier one."""
 
 import logging
+from typing import Literal
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, func, inspect, select
 
@@ -31,11 +33,24 @@ def upgrade(connection: Connection, version: str = "head") -> None:
         connection.execute(select(func.set_config("lock_timeout", "0", True)))
         connection.execute(select(func.set_config("statement_timeout", "0", True)))
         connection.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
-    logging.getLogger("alembic").setLevel(logging.WARNING)      # its INFO lines describe its own set-up
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", "bridge.records:migrations")
-    config.set_main_option("path_separator", "os")
+    logging.getLogger("alembic").setLevel(logging.WARNING)      # it tells of its own set-up at every start
+    config = _config(connection=connection)
     try:
         command.upgrade(config, version)
     except CommandError as error:
         raise FromTheFuture("it was made by a newer version of bridge") from error
+
+
+def age(version: str) -> Literal["current", "older", "newer"]:
+    """What the version that stands in a database is to this program; nothing is read or changed."""
+    scripts = ScriptDirectory.from_config(_config())
+    if version == scripts.get_current_head():
+        return "current"
+    return "older" if version in {each.revision for each in scripts.walk_revisions()} else "newer"
+
+
+def _config(**attributes: Connection) -> Config:
+    config = Config(attributes=dict(attributes))
+    config.set_main_option("script_location", "bridge.records:migrations")
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,7 +1,7 @@
-"""The time of a simulated call: a monotonic clock that can run faster than the wall's.
+"""The time of a simulated call: a monotonic clock that can run faster than real time.
 
-With `speed=20` a call's second takes 50 ms, so that a test of a long call is short. Every figure here
-is in milliseconds of call time.
+With `speed=20` a second of a call takes 50 ms, so a test of a long call is short. Every figure here is in ms of call
+time.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import time
 
 
 class Clock:
-    """Milliseconds since it was made, `speed` times as many as really passed."""
+    """Counts the ms since it was made, `speed` times as many as really passed. Raises ValueError for a speed of 0."""
 
     def __init__(self, speed: float = 1.0) -> None:
         if speed <= 0:
@@ -22,8 +22,8 @@ class Clock:
         return (time.monotonic() - self._started) * 1000 * self.speed
 
     async def until(self, ms: float) -> None:
-        """Wait for the call time `ms`; give others a turn even when it has passed already."""
-        # A loop may wake up to its own clock's resolution too early; the rest is then waited for too.
+        """Wait for the call time `ms`. Other tasks get a turn even if it has passed already."""
+        # A loop may wake up too early, by the resolution of its clock. The rest is then waited for too.
         await asyncio.sleep(self._seconds_to(ms))
         while (remaining := self._seconds_to(ms)) > 0:
             await asyncio.sleep(remaining)

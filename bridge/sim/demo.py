@@ -1,7 +1,7 @@
 """A whole call on this machine, without any account: `python -m bridge demo`.
 
 The real application answers a simulated phone and talks to a simulated Realtime server, over real sockets and with
-recorded speech. The terminal shows the call as it happens, and the application records it as a stereo WAV (RECORD=1).
+recorded speech. The terminal shows the call as it happens, and the application records it as a stereo WAV.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.realtime import AFTERWARDS, Call, Line, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.speech import load_clip
 
-#: `--fast`: how many times faster than real time.
+#: How many times faster than real time `--fast` is.
 FAST = 10
 ZONE = "Europe/Berlin"
-#: How much of the answer the caller listens to before interrupting it, ms.
+#: How much of the answer the caller hears before interrupting it, in ms.
 PATIENCE_MS = 3000
 
 ASK_HOURS = "Hi, what are your opening hours?"
@@ -44,7 +44,7 @@ BOOKING = {
 
 
 def script() -> Iterator[Callable[[RealtimeSession], Turn]]:
-    """What the simulated model says and does, turn after turn."""
+    """The simulated model's turns, in order."""
     def line(clip: str, text: str, caller: str = "", *calls: Call) -> Callable[[RealtimeSession], Turn]:
         return lambda session: Turn((Line(text, load_clip(clip)), *calls), caller)
 
@@ -67,13 +67,13 @@ def script() -> Iterator[Callable[[RealtimeSession], Turn]]:
 
 
 def confirmation(session: RealtimeSession) -> dict[str, str]:
-    """What the first call of the function answered, for the second."""
+    """The confirmation_id that the function's first call returned, for its second."""
     outputs = [item.body["output"] for item in session.items.values() if item.type == "function_call_output"]
     return {"confirmation_id": json.loads(outputs[-1])["confirmation_id"]}
 
 
 class Narrator:
-    """Tells the call while it happens: when, who, what."""
+    """Prints the call while it happens: when, who, what."""
 
     def __init__(self, clock: Clock, out: TextIO) -> None:
         self._clock, self._out = clock, out
@@ -88,7 +88,7 @@ class Narrator:
         print(f"{seconds:7.2f} s  {name} {what}", file=self._out, flush=True)
 
     def model(self, session: RealtimeSession, kind: str, detail: dict[str, Any]) -> None:
-        """What the simulated Realtime server notices."""
+        """A listener to the simulated Realtime server: prints what it notices."""
         match kind:
             case "session_updated":
                 self.say("model", "session.updated: audio/pcmu both ways" if session.config["audio"]["input"][
@@ -109,7 +109,7 @@ class Narrator:
 
 
 async def run(wav: Path, *, fast: bool, out: TextIO | None = None) -> int:
-    """Plays the call and writes the WAV; 0 when everything went as it should, else 1."""
+    """Plays the call and writes the WAV. Returns 0 if everything went as it should, else 1."""
     log.set_up("WARNING", "text")
     clock = Clock(FAST if fast else 1)
     narrator = Narrator(clock, out or sys.stdout)
@@ -138,7 +138,7 @@ async def run(wav: Path, *, fast: bool, out: TextIO | None = None) -> int:
 
 
 async def converse(phone: Phone, narrator: Narrator) -> tuple[PhoneCall, list[float]]:
-    """The caller's part; the call, and each time (ms) from the end of the caller's words to the answer's sound."""
+    """Plays the caller's part. Returns the call, and how long each answer took to sound, in ms."""
     replies: list[float] = []
     narrator.say("phone", f"+15557654321 calls {phone.to}; the webhook is asked what to do")
     call = await phone.dial()
@@ -170,7 +170,7 @@ def summary(
     narrator: Narrator, call: PhoneCall, session: RealtimeSession, replies: list[float],
     meetings: list[dict[str, Any]], wav: Path,
 ) -> int:
-    """Prints the call's figures, and what went wrong if anything did."""
+    """Prints the call's figures and problems. Returns 1 if there are problems, else 0."""
     times = {kind: [event.at_ms for event in call.log if event.kind == kind] for kind in ("start", "speaking", "clear")}
     speech_started = [at for at, kind, _ in session.log if kind == "speech_started"]
     problems = [*call.warnings, *(error["error"]["message"] for error in session.errors)]
@@ -197,7 +197,7 @@ def summary(
 
 @asynccontextmanager
 async def serving(app: web.Application) -> AsyncIterator[str]:
-    """An application on a free port of this machine; its origin."""
+    """Serves an application on a free port of this machine while it is entered. Yields its origin."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     await runner.setup()
     try:

@@ -1,14 +1,14 @@
-"""What can go wrong in a call on purpose, and how the call may then end for its caller.
+"""The faults that can be made on purpose in a call, and how the call may then end for its caller.
 
-`python -m bridge demo --fault NAME` rehearses those that strike at a certain moment (rehearsal.py: how), and the
-benchmark does nearly all of them to many calls at once (tests/load/faults.py: how).
+`python -m bridge demo --fault NAME` rehearses those that strike at a certain moment (rehearsal.py). The benchmark makes
+nearly all of them in many calls at once (tests/load/faults.py).
 
-Pure, and without the simulators: the command line names them.
+Pure, and imports no simulator, because the command line lists the faults.
 """
 
 from typing import NamedTuple
 
-#: How a call that met a fault may end, and how the demo says it.
+#: The ways in which a call with a fault may end, and how the demo says it.
 ENDINGS = {
     "went on": "the call went on to its proper end",
     "apology": "the caller heard an apology and a goodbye, and the call ended",
@@ -22,10 +22,10 @@ EITHER = ("went on", *FALLBACK)
 
 
 class Fault(NamedTuple):
-    """`endings`: those of ENDINGS that the README promises.
+    """One fault. `endings`: those of ENDINGS that the README promises.
 
-    `strikes`: when in the demo: at the start of the call, before the caller's question, when it is asked, or amid the
-    answer; "" where the demo does not rehearse it.
+    `strikes`: the moment in the demo: "start" of the call, before the "question", when it is "asked", or amid the
+    "answer". "" if the demo does not rehearse it.
     """
 
     what: str

@@ -1,4 +1,4 @@
-"""The owner's end of the webhook: takes what it is sent, and remembers it."""
+"""The owner's end of the webhook: takes deliveries and remembers them."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,25 +10,25 @@ from aiohttp import web
 
 @dataclass
 class Owner:
-    """`listener` is called with each meeting, and the status that it is answered with."""
+    """A receiver of meetings. `listener` is called with each meeting and the HTTP status of its answer."""
 
     listener: Callable[[dict[str, Any], int], None] = lambda meeting, status: None
-    #: What is answered, in order; then `status`.
+    #: The statuses of the first answers, in order. Further ones are `status`.
     answers: list[int] = field(default_factory=list)
     status: int = 204
-    #: While it is cleared, nothing is answered.
+    #: No request is answered while this is cleared.
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
-    #: All that came, whatever was answered; the `webhook-id` of each, by the meeting's id.
+    #: All bodies that came, whatever the answer, and the `webhook-id` of each, by the meeting's id.
     meetings: list[dict[str, Any]] = field(default_factory=list)
     ids: dict[str, list[str]] = field(default_factory=dict)
-    #: Those that were taken.
+    #: The bodies that were answered with a status below 300.
     taken: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.may_answer.set()
 
     def app(self) -> web.Application:
-        """It takes meetings at /meetings."""
+        """The application, which takes meetings at /meetings."""
         app = web.Application()
         app.router.add_post("/meetings", self._take)
         return app

@@ -1,4 +1,4 @@
-"""A server in a process of its own, as a user starts it: until it listens, while it runs, until it has ended."""
+"""A server in a process of its own, as a user starts it: its start, its run and its end."""
 
 import asyncio
 import re
@@ -16,11 +16,11 @@ _LOOK_S = 0.02
 
 
 class NoServer(Exception):
-    """The server did not start, or did not end in time; with what it said."""
+    """The server did not start, or did not end in time. The message has what it wrote before it listened."""
 
 
 class Server:
-    """A running server, and its address."""
+    """A running server: its process, address and standard error. Made by `running`."""
 
     def __init__(self, process: asyncio.subprocess.Process, heard: Callable[[str], None]) -> None:
         self.process, self.port = process, 0
@@ -35,7 +35,7 @@ class Server:
 
     @property
     def said(self) -> str:
-        """What it has written to standard error so far."""
+        """Everything that it has written to standard error so far."""
         return "".join(f"{line}\n" for line in self._lines) + self._rest.decode(errors="replace")
 
     @property
@@ -51,7 +51,7 @@ class Server:
                 self._heard(self._lines[-1])
 
     def stop_reading(self) -> None:
-        """From now on nobody reads what it says, until it has ended."""
+        """Stops reading its standard error until it is to end, so that the pipe fills."""
         self._reading.cancel()
 
     async def _read_all(self) -> None:
@@ -61,7 +61,7 @@ class Server:
         await self._reading
 
     async def until_it_listens(self, port: int, within_s: float) -> None:
-        """`port`: where it was told to listen; 0: it chooses one, and says which. Raises NoServer."""
+        """Waits until it listens on `port`. With 0 it chooses a port, and says which. Raises NoServer."""
         try:
             async with asyncio.timeout(within_s):
                 while not (await self._accepts(port) if port else self._told_port()):
@@ -88,16 +88,16 @@ class Server:
         return True
 
     async def stop(self, by: signal.Signals = signal.SIGTERM, within_s: float = 30) -> int:
-        """Its exit code, once it has ended because of this signal, or before. Raises NoServer."""
+        """Sends a signal, waits for the end and returns the exit code. Raises NoServer."""
         with suppress(ProcessLookupError):
             self.process.send_signal(by)
         return await self.ended(within_s)
 
     async def ended(self, within_s: float = 30) -> int:
-        """Its exit code, once it has ended and everything that it said has been read. Raises NoServer."""
+        """Waits for the end, reads the rest of its output and returns the exit code. Raises NoServer."""
         try:
             async with asyncio.timeout(within_s):
-                await self._read_all()               # first: what nobody reads keeps a pipe open, and us waiting
+                await self._read_all()               # first, because an unread pipe stays open and we would wait
                 code = await self.process.wait()
         except TimeoutError:
             raise NoServer(f"it has not ended after {within_s:.0f} s") from None
@@ -116,10 +116,10 @@ async def running(
     folder: Path | str, environ: Mapping[str, str], command: Sequence[str] = BRIDGE, *, port: int = 0,
     within_s: float = 30, heard: Callable[[str], None] = lambda line: None,
 ) -> AsyncIterator[Server]:
-    """A server of ours that was started in `folder` with this environment and no other, from when it listens.
+    """Starts `command` in `folder` with this environment and no other, and yields it once it listens.
 
-    `port` as in `until_it_listens`; `heard` is called with each line of its standard error. Whoever wants it to end in
-    order says `stop`: one that still runs at the end of the block is killed. Raises NoServer.
+    `port` is as in `until_it_listens`. `heard` is called with each line of its standard error. Call `stop` for an end
+    in order. A server that still runs at the end of the block is killed. Raises NoServer.
     """
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, env={"PYTHONPATH": str(ROOT), **environ},

@@ -1,7 +1,7 @@
 """A call in which one thing breaks: `python -m bridge demo --fault NAME`.
 
-The server runs as a process of its own, as a user starts it; everything around it is simulated. What is told is what
-the log says and what the caller hears. The names are in faults.py; here is how each of them is done.
+The server runs as a process of its own, as a user starts it. Everything around it is simulated. The output shows what
+the log says and what the caller hears. faults.py has the names. This file makes each fault.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ from bridge.sim.twilio_rest import TwilioRest
 
 PACKAGE = Path(__file__).parents[1]
 ACCOUNT = "AC" + "0" * 32
-#: How much faster than it plays the answer comes: slow enough to break in the middle.
+#: How many times faster than it plays the answer comes. Slow enough to break in the middle.
 DELTA_SPEED = 2.5
-#: A session of the fault `session-expiry` lasts so long, ms.
+#: How long a session lasts in `session-expiry`, in ms.
 SHORT_SESSION_MS = 20_000
-#: How long the caller's line is dead in `phone-gap`, ms.
+#: How long the caller's line is dead in `phone-gap`, in ms.
 GAP_MS = 4000
-#: After so many seconds without an answer the caller asks "Hello?".
+#: How long the caller waits for an answer before asking "Hello?", in seconds.
 ASK_AGAIN_S = 8
-#: The longest that anything is waited for, seconds.
+#: The longest wait for anything, in seconds.
 GIVE_UP_S = 90
 
 HELLO = "Hello?"
@@ -51,7 +51,7 @@ GOODBYE = Line("Thank you for calling. Goodbye!", load_clip("goodbye"))
 
 
 def tell_log(narrator: Narrator, line: str) -> None:
-    """Tell what the log says of troubles and of the end of the call."""
+    """Prints the log's lines about troubles and about the end of the call."""
     try:
         entry = json.loads(line)
     except ValueError:
@@ -61,7 +61,7 @@ def tell_log(narrator: Narrator, line: str) -> None:
 
 
 class Stage(Changing):
-    """Everything around the server, and the call."""
+    """The call, and everything around the server."""
 
     def __init__(self, narrator: Narrator, clock: Clock) -> None:
         super().__init__()
@@ -71,9 +71,9 @@ class Stage(Changing):
         self.owner = Owner(self._owner_answered)
         self.server: Server
         self.call: PhoneCall
-        self.silent_from_ms = 0.0           # the fault has struck, and the caller has said all
+        self.silent_from_ms = 0.0           # when the fault had struck and the caller had said everything
         self._reply = Turn((GREETING,))
-        self._answers = 0                   # messages of the model that came to their end
+        self._answers = 0                   # the model's messages that are complete
 
     @property
     def session(self) -> RealtimeSession:
@@ -85,7 +85,7 @@ class Stage(Changing):
         return self.call.over
 
     async def speak(self, words: str, clip: str, *reply: Line | Call) -> None:
-        """The caller says something; the model will answer with `reply`, as often as it must."""
+        """The caller says something. The model answers with `reply` from now on."""
         if reply:
             self._reply = Turn(reply, words)
         self.narrator.say("caller", words)
@@ -93,7 +93,7 @@ class Stage(Changing):
             await self.call.say(load_clip(clip))
 
     async def until_answered(self) -> None:
-        """Until the model has said something to its end and the caller has heard it, or the call is over."""
+        """Waits until the caller has heard a whole message of the model, or the call is over."""
         before = self._answers
         async with asyncio.timeout(GIVE_UP_S):
             while True:
@@ -116,7 +116,7 @@ class Stage(Changing):
         self.changed()
 
     def _model_noticed(self, session: RealtimeSession, kind: str, detail: dict[str, Any]) -> None:
-        if session.silent:                  # it goes on by itself, unheard
+        if session.silent:                  # the session goes on, but nobody hears it
             return
         self.narrator.model(session, kind, detail)
         if kind == "connected" and session is not self.model.sessions[0]:
@@ -133,11 +133,11 @@ class Stage(Changing):
         if kinds and kinds[-1] == "function_call_output":
             return Turn((NOTED,))
         if kinds.count("function_call") > kinds.count("function_call_output"):
-            return Turn((WRITING,))          # asked for a word while a function takes its time
+            return Turn((WRITING,))          # the caller waits for a function, and the model is asked for a word
         return self._reply
 
 
-# How each fault is done
+# The faults
 
 async def _drop_model(stage: Stage) -> None:
     stage.session.close(1006)
@@ -191,7 +191,7 @@ INJECT: dict[str, Callable[[Stage], Awaitable[None]]] = {
 # The call
 
 async def rehearse(name: str, wav: Path, *, fast: bool, out: TextIO | None = None) -> int:
-    """Plays the call and writes the WAV; 0 when it ended in a way that is promised for the fault, else 1."""
+    """Plays the call and writes the WAV. Returns 0 if it ended in a way that is promised for the fault, else 1."""
     clock = Clock(FAST if fast else 1)
     narrator = Narrator(clock, out or sys.stdout)
     narrator.say("demo", f"{name}: {REHEARSED[name].what}. The server starts as a process of its own")
@@ -218,18 +218,18 @@ async def rehearse(name: str, wav: Path, *, fast: bool, out: TextIO | None = Non
 
 
 def settings(stage: Stage, token: str, webhook: str, rest: str, folder: str) -> dict[str, str]:
-    """Those of the server, all of its world on this machine."""
+    """The server's environment, with all of its world on this machine."""
     return {
         "OPENAI_API_KEY": stage.model.key, "OPENAI_REALTIME_URL": stage.model.url,
         "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": token, "TWILIO_API_URL": rest,
         "WEBHOOK_URL": webhook, "CONFIRM_MEETINGS": "0", "TIMEZONE": ZONE, "GREETINGS_RESPONSE": GREETING.text,
         "DATABASE_URL": f"sqlite:///{folder}/bridge.db", "HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json",
-        "MAX_MESSAGES_PER_S": "0",          # with --fast there are ten times as many
-        "DRAIN_S": "1"}                     # told to stop, it says goodbye in mid-sentence
+        "MAX_MESSAGES_PER_S": "0",          # --fast sends ten times as many
+        "DRAIN_S": "1"}                     # so short that the goodbye comes in mid-sentence
 
 
 async def converse(stage: Stage, phone: Phone, name: str) -> PhoneError | None:
-    """The caller's part, and the fault; what Twilio could not go on with, if anything."""
+    """Plays the caller's part and makes the fault. Returns the error with which Twilio could not go on, or None."""
     async def strike_at(moment: str) -> None:
         if REHEARSED[name].strikes == moment:
             stage.narrator.say("FAULT", REHEARSED[name].what)
@@ -241,7 +241,7 @@ async def converse(stage: Stage, phone: Phone, name: str) -> PhoneError | None:
     stage.call = call = await phone.dial()
     ended = asyncio.create_task(call.until_over(timeout=GIVE_UP_S * 3))
     ended.add_done_callback(lambda _: stage.changed())
-    with suppress(PhoneError):              # the call was over before all was said
+    with suppress(PhoneError):              # the call was over before everything was said
         if REHEARSED[name].strikes != "start":
             await stage.until_answered()            # the greeting
             await strike_at("question")
@@ -261,7 +261,7 @@ async def converse(stage: Stage, phone: Phone, name: str) -> PhoneError | None:
 
 
 async def say_goodbye(stage: Stage) -> None:
-    """Until the assistant ends the call; a caller who is not answered hangs up in the end."""
+    """Says goodbye until the assistant ends the call. After three times without an answer the caller hangs up."""
     for _ in range(3):
         if stage.over:
             return
@@ -282,7 +282,7 @@ async def ask(stage: Stage, *, booking: bool) -> None:
 
 
 async def aftermath(stage: Stage, name: str) -> list[str]:
-    """What must come true when the call is over; the problems."""
+    """Checks what must happen after the call. Returns the problems."""
     problems = []
     if name == "webhook-down":
         stage.owner.status = 204
@@ -306,12 +306,12 @@ def clips() -> dict[str, bytes]:
 
 
 def heard(call: PhoneCall, clip: bytes) -> bool:
-    """Whether at least the first half of it was played."""
+    """Whether at least the first half of the clip was played."""
     return clip[:len(clip) // 2] in call.played
 
 
 def ending(call: PhoneCall, names: list[str], failure: PhoneError | None) -> str:
-    """One of ENDINGS. `names`: the server's own clips that were heard."""
+    """How the call ended: one of ENDINGS. `names`: the server's own clips that were heard."""
     if failure:
         return "error"
     if heard(call, GOODBYE.audio):
@@ -324,9 +324,9 @@ def ending(call: PhoneCall, names: list[str], failure: PhoneError | None) -> str
 
 
 def silence_ms(call: PhoneCall, from_ms: float) -> float | None:
-    """How long the caller heard nothing after the fault; None: for ever.
+    """How long the caller heard nothing after the fault, in ms. None: for good.
 
-    What Twilio still has to play then is heard first.
+    If audio was playing when the fault struck, the silence begins after it.
     """
     sounds = [event for event in call.log if event.kind in ("speaking", "played", "Say", "Dial", "Record")]
     before = [event for event in sounds if event.at_ms <= from_ms]
@@ -337,7 +337,7 @@ def silence_ms(call: PhoneCall, from_ms: float) -> float | None:
 
 
 def summary(stage: Stage, name: str, failure: PhoneError | None, problems: list[str], wav: Path) -> int:
-    """Prints how it ended for the caller, and whether that is one of the promised ways."""
+    """Prints how the call ended, and its problems. Returns 1 if there are problems, else 0."""
     call, out = stage.call, stage.narrator._out
     names = sorted(clip for clip, audio in clips().items() if heard(call, audio))
     how = ending(call, names, failure)

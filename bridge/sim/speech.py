@@ -1,7 +1,7 @@
-"""Telephone speech for the simulator: mu-law, recorded clips, and a recording one can listen to.
+"""Telephone speech for the simulators: mu-law, recorded clips and WAV files.
 
-Audio is mu-law as Twilio carries it: 8000 bytes a second, one byte a sample, 8 bytes a millisecond
-(ITU-T G.711). The standard library has no mu-law since Python 3.13, so both tables are made here.
+Audio is mu-law as Twilio carries it (ITU-T G.711): 8000 bytes a second, 8 bytes a millisecond, one byte a sample. The
+standard library has no mu-law since Python 3.13, so both tables are made here.
 """
 
 import functools
@@ -11,10 +11,10 @@ from importlib import resources
 from pathlib import Path
 
 RATE = 8000
-"""Samples, and so bytes of mu-law, in a second."""
+"""Samples a second, which is bytes of mu-law a second."""
 BYTES_PER_MS = 8
 SILENCE = b"\xff"
-"""The mu-law byte for no sound; 0x00 would be the loudest one."""
+"""The mu-law byte for no sound. 0x00 would be the loudest one."""
 
 _BIAS = 0x84
 _LOUDEST = 32635
@@ -38,13 +38,13 @@ _DECODE = [struct.pack("<h", _decoded(code)) for code in range(256)]
 
 @functools.cache
 def _encode_table() -> bytes:
-    # Mu-law tells no samples apart that differ in the two lowest bits only. Made when first asked for:
-    # a phone that plays ready clips never encodes.
+    # Mu-law does not tell apart samples that differ only in the two lowest bits. The table is made when first needed,
+    # because a phone that plays ready clips never encodes.
     return bytes(_encoded(sample) for sample in range(-0x8000, 0x8000, 4))
 
 
 def decode(ulaw: bytes) -> bytes:
-    """The same sound as 16-bit little-endian PCM, twice as many bytes."""
+    """Mu-law as 16-bit little-endian PCM, twice as many bytes."""
     return b"".join([_DECODE[code] for code in ulaw])
 
 
@@ -55,15 +55,15 @@ def encode(pcm: bytes) -> bytes:
 
 
 def load_clip(name: str) -> bytes:
-    """The mu-law of one of the clips that come with the package; see `clips/make.sh` for their words.
+    """The mu-law of one of the package's clips. `clips/make.sh` has their words.
 
-    Raises FileNotFoundError when there is none of that name.
+    Raises FileNotFoundError if there is no clip of that name.
     """
     return (resources.files(__package__) / "clips" / f"{name}.ulaw").read_bytes()
 
 
 def write_stereo_wav(path: str | Path, left_ulaw: bytes, right_ulaw: bytes) -> None:
-    """Write both sides of a call as 16-bit 8 kHz stereo; the shorter one ends in silence."""
+    """Write both sides of a call as 16-bit 8 kHz stereo. The shorter one ends in silence."""
     length = max(len(left_ulaw), len(right_ulaw))
     left, right = (side.ljust(length, SILENCE) for side in (left_ulaw, right_ulaw))
     with wave.open(str(path), "wb") as recording:

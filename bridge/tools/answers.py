@@ -1,7 +1,7 @@
-"""What the model is answered, for the caller to hear: what to read back, and what became of it.
+"""The answers of the meeting functions to the model: what to read back, and what became of a meeting.
 
-Pure. A meeting is told in one of three honest ways: the business has confirmed it, it is noted down and will be told,
-or it is not so.
+Pure. A meeting is told in one of three honest ways: the business has confirmed it, the meeting is noted down and the
+business will be told, or the business has refused it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _FUNCTIONS = {"book": "schedule_meeting", "correct": "schedule_meeting", "move":
 
 
 def proposed(proposal: Proposal, confirmation_id: str) -> Output:
-    """What is to be read back, and how it is done once the caller has agreed."""
+    """Tells the model what to read back, and how to go on once the caller has agreed."""
     meeting = proposal.meeting
     ask = (f"Nothing is cancelled yet. Ask the caller whether the meeting on {meeting.read_back} is to be cancelled"
            if proposal.kind == "cancel" else
@@ -33,14 +33,14 @@ def proposed(proposal: Proposal, confirmation_id: str) -> Output:
 
 
 def _to_read_back(proposal: Proposal) -> str:
-    """What the caller should hear again, because it may have been misheard."""
+    """The parts that the caller should hear again, because they may have been misheard."""
     meeting, new = proposal.meeting, proposal.kind == "book"
     return " and ".join(["the moment", *(["the e-mail address"] if new and meeting.email else []),
                          *(["the phone number"] if new and meeting.number_hidden and meeting.phone_number else [])])
 
 
 def somebody_else(own: Meeting, name: str, instead: str, confirmation_id: str) -> Output:
-    """The caller has a meeting at that time already, in another name: a correction, or a second person."""
+    """The caller has a meeting at that time already, in another name. It may be a correction or a second person."""
     return Output({
         "status": "refused", "confirmation_id": confirmation_id, "meeting_id": own.id, "read_back": own.read_back,
         "message": f"This caller has a meeting on {own.read_back} already, in the name of {own.name}, and nothing has "
@@ -50,7 +50,7 @@ def somebody_else(own: Meeting, name: str, instead: str, confirmation_id: str) -
 
 
 def booked(made: Booked, new: Mapping[str, str] | None = None) -> Output:
-    """A meeting that was booked, moved or cancelled, as it stands; `new`: what of it the caller has not heard yet."""
+    """A meeting that was booked, moved or cancelled, as it stands. `new`: details that the caller has not heard yet."""
     meeting = made.meeting
     done = "cancelled" if meeting.status == "cancelled" else "booked"
     sentence = {
@@ -66,9 +66,10 @@ def booked(made: Booked, new: Mapping[str, str] | None = None) -> Output:
 
 
 def listed(made: Sequence[Booked], count: int, *, number_hidden: bool) -> Output:
-    """The caller's meetings that are to come, the first ones of `count`, each as it stands.
+    """The caller's next meetings, the first ones of `count`, each as it stands.
 
-    Without e-mail address and description: who forges a number should not learn more than when somebody comes.
+    They have no e-mail address and no description: a caller with a forged number should not learn more than a name and
+    a time.
     """
     answer: dict[str, Any] = {"meetings": [{"name": each.meeting.name, **booked(each).answer} for each in made]}
     if not made:
@@ -80,7 +81,7 @@ def listed(made: Sequence[Booked], count: int, *, number_hidden: bool) -> Output
 
 
 def corrected(made: Booked, new: Mapping[str, str]) -> Output:
-    """A meeting whose details were corrected; `new`: to what."""
+    """A meeting whose details were corrected. `new`: the new ones."""
     meeting = made.meeting
     if made.status == "refused" and not made.stays:  # it was the meeting itself that was refused
         return booked(made)
@@ -95,7 +96,7 @@ def corrected(made: Booked, new: Mapping[str, str]) -> Output:
 
 
 def _output(made: Booked, sentence: str) -> Output:
-    """What was done is worth telling a session that takes the place of this one; a refusal has changed nothing."""
+    """The answer, and a note for a session that replaces this one. A refusal has changed nothing and needs no note."""
     meeting = made.meeting
     answer = {"status": made.status, "meeting_id": meeting.id, "read_back": meeting.read_back, "message": sentence}
     said = {"message_from_the_business": made.answer} if made.answer else {}

@@ -1,8 +1,8 @@
-"""A function's arguments, as a model gives them: they are not guaranteed by its schema, and may be what a caller
-dictated.
+"""A function's arguments as a model gives them. The schema does not guarantee them, and a caller may have dictated
+them.
 
-Pure. They are read strictly and tidied up. What is wrong is refused with a sentence about the matter, for the model
-to speak about or to mend.
+Pure. They are read strictly and tidied up. A wrong one is refused with a sentence that the model can speak about or act
+on.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ import msgspec
 from bridge.meetings.schedule import Refused
 from bridge.meetings.tidy import one_line, several_lines, without_formula
 
-#: All arguments of a function together, characters: no reader should be given more.
+#: The most that all arguments of a function may have together, in characters. It bounds the work of the parsers.
 MAX_ARGUMENTS = 16_000
 
-#: What each argument is, and how long it may be, characters.
+#: The name of each argument in sentences, and how long it may be, in characters.
 _ARGUMENTS = {
     "name": ("name", 200),
     "email": ("e-mail address", 254),
@@ -28,7 +28,7 @@ _ARGUMENTS = {
     "meeting_id": ("meeting_id", 64),
     "earliest_day": ("earliest day", 64),
 }
-#: How an argument is tidied up, unless it is simply brought on one line.
+#: How an argument is tidied up. The others are put on one line.
 _TIDY: dict[str, Callable[[str], str]] = {
     "name": lambda text: without_formula(one_line(text)),
     "description": lambda text: without_formula(several_lines(text)),
@@ -36,7 +36,7 @@ _TIDY: dict[str, Callable[[str], str]] = {
 
 
 def read(arguments: str) -> dict[str, str]:
-    """The arguments that were given, tidy; one that is left out, null or empty is not among them. Raises Refused."""
+    """The given arguments, tidied up, by name. One that is missing, null or empty is left out. Raises Refused."""
     if len(arguments) > MAX_ARGUMENTS:
         raise Refused("The function's arguments are wrong: they are too long. Call it again with fewer words.")
     try:

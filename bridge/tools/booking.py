@@ -1,13 +1,13 @@
-"""Meetings of one call: proposed, read back, agreed, and only then booked.
+"""The meetings of one call: proposed, read back, agreed, and only then booked.
 
-1. What was said becomes an instant in code (schedule.py), and is read back to the caller.
-2. It is booked when the caller has spoken since, and the model comes back with the confirmation's id.
-3. The meeting and its deliveries are on disk before the model is told anything. From there on they cannot be lost.
-4. The caller hears what is true: `confirmed`, the receiver has taken it; `recorded`, it will be told; `refused`.
-   With several receivers the first one decides.
-5. What was promised to a caller is not taken back behind its back. A refusal that comes too late for the caller to hear
-   is a dead letter, and the owner's to act on: it may be a slip that is mended and sent again. The books keep the
-   meeting until the caller asks again, hears the no, and it is undone.
+1. Code makes an instant of the caller's words (schedule.py), and the model reads it back.
+2. The meeting is booked when the caller has spoken since, and the model comes back with the confirmation's id.
+3. The meeting and its deliveries are on disk before the model is told anything. They cannot be lost any more.
+4. The caller hears the truth. `confirmed`: the receiver has taken it. `recorded`: the receiver will be told. `refused`:
+   the receiver does not want it. With several receivers the first one decides.
+5. A promise to a caller is not taken back without the caller's knowledge. If a refusal comes too late for the caller to
+   hear, the delivery becomes a dead letter. The owner acts on it: it may be a slip that can be mended and sent again.
+   The books keep the meeting until the caller asks again and hears the no. Then it is undone.
 """
 
 import logging
@@ -34,18 +34,18 @@ from bridge.tools.tool import OnBehalfOf
 
 log = logging.getLogger(__name__)
 
-#: How long a caller waits for the receiver's answer, seconds.
+#: How long a caller waits for the receiver's answer, in seconds.
 ANSWER_S = 3.0
-#: How far ahead free times are looked for.
+#: How far ahead free times are looked for, and how many are offered.
 LOOK_AHEAD = timedelta(days=14)
 OFFERED = 3
-#: What is said beside free times where only our own books are known.
+#: The note beside free times if only our own books are known.
 LIKELY = "The owner's calendar could not be asked: say that these times are likely, not certain."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diary:
-    """What bookings need of the application."""
+    """What bookings need of the application, once for all calls. `receivers` are the addresses of WEBHOOK_URL."""
 
     meetings: Meetings
     queue: DeliveryQueue
@@ -61,9 +61,9 @@ class Diary:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """What became of a meeting; `status` is confirmed, recorded or refused, `answer` the receiver's own words.
+    """What became of a meeting. `status` is confirmed, recorded or refused. `answer` is the receiver's own words.
 
-    `stays`: where a refused change leaves it, as it is read to the caller.
+    `stays`: the time at which a refused change leaves the meeting, as it is read to the caller, or "".
     """
 
     meeting: Meeting
@@ -73,7 +73,7 @@ class Booked:
 
 
 class AlreadyBooked(Exception):
-    """The caller has a meeting at this moment: it may be asked for again, corrected, or wanted by somebody else."""
+    """The caller has a meeting at this moment already. It may be asked for again, corrected, or for another person."""
 
     def __init__(self, meeting: Meeting) -> None:
         super().__init__(meeting.id)
@@ -81,12 +81,12 @@ class AlreadyBooked(Exception):
 
 
 class Booking:
-    """The bookings of one call."""
+    """The bookings of one call. The functions of tools/meetings.py use it."""
 
     def __init__(self, diary: Diary) -> None:
         self._diary = diary
         self.proposals = Proposals()
-        #: The moments, as they are read back, that the owner's calendar could not be asked about.
+        #: The moments, as they are read back, for which the owner's calendar did not answer.
         self.unchecked: set[str] = set()
 
     # ---- proposing
@@ -95,9 +95,9 @@ class Booking:
         self, words: str, call: OnBehalfOf, details: Mapping[str, str], *, caller_zone: str = "",
         moving: Meeting | None = None,
     ) -> Meeting:
-        """The meeting that the words ask for, not booked yet; with `moving` that one at another time, as long as it is.
+        """The meeting that the words ask for, not booked yet. With `moving` it is that meeting at another time.
 
-        Raises Refused; AlreadyBooked where the caller has a meeting at that moment.
+        Raises Refused, AlreadyBooked if the caller has a meeting at that moment, and StoreFailed.
         """
         rules, now = self._rules(moving), self._diary.now()
         await yield_loop()
@@ -124,24 +124,24 @@ class Booking:
         return meeting
 
     def _rules(self, moving: Meeting | None) -> Rules:
-        """The business's; a meeting that is moved takes as long as was agreed, whatever others take by now."""
+        """The business's rules. A meeting that is moved keeps its length, even if MEETING_MINUTES has changed."""
         return replace(self._diary.rules, minutes=moving.minutes) if moving else self._diary.rules
 
     async def _own_at(self, words: str, call: OnBehalfOf, caller_zone: str) -> Meeting | None:
-        """The meeting of the caller's at that moment, where the rules of now, notice or hours, allow no new one."""
+        """The caller's meeting at that moment, or None. By the rules of now (notice, hours) it could not be booked."""
         now = self._diary.now()
         return next((own for own in await self.upcoming(call) if names(own, words, caller_zone, now)), None)
 
     async def _require_free(self, meeting: Meeting, taken: Sequence[Meeting], moving: Meeting | None = None) -> None:
-        """Raises Refused, with other times, if there are others at that time, here or elsewhere.
+        """Raises Refused, with other times, if the time is taken in our books or in the owner's calendar.
 
-        `moving`: the meeting as it is, which the owner's calendar shows too.
+        `moving`: the meeting at its old time, which the owner's calendar shows too.
         """
         if taken or await self._is_busy(meeting, moving):
             raise Refused(await self._not_free(meeting))
 
     async def _is_busy(self, meeting: Meeting, moving: Meeting | None) -> bool:
-        """Whether the owner is busy then elsewhere; False if that is not known, and then the books decide."""
+        """Whether the owner's calendar is busy then. False if it does not answer: our books decide."""
         self.unchecked.discard(meeting.read_back)
         try:
             busy = await self._elsewhere(meeting.start, meeting.end)
@@ -162,7 +162,7 @@ class Booking:
         return read_back(start, now=self._diary.now())
 
     async def instead(self, meeting: Meeting) -> str:
-        """The next free times for a meeting as long as this one, as sentences that begin with a space, or ""."""
+        """The next free times for a meeting of this length, as sentences that begin with a space, or ""."""
         offers, asked = await self.free(meeting.start, meeting.minutes)
         if not offers:
             return ""
@@ -170,9 +170,9 @@ class Booking:
         return " Free are: " + "; ".join(map(self.said, offers)) + f".{likely}"
 
     async def free(self, after: datetime, minutes: int = 0) -> tuple[list[datetime], bool]:
-        """Up to OFFERED free beginnings from `after` on, and whether the owner's calendar could be asked.
+        """Up to OFFERED free starts from `after` on, and whether the owner's calendar has answered. Raises StoreFailed.
 
-        `minutes`: how long the meeting is; 0: as long as the business's are.
+        `minutes`: the meeting's length. 0: MEETING_MINUTES.
         """
         rules, now, asked = self._diary.rules, self._diary.now(), True
         start = rules.first_open(max(after, now))
@@ -192,11 +192,10 @@ class Booking:
     # ---- booking
 
     async def book(self, proposal: Proposal) -> Booked:
-        """Writes a new meeting, or another time of one, and its deliveries down, and waits a moment for the receiver.
+        """Books or moves a meeting: writes it and its deliveries down, and waits up to ANSWER_S for the receiver.
 
-        Raises Refused when the time has been taken meanwhile, AlreadyBooked when it was taken by the caller's own
-        meeting, NotYours when the meeting to be moved has been cancelled, and StoreFailed when it could not be written
-        down.
+        Raises Refused if the time has been taken meanwhile, AlreadyBooked if the caller's own meeting took it, NotYours
+        if the meeting to be moved has been cancelled, and StoreFailed if it could not be written down.
         """
         wanted = proposal.meeting
         try:
@@ -205,7 +204,7 @@ class Booking:
                 stored, news = await self._diary.meetings.change(
                     wanted.id, wanted.caller, moment, self._deliveries("meeting.rescheduled"))
             else:
-                # A meeting the receiver refused has used its id up: each attempt has its own.
+                # A refused meeting has used up its id, so each attempt gets a new one.
                 fresh = replace(wanted, id=str(uuid.uuid4()))
                 stored, news = await self._diary.meetings.book(fresh, self._deliveries("meeting.booked"))
                 if stored.id != fresh.id:
@@ -218,10 +217,10 @@ class Booking:
         return booked
 
     async def correct(self, meeting: Meeting, changes: Mapping[str, str]) -> Booked:
-        """Gives one of the caller's meetings another name, e-mail address or description.
+        """Gives one of the caller's meetings another name, e-mail address, phone number or description.
 
-        A refusal that came too late to be heard is heard first: there is nothing to be corrected then. Raises NotYours
-        and StoreFailed.
+        If the receiver has refused the meeting in the meantime, the caller hears that and nothing is corrected. Raises
+        NotYours and StoreFailed.
         """
         newest = self._newest(await self._diary.queue.about(meeting.id))
         if newest and newest.refused:
@@ -231,7 +230,7 @@ class Booking:
         return await self._outcome(stored, await self._heard_from(stored, news))
 
     async def cancel(self, meeting: Meeting) -> Booked:
-        """Cancels one of the caller's meetings, which begins when the caller thinks. Raises Refused and StoreFailed."""
+        """Cancels one of the caller's meetings. Raises Refused if it was moved meanwhile, NotYours and StoreFailed."""
         now = await self.found(meeting.id)
         if now.status == "booked" and now.start.timestamp() != meeting.start.timestamp():
             raise Refused(f"That meeting has been moved to {now.read_back}: ask whether it is to be cancelled, and "
@@ -239,20 +238,20 @@ class Booking:
         stored, news = await self._diary.meetings.cancel(
             meeting.id, meeting.caller, self._deliveries("meeting.cancelled"))
         heard = await self._heard_from(stored, news, acts_on_no=False)
-        # It is cancelled here whatever the receiver says; a dead letter is the owner's to see.
+        # It is cancelled here, whatever the receiver says. The owner sees a no as a dead letter.
         status = "confirmed" if _status(heard) == "confirmed" else "recorded"
         return Booked(stored, status, heard.answer if heard else "")
 
     async def known(self, meeting: Meeting) -> Booked:
-        """A meeting that was made before, and what the receiver has said to it, which may have been a late no."""
+        """A meeting that was made before, and the receiver's answer, which may be a late no. Waits up to ANSWER_S."""
         return await self._outcome(meeting, await self._heard_from(meeting))
 
     async def standing(self, meeting: Meeting) -> Booked:
-        """The same without a wait: what the receiver has said so far."""
+        """The same as `known`, without a wait: the receiver's answer so far."""
         return await self._outcome(meeting, self._newest(await self._diary.queue.about(meeting.id)))
 
     async def found(self, meeting_id: str) -> Meeting:
-        """A meeting as it is by now. Raises NotYours for one that is forgotten."""
+        """A meeting as it is now. Raises NotYours if it has been erased."""
         meeting = await self._diary.meetings.find(meeting_id)
         if meeting is None:
             raise NotYours(meeting_id)
@@ -263,7 +262,10 @@ class Booking:
         return await self._diary.meetings.of_caller(call.caller, self._diary.now())
 
     def _deliveries(self, kind: Kind, urls: Sequence[str] | None = None) -> Deliveries:
-        """The news of this kind, for all receivers or these; the first one's is ours, since the caller waits for it."""
+        """Makes the news of this kind, for all receivers or these `urls`.
+
+        The first receiver's is leased to this process, because the caller waits for its answer.
+        """
         diary, now = self._diary, self._diary.now()
         receivers = diary.receivers if urls is None else urls
         lease_first = LEASE_S if receivers and receivers[0] == diary.receivers[0] else 0.0
@@ -272,15 +274,15 @@ class Booking:
     async def _heard_from(
         self, meeting: Meeting, news: Sequence[Delivery] = (), *, acts_on_no: bool = True,
     ) -> Delivery | None:
-        """The newest news of this meeting for the first receiver, as it stands when it was settled, or ANSWER_S later.
+        """The newest news of this meeting for the first receiver, when it is settled, or ANSWER_S later.
 
-        `news`: the newest, where it was just promised. `acts_on_no`: a no is undone then, and the caller told. None:
-        the database did not show it in that time.
+        `news`: the newest news, if it was just promised. `acts_on_no`: a no will be undone, and told on the phone. None
+        if there is no such news, or the database did not show it in time.
         """
         self._diary.outbox.promised(news)
         try:
             newest = self._newest(news or await self._diary.queue.about(meeting.id))
-        except StoreFailed as reason:                # it is in the books all the same, and so are its deliveries
+        except StoreFailed as reason:                # the meeting and its deliveries are in the books all the same
             log.error("the delivery of meeting %(meeting)s could not be looked up: %(reason)s",
                       {"meeting": meeting.id, "reason": str(reason)})
             return None
@@ -289,17 +291,17 @@ class Booking:
         return next(iter(await self._diary.outbox.settle([newest.id], ANSWER_S, acts_on_no=acts_on_no)), None)
 
     async def _outcome(self, meeting: Meeting, heard: Delivery | None) -> Booked:
-        """What became of a meeting; one that was refused is undone, unless something newer is on its way."""
+        """What became of a meeting. A refused one is undone, unless newer news of it is on its way."""
         status, stays = _status(heard), ""
         if heard and heard.refused:
             try:
                 stays = await self._undo(meeting, heard)
-                log.info("meeting %(meeting)s: what was refused is undone, and the caller is told",
+                log.info("meeting %(meeting)s: refused, so undone in the books. The caller is told",
                          {"meeting": meeting.id})
             except Overtaken:
                 log.error(
-                    "MEETING %(meeting)s WAS REFUSED, but has been changed since, and what is new is sent: that it is "
-                    "not certain is what the caller hears. To see whom to call: python -m bridge meetings show "
+                    "MEETING %(meeting)s WAS REFUSED, but has been changed since. The change is sent, and the caller "
+                    "hears that the meeting is not certain. To see whom to call: python -m bridge meetings show "
                     "%(meeting)s", {"meeting": meeting.id})
                 newest = await self.found(meeting.id)
                 return await self._outcome(newest, await self._heard_from(newest))
@@ -314,20 +316,20 @@ class Booking:
         return Booked(meeting, status, heard.answer if heard else "", stays)
 
     async def _was_refused_before(self, meeting: Meeting, heard: Delivery) -> bool:
-        """Whether who has taken this news has refused the one before it: then nobody can say what was meant."""
+        """Whether the receiver has refused the news before this one. What its yes means is then unclear."""
         if not meeting.sequence:
             return False
         try:
             told = await self._diary.queue.about(meeting.id)
-        except StoreFailed:                          # it is in the books all the same
+        except StoreFailed:                          # the meeting is in the books all the same
             return True
         before = self._newest([each for each in told if each.created_at < heard.created_at])
         return before is not None and before.refused
 
     async def _undo(self, meeting: Meeting, refused: Delivery) -> str:
-        """The first receiver does not want it: it is as the news before said, or cancelled where there was none.
+        """Undoes a refusal of the first receiver. The meeting is again as the news before said, or cancelled.
 
-        Where it stays, as it is read to the caller; "" where it is cancelled.
+        Returns the time at which it stays, as it is read to the caller, or "" if it is cancelled.
         """
         told = await self._diary.queue.about(meeting.id)
         others = {each.url: None for each in told if each.url != refused.url and each.state not in ("dead", "undone")}
@@ -340,9 +342,9 @@ class Booking:
                     undoing=refused)
                 self._diary.outbox.promised(news)
                 return restored.read_back
-            except SlotTaken:                        # by another caller, while nobody knew that it was refused
+            except SlotTaken:                        # another caller took the time before the refusal was known
                 others = {refused.url: None, **others}
-            except NotYours:                         # it was cancelled meanwhile
+            except NotYours:                         # the meeting was cancelled meanwhile
                 return ""
         _, news = await self._diary.meetings.cancel(
             meeting.id, meeting.caller, self._deliveries("meeting.cancelled", [*others]), undoing=refused)
@@ -350,7 +352,7 @@ class Booking:
         return ""
 
     def _newest(self, deliveries: Sequence[Delivery]) -> Delivery | None:
-        """The last news for the first receiver, but for what it has refused and was undone."""
+        """The last news for the first receiver, without refusals that were undone."""
         first = [each for each in deliveries if each.url == self._diary.receivers[0] and each.state != "undone"]
         return max(first, key=lambda each: each.created_at, default=None)
 

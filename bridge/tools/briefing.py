@@ -1,7 +1,7 @@
-"""What the model is told of the business before a call: when it is open, and how meetings are made.
+"""Tells the model about the business before a call: when it is open, and how meetings are made.
 
-Pure: the present moment is an argument. The functions hold to the same rules, so that nothing is booked against them;
-this is for a caller who asks "when are you open?", and must not be given a guess.
+Pure: the present moment is an argument. The functions apply the same rules, so nothing is booked against them. This
+text is for callers who ask "when are you open?" and must not get a guess.
 """
 
 from collections.abc import Iterator
@@ -13,20 +13,20 @@ from bridge.meetings.schedule import Rules, length
 from bridge.meetings.spoken import MONTHS, WEEKDAYS
 from bridge.tools.declarations import Terms
 
-#: How far ahead closed days are named, and how many runs of them.
+#: How far ahead closed days are named, and the most runs of them.
 CLOSED_AHEAD = timedelta(days=90)
 MOST_CLOSED = 20
 
 
 def opening(rules: Rules, now: datetime) -> str:
-    """When the business is open, and on which of the coming days it is not; `now` is aware."""
+    """The opening hours and the coming closed days, for the session's instructions. `now` is aware."""
     hours = (f"Opening hours: {_week(rules.opening)}." if rules.opening else
              "You do not know the opening hours, unless they are said above: never guess them.")
     return hours + (_closed(rules.closed, now.astimezone(rules.zone).date()) if rules.closed else "")
 
 
 def booking(rules: Rules, terms: Terms) -> str:
-    """How a meeting is made with the functions of declarations.py."""
+    """How to make a meeting with the functions of declarations.py, for the session's instructions."""
     takes = f"A meeting takes {length(timedelta(minutes=rules.minutes))}."
     least = f"at least {length(rules.minimum_notice)} and " if rules.minimum_notice else ""
     ahead = f"It must begin {least}at most {length(rules.maximum_notice)} from now."

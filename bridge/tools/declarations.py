@@ -9,7 +9,7 @@ _DATETIME = (
     "or as an ISO 8601 local date and time. Do not work dates out yourself.")
 _TIME_ZONE = "The caller's IANA time zone, such as America/New_York, only if the caller named another zone."
 _CONFIRMATION = "The id that the first call returned, once the caller has agreed to what you read back."
-#: Where one step is enough, one question is left: whether another name is a correction.
+#: With one step, one question is left: whether another name is a correction.
 _ANSWERED = "Only if an answer of this function said to give it: the id that stands there."
 _MEETING = "Which meeting, if the caller has several."
 _EMAIL = "The caller's e-mail address, as the caller spelled it. Never make one up."
@@ -21,9 +21,9 @@ _PHONE_NUMBER = (
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How meetings are made in a call: in two steps (`confirm`) or at once, and what a caller must give.
+    """How meetings are made in a call: in two steps (`confirm`) or at once, and whether they need an e-mail address.
 
-    `number_hidden`: the caller's number is not known, so that it can be given instead of an e-mail address.
+    `number_hidden`: the caller hides the number, so a phone number can be given in place of an e-mail address.
     """
 
     confirm: bool = True

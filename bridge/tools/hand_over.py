@@ -1,7 +1,6 @@
-"""How the model leaves the caller: it ends the call, or puts the caller through to a person.
+"""The functions by which the model leaves the caller: it ends the call, or puts the caller through to a person.
 
-Pure. Both only decide. When it is done, and whether the caller speaks meanwhile, is the conversation's
-(call/leaving.py).
+Pure. Both only decide. call/leaving.py carries it out after the last words, unless the caller speaks.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,7 +12,7 @@ from bridge.tools.tool import CallContext, Declaration, EndCall, HandOver, Immed
 
 
 def hand_over(targets: Collection[str] = ()) -> Kit:
-    """`end_call`, and `transfer_call` where there is somebody to put callers through to: names of TRANSFER_NUMBER."""
+    """`end_call`, and `transfer_call` if there are `targets`. These are the names of TRANSFER_NUMBER."""
     names = tuple(targets)
     tools = [_transfer_call(names), _END_CALL] if names else [_END_CALL]
     return lambda: tools
@@ -45,7 +44,7 @@ def _transfer_call(names: Sequence[str]) -> Immediate:
 
 
 def _declared(names: Sequence[str], context: CallContext) -> Declaration:
-    """Which one is asked only where there are several."""
+    """The argument `to` is declared only if there are several people."""
     choice = {"to": "Whom the caller is to speak with."} if len(names) > 1 else {}
     declared = declaration(
         "Puts the caller through to a person, for a caller who asks for one or whom you cannot help. Say first that "
@@ -65,7 +64,7 @@ def _transferred(names: Sequence[str], arguments: str) -> Output:
 
 
 def _target(names: Sequence[str], arguments: str) -> str | None:
-    """Whom the model wants to connect the caller with; the only one there is needs no name."""
+    """The target that the model names, or None if there is no such target. A single one needs no name."""
     try:
         to = msgspec.json.decode(arguments or "{}", type=_Arguments).to
     except (msgspec.DecodeError, RecursionError, UnicodeError):

@@ -1,7 +1,7 @@
 """The functions about meetings.
 
-What is wrong with their arguments goes back to the model as an answer it can speak about. What the caller must agree to
-is proposed first, and done when the model comes back with the proposal's id and the caller has spoken since.
+A wrong argument goes back to the model as an answer that it can speak about. Changes that need the caller's yes are
+proposed first. They are done when the model comes back with the proposal's id and the caller has spoken since.
 """
 
 import logging
@@ -30,22 +30,22 @@ log = logging.getLogger(__name__)
 
 _Function = Callable[[str, OnBehalfOf], Awaitable[Output]]
 
-#: What is said of a time where the owner's calendar could not be asked.
+#: The note beside a time if the owner's calendar did not answer.
 _NOT_CERTAIN = (
     "The owner's calendar could not be asked whether this time is free. Tell the caller that it is likely, not "
     "certain: the business will get in touch if it has to be changed.")
 
-#: As many meetings of a caller are told at once as somebody could listen to.
+#: The most meetings of a caller that are told at once. Nobody could listen to more.
 MOST_LISTED = 10
 
 
 def meetings(diary: Diary) -> Kit:
-    """What can be done about meetings in a call: booked, moved, cancelled, listed, and which times are free."""
+    """The kit of functions that book, move, cancel and list meetings, and say which times are free."""
     return lambda: _Meetings(diary).tools()
 
 
 class _Meetings:
-    """The functions of one call: what was read back in it is known only there."""
+    """The functions of one call, with its proposals."""
 
     def __init__(self, diary: Diary) -> None:
         self._diary, self._booking = diary, Booking(diary)
@@ -72,7 +72,7 @@ class _Meetings:
         return Terms(self._diary.confirm, self._diary.email_required, context.number_hidden)
 
     def _certain(self, function: _Function) -> _Function:
-        """The function, which takes a time of the owner's, and says so where that may be taken elsewhere."""
+        """The function, with a note in its answer if the owner's calendar did not answer for the time."""
         async def run(arguments: str, call: OnBehalfOf) -> Output:
             output = await function(arguments, call)
             answer = output.answer
@@ -93,7 +93,7 @@ class _Meetings:
         named = self._named(agreed, wanted)
         if agreed.done:
             return await self._asked_again(await self._booking.found(agreed.done), given, named, call)
-        if not named:                                # another moment, for the same person and matter
+        if not named:                                # another moment, with the same details
             said = details_of(agreed.meeting) if agreed.kind == "book" else {}
             return await self._ask(_moment(agreed) | wanted, said | given, call)
         _require_answer(agreed, call)
@@ -117,7 +117,7 @@ class _Meetings:
         zone = wanted.get("time_zone", "")
         try:
             meeting = await self._booking.understood(words, call, {}, caller_zone=zone, moving=own)
-        except AlreadyBooked as there:               # it is at that time
+        except AlreadyBooked as there:               # the meeting is at that time already
             return answers.booked(await self._booking.known(there.meeting))
         return await self._propose(Proposal("move", meeting, call.turn, words, zone), call)
 
@@ -147,7 +147,7 @@ class _Meetings:
     # ---- steps
 
     async def _ask(self, wanted: Mapping[str, str], given: Mapping[str, str], call: OnBehalfOf) -> Output:
-        """A moment is asked for: what the caller has at it already, or a new meeting."""
+        """Answers a wish for a moment: with the caller's own meeting at it, or with a proposal."""
         zone = wanted.get("time_zone", "")
         if "datetime" not in wanted:
             self._require(given, call)
@@ -160,7 +160,7 @@ class _Meetings:
         return await self._propose(Proposal("book", meeting, call.turn, words, zone), call)
 
     async def _again(self, own: Meeting, given: Mapping[str, str], call: OnBehalfOf) -> Output:
-        """The caller's own meeting is asked for: again, after an interruption or a reconnect, or with other details."""
+        """Answers a wish for the caller's own meeting: after an interruption or a reconnect, or with other details."""
         new = differing(own, given)
         if "name" in new and (self._diary.confirm or another_person(own, given)):
             question = Proposal("correct", with_details(own, new), call.turn, own.start.isoformat())
@@ -169,7 +169,7 @@ class _Meetings:
         return await self._correct(own, new, call)
 
     async def _asked_again(self, own: Meeting, given: Mapping[str, str], named: bool, call: OnBehalfOf) -> Output:
-        """The model comes back with the id of what is done: only what is said differently now is new."""
+        """Answers the id of a proposal that is done. Only details that differ now are new."""
         if own.status == "cancelled":
             raise Refused("That meeting has been cancelled since. If the caller wants it anew, call the function "
                           "without confirmation_id.")
@@ -186,10 +186,10 @@ class _Meetings:
         return await self._book(proposal, call)
 
     async def _book(self, proposal: Proposal, call: OnBehalfOf, new: Mapping[str, str] | None = None) -> Output:
-        """`new`: what was said when the caller agreed, and is told back."""
+        """`new`: details that the caller said with the yes. They are told back."""
         try:
             booked = await self._booking.book(proposal)
-        except AlreadyBooked as there:               # meanwhile, by another call or by this one twice
+        except AlreadyBooked as there:               # another call took it, or this one booked twice
             return await self._again(there.meeting, details_of(proposal.meeting), call)
         log.info("call %(call)s: meeting %(meeting)s %(status)s",
                  {"call": call.call_sid, "meeting": booked.meeting.id, "status": booked.status})
@@ -213,7 +213,7 @@ class _Meetings:
         return answers.booked(booked)
 
     def _require(self, given: Mapping[str, str], call: OnBehalfOf) -> None:
-        """Raises Refused where something is missing without which no meeting is booked."""
+        """Raises Refused if a detail is missing that a meeting needs."""
         _given(given, "name", "name")
         contact.require(given.get("email", ""), call.phone_number or given.get("phone_number", ""),
                         email_required=self._diary.email_required)
@@ -222,11 +222,11 @@ class _Meetings:
         return self._booking.proposals.find(wanted.get("confirmation_id", ""), *kinds)
 
     def _named(self, agreed: Proposal, wanted: Mapping[str, str]) -> bool:
-        """Whether the moment that was read back is meant still."""
+        """Whether the moment that was read back is still meant."""
         return agreed.names(wanted.get("datetime", ""), wanted.get("time_zone", ""), self._diary.now())
 
     async def _own(self, wanted: Mapping[str, str], call: OnBehalfOf) -> Meeting:
-        """The meeting of this caller that is meant. Raises Refused when that is not clear."""
+        """The caller's meeting that is meant. Raises Refused if there is none or that is not clear."""
         upcoming, meeting_id = await self._booking.upcoming(call), wanted.get("meeting_id")
         meant = [each for each in upcoming if each.id == meeting_id] if meeting_id else upcoming
         if not meant:
@@ -237,7 +237,7 @@ class _Meetings:
         return meant[0]
 
     def _earliest(self, day: str) -> datetime:
-        """The beginning of the day from which on free times are wanted. Raises Refused."""
+        """The beginning of the first day for which free times are wanted. Raises Refused."""
         rules, now = self._diary.rules, self._diary.now()
         if not day:
             return now
@@ -250,7 +250,7 @@ class _Meetings:
 
 
 async def _answered(name: str, function: _Function, arguments: str, call: OnBehalfOf) -> Output:
-    """What the function answers, or why the books, or the rules, do not allow it."""
+    """Runs a function. What it refuses, and a failing database, become answers."""
     try:
         return await function(arguments, call)
     except Refused as refusal:
@@ -269,7 +269,7 @@ def _refused(message: str, **more: str) -> Output:
 
 
 def _day(text: str, rules: Rules, now: datetime) -> date:
-    """The date that is written or said. Raises Refused."""
+    """The date of a text, in ISO 8601 or in words. Raises Refused."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -281,10 +281,10 @@ def _day(text: str, rules: Rules, now: datetime) -> date:
 
 
 def _details(wanted: Mapping[str, str], call: OnBehalfOf) -> dict[str, str]:
-    """The details that are given. Raises Refused for an e-mail address, or a phone number, that cannot be right.
+    """The given details. Raises Refused for an e-mail address or a phone number that cannot be right.
 
-    The number of the call is the caller's, whatever is said. What one who hides it says is not proved, and opens
-    nobody's meetings.
+    The number of the call goes before any number that is said. A number that is said is not proved, and opens nobody's
+    meetings.
     """
     given = {name: wanted[name] for name in DETAILS if name in wanted}
     given["email"] = contact.email_address(given.get("email", ""))
@@ -299,7 +299,7 @@ def _given(values: Mapping[str, str], name: str, what: str) -> str:
 
 
 def _moment(agreed: Proposal) -> dict[str, str]:
-    """How the moment was said that was read back; another zone alone makes another moment of it."""
+    """The arguments of the moment that was read back. The model may then change the zone alone."""
     return {"datetime": agreed.words, "time_zone": agreed.caller_zone}
 
 

@@ -1,7 +1,7 @@
-"""What is read back to a caller, and done if the caller agrees.
+"""Proposals: they are read back to a caller, and carried out if the caller agrees.
 
-Pure. A proposal is known in the call in which it was made, and is used once: what the model repeats afterwards is
-answered with the meeting that came of it, however that stands by then.
+Pure. A proposal is known in its call only, and is carried out once. If the model repeats it afterwards, the answer is
+the meeting that came of it, as it stands by then.
 """
 
 import secrets
@@ -14,7 +14,7 @@ from bridge.meetings.meeting import Meeting
 from bridge.meetings.plain import plain
 from bridge.meetings.schedule import Refused, Rules, resolve
 
-#: Proposals of one call that are remembered.
+#: The most proposals of one call that are remembered.
 MOST = 20
 
 Kind = Literal["book", "move", "correct", "cancel"]
@@ -22,10 +22,10 @@ Kind = Literal["book", "move", "correct", "cancel"]
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What is done when the caller agrees: `meeting` is as it will be then, or what is cancelled.
+    """One proposal. `meeting` is the meeting as it will be, or the one to be cancelled.
 
-    `turn`: how often the caller had spoken. `words`, `caller_zone`: how the moment was said. `done`: the id of the
-    meeting that came of it, "" before. `id`: the confirmation_id, "" before it is remembered.
+    `turn`: how often the caller had spoken by then. `words`, `caller_zone`: how the moment was said. `done`: the id of
+    the meeting that came of it, "" before. `id`: the confirmation_id, "" before it is remembered.
     """
 
     kind: Kind
@@ -37,17 +37,17 @@ class Proposal:
     id: str = ""
 
     def names(self, words: str, caller_zone: str, now: datetime) -> bool:
-        """Whether these words name the moment that was read back; what is "" is as it was."""
+        """Whether these words name the moment that was read back. "" stands for the old words, or the old zone."""
         words, caller_zone = words or self.words, caller_zone or self.caller_zone
         if (plain(words), caller_zone) == (plain(self.words), self.caller_zone):
-            return True                              # "in two hours" is not counted anew
+            return True                              # "in two hours" does not count from a later moment
         return names(self.meeting, words, caller_zone, now)
 
 
 def names(meeting: Meeting, words: str, caller_zone: str, now: datetime) -> bool:
-    """Whether words name the moment of a meeting that is to come, whether or not it might be booked now.
+    """Whether words name the moment of a meeting, whether or not it could be booked now.
 
-    Where they leave the half of the day open, it is the meeting's.
+    If they leave the half of the day open, the meeting's half is meant.
     """
     start = meeting.start.astimezone(meeting.zone)
     try:
@@ -58,7 +58,7 @@ def names(meeting: Meeting, words: str, caller_zone: str, now: datetime) -> bool
 
 
 def _only(start: datetime, meeting: Meeting) -> Rules:
-    """Rules by which nothing is allowed but meetings that begin at this minute of this weekday."""
+    """Rules that allow only meetings that begin at this minute of this weekday."""
     minute = start.hour * 60 + start.minute
     days = tuple(((minute, minute + 1),) if day == start.weekday() else () for day in range(len(DAYS)))
     return Rules(meeting.zone, minutes=1, opening=OpeningHours(days), maximum_notice=timedelta.max)
@@ -71,16 +71,16 @@ class Proposals:
         self._proposals: dict[str, Proposal] = {}
 
     def remember(self, proposal: Proposal) -> str:
-        """Keeps what is being read back; the id with which the model comes back."""
+        """Keeps a proposal and returns its confirmation_id, with which the model comes back."""
         confirmation_id = secrets.token_hex(4)
         self._proposals = dict([*self._proposals.items()][-MOST + 1:])
         self._proposals[confirmation_id] = replace(proposal, id=confirmation_id)
         return confirmation_id
 
     def find(self, confirmation_id: str, *kinds: Kind) -> Proposal | None:
-        """The proposal of one of these kinds; None without an id, and for an id of something else.
+        """The proposal of this id, or None if there is no id or the proposal is of another kind.
 
-        Raises Refused for an id that was not given in this call.
+        Raises Refused for an id that this call does not know.
         """
         if not confirmation_id:
             return None
@@ -90,6 +90,6 @@ class Proposals:
         return proposal if proposal.kind in kinds else None
 
     def done(self, proposal: Proposal, meeting_id: str) -> None:
-        """The caller has agreed, and this meeting came of it."""
+        """Marks a proposal as carried out: this meeting came of it."""
         if proposal.id in self._proposals:
             self._proposals[proposal.id] = replace(proposal, done=meeting_id)

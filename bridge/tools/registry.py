@@ -1,10 +1,10 @@
-"""The functions that the model may call in a call, and what all of them share.
+"""The functions that the model may call, and the rules that all of them share.
 
-1. A function is registered once, as a `Tool` or an `Immediate` (tool.py), by the kit that it comes with.
-2. Kits make their tools anew for each call: what was agreed in a call belongs to it.
-3. Whatever goes wrong in a function is an answer that the model can speak about.
-4. One that promises nothing is given up after WITHIN_S: the caller waits.
-5. What ran is told to `observe`, but for what was decided at once.
+1. A kit registers a function once, as a `Tool` or an `Immediate` (tool.py).
+2. Kits make new tools for each call, because an agreement belongs to its call.
+3. If a function fails, the model gets an answer that it can speak about.
+4. A function that promises nothing is cancelled after WITHIN_S, because the caller waits.
+5. `observe` hears of every `Tool` that has run, not of an `Immediate`.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from bridge.tools.tool import CallContext, Immediate, Kit, OnBehalfOf, Output, T
 
 log = logging.getLogger(__name__)
 
-#: How long a caller waits at most for a function that promises nothing, seconds. The database takes 10 to give up.
+#: The longest that a caller waits for a function that promises nothing, in seconds. The database takes 10 to give up.
 WITHIN_S = 15.0
 
-#: Is told of a function that has run: its name, what came of it in a word, and how long it took, seconds.
+#: Hears of a function that has run: its name, its status in a word, and how long it took, in seconds.
 Observe = Callable[[str, str, float], None]
 
 _FAILED = Output({"error": "The function failed. Tell the caller that this cannot be done right now."})
@@ -29,18 +29,19 @@ _LATE = Output({"error": "The function did not answer in time. Tell the caller t
 
 
 class Tools:
-    """What the model may do in every call; `kits` in the order in which it is told of them.
+    """The functions of the application. Make one at the start, and ask it `for_call` in each call.
 
-    `within_s`: how long a caller waits at most for a function that promises nothing.
+    The model is told of the `kits` in this order. `within_s`: the longest that a caller waits for a function that
+    promises nothing, in seconds.
     """
 
     def __init__(self, *kits: Kit, within_s: float = WITHIN_S) -> None:
         self._kits, self._within_s = kits, within_s
 
     def for_call(self, observe: Observe = lambda name, status, seconds: None) -> "Functions":
-        """The functions of one call: what was read back in it is known only there.
+        """New functions for one call, with proposals of their own.
 
-        `observe` is told of each that has run. Raises ValueError where two have the same name.
+        `observe` hears of each `Tool` that has run. Raises ValueError if two functions have the same name.
         """
         return Functions([tool for kit in self._kits for tool in kit()], observe, self._within_s)
 
@@ -57,20 +58,20 @@ class Functions:
             self._tools[tool.name] = tool
 
     def declarations(self, context: CallContext) -> list[dict[str, Any]]:
-        """The functions as session.update declares them."""
+        """The functions as the `tools` of session.update declare them."""
         return [tool.declare(context).named(tool.name) for tool in self._tools.values()]
 
     def prompt(self, context: CallContext) -> str:
-        """What the session's instructions say of the functions, a paragraph each."""
+        """The functions' part of the session's instructions, a paragraph each."""
         return "\n\n".join(filter(None, (tool.prompt(context) for tool in self._tools.values())))
 
     @property
     def immediate(self) -> Mapping[str, Callable[[str], Output]]:
-        """Those that are answered in the turn in which they are called, by their names. None of them raises."""
+        """The functions that are answered in the turn in which they are called, by name. None of them raises."""
         return {tool.name: partial(_decided, tool) for tool in self._tools.values() if isinstance(tool, Immediate)}
 
     async def run(self, name: str, arguments: str, call: OnBehalfOf) -> Output:
-        """A function's answer; whatever goes wrong is an answer too."""
+        """Runs a function with the model's arguments, JSON. It does not raise: a failure is an answer too."""
         tool = self._tools.get(name)
         if tool is None:
             return Output({"error": f"There is no function {name[:64]!r}."})

@@ -1,6 +1,6 @@
-"""One function that the model may call: how it is declared, described, run, and what its answer means for the call.
+"""One function that the model may call: its declaration, its description, its code, and what its answer means.
 
-Pure. Everything about a function stands in its `Tool`, or its `Immediate`. Nobody else knows its name.
+Pure. Everything about a function stands in its `Tool` or `Immediate`. No other code knows its name.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What is known when a session is set up: the present moment (aware), and whether the caller hides the number."""
+    """The facts when a session is set up: the present moment (aware), and whether the caller hides the number."""
 
     now: datetime
     number_hidden: bool = False
@@ -19,7 +19,10 @@ class CallContext:
 
 @dataclass(frozen=True, slots=True)
 class OnBehalfOf:
-    """The call that something is done for, as it is now; `turn` counts what the caller has said."""
+    """The call for which a function runs, as it is now.
+
+    `phone_number` is in E.164, or "" if it is hidden. `turn` counts how often the caller has spoken.
+    """
 
     call_sid: str
     phone_number: str
@@ -27,30 +30,31 @@ class OnBehalfOf:
 
     @property
     def caller(self) -> str:
-        """Whose meetings these are: a caller who hides the number owns those of this call."""
+        """The owner of this call's meetings: the number or, if it is hidden, the call."""
         return self.phone_number or self.call_sid
 
 
-# ---- what comes of it
+# ---- the answer
 
 @dataclass(frozen=True, slots=True)
 class EndCall:
-    """The call ends once a goodbye was heard."""
+    """The call ends after the caller has heard a goodbye."""
 
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """The caller is put through to one of TRANSFER_NUMBER, by its name, once that was announced."""
+    """The caller is put through after an announcement. `target` is a name of TRANSFER_NUMBER."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a function answers: JSON for the model, and what it means for the call.
+    """A function's answer: `answer` is JSON for the model, the rest is for the call.
 
-    `then`: how the call goes on; None: with the model's words about the answer. A caller who speaks stays.
-    `note`: a sentence of what was done, for a model's session that takes the place of this one. It ends without a stop.
+    `then`: how the call ends, unless the caller speaks first. None: it goes on, with the model's words about the
+    answer. `note`: a sentence about what was done, without a full stop, for a session that replaces this one. "" if
+    nothing was.
     `consent`: what the caller has said to being recorded. None: nothing.
     """
 
@@ -60,22 +64,22 @@ class Output:
     consent: bool | None = None
 
 
-# ---- how it is declared
+# ---- the declaration
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a function does, and the JSON schema of its arguments, in words for the model."""
+    """What a function does, in words for the model, and the JSON Schema of its arguments."""
 
     description: str
     parameters: dict[str, Any]
 
     def named(self, name: str) -> dict[str, Any]:
-        """In the Realtime API's flat shape: session.update, `tools`."""
+        """The declaration in the flat shape of the Realtime API: an entry of `tools` in session.update."""
         return {"type": "function", "name": name, "description": self.description, "parameters": self.parameters}
 
 
 def declaration(description: str, required: Collection[str], /, **properties: str) -> Declaration:
-    """Of a function whose arguments are all text and no others; `properties` are their names and meanings."""
+    """The declaration of a function whose arguments are all text. `properties` are their names and meanings."""
     return Declaration(description, {
         "type": "object",
         "properties": {each: {"type": "string", "description": meaning} for each, meaning in properties.items()},
@@ -94,7 +98,7 @@ def _nothing(context: CallContext) -> str:
 class _Offered:
     name: str
     declare: Callable[[CallContext], Declaration]
-    #: What the session's instructions say of it; "": its declaration says enough.
+    #: The function's paragraph in the session's instructions. "" if its declaration says enough.
     prompt: Callable[[CallContext], str] = _nothing
 
 
@@ -102,8 +106,8 @@ class _Offered:
 class Tool(_Offered):
     """A function that runs beside the conversation, while the caller waits.
 
-    `run` is given the arguments as the model wrote them: they may be no JSON at all. What it raises is answered for it.
-    `promises`: what it has done holds, whatever follows. It is never cut off, and bounds each of its waits itself.
+    `run` gets the arguments as the model wrote them, which may be no JSON. If it raises, the registry answers for it.
+    `promises`: its effect holds, whatever follows. It is never cancelled, and must bound each of its waits itself.
     """
 
     run: Callable[[str, OnBehalfOf], Awaitable[Output]]
@@ -112,10 +116,10 @@ class Tool(_Offered):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Immediate(_Offered):
-    """A function that only decides: it is pure, and is answered in the turn in which the model calls it."""
+    """A function that only decides. It is pure, and is answered in the turn in which the model calls it."""
 
     decide: Callable[[str], Output]
 
 
-#: Makes the tools of one call.
+#: Makes the tools of one call. A kit is what a package of functions offers to `Tools`.
 Kit = Callable[[], Iterable[Tool | Immediate]]

@@ -5,6 +5,7 @@ it.
 """
 
 import re
+from dataclasses import dataclass
 
 from aiohttp import web
 from yarl import URL
@@ -14,6 +15,13 @@ _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 #: who asks.
 MOST_FORWARDED = 1024
 _PATH = re.compile(r"(/[\w.~%-]+)*/?")
+
+
+@dataclass(slots=True)
+class PublicUrl:
+    """PUBLIC_URL, or the address of a tunnel, which may change while the server runs; "": what each request says."""
+
+    value: str = ""
 
 
 class NoAddress(web.HTTPBadRequest):

@@ -24,11 +24,14 @@ from twilio.request_validator import (
     HMAC_SHA1, HMAC_SHA256, SIGNATURE_HEADER, SIGNATURE_SETTINGS_HEADER, RequestValidator)
 
 from bridge.loop.yielding import yield_loop
-from bridge.twilio_side.public_url import host_said, public_origin
+from bridge.twilio_side.public_url import PublicUrl, host_said, public_origin
 
 #: The longest body of a webhook (bytes), and how long it may take to arrive (s). A webhook's form is a few kB, and
 #: Twilio gives up after 15 s. On a connection that was never answered, reception/strangers.py does not wait so long.
 MAX_BODY, BODY_S = 64 * 1024, 15.0
+
+#: What everybody is told who is not Twilio.
+NOT_SIGNED = "Twilio's signature is missing or wrong.\n"
 
 UTF_8 = frozenset({"utf-8", "utf8"})
 #: Python keeps those bytes of an address that are no UTF-8 as these characters.
@@ -49,12 +52,16 @@ class Keys:
     """The secrets with which Twilio may sign, and the address that it signs.
 
     `tokens`: the auth token, and the one before it. `shared`: the secrets of Twilio's shared keys, by their ids.
-    `public_url`: PUBLIC_URL. "": the address in the request counts. False without a token: nothing is checked then.
+    `public`: PUBLIC_URL, or what the request says. False without a token: then nothing is signed.
     """
 
     tokens: tuple[str, ...] = field(repr=False)
     shared: Mapping[str, str] = field(repr=False)
-    public_url: str = ""
+    public: PublicUrl = field(default_factory=PublicUrl)
+
+    @property
+    def public_url(self) -> str:
+        return self.public.value
 
     def __bool__(self) -> bool:
         return bool(self.tokens)
@@ -160,4 +167,4 @@ def _upgrade_addresses(scheme: str, hosts: list[str], path: str) -> list[str]:
 
 def _require(condition: bool) -> None:
     if not condition:
-        raise web.HTTPForbidden(text="Twilio's signature is missing or wrong.\n")
+        raise web.HTTPForbidden(text=NOT_SIGNED)

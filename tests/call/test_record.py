@@ -7,7 +7,7 @@ from bridge.call.events import (
     ClipPlayed, Closed, Connected, Event, Fault, Figures, FirstAudio, FunctionAnswered, FunctionCalled,
     FunctionReturned, Interrupted, KeysPressed, Opened, Placed, SessionReplaced, Spent, TokensUsed, Transferred,
 )
-from bridge.call.record import MOST_CHARACTERS, MOST_TURNS, NEWEST, Record
+from bridge.call.record import MOST_CHARACTERS, MOST_OF_REASON, MOST_TURNS, NEWEST, Record
 from bridge.records.call_record import Call, Turn
 from bridge.records.endings import Ending
 from bridge.twilio_side.caller import Caller
@@ -216,16 +216,41 @@ def test_a_long_call_is_bounded_in_memory_and_in_what_is_kept() -> None:
     for number in range(MOST_TURNS + 500):
         asks(desk, f"c{number}", "Hello?", after=f"c{number - 1}")
         desk.kept |= {turn.n: turn for turn in desk.record.take()}
+    for number in range(500):
+        desk.hears(FunctionCalled("f", "{}", f"never answered {number}"))
     assert len(desk.turns) == MOST_TURNS
     assert desk.turns[-1].text == "the rest is not written down"
     held: Any = vars(desk.record)
-    assert len(held["_turns"]) <= 2 * NEWEST and len(held["_of_item"]) <= 500 + 2 * NEWEST
+    for name in ("_turns", "_of_item", "_of_function", "_real"):
+        assert len(held[name]) <= 2 * NEWEST, name
 
 
 def test_long_texts_are_cut() -> None:
     desk = Desk()
     endless = "x" * 2 * MOST_CHARACTERS
     asks(desk, "c", endless)
-    desk.hears(FunctionCalled("f", endless, "1"), FunctionAnswered("1", {"x": endless}))
-    caller, function = desk.turns
-    assert len(caller.text) == len(function.data["arguments"]) == len(function.data["answer"]["cut"]) == MOST_CHARACTERS
+    desk.hears(FunctionCalled(endless, endless, "1"), FunctionAnswered("1", {"x": endless}))
+    answers(desk, "a", endless, 100)
+    desk.hears(KeysPressed(endless), CallerUnclear("d", endless))
+    caller, function, assistant, keys, unclear = desk.turns
+    assert {len(each.text) for each in (caller, function, assistant, keys)} == {MOST_CHARACTERS}
+    assert len(function.data["arguments"]) == len(function.data["answer"]["cut"]) == MOST_CHARACTERS
+    assert assistant.heard == MOST_CHARACTERS and len(unclear.data["unclear"]) == MOST_OF_REASON
+
+
+def test_a_call_lasts_as_long_as_it_lasts_though_the_clock_is_set_back() -> None:
+    ms, seconds = 0.0, 1_900_000_000.0
+    record = Record(lambda: seconds, lambda: ms)
+    record.hear(Opened("CA1", Caller("+15551234567")))
+    ms, seconds = 60_000.0, seconds - 3_600
+    record.hear(Closed("CA1", Ending.CALLER_HUNG_UP, 60.0, Figures()))
+    assert record.call and record.call.ended_at == record.call.started_at + 60
+
+
+def test_what_was_said_without_words_is_not_lost_when_it_could_not_be_kept() -> None:
+    desk = Desk()
+    for number in range(3 * NEWEST):
+        desk.hears(Placed(f"c{number}", "caller", None))
+    taken = desk.record.take()
+    desk.record.give_back(taken)
+    assert desk.record.take() == taken

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
+from bridge.__main__ import main
 from bridge.commands import backup
 from bridge.records import sqlite_file
 from bridge.records.database import open_database, parse_url
 from bridge.records.meetings import Meetings
-from tests.stage.program import run
 from tests.stage.store import check, make_meeting, news
 
 
@@ -65,8 +65,6 @@ async def test_the_copy_has_the_newest_meeting_of_a_running_server(owner: Owner,
 
 
 async def test_no_file_is_written_over(owner: Owner, tmp_path: Path) -> None:
-    async with open_database(owner.url):
-        pass
     precious = tmp_path / "precious"
     precious.write_text("precious")
     (tmp_path / "link").symlink_to(precious)
@@ -80,20 +78,19 @@ async def test_no_file_is_written_over(owner: Owner, tmp_path: Path) -> None:
 
 
 async def test_where_nothing_can_be_written_that_is_said(owner: Owner, tmp_path: Path) -> None:
-    async with open_database(owner.url):
-        pass
     assert await asyncio.to_thread(owner.types, tmp_path / "none" / "copy.db") == 1
     assert owner.error.endswith("copy.db cannot be written: No such file or directory\n")
 
 
 def test_without_a_database_there_is_no_backup_and_none_is_made(owner: Owner, tmp_path: Path) -> None:
+    (tmp_path / "bridge.db").unlink()
     assert owner.types(tmp_path / "copy.db") == 1
     assert f"{tmp_path}/bridge.db: there is no such file" in owner.error
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_none_of_ours_is_not_taken_for_it(owner: Owner, tmp_path: Path) -> None:
-    (tmp_path / "bridge.db").touch()
+    (tmp_path / "bridge.db").write_bytes(b"")
     assert owner.types(tmp_path / "copy.db") == 1
     assert "bridge.db: it has none of bridge's tables" in owner.error
     assert files(tmp_path) == set()
@@ -110,7 +107,7 @@ async def test_a_damaged_database_makes_no_backup_that_is_one_too(owner: Owner, 
 async def damage(url: URL) -> None:
     """Overwrites the pages of one of its tables."""
     async with open_database(url) as database:
-        for each in range(50):
+        for each in range(5):
             await Meetings(database).book(make_meeting(60 * each), news)
     path = url.database or ""
     with closing(sqlite3.connect(path)) as connection:
@@ -124,9 +121,6 @@ async def damage(url: URL) -> None:
 async def test_what_breaks_off_leaves_nothing(
     owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with open_database(owner.url):
-        pass
-
     def interrupted(_: object) -> str:
         raise KeyboardInterrupt
     monkeypatch.setattr(sqlite_file, "damage", interrupted)
@@ -146,8 +140,15 @@ def test_of_postgresql_it_says_what_to_do(capsys: pytest.CaptureFixture[str], tm
 
 @pytest.mark.parametrize("arguments", [
     ["meetings"], ["meetings", "export", "all.ics"], ["erase", "+15551234567", "--yes"], ["backup", "copy.db"]])
-async def test_a_command_in_another_folder_finds_nothing_and_says_so(tmp_path: Path, arguments: list[str]) -> None:
-    code, out, error = await run(tmp_path, *arguments)
-    assert (code, out) == (1, "")
+def test_a_command_in_another_folder_finds_nothing_and_says_so(
+    tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("DATABASE_URL", "TIMEZONE", "WEBHOOK_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    out, error = capsys.readouterr()
+    assert (out, caplog.text) == ("", "")
     assert f"{tmp_path}/bridge.db" in error and "Go to the server's folder, or set DATABASE_URL" in error
     assert error.count("\n") == 1 and list(tmp_path.iterdir()) == []

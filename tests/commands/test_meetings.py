@@ -18,6 +18,7 @@ from icalendar import Calendar
 from sqlalchemy import URL
 
 from bridge.commands import meetings as command, listing
+from bridge.commands.terminal import table
 from bridge.delivery.news import of_meeting, of_message
 from bridge.meetings.calendar import export
 from bridge.meetings.meeting import Meeting
@@ -156,7 +157,7 @@ def test_what_a_caller_said_does_not_steer_the_terminal(owner: Owner) -> None:
 def test_a_meeting_that_is_not_there(owner: Owner, action: str) -> None:
     assert owner.types(action, "nobody\x1b") == 1
     assert owner.out == ""
-    assert owner.error == "there is no meeting nobody; `python -m bridge meetings` lists them\n"
+    assert owner.error == "there is no meeting nobody. `python -m bridge meetings` lists them\n"
 
 
 # ---- resend
@@ -177,7 +178,7 @@ def test_resend_makes_dead_letters_due(owner: Owner) -> None:
 def test_resend_without_dead_letters_says_what_there_is(owner: Owner) -> None:
     owner.book(ADA)
     assert owner.types("resend", ADA.id) == 1
-    assert owner.error == f"meeting {ADA.id} has no dead letters to send again; its deliveries: 2 pending\n"
+    assert owner.error == f"meeting {ADA.id} has no dead letters to send again. Its deliveries: 2 pending\n"
 
 
 # ---- messages
@@ -284,7 +285,7 @@ def test_dead_letters_of_a_message_are_sent_again(owner: Owner) -> None:
         f"1 delivery of message {MESSAGE.id} will be sent again by the running server within seconds.\n")
     assert owner.types("resend", MESSAGE.id) == 1
     assert owner.error == (
-        f"message {MESSAGE.id} has no dead letters to send again; its deliveries: 1 delivered, 1 pending\n")
+        f"message {MESSAGE.id} has no dead letters to send again. Its deliveries: 1 delivered, 1 pending\n")
 
 
 # ---- export
@@ -399,4 +400,4 @@ def test_an_address_is_masked(email: str, shown: str) -> None:
 
 
 def test_a_table_lines_up() -> None:
-    assert command.table([("A", "B"), ("long", "x")]) == "A     B\nlong  x"
+    assert table([("A", "B"), ("long", "x")]) == "A     B\nlong  x"

@@ -1,70 +1,15 @@
 """Commands at a real terminal: Ctrl-C and Ctrl-D end what asks for something, in a line or less."""
 
 import asyncio
-import fcntl
 import os
-import pty
-import subprocess
-import sys
-import termios
-import time
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
 
 import pytest
 
 from bridge.records.database import open_database, parse_url
 from bridge.records.meetings import Meetings
-from tests.stage.program import PATIENCE_S, ROOT
 from tests.stage.store import ALICE, make_meeting, no_news
-
-CTRL_C, CTRL_D = b"\x03", b"\x04"
-
-
-@dataclass
-class Terminal:
-    """Where a command was typed."""
-
-    master: int
-    process: subprocess.Popen[bytes]
-    kill: Timer
-    shown: str = ""
-
-    def until(self, prompt: str) -> None:
-        while prompt not in self.shown:
-            self.shown += os.read(self.master, 4096).decode()
-        asleep = 0
-        while asleep < 3:                            # a signal just before the read is noticed after it
-            asleep = asleep + 1 if self._sleeps() else 0
-            time.sleep(0.01)
-
-    def _sleeps(self) -> bool:
-        stat = Path(f"/proc/{self.process.pid}/stat")
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "S"
-
-    def ends(self) -> int:
-        try:
-            while came := os.read(self.master, 4096):
-                self.shown += came.decode()
-        except OSError:                              # nobody holds its other end any more
-            pass
-        os.close(self.master)
-        self.kill.cancel()
-        return self.process.wait()
-
-
-def typed(folder: Path, *arguments: str) -> Terminal:
-    master, slave = pty.openpty()
-    with closing(os.fdopen(slave, "wb")) as end:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bridge", *arguments], cwd=folder, env={"PYTHONPATH": str(ROOT), "PATH": ""},
-            stdin=end, stdout=end, stderr=end, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-    kill = Timer(PATIENCE_S, process.kill)
-    kill.start()
-    return Terminal(master, process, kill)
+from tests.stage.terminal import CTRL_C, CTRL_D, typed
 
 
 @pytest.mark.parametrize(("key", "code", "said"), [(CTRL_C, 130, ""), (CTRL_D, 1, "the password was not given")])

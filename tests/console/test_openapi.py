@@ -93,8 +93,8 @@ def ask(case: Any, origin: str, *, known: bool) -> None:
         assert answer.status_code in (400, 401, 403, 405, 413)
 
 
-OPEN = {"/", "/healthz", "/meeting.schema.json", "/message.schema.json", "/openapi.json"}
-WEBHOOKS = {"/incoming-call", "/after-stream", "/transfer-ended", "/message-recorded"}
+OPEN = {"/", "/healthz", "/meeting.schema.json", "/message.schema.json", "/call.schema.json", "/openapi.json"}
+WEBHOOKS = {"/incoming-call", "/after-stream", "/transfer-ended", "/message-recorded", "/call-status"}
 
 
 def signature(request: dict[str, Any]) -> str:

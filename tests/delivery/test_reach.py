@@ -30,6 +30,15 @@ from tests.stage.store import make_meeting
 from tests.delivery.test_webhook import DELIVERY
 
 
+def test_why_a_certificate_is_not_accepted_is_the_end_of_a_sentence() -> None:
+    """Whoever tells it sets the full stop. OpenSSL sets one too, sometimes."""
+    refused = ssl.SSLCertVerificationError()
+    refused.verify_message = "Hostname mismatch, certificate is not valid for 'a.example'."
+    key: Any = None
+    assert reach.why(aiohttp.ClientConnectorCertificateError(key, refused)) == (
+        "its certificate is not accepted: Hostname mismatch, certificate is not valid for 'a.example'")
+
+
 @pytest.mark.parametrize("address", [
     "93.184.216.34", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"])
 def test_an_address_of_the_internet_is_public(address: str) -> None:

@@ -1,7 +1,7 @@
-"""`python -m tests.load`: measure the bridge beside the relay, print a table, fail when anything was lost.
+"""`python -m tests.load`: measure the bridge beside the relay, print a table, fail if anything was lost.
 
-With --bookings, --stalled or --strangers: what bookings, a peer that stops reading, or who is not let in, does to the
-calls beside. With --soak: what becomes of calls in which something breaks, and of those beside them.
+With --bookings, --stalled or --strangers: what bookings, a peer that stops reading, or strangers at the door do to the
+calls beside. With --soak: what becomes of calls in which something breaks, and of the calls beside them.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _POSTGRES = ("postgres://", "postgresql://")
 
 
 def main() -> int:
-    """The exit code: 1 when there was any fault, or a server failed; 0 otherwise."""
+    """Runs the benchmark. Returns the exit code: 1 if there was any fault or a server failed, else 0."""
     options = _options()
     machine = table.machine()
     print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
@@ -84,7 +84,7 @@ def _options() -> argparse.Namespace:
 
 
 def between(kind: type[Number], least: float, most: float, what: str) -> Callable[[str], Number]:
-    """A number in an argument, within these bounds."""
+    """A parser for a number in an argument, within these bounds."""
     def read(text: str) -> Number:
         with suppress(ValueError):
             value = kind(text)
@@ -106,8 +106,8 @@ def _kinds(text: str) -> list[str]:
 
 
 async def _run(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """All figures, printed as they come."""
-    # SIGTERM, too, must not leave a server behind.
+    """Runs the mode that is asked for. Returns all figures, which are printed as they come."""
+    # SIGTERM must not leave a server behind either.
     task = asyncio.current_task()
     assert task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -122,7 +122,7 @@ async def _run(options: argparse.Namespace) -> list[dict[str, Any]]:
         return [run for count in calls or [50]
                 for run in await beside.stalled(calls=count, seconds=seconds or 30, core=core)]
     if options.bookings:
-        # Imported here: only who has a database needs its driver.
+        # Imported here, because only bookings need a database's driver.
         from tests.load import bookings
         server = options.database if options.database.startswith(_POSTGRES) else ""
         return await bookings.run(server, callers=options.callers, calls=calls or [50], rate=options.rate,

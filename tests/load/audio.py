@@ -1,8 +1,8 @@
-"""Audio that knows who speaks and in which order, so that whoever hears it can tell what happened on the way.
+"""Audio that names its speaker and its order, so that the other end can tell what happened on the way.
 
-Every piece is base64 text of the right length: a mark that occurs nowhere else, the speaker's number, the
-piece's own, and a tail that depends on both. It is found in a message whatever JSON stands around it, and
-compared whole. What was noticed of it in the calls is in a Tally.
+Every piece is base64 text of the right length: a mark that occurs nowhere else, the speaker's number, the piece's
+number, and a tail that depends on both. It is found in a message in any JSON, and compared whole. A Tally counts what
+happened.
 """
 
 import base64
@@ -21,12 +21,12 @@ class Losses:
     lost: int = 0              # pieces of audio that never came
     reordered: int = 0
     duplicated: int = 0
-    corrupt: int = 0           # not what was said, or said in another call
-    stale: int = 0             # of an interrupted reply, and came after the `clear`
+    corrupt: int = 0           # pieces that nobody said, or that were said in another call
+    stale: int = 0             # pieces of an interrupted reply that came after the `clear`
     uncleared: int = 0         # interruptions of audio that the phone went on playing
     dropped: int = 0           # calls that ended before the caller hung up
     left_open: int = 0         # connections to the model that outlived their call
-    unanswered: int = 0        # tries to call that nobody answered
+    unanswered: int = 0        # calls that nobody answered
 
     @property
     def total(self) -> int:
@@ -35,7 +35,7 @@ class Losses:
 
 @dataclass
 class Tally:
-    """Times in seconds. Delays are taken while `measuring`; what is rare, from the first call on."""
+    """An account of calls, times in seconds. Delays are taken while `measuring`, rare events from the first call on."""
 
     measuring: bool = False
     to_model: list[float] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Sound:
         return b"%s%04d%08d" % (self.mark, speaker, piece) + self._tails[(speaker + piece) % _TAILS]
 
     def find(self, message: bytes) -> tuple[int, int] | None:
-        """Who says which piece in `message`; None: it holds no such audio. Raises Corrupt."""
+        """The speaker and the piece in `message`, or None if it holds no such audio. Raises Corrupt."""
         at = message.find(self.mark)
         if at < 0:
             return None
@@ -90,9 +90,9 @@ class Voice:
 
     def __init__(self, sound: Sound, number: int) -> None:
         self.sound, self.number = sound, number
-        self.said_at = array("d")                     # a third of a list's memory: hours of 20 ms
-        self.cut_at: float | None = None             # when the caller interrupted, until the phone was told
-        self.cut_before = 0                          # pieces before this one are stale from then on
+        self.said_at = array("d")                     # a third of a list's memory, for hours of 20 ms pieces
+        self.cut_at: float | None = None             # when the caller interrupted, until the phone hears of it
+        self.cut_before = 0                          # pieces before this one are stale after the interruption
 
     def say(self, now: float) -> bytes:
         self.said_at.append(now)
@@ -103,7 +103,7 @@ class Voice:
 
 
 class Ear:
-    """What one end hears of one speaker, who is known by the first piece that comes."""
+    """What one end hears of one speaker. The first piece that comes says which speaker it is."""
 
     def __init__(self, sound: Sound, voices: Sequence[Voice], tally: Tally, delays: list[float]) -> None:
         self.voice: Voice | None = None
@@ -112,10 +112,10 @@ class Ear:
         self._tally, self._delays = tally, delays
         self._missing: set[int] = set()
         self._stale_before = 0
-        self._since = 0                              # the first piece that was said in this account
+        self._since = 0                              # the first piece of this account
 
     def hear(self, message: bytes, now: float) -> bool:
-        """Check the audio in `message`; False: there is none."""
+        """Checks the audio in `message`. Returns False if there is none."""
         try:
             found = self._sound.find(message)
             if found is None:
@@ -137,7 +137,7 @@ class Ear:
             self._delays.append(now - voice.said_at[piece])
 
     def _first(self, speaker: int, piece: int) -> Voice:
-        """Who speaks; what a caller said before the session was set up may have been dropped."""
+        """The speaker. The server may have dropped a caller's words before the session was set up."""
         if speaker >= len(self._voices):
             raise Corrupt
         if self._sound is CALLER:
@@ -161,18 +161,18 @@ class Ear:
             faults.duplicated += 1
 
     def cleared(self, before: int) -> None:
-        """Pieces before this one need not come any more, and must not."""
+        """The phone was cleared: pieces before this one must not come any more."""
         self._stale_before = before
         self.heard = max(self.heard, before)
 
     def renew(self, tally: Tally) -> None:
-        """A new account begins with the next piece, whichever that is; `tally` takes what is noticed from now on."""
+        """Begins a new account with the next piece that comes. `tally` takes the events from now on."""
         self._tally, self.heard = tally, -1 if self.voice else 0
         self._since = len(self.voice.said_at) if self.voice else 0
         self._missing.clear()
 
     def heard_since(self, moment: float) -> bool:
-        """Whether something has come that was said after this moment."""
+        """Whether a piece has come that was said after this moment."""
         return self.voice is not None and self.heard > 0 and self.voice.said_at[self.heard - 1] > moment
 
     @property
@@ -182,7 +182,7 @@ class Ear:
 
     @property
     def outstanding(self) -> int:
-        """Pieces that were said and have not come; 1 for a speaker who was never heard at all."""
+        """Pieces that were said and have not come. 1 for a speaker who was never heard."""
         if self.voice is None:
             return 1
         return len(self._missing) + len(self.voice.said_at) - (self._since if self.heard < 0 else self.heard)

@@ -1,4 +1,4 @@
-"""`python -m tests.load`: what calls cost the bridge, and what they cost the relay, which is the floor."""
+"""`python -m tests.load`: the cost of calls in the bridge, and in the relay, which is the floor."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from tests.load.calls import REHEARSAL_S, Exchange
 from tests.load.server import free_port, serving
 from tests.load.table import Table, disturbances, number, remarks, spread, times
 
-#: Times are p50/p99: added on the way to the model, to the phone; the last two columns are the load's own.
+#: Times are p50/p99, added on the way to the model and to the phone. The last two columns are the load's own.
 _TABLE = Table(
     ("calls", 5), ("server", 6), ("CPU s/call-min", 14), ("ratio", 5), ("to model ms", 13), ("to phone ms", 13),
     ("barge-in ms", 13), ("set-up ms", 13), ("KiB/call", 8), ("faults", 6), ("load late ms", 12), ("load CPU", 8),
@@ -19,9 +19,9 @@ _TABLE = Table(
 async def run(
     *, counts: list[int], seconds: float, only: str | None, core: int | None,
 ) -> list[dict[str, Any]]:
-    """Every run's figures, printed as they come: for each count the relay, then the bridge.
+    """Measures the relay, then the bridge, for each count of calls. Returns all figures, printed as they come.
 
-    Raises NoServer, TimeoutError where a call was never answered, OSError.
+    Raises NoServer, TimeoutError if a call was never answered, and OSError.
     """
     runs: list[dict[str, Any]] = []
     said: list[str] = []
@@ -40,10 +40,10 @@ async def run(
 
 
 async def measure(kind: str, calls: int, seconds: float, core: int | None) -> tuple[dict[str, Any], list[str]]:
-    """The figures of so many calls through a fresh server, ready for JSON, and what the server said."""
+    """The figures of `calls` calls through a fresh server, ready for JSON, and the lines that the server wrote."""
     model_port, plain = free_port(), kind == "relay"
     async with serving(kind, model_port, core) as server:
-        # What is made once, at the first call, belongs to the idle server.
+        # A first call makes everything that is made once. That belongs to the idle server.
         async with Exchange(server, model_port, plain=plain) as exchange:
             await exchange.open(1, REHEARSAL_S)
             await exchange.end()
@@ -70,7 +70,7 @@ async def measure(kind: str, calls: int, seconds: float, core: int | None) -> tu
 
 
 def _row(run: Mapping[str, Any], floor: Mapping[str, Any] | None) -> str:
-    """One line of the table; the ratio is to the relay's run with as many calls."""
+    """One line of the table. The ratio is to the relay's run with as many calls."""
     cost, load = run["cpu_s_per_call_minute"], run["load"]
     return _TABLE.row(
         run["calls"], run["server"], f"{cost:.3f}", f"{cost / floor['cpu_s_per_call_minute']:.2f}" if floor else "",

@@ -1,7 +1,7 @@
-"""What something does to the calls beside it: the delays of all audio, by turns without it and with it.
+"""The effect of a disturbance on the calls beside it: the delays of all audio, by turns without it and with it.
 
-Both are measured in the same calls through the same server, a few seconds each in turn: what else the machine does, and
-when each call's frames come, is the same for both.
+Both are measured in the same calls through the same server, a few seconds each in turn. So the rest of the machine's
+work, and the moments of each call's frames, are the same for both.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tests.load.faults import Injector
 from tests.load.server import LOGGED, Journal, Measured, free_port, serving
 from tests.load.table import Table, disturbances, number, percentile, remarks, spread, times
 
-#: How many times longer audio may take beside what is measured, 99th percentile.
+#: How many times longer audio may take beside the disturbance, 99th percentile.
 ALLOWED_RATIO = 1.2
 
 TABLE = Table(
@@ -27,7 +27,7 @@ TABLE = Table(
 
 
 class Disturbance(Protocol):
-    """What is measured: `quiet` while it is not there, `going_on` while it is, for `turn_s` seconds each."""
+    """A disturbance: `quiet` while it is not there, `going_on` while it is, for `turn_s` seconds each."""
 
     turn_s: float
 
@@ -37,7 +37,7 @@ class Disturbance(Protocol):
 
 
 class Ratio(NamedTuple):
-    """In JSON a list of both. `value` is None where nothing was heard, `error` (standard) where there was one turn."""
+    """A ratio and its standard error, in JSON a list. `value` is None if nothing was heard, `error` with one turn."""
 
     value: float | None
     error: float | None
@@ -52,7 +52,7 @@ class Ratio(NamedTuple):
 
 @dataclass
 class Side:
-    """One condition over all its turns; times and delays in seconds. `turns`: the 99th percentile of each turn."""
+    """One condition over all its turns, in seconds. `turns`: the 99th percentile of each turn."""
 
     seconds: float = 0.0
     cpu_s: float = 0.0
@@ -65,7 +65,7 @@ class Side:
 
     @contextmanager
     def turn(self, tally: Tally, server: Measured) -> Iterator[None]:
-        """What is noticed and used up within the block is this side's."""
+        """Counts the delays and the CPU time within the block as this side's."""
         for delays in tally.to_model, tally.to_phone, tally.lateness:
             delays.clear()
         before = server.clocks()
@@ -89,7 +89,7 @@ class Side:
         }
 
     def disturbances(self, name: str) -> list[str]:
-        """Why its figures may not be the server's; `name` begins the sentence."""
+        """Why its figures may not be the server's, as sentences that begin with `name`."""
         late_ms = (percentile(self.lateness, .99) or 0.0) * 1000
         return disturbances(name, late_ms=late_ms, waited_s=self.waited_s, seconds=self.seconds)
 
@@ -102,7 +102,7 @@ class Beside:
         self._exchange, self._server = exchange, server
 
     async def measure(self, disturbance: Disturbance, seconds: float) -> None:
-        """Turns of the calls that are well now, about so long in all for each condition."""
+        """Measures the calls that are well now, by turns, about `seconds` in all for each condition."""
         tally = self._exchange.stage.tally
         async with self._exchange.measuring():
             for _ in range(max(1, round(seconds / disturbance.turn_s))):
@@ -114,14 +114,14 @@ class Beside:
                         await asyncio.sleep(disturbance.turn_s)
 
     def ratios(self) -> dict[str, Ratio]:
-        """How many times as long audio took with it as without, 99th percentile, both ways."""
+        """How many times as long audio took with the disturbance, 99th percentile, both ways."""
         one, other = self.beside, self.alone
         return {"to_model": _ratio(one.to_model, other.to_model, one.turns["to_model"], other.turns["to_model"]),
                 "to_phone": _ratio(one.to_phone, other.to_phone, one.turns["to_phone"], other.turns["to_phone"])}
 
     @property
     def slower(self) -> bool:
-        """Whether audio took too long beside it, and nothing else explains it."""
+        """Whether audio took too long beside the disturbance, and nothing else explains it."""
         explained = [*self.alone.disturbances(""), *self.beside.disturbances("")]
         return not explained and any(ratio.too_high for ratio in self.ratios().values())
 
@@ -130,7 +130,7 @@ class Beside:
         return {"alone": self.alone.figures(), "beside": self.beside.figures(), "p99_ratio": self.ratios()}
 
     def lines(self, name: str, run: Mapping[str, Any], log: list[str]) -> list[str]:
-        """The table's row of this run, and what a reader of it must know; `log`: of the server."""
+        """The table's row of this run, and the remarks below it. `log`: the server's lines."""
         ways = [cell for way in ("to_model", "to_phone") for cell in (
             times(run["alone"][way]), times(run["beside"][way]), run["p99_ratio"][way])]
         return [
@@ -142,7 +142,7 @@ class Beside:
 
 
 def _ratio(one: list[float], other: list[float], ones: list[float], others: list[float]) -> Ratio:
-    """Of all delays; its error is that of the mean of the turns' own ratios, each of which compares neighbours."""
+    """The ratio of all delays. Its error is that of the mean of the turns' ratios, each of two neighbouring turns."""
     above, below = percentile(one, .99), percentile(other, .99)
     if not above or not below:
         return Ratio(None, None)
@@ -154,9 +154,9 @@ def _ratio(one: list[float], other: list[float], ones: list[float], others: list
 # ---- `python -m tests.load --stalled`
 
 async def stalled(*, calls: int, seconds: float, core: int | None) -> list[dict[str, Any]]:
-    """What one call whose phone, or whose model, stops reading does to the others: all figures, printed as they come.
+    """Measures the other calls beside one whose phone, or whose model, stops reading. Returns all figures.
 
-    Raises NoServer, TimeoutError where nobody answers at first, OSError.
+    Raises NoServer, TimeoutError if nobody answers at first, and OSError.
     """
     runs: list[dict[str, Any]] = []
     print(TABLE.header, flush=True)
@@ -171,7 +171,7 @@ async def stalled(*, calls: int, seconds: float, core: int | None) -> list[dict[
             beside, stall = Beside(exchange, server), Stalled(exchange, f"{side}-deaf")
             await beside.measure(stall, seconds)
             await exchange.end()
-        journal = server.journal()                   # only now: it closes a stream before it says why
+        journal = server.journal()                   # only now, because the server closes a stream before it logs why
         run = {"run": "stalled", "stalled": side, "calls": calls, **beside.figures(), **stall.figures(journal)}
         run["faults"] = {**asdict(exchange.faults), "exceptions": len(journal.unhandled), **stall.faults(),
                          "slower": int(beside.slower)}
@@ -181,13 +181,13 @@ async def stalled(*, calls: int, seconds: float, core: int | None) -> list[dict[
 
 
 class Stalled:
-    """One more call, which is as healthy as the others, then stalled.
+    """One more call, at first as healthy as the others, then stalled.
 
-    What lies between the server and the stalled peer is filled first: from then on the server has to hold what it
+    The buffers between the server and the stalled peer are filled first. From then on the server has to hold what it
     cannot send.
     """
 
-    turn_s = 5.0                                     # as long as a stalled peer is borne with
+    turn_s = 5.0                                     # as long as the server keeps a stalled peer
     _calm_s = 0.5                                    # from the begin of that call to its healthy turn
     _filled_s = 15.0
 
@@ -200,7 +200,7 @@ class Stalled:
     async def quiet(self) -> AsyncIterator[None]:
         self._line = await self._exchange.open_line()
         assert self._line.call
-        self._line.call.tally.measuring = False      # its own delays are none of its neighbours'
+        self._line.call.tally.measuring = False      # its own delays do not count
         await asyncio.sleep(self._calm_s)
         yield
 

@@ -1,9 +1,9 @@
-"""`python -m tests.load --bookings`: what bookings cost, and what they do to the calls beside them.
+"""`python -m tests.load --bookings`: the cost of bookings, and their effect on the calls beside them.
 
-On a SQLite file, and on PostgreSQL where there is an address of one. Either so many a second, or as many as one process
-makes: callers who book again as soon as they are answered.
+They go to a SQLite file, and also to PostgreSQL if its address is given. They come at a rate, or as fast as one process
+makes them: each caller books again as soon as the answer is there.
 
-`python -m tests.load.bookings` is the owner, who takes every meeting, in a process of its own at HOST and PORT.
+`python -m tests.load.bookings` is the owner, in a process of its own at HOST and PORT. It takes every meeting.
 """
 
 import asyncio
@@ -48,12 +48,12 @@ class BookingFaults:
     """Each must be 0."""
 
     without_output: int = 0    # function calls without an output
-    answered_again: int = 0    # outputs nobody had asked for, or had already
-    refused: int = 0           # outputs of any other status than a promise
-    shared: int = 0            # promises of a meeting that had been promised to another
-    undelivered: int = 0       # promised meetings that the receiver was never told of
+    answered_again: int = 0    # outputs that nobody asked for, or that were there already
+    refused: int = 0           # outputs with a status that is no promise
+    shared: int = 0            # promises of a meeting that was promised to another caller
+    undelivered: int = 0       # promised meetings that never reached the receiver
     repeated: int = 0          # news that reached the receiver more than once
-    unknown: int = 0           # meetings that the receiver was told of and nobody was promised
+    unknown: int = 0           # meetings that reached the receiver and were promised to nobody
 
     @property
     def total(self) -> int:
@@ -61,16 +61,16 @@ class BookingFaults:
 
 
 class Ledger:
-    """All bookings of one run. The meetings are asked for at the minutes of next week and those after it, in order."""
+    """All bookings of one run. Each asks for the next minute, from next week on."""
 
     def __init__(self) -> None:
         self.measuring = False
-        self.delays: list[float] = []                # from a function call to its output, s, taken while measuring
+        self.delays: list[float] = []                # from a function call to its output, in s, while measuring
         self.statuses: Counter[str] = Counter()
         self.refusals: list[str] = []
         self._faults = BookingFaults()
-        self._asked_at: dict[str, float] = {}        # of those without an output, by the call's id
-        self._came = asyncio.Event()                 # another output
+        self._asked_at: dict[str, float] = {}        # when calls without an output were made, by their ids
+        self._came = asyncio.Event()                 # another output has come
         self._promised: set[str] = set()
         self._asked = 0
         today = datetime.combine(datetime.now(UTC), midnight(), UTC)
@@ -107,7 +107,7 @@ class Ledger:
         self._promised.add(meeting)
 
     async def until_fewer(self, count: int) -> None:
-        """Until fewer than so many function calls wait for their output."""
+        """Waits until fewer than `count` function calls wait for their output."""
         while len(self._asked_at) >= count:
             self._came.clear()
             await self._came.wait()
@@ -121,7 +121,7 @@ class Ledger:
         return len(self._promised)
 
     def faults(self, seen: Mapping[str, Sequence[str]]) -> BookingFaults:
-        """What went wrong so far; `seen`: the messages that the receiver got of each meeting, by the meeting's id."""
+        """The faults so far. `seen`: the ids of the receiver's messages, by the meeting's id."""
         faults = self._faults
         return BookingFaults(
             without_output=self.unanswered, answered_again=faults.answered_again, refused=faults.refused,
@@ -131,7 +131,7 @@ class Ledger:
 
 # ---- the calls beside them
 
-#: How long the last booking is waited for, s, and the calm after it.
+#: How long the last booking is waited for, and the calm after it, in seconds.
 SETTLE_S = 5.0
 _CALM_S = 0.3
 
@@ -139,9 +139,9 @@ _CALM_S = 0.3
 async def run(
     postgresql: str, *, callers: int, calls: list[int], rate: float, seconds: float, core: int | None,
 ) -> list[dict[str, Any]]:
-    """All figures, printed as they come. `postgresql`: the address of one, or "".
+    """Measures bookings. Returns all figures, printed as they come. `postgresql`: the address of one, or "".
 
-    Raises NoServer, TimeoutError where nobody answers at first, OSError.
+    Raises NoServer, TimeoutError if nobody answers at first, and OSError.
     """
     runs: list[dict[str, Any]] = []
     print(TABLE.header, flush=True)
@@ -165,7 +165,7 @@ async def _run(
         async with Exchange(server, model_port) as exchange:
             await exchange.open(calls)
             beside, bookings = Beside(exchange, server), Bookings(exchange, receiver, callers, rate)
-            # What is made once, at the first booking, belongs to the idle server.
+            # A first booking makes everything that is made once. That belongs to the idle server.
             async with bookings.going_on():
                 await asyncio.sleep(bookings.turn_s)
             bookings.start_anew()
@@ -189,9 +189,9 @@ async def _run(
 
 
 class Bookings:
-    """`rate` bookings a second; with `callers`, instead, as many at once, each of which follows another's output.
+    """`rate` bookings a second. With `callers` it is that many at once, and each output starts the next booking.
 
-    `taken`: how many messages reached the owner while it was measured.
+    `taken`: how many messages reached the owner during the measurement.
     """
 
     turn_s = 1.0
@@ -205,7 +205,7 @@ class Bookings:
         exchange.stage.on_output = self.ledger.answered
 
     def start_anew(self) -> None:
-        """What was measured so far was a rehearsal."""
+        """Forgets the figures so far, which were a rehearsal's."""
         self.ledger.delays.clear()
         self.taken = 0
 
@@ -226,11 +226,11 @@ class Bookings:
         await self._settle()
 
     async def _steadily(self) -> None:
-        """At moments that keep no step with the frames, one call after the other."""
+        """Books in one call after the other, at moments that keep no step with the frames."""
         start = perf_counter()
         for each in range(round(self._rate * self.turn_s)):
             due = start + (each + self._random.random()) / self._rate
-            # Not by a timer of the event loop's, which would go off together with those of the frames.
+            # Not by a timer of the event loop, which would go off together with the timers of the frames.
             await asyncio.to_thread(time.sleep, max(0.0, due - perf_counter()))
             await self._book()
 
@@ -252,7 +252,7 @@ class Bookings:
             await asyncio.sleep(0.01)
 
     async def _settle(self) -> None:
-        """Until every function has answered and the owner knows everything, and a moment longer."""
+        """Waits until every function has answered and the owner knows everything, and a moment longer."""
         deadline = perf_counter() + SETTLE_S
         while perf_counter() < deadline and (
                 self.ledger.unanswered or await self._receiver.count() < self.ledger.promised):
@@ -261,7 +261,7 @@ class Bookings:
 
 
 def settings(database: str, receiver: str) -> dict[str, str]:
-    """What a server needs to book there at the first call of the function, and to tell the receiver, signed."""
+    """The settings of a server that books at the first call of the function, and signs its deliveries."""
     return {
         "DATABASE_URL": database, "WEBHOOK_URL": receiver, "CONFIRM_MEETINGS": "0", "MEETING_MINUTES": "1",
         "WEBHOOK_SECRET": "whsec_" + base64.b64encode(bytes(24)).decode(), "ORGANIZER_EMAIL": "office@example.com",
@@ -270,7 +270,7 @@ def settings(database: str, receiver: str) -> dict[str, str]:
 
 @contextmanager
 def empty_database(postgresql: str) -> Iterator[str]:
-    """The address of an empty database: on the PostgreSQL at this address, or a SQLite file where there is none.
+    """The address of an empty database: on the PostgreSQL at this address, or without one a SQLite file.
 
     Raises NoServer.
     """
@@ -289,19 +289,19 @@ def empty_database(postgresql: str) -> Iterator[str]:
 # ---- the owner's own process
 
 class Receiver:
-    """What the owner in the other process knows."""
+    """Asks the owner in the other process."""
 
     def __init__(self, origin: str, http: ClientSession) -> None:
         self.address, self._http = f"{origin}/meetings", http
 
     async def count(self) -> int:
-        """How many messages came."""
+        """How many messages have come."""
         async with self._http.get("/count") as response:
             count: int = await response.json()
             return count
 
     async def seen(self) -> dict[str, list[str]]:
-        """The messages' ids of each meeting, by the meeting's id."""
+        """The ids of the messages about each meeting, by the meeting's id."""
         async with self._http.get("/seen") as response:
             seen: dict[str, list[str]] = await response.json()
             return seen
@@ -309,7 +309,7 @@ class Receiver:
 
 @asynccontextmanager
 async def owner() -> AsyncIterator[Receiver]:
-    """An owner on our own core, where it stands back for what is measured. Raises NoServer."""
+    """Starts an owner on our own core, with low priority. Raises NoServer."""
     port = free_port()
     command, environ = (sys.executable, "-m", "tests.load.bookings"), {"PORT": str(port)}
     with tempfile.TemporaryDirectory() as place:

@@ -1,4 +1,4 @@
-"""So many lines to one server on which somebody is always on the phone, and the model at the other end."""
+"""Lines to one server on which somebody is always on the phone, and the model at the other end."""
 
 import asyncio
 import gc
@@ -20,20 +20,20 @@ from tests.load.phone import ACCOUNT_SID, Phone
 from tests.load.server import Measured
 from tests.load.stage import Stage
 
-#: Between two calls' beginnings, s: prime to both 20 and 250 ms, so that calls spread evenly over both.
+#: The time between two calls' beginnings, in seconds. 23 is prime to 20 and 250 ms, so calls spread evenly over both.
 CALL_EVERY_S = 0.023
-#: From the last call's first audio to the measurement, s.
+#: The time from the last call's first audio to the measurement, in seconds.
 WARM_UP_S = 2.0
-#: How long a call before the idle server is looked at goes on, s.
+#: How long a rehearsal's call lasts, before the idle server is measured, in seconds.
 REHEARSAL_S = 0.5
-#: Until a caller hears the greeting, s; until the next try, s; for how long it is tried again, s.
+#: How long a caller waits for the greeting, the pause before another try, and how long it is tried, in seconds.
 ANSWER_S = 15.0
 AGAIN_S = 1.0
 REDIAL_S = 60.0
-#: How long the model's connections may outlive their call, s; how long audio may be on its way, s.
+#: How long the model's connections may outlive their call, and audio may be on its way, in seconds.
 CLOSE_S = 5.0
 DRAIN_S = 3.0
-#: How long after our own garbage collection its lateness may be heard, s.
+#: How long after our own garbage collection its lateness may be heard, in seconds.
 _CAUGHT_UP_S = 0.5
 _PACKET = 1400
 _BUFFER = 16 * 1024
@@ -41,7 +41,7 @@ _BUFFER = 16 * 1024
 
 @dataclass(frozen=True)
 class Answer:
-    """What the webhook says: the stream's path, and its parameters; `verbs`: all that the call is told to do."""
+    """The webhook's answer: the stream's path, its parameters, and all `verbs` of the TwiML."""
 
     path: str
     parameters: dict[str, str]
@@ -53,14 +53,14 @@ class Answer:
 
     @property
     def afterwards(self) -> tuple[str, ...]:
-        """What the caller gets when the stream has ended, besides the end of the call."""
+        """The verbs after the stream, without the end of the call."""
         return tuple(verb for verb in self.verbs if verb not in ("Connect", "Hangup"))
 
 
 async def ring(http: ClientSession, port: int, caller: str, call_sid: str, token: str = "") -> Answer:
-    """What Twilio does when somebody calls: it asks the webhook at `port`; with a `token` it signs.
+    """Asks the webhook at `port`, as Twilio does when somebody calls. With a `token` it signs.
 
-    Raises aiohttp.ClientError and TimeoutError, PhoneError where Twilio would not take the answer.
+    Raises aiohttp.ClientError, TimeoutError, and PhoneError if Twilio would not take the answer.
     """
     form = {
         "CallSid": call_sid, "AccountSid": ACCOUNT_SID, "ApiVersion": "2010-04-01", "From": caller, "Caller": caller,
@@ -79,7 +79,7 @@ async def ring(http: ClientSession, port: int, caller: str, call_sid: str, token
 
 
 class Call(Conversation):
-    """One call, with an account (`tally`) of what was noticed in it since the account was opened."""
+    """One call, with an account (`tally`) of what has happened in it since the account was opened."""
 
     def __init__(self, stage: Stage, caller: str) -> None:
         super().__init__(stage.new_model(), replace(stage.tally, faults=Losses()))
@@ -94,7 +94,7 @@ class Call(Conversation):
 
     @property
     def model(self) -> Model | None:
-        """The newest connection."""
+        """The newest connection to the model, or None."""
         return self.models[-1] if self.models else None
 
     @property
@@ -103,12 +103,12 @@ class Call(Conversation):
 
     @property
     def speaks(self) -> bool:
-        """Whether the assistant is in mid-speech: in the response, and at the caller's ear."""
+        """Whether the assistant is in mid-speech, both in the response and at the caller's ear."""
         return bool(self.model and self.model.can_call and self.phone and self.phone.plays)
 
     @property
     def outstanding(self) -> int:
-        """Audio that was said to either end and has not come, besides what was skipped."""
+        """Pieces of audio that were said to either end and have not come, without skipped ones."""
         return sum(end.ear.outstanding - end.ear.skipped for end in (self.phone, self.model) if end and end.live)
 
     @property
@@ -116,14 +116,14 @@ class Call(Conversation):
         return bool(self.outstanding or self.phone and self.phone.awaits_clear)
 
     def flows_since(self, moment: float) -> bool:
-        """Whether both ends have heard what the other said after this moment."""
+        """Whether both ends have heard something that the other said after this moment."""
         phone, model = self.phone, self.model
         return bool(phone and model and phone.ear.heard_since(moment) and model.ear.heard_since(moment))
 
     def close_account(self, total: Losses, *, measuring: bool = False) -> None:
-        """Add what was noticed to `total`, and begin anew: with the next piece of audio that comes.
+        """Adds the account to `total`, and opens a new one with the next piece of audio that comes.
 
-        `measuring`: the delays from now on are of interest.
+        `measuring`: the delays from now on count.
         """
         for name, count in vars(self.tally.faults).items():
             setattr(total, name, getattr(total, name) + count)
@@ -134,25 +134,25 @@ class Call(Conversation):
 
 
 class Line:
-    """One of those who are always on the phone. `steady`: nothing is being done to the call under way."""
+    """A line on which somebody is always on the phone. `steady`: no fault is being made in its call."""
 
     def __init__(self, number: int) -> None:
         self.caller = f"+1555{number:07d}"
         self.call: Call | None = None
         self.steady = False
-        self.since = 0.0                             # when it became so
-        self.connections = 0                         # to the model, at that moment
+        self.since = 0.0                             # when it became steady
+        self.connections = 0                         # its connections to the model, at that moment
 
     def settle(self) -> None:
         self.steady, self.since, self.connections = True, perf_counter(), len(self.call.models) if self.call else 0
 
 
 class Exchange:
-    """The phones, the model and the network between them and one server; everything is gone when the block ends.
+    """The phones, the model and the network between them and one server. Everything is gone when the block ends.
 
-    `plain` and `token` are the stage's. `rough`: something is done to calls, and sockets are those of a real network,
-    with its packets and small buffers: on the loopback's own, which take megabytes, who stops reading would not be
-    noticed for minutes.
+    `plain` and `token` are the stage's. `rough`: faults are made in calls, and sockets have the packets and the small
+    buffers of a real network. The loopback's own take megabytes, so a peer that stops reading would not be noticed for
+    minutes.
     """
 
     def __init__(
@@ -161,12 +161,12 @@ class Exchange:
         self.stage = Stage(plain, token, clips=rough)
         self.switchboard = Switchboard(self.stage)
         self.lines: list[Line] = []
-        self.calls: list[Call] = []                  # all that ever had a stream
-        self.faults = Losses()                       # noticed in calls to which nothing was done
+        self.calls: list[Call] = []                  # all calls that ever had a stream
+        self.faults = Losses()                       # the losses of calls without a fault of ours
         self._server, self._model_port, self._rough = server, model_port, rough
 
     async def __aenter__(self) -> "Exchange":
-        # Each request on a connection of its own: none is left open in the server.
+        # Each request has a connection of its own, so none is left open in the server.
         self.http = ClientSession(
             connector=TCPConnector(limit=0, force_close=True), timeout=ClientTimeout(total=ANSWER_S))
         listening = self._socket()
@@ -196,9 +196,9 @@ class Exchange:
 
     @asynccontextmanager
     async def measuring(self, *, collecting: bool = False) -> AsyncIterator[None]:
-        """Take the delays of the calls that are well, and let no garbage collection of ours make them longer.
+        """Takes the delays of the calls that are well, without garbage collections of ours, which would lengthen them.
 
-        `collecting`: only what is there already is spared, for a run of hours.
+        `collecting`: only the objects so far are spared. For a run of hours.
         """
         gc.collect()
         gc.freeze()
@@ -222,7 +222,7 @@ class Exchange:
     # ---- calling
 
     async def open(self, calls: int, warm_up_s: float = WARM_UP_S) -> None:
-        """So many new lines with answered calls that have gone on for a while. Raises TimeoutError."""
+        """Opens `calls` new lines with answered calls, and lets them go on for a while. Raises TimeoutError."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(calls):
@@ -233,7 +233,7 @@ class Exchange:
         await asyncio.sleep(warm_up_s)
 
     async def open_line(self) -> Line:
-        """A new line with an answered call. Raises TimeoutError."""
+        """Opens a new line with an answered call. Raises TimeoutError."""
         line = Line(len(self.lines))
         self.lines.append(line)
         self.faults.unanswered += await self.dial(line) - 1
@@ -241,7 +241,7 @@ class Exchange:
         return line
 
     async def dial(self, line: Line) -> int:
-        """Call until somebody answers; how often it took. Raises TimeoutError."""
+        """Calls until somebody answers. Returns the number of tries. Raises TimeoutError."""
         attempts = 0
         try:
             async with asyncio.timeout(REDIAL_S):
@@ -293,7 +293,7 @@ class Exchange:
     # ---- ending
 
     async def end(self) -> None:
-        """Nothing is said any more: the calls that are well must have gone on, and lose nothing; all are hung up."""
+        """Ends all speech, checks that the calls that are well went on and lost nothing, and hangs up."""
         self.stage.stop()
         well = [(line, line.call) for line in self.lines if line.steady and line.call]
         deadline = perf_counter() + DRAIN_S
@@ -306,7 +306,7 @@ class Exchange:
         await asyncio.gather(*(self.leave(line, self.faults) for line in self.lines))
 
     async def leave(self, line: Line, account: Losses) -> None:
-        """Nobody is on this line any more; what was noticed in its call is of this account."""
+        """Ends this line. Its call's losses go to this account."""
         line.steady, call, line.call = False, line.call, None
         if call:
             call.close_account(account)
@@ -318,7 +318,7 @@ class Exchange:
         await self.let_go(call)
 
     async def let_go(self, call: Call) -> None:
-        """The call is over: none of its connections should outlive it by CLOSE_S."""
+        """Ends a call, and counts connections that outlive it by CLOSE_S."""
         ends = [end.closed for end in call.ends if not end.closed.done()]
         if ends:
             _, still_open = await asyncio.wait(ends, timeout=CLOSE_S)

@@ -1,6 +1,6 @@
-"""What goes wrong in calls on purpose: when, how it is done to one, and how it is found out what became of it.
+"""The faults that are made in calls on purpose: when, how, and what became of each.
 
-The names, and what is promised for each, are those of bridge.sim.faults.
+bridge.sim.faults has their names, and the endings that are promised for each.
 """
 
 import asyncio
@@ -19,26 +19,26 @@ from tests.load.phone import Hush, Phone
 from tests.load.table import spread
 
 #: How a fault can end for the caller.
-#: - went on: the call went on (or the caller called again and was answered), and is heard both ways.
-#: - fallback: the server closed the stream in order, after a word of its own or with TwiML that has one: an apology, a
+#: - went on: the call went on, or the caller called again and was answered, and both ends are heard.
+#: - fallback: the server closed the stream in order, after words of its own or with TwiML that has some: an apology, a
 #:   human, or a message.
-#: - abrupt: the stream was closed and the caller heard nothing of why.
-#: - silence: neither within the time that the fault has.
+#: - abrupt: the stream was closed and the caller heard no reason.
+#: - silence: none of these within the time that the fault has.
 Ending = Literal["went on", "fallback", "abrupt", "silence"]
 ENDINGS: tuple[Ending, ...] = ("went on", "fallback", "abrupt", "silence")
 
-#: The longest that a caller may hear nothing while the model is away, s.
+#: The longest that a caller may hear nothing while the model is away, in seconds.
 SILENCE_S = 3.0
-#: Reconnecting is given up after 15 s; then there is something to be said.
+#: The time for a reconnect, in seconds. The server gives up after 15 s, and then has something to say.
 _RECONNECT_S = 30.0
-#: A dead path is found by a ping's missing answer: 20 s until the ping, 10 s for the answer.
+#: The time for a dead path, in seconds. A missing pong shows it: 20 s until the ping, 10 s for the answer.
 _DEAF_S = 30.0 + _RECONNECT_S
-#: How long a call must go on before it counts as well again, s.
+#: How long a call must go on before it counts as well again, in seconds.
 SETTLE_S = 1.0
 GAP_S = 3.0
-#: How long upgrades are refused, s: in some cases longer than the server tries.
+#: How long upgrades are refused, in seconds. Sometimes it is longer than the server tries.
 OUTAGE_S = (1.0, 20.0)
-#: How long after an outage the server may still think that there is one, s.
+#: How long after an outage the server may still think that there is one, in seconds.
 AFTERMATH_S = 30.0
 _LOOK_S = 0.02
 #: How the server closes a stream in order.
@@ -55,7 +55,7 @@ class Planned(NamedTuple):
 
 
 def plan(seed: int, names: Sequence[str], calls: int, share: float, minutes: float) -> list[Planned]:
-    """Random faults at random moments: `share` of the calls each minute, one at least in all."""
+    """Random faults at random moments: in `share` of the calls each minute, at least one in all."""
     dice = random.Random(seed)
     count = max(1, round(calls * share * minutes))
     moments = sorted((number + dice.random()) * 60 * minutes / count for number in range(count))
@@ -66,7 +66,7 @@ def plan(seed: int, names: Sequence[str], calls: int, share: float, minutes: flo
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one fault ended: `silence_s` is the longest that the caller heard nothing, `call_sid` whose call it was."""
+    """How one fault ended. `silence_s`: the longest that the caller heard nothing. `call_sid`: the call."""
 
     name: str
     call_sid: str
@@ -87,7 +87,7 @@ class Outcome:
 
 
 def by_name(outcomes: Iterable[Outcome], reasons: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """What became of each; `reasons`: of the calls that ended, by their CallSid, in the server's words."""
+    """What became of each kind of fault. `reasons`: why calls ended, in the server's words, by their CallSid."""
     found: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         found.setdefault(outcome.name, []).append(outcome)
@@ -100,7 +100,7 @@ def by_name(outcomes: Iterable[Outcome], reasons: dict[str, str]) -> dict[str, d
 
 
 def hushes(outcomes: Iterable[Outcome]) -> dict[str, Any]:
-    """Of all BREAKS: how long until a sound, and until the assistant's next words."""
+    """The silence after all BREAKS: until a sound, and until the assistant's next words."""
     heard = [one.hush for one in outcomes if one.hush and one.name in BREAKS]
     return {
         "to_sound": spread(hush.sound_s for hush in heard if hush.sound_s is not None),
@@ -108,10 +108,10 @@ def hushes(outcomes: Iterable[Outcome]) -> dict[str, Any]:
         "break_to_words": spread(hush.back_s for hush in heard if hush.back_s is not None)}
 
 
-# ---- how it is done
+# ---- the faults
 
 class Injector:
-    """`faulted`: what was noticed in calls while something was done to them."""
+    """Makes faults in calls. `faulted`: the losses of calls while a fault was made in them."""
 
     def __init__(self, exchange: Exchange, seed: int) -> None:
         self.faulted = Losses()
@@ -119,7 +119,7 @@ class Injector:
         self._exchange, self._dice = exchange, random.Random(seed)
 
     async def inject(self, line: Line, name: str) -> Outcome:
-        """Do it to this line's call, wait for what becomes of it, and leave the line with a healthy call."""
+        """Makes a fault in this line's call, waits for its ending, and leaves the line with a healthy call."""
         call, phone, model = _ends(line)
         way, well = DO[name], self._exchange.faults
         line.steady = False
@@ -137,14 +137,14 @@ class Injector:
         return outcome
 
     async def revive(self, line: Line) -> None:
-        """The line's call has ended by itself."""
+        """Calls again, because the line's call has ended by itself."""
         assert line.call
         line.call.close_account(self._exchange.faults)
         await self.replace(line)
         line.settle()
 
     async def replace(self, line: Line) -> None:
-        """The line's call is over, or is ended: its caller calls again."""
+        """Ends the line's call, if it is not over, and calls again."""
         assert line.call
         for end in line.call.ends:
             end.read_again()
@@ -165,7 +165,7 @@ class Injector:
         return perf_counter() < self._exchange.switchboard.refusing_until + AFTERMATH_S
 
     async def became(self, call: Call, phone: Phone, within_s: float) -> Ending:
-        """Audio said from now on is heard both ways; or the call has ended; or neither in time."""
+        """Waits until audio from now on is heard both ways, or the call has ended, or the time is over."""
         since = perf_counter()
         while perf_counter() < since + within_s:
             if phone.closed.done():
@@ -201,7 +201,7 @@ class Injector:
 
     async def phone_lost(self, line: Line, call: Call, phone: Phone, model: Model) -> Ending:
         phone.reset()
-        await self._redial(line)                     # at once: the old call may not have been missed yet
+        await self._redial(line)                     # at once: the server may not have missed the old call yet
         await self._exchange.let_go(call)
         return "went on"
 
@@ -214,7 +214,7 @@ class Injector:
         phone.stop_reading()
         model.hurry()
         ending = await self.became(call, phone, _DEAF_S)
-        # Who does not read hears no reason either, and no goodbye.
+        # A phone that does not read hears no reason and no goodbye.
         return "fallback" if ending == "abrupt" else ending
 
     async def caller_hangs_up(self, line: Line, call: Call, phone: Phone, model: Model) -> Ending:
@@ -254,9 +254,9 @@ def _ends(line: Line) -> tuple[Call, Phone, Model]:
 
 
 class Way(NamedTuple):
-    """How a fault is done to a call. `loses`: some audio is lost with it.
+    """How a fault is made in a call. `loses`: some audio is lost with it.
 
-    `hushes`: the caller hears the server's part of it, so no silence may be longer than SILENCE_S.
+    `hushes`: the server can help it, so no silence may be longer than SILENCE_S.
     """
 
     do: Do
@@ -278,5 +278,5 @@ DO: dict[str, Way] = {
     "caller-hangs-up": Way(Injector.caller_hangs_up),
     "webhook-repeated": Way(Injector.webhook_repeated, loses=False),
 }
-#: The connection to a model that is back at once breaks.
+#: The faults that break the connection to a model that is back at once.
 BREAKS = frozenset(name for name in DO if name.startswith(("model-drop", "model-closes")))

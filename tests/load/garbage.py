@@ -1,7 +1,7 @@
-"""Websocket frames that no phone sends, of many kinds. Pure; the same dice throw the same frames.
+"""Websocket frames that no phone sends, of many kinds. Pure. The same dice throw the same frames.
 
-Each is a whole frame's first byte and its payload. Those of KINDS a stream must survive. After those of CLOSES it
-cannot go on, and is closed with the code that stands there.
+Each is a whole frame's first byte and its payload. A stream must survive those of KINDS. After those of CLOSES it
+cannot go on, and is closed with the code beside them.
 """
 
 import base64
@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 from tests.load.wire import CLOSE, PING, PONG, TEXT
 
 BINARY = 0x82
-#: First bytes of a text in pieces: it begins, it goes on.
+#: The first bytes of a text in pieces: of its first frame, and of further ones.
 BEGINS, GOES_ON = 0x01, 0x00
 _LONGEST = 60_000                                    # a message may have 64 KiB
 
 Frame = tuple[int, bytes]
 _Dice = random.Random
 
-#: Values in the place of others.
+#: Values that take the place of others.
 _ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 2 ** 63, -2 ** 70, 10 ** 300, 1.5, -0.0, "", " ", "\0", "\u2028", "nan", "1e5", "MZ",
     "ÿ" * 40, [], [[]], {}, {"": {}}, ["media"], {"payload": []}, "</Response>", "\r\nX-Forged: 1",
@@ -28,7 +28,7 @@ _ODD: tuple[Any, ...] = (
 
 
 def frames(seed: int) -> Iterator[tuple[str, Frame]]:
-    """Without end: a kind's name, and one of it."""
+    """Yields frames without end, each with the name of its kind."""
     dice = random.Random(seed)
     kinds = [*KINDS.items()]
     while True:
@@ -45,7 +45,7 @@ def _text(payload: bytes) -> Frame:
 
 
 def _sid(dice: _Dice) -> str:
-    """A stream's, and no stream's."""
+    """A streamSid, well-formed or not."""
     return dice.choice((f"MZ{dice.getrandbits(128):032x}", f"MZ{dice.getrandbits(128):032X}", "MZ", "", "🎙" * 34))
 
 
@@ -55,7 +55,7 @@ def _media(dice: _Dice, payload: Any, timestamp: Any = 0) -> dict[str, Any]:
 
 
 def _inbound(dice: _Dice, payload: Any, timestamp: Any = "0") -> Frame:
-    """As the caller's own audio, which goes on to the model."""
+    """Audio like the caller's own, which goes on to the model."""
     message = _media(dice, payload, timestamp)
     message["media"]["track"] = "inbound"
     return _json(message)
@@ -75,7 +75,7 @@ def _cut(dice: _Dice) -> Frame:
 
 
 def _changed(dice: _Dice) -> Frame:
-    """One byte is another: mostly still JSON, now and then no UTF-8."""
+    """One byte is changed: mostly it is still JSON, now and then no UTF-8."""
     message = bytearray(_whole(dice))
     message[dice.randrange(len(message))] = dice.randrange(256)
     return _text(bytes(message))
@@ -93,7 +93,7 @@ def _nested(dice: _Dice) -> Frame:
 
 
 def _known_but_wrong(dice: _Dice) -> Frame:
-    """A known event with a body that is none of its own; `stop` has a row of its own."""
+    """A known event with a body of another kind. `stop` has an entry of its own."""
     event = dice.choice(("media", "mark", "dtmf", "start"))
     return _json({"event": event, "streamSid": dice.choice(_ODD), event: dice.choice(_ODD)})
 
@@ -110,7 +110,7 @@ def _huge_number(dice: _Dice) -> Frame:
 
 
 def _time_jumps(dice: _Dice) -> Frame:
-    """Into the past, which is nothing; into the future, which is filled with two seconds of silence, is rare."""
+    """A jump in time. A jump back has no effect. A jump ahead, which is rare, is filled with two seconds of silence."""
     if dice.random() < 0.98:
         return _inbound(dice, _audio(dice, 160), dice.choice((-1, -2 ** 40, -2 ** 63)))
     return _inbound(dice, _audio(dice, 160), dice.choice((2 ** 40, str(2 ** 62), 2 ** 63 - 1)))
@@ -174,7 +174,7 @@ KINDS: dict[str, Callable[[_Dice], Frame]] = {
 
 
 class Fatal(NamedTuple):
-    """Frames after which a stream is closed with `code`."""
+    """Frames after which the server closes a stream with `code`."""
 
     frames: tuple[Frame, ...]
     code: int

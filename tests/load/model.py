@@ -1,10 +1,10 @@
-"""The model: the least that a server of the Realtime API (GA) can do and still be one, and what can go wrong there.
+"""The model: the least that a server of the Realtime API (GA) must do, and the faults that it can have.
 
-It speaks all the time, a delta of 250 ms every 250 ms, and is interrupted every four seconds. It calls a function when
-it is told to. The order of events is that of recorded sessions. A call may have one connection after the other: the
-model knows whose a connection is by the caller's number in the session's instructions, and goes on in the same voice.
+It speaks all the time, a delta of 250 ms every 250 ms, and is interrupted every four seconds. It calls a function if
+it is told to. The order of events is that of recorded sessions. A call may have one connection after the other. The
+caller's number in the session's instructions tells the model which call it is, and it goes on in the same voice.
 
-Not that of bridge.sim.realtime, which listens to the caller as the real one does and is too slow for this.
+bridge.sim.realtime is another one: it listens to the caller like the real one, and is too slow for this.
 Source: https://developers.openai.com/api/docs/guides/realtime-websocket
 """
 
@@ -25,11 +25,11 @@ from tests.load.wire import Answered
 WHOLE_BEATS = 10
 INTERRUPTED_BEATS = 4
 
-#: From the set-up of a connection in mid-call to the end of a turn of the caller, who speaks without a pause, s.
+#: From the set-up of a connection in mid-call to the end of the caller's turn, in seconds. The caller never pauses.
 TURN_S = 0.75
-#: Whose voice a connection has until it is known whose call it belongs to.
+#: The owner of a connection's voice until its call is known.
 NOBODY = 9999
-#: Between the numbers of the responses of two connections of one call.
+#: The distance between the numbers of the responses of two connections of one call.
 _RESPONSES = 10_000
 #: Bytes of a message with a piece of audio, about.
 _MESSAGE_BYTES = 2800
@@ -54,7 +54,7 @@ _SESSION: dict[str, Any] = {
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """`old` with the fields that `new` has; a format and a turn detection are replaced whole."""
+    """`old` with the fields that `new` has. A format and a turn detection are replaced as a whole."""
     result = {**old, **new}
     for name in new.keys() & old.keys() - {"format", "turn_detection"}:
         if isinstance(old[name], dict) and isinstance(new[name], dict):
@@ -63,7 +63,7 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 class Conversation:
-    """The model's part of a call; `models`: its connections, one after the other."""
+    """The model's part of a call. `models`: its connections, one after the other."""
 
     def __init__(self, voice: Voice, tally: Tally) -> None:
         self.voice, self.tally = voice, tally
@@ -71,14 +71,14 @@ class Conversation:
 
 
 class Model(Answered):
-    """One connection, and its conversation as a script with one step per beat."""
+    """One connection. Its conversation is a script with one step per beat."""
 
     def __init__(self, stage: Stage, switchboard: "Switchboard") -> None:
         super().__init__()
         self._stage, self._switchboard = stage, switchboard
         self._voice = Voice(REPLY, NOBODY)
         self.ear = Ear(CALLER, stage.callers, stage.tally, stage.tally.to_model)
-        self.owner: Conversation | None = None               # known as soon as the session is set up
+        self.owner: Conversation | None = None               # known when the session is set up
         self._session = _SESSION
         self._events = 0
         self._responses = 0
@@ -86,11 +86,11 @@ class Model(Answered):
         self._script: Iterator[None] | None = None
         self._metadata: dict[str, str] | None = None         # of the response that was asked for
         self._mute = False
-        self._hurried = 0                                    # pieces that are still to be sent before their time
+        self._hurried = 0                                    # pieces that are still to be sent early
         self._trouble: Literal["failed", "rate limit"] | None = None
 
     def account(self, tally: Tally) -> None:
-        """What is noticed from now on is of this account."""
+        """Events from now on go to this account."""
         self.ear.renew(tally)
 
     # ---- whose connection it is
@@ -101,7 +101,7 @@ class Model(Answered):
                 b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             self.transport.close()
             return
-        if self._stage.plain:                                # what the phone itself has asked for
+        if self._stage.plain:                                # the relay passes on what the phone asked for
             self._join(head)
             if self.owner is None:
                 return
@@ -115,7 +115,7 @@ class Model(Answered):
             self._write("session.created", session=self._session)
 
     def _join(self, named: str) -> None:
-        """The call of the caller whose number stands there."""
+        """The call of the caller whose number stands in the instructions."""
         found = _NUMBER.search(named)
         self.owner = self._switchboard.calls.get(found[0]) if found else None
         if self.owner is None:
@@ -130,7 +130,7 @@ class Model(Answered):
             asyncio.get_running_loop().call_later(TURN_S, self._caller_turn)
 
     def _caller_turn(self) -> None:
-        """In mid-call: the caller was heard, and is answered, unless a response was asked for meanwhile."""
+        """Answers the caller in mid-call, unless a response was asked for meanwhile."""
         if not self.live or self._script is not None:
             return
         if self.ear.voice is None:
@@ -162,7 +162,7 @@ class Model(Answered):
     def _act(self, event: dict[str, Any]) -> None:
         match event:
             case {"type": "session.update", "session": session}:
-                # Without instructions it is no call's: the server tries whether the model is back.
+                # Without instructions it belongs to no call: the server checks whether the model is back.
                 if self.owner is None and (instructions := session.get("instructions")):
                     self._join(instructions)
                 self._session = merged(self._session, session)
@@ -198,7 +198,7 @@ class Model(Answered):
         return self.live and self._responding
 
     def call(self, function: str, call_id: str, arguments: str) -> None:
-        """Call a function, in the response under way."""
+        """Calls a function in the response under way."""
         item = {"id": f"item_{call_id}", "object": "realtime.item", "type": "function_call", "status": "in_progress",
                 "name": function, "call_id": call_id, "arguments": ""}
         place = {"response_id": self._response_id, "output_index": 1}
@@ -227,7 +227,7 @@ class Model(Answered):
         yield
 
     def _interrupted_response(self) -> Iterator[None]:
-        """The caller speaks; the response sends some more before it notices, as the real one does."""
+        """The caller speaks. The response sends some more before it notices, like the real one."""
         yield from self._response(INTERRUPTED_BEATS)
         self._responding = False
         self._voice.cut(perf_counter())
@@ -264,7 +264,7 @@ class Model(Answered):
             yield
 
     def _response(self, beats: int) -> Iterator[None]:
-        """A response as long as it speaks: one more delta than beats."""
+        """A response, from its begin to its end: one more delta than beats."""
         self._responses += 1
         self._write("response.created", response=self._response_object("in_progress"))
         self._metadata, self._responding = None, True
@@ -292,7 +292,7 @@ class Model(Answered):
         self._write("response.done", response=self._response_object(status))
 
     def _caller_speaks(self) -> None:
-        """A whole turn of the caller's, who waits for an answer from then on."""
+        """A whole turn of the caller. The caller waits for an answer from then on."""
         self._write("input_audio_buffer.speech_started", audio_start_ms=0, item_id=self._caller_item_id)
         self._caller_spoke()
 
@@ -357,7 +357,7 @@ class Model(Answered):
     # ---- what goes wrong
 
     def fall_silent(self) -> None:
-        """Neither an event nor a pong, and nothing that comes is understood."""
+        """Sends neither an event nor a pong, and ignores everything that comes."""
         self._mute = True
 
     def _take(self, first_byte: int, payload: bytes) -> None:
@@ -365,7 +365,7 @@ class Model(Answered):
             super()._take(first_byte, payload)
 
     def hurry(self) -> None:
-        """Fill what lies between the server and a phone that does not read: the real one always runs ahead."""
+        """Fills the buffers between the server and a phone that does not read. The real model always runs ahead."""
         self._hurried = KERNEL_BYTES // _MESSAGE_BYTES
 
     @property
@@ -373,7 +373,7 @@ class Model(Answered):
         return self.live and self._hurried > 0
 
     def fail_next(self, trouble: Literal["failed", "rate limit"]) -> None:
-        """The response after this one fails; then nothing is said until a response is asked for."""
+        """The response after this one fails. Then nothing is said until a response is asked for."""
         self._trouble = trouble
 
     @property
@@ -383,11 +383,11 @@ class Model(Answered):
 
 @dataclass
 class Switchboard:
-    """What the model's end of all calls knows."""
+    """The model's end of all calls."""
 
     stage: Stage
-    calls: dict[str, Conversation] = field(default_factory=dict)         # the newest of each caller
-    refusing_until: float = 0.0                                          # upgrades are answered with 503
+    calls: dict[str, Conversation] = field(default_factory=dict)         # the newest call of each caller
+    refusing_until: float = 0.0                                          # until then upgrades are answered with 503
     strangers: int = 0                                                   # sessions that belong to no call
     models: set[Model] = field(default_factory=set)                      # the open connections
 

@@ -1,6 +1,6 @@
-"""The phones: what Twilio does at its end of a Media Streams websocket, and what can go wrong there.
+"""The phones: Twilio's end of a Media Streams websocket, and the faults that it can have.
 
-Not those of bridge.sim.phone, which are as strict as Twilio and too slow for this: 200 of these share one core with as
+bridge.sim.phone has others, which are as strict as Twilio and too slow for this. 200 of these share one core with as
 many models.
 
 Source: https://www.twilio.com/docs/voice/media-streams/websocket-messages
@@ -26,23 +26,23 @@ ACCOUNT_SID = f"AC{0:032x}"
 
 @dataclass
 class Hush:
-    """What the caller hears of a break at `since`, in seconds; None while there was none.
+    """The silence that the caller hears after a break at `since`, in seconds. None: it has not ended yet.
 
-    From the end of what had come before it to a sound of any kind, and to the assistant's next words; `back_s`: from
+    From the end of the audio before the break to a sound of any kind, and to the assistant's next words. `back_s`: from
     the break itself to these.
     """
 
     since: float
-    first_word: int                                  # the first piece of the assistant's that is said after it
+    first_word: int                                  # the assistant's first piece after the break
     sound_s: float | None = None
     words_s: float | None = None
     back_s: float | None = None
     quiet_at: float = 0.0
 
     def heard(self, piece: int | None, now: float, playing_until: float) -> None:
-        """The phone was sent a clip (None), or this piece of the assistant's while it still played so long."""
+        """A clip (None) or this piece of the assistant's has come. Earlier audio plays until `playing_until`."""
         if piece is not None and piece < self.first_word:
-            return                                   # was on its way already
+            return                                   # it was on its way before the break
         if self.sound_s is None:
             self.quiet_at = max(self.since, playing_until)
             self.sound_s = max(0.0, now - self.quiet_at)
@@ -51,7 +51,7 @@ class Hush:
 
 
 class Phone(Dialled):
-    """One caller, who speaks without a pause from the moment the stream is open."""
+    """One caller. The caller speaks without a pause from the moment when the stream is open."""
 
     def __init__(
         self, stage: Stage, voice: Voice, tally: Tally, path: str, parameters: dict[str, str], rang_at: float,
@@ -63,10 +63,10 @@ class Phone(Dialled):
         self._sid = f"MZ{self._voice.number:032x}"
         self._sequence = 1
         self._playing_until = 0.0
-        self._marks: deque[tuple[float, str]] = deque()      # when its audio has been played; its name
+        self._marks: deque[tuple[float, str]] = deque()      # when its audio has been played, and its name
         self._cleared = False
         self.begun = False                                   # the server was told which call it is
-        self.clip_at = 0.0                                   # when the last clip of the server's came
+        self.clip_at = 0.0                                   # when the server's last clip came
         self.hush: Hush | None = None
         self._longest_silence_s = 0.0
         self._speaks_again_at = 0.0
@@ -74,7 +74,7 @@ class Phone(Dialled):
         self._hurried = 0                                    # pieces that are still to be sent before their time
 
     def account(self, tally: Tally) -> None:
-        """What is noticed from now on is of this account."""
+        """Events from now on go to this account."""
         self._tally = tally
         self.ear.renew(tally)
 
@@ -149,14 +149,14 @@ class Phone(Dialled):
             self._act(json.loads(message), now)
 
     def _play(self, now: float, seconds: float, piece: int | None = None) -> None:
-        """So much sound has come, this piece of the model's or a clip (None), and plays after what is playing."""
+        """Queues sound: this piece of the model's, or a clip (None). It plays after the sound that plays now."""
         self._longest_silence_s = max(self._longest_silence_s, self._quiet_s(now))
         if self.hush:
             self.hush.heard(piece, now, self._playing_until)
         self._playing_until = max(self._playing_until, now) + seconds
 
     def _settle_interruption(self) -> None:
-        """With the next reply it is too late for a `clear` of the one before."""
+        """The next reply has come, so it is too late for a `clear` of the one before."""
         model = self.ear.voice
         if model and self.ear.heard > model.cut_before:
             self._tally.faults.uncleared += self.awaits_clear
@@ -164,7 +164,7 @@ class Phone(Dialled):
 
     @property
     def awaits_clear(self) -> bool:
-        """Whether the caller interrupted audio that was still playing, and nobody has told the phone."""
+        """Whether the caller interrupted audio that still played, and no `clear` has come."""
         model = self.ear.voice
         if model is None or model.cut_at is None or self._stage.plain:
             return False
@@ -189,7 +189,7 @@ class Phone(Dialled):
                 faults.corrupt += 1
 
     def _clear(self, now: float) -> None:
-        """Forget what is not played yet; every mark that is still awaited comes back at once."""
+        """Forgets audio that is not played yet. All its marks come back at once."""
         self._cleared = True
         self._playing_until = now
         while self._marks:
@@ -207,14 +207,14 @@ class Phone(Dialled):
         return self.live and self._playing_until > perf_counter()
 
     def listen_for(self, since: float) -> None:
-        """From now on note how long the caller hears nothing."""
+        """Notes from now on how long the caller hears nothing."""
         self._longest_silence_s = 0.0
         model = self.ear.voice
         self.hush = Hush(since, len(model.said_at) if model else 0)
 
     @property
     def silent_s(self) -> float:
-        """For how long the caller has heard nothing, at most, since `listen_for`."""
+        """The longest that the caller has heard nothing since `listen_for`."""
         return max(self._longest_silence_s, 0.0 if self.closed.done() else self._quiet_s(perf_counter()))
 
     def _quiet_s(self, now: float) -> float:
@@ -223,11 +223,11 @@ class Phone(Dialled):
     # ---- what goes wrong
 
     def pause(self, seconds: float) -> None:
-        """No frames for so long; what the server sends is heard."""
+        """Sends no frames for a while. The server is still heard."""
         self._speaks_again_at = perf_counter() + seconds
 
     def hurry(self) -> None:
-        """Fill what lies between the server and a model that does not read."""
+        """Fills the buffers between the server and a model that does not read."""
         self._hurried = KERNEL_BYTES // _MESSAGE_BYTES
 
     @property

@@ -1,8 +1,8 @@
 """The floor of the benchmark: a relay of raw bytes between two sockets that parses nothing.
 
-The phone's handshake and its frames go to the model as they are, and the model's go back. What this costs is what the
-kernel and the event loop cost; whatever the bridge costs above it is the bridge's own. It reads two variables of the
-bridge, PORT and OPENAI_REALTIME_URL, so that both are started the same way.
+The phone's handshake and its frames go to the model as they are, and the model's go back. This costs what the
+kernel and the event loop cost. The bridge's own cost is what it takes above that. It reads two variables of the
+bridge, PORT and OPENAI_REALTIME_URL, so both are started in the same way.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from typing import cast
 from urllib.parse import urlsplit
 
 HOST = "127.0.0.1"
-#: How many calls may come at once.
+#: The most calls that may come at once.
 BACKLOG = 2048
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """A loop of uvloop's where that is installed."""
+    """A loop of uvloop, if that is installed."""
     try:
         import uvloop
     except ImportError:
@@ -25,12 +25,12 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 class Half(asyncio.Protocol):
-    """One of the two sockets of a call; what it reads is written to the other."""
+    """One of the two sockets of a call. Its bytes are written to the other."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
         self._other: Half | None = None
-        self._early = b""                            # what was read before there was another
+        self._early = b""                            # bytes that came before the other one was there
 
     def join(self, other: "Half") -> None:
         self._other = other
@@ -39,7 +39,7 @@ class Half(asyncio.Protocol):
             self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)     # as uvloop's is, without saying so
+        self.transport = cast(asyncio.Transport, transport)     # uvloop's transport is one, but has another type
 
     def data_received(self, data: bytes) -> None:
         if self._other:
@@ -53,7 +53,7 @@ class Half(asyncio.Protocol):
 
 
 class Phone(Half):
-    """The half that was called; it dials the model."""
+    """The half that was called. It dials the model."""
 
     def __init__(self, model_port: int) -> None:
         super().__init__()

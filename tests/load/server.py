@@ -1,7 +1,7 @@
-"""The process that is measured: the bridge or the relay, alone on its core; what it holds, and what it has said.
+"""The process that is measured: the bridge or the relay, alone on its core, what it holds, and its log.
 
-`python -m tests.load.server` is the bridge as it is; asked by SIGUSR1, it says what it holds in a file, CENSUS in the
-folder where it was started, which is there as soon as it is whole.
+`python -m tests.load.server` is the bridge. At SIGUSR1 it also writes what it holds to a file, CENSUS in the
+folder where it was started. The file appears when it is complete.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from typing import Any
 
 from bridge.sim.process import HOST, NoServer, Server, running
 
-#: What can be measured, and the bridge that can also be asked what it holds.
+#: The servers that can be measured, and the bridge that can also be asked what it holds.
 MODULES = {"bridge": "bridge", "relay": "tests.load.relay", "watched": "tests.load.server"}
 #: The server's log as `read` reads it.
 LOGGED = {"LOG_LEVEL": "INFO", "LOG_FORMAT": "json"}
 CENSUS = "census.json"
 
 _START_S, _STOP_S = 20.0, 15.0
-#: How long the server may take to let go of everything, and to say what it holds, s.
+#: How long the server may take to let go of everything, and to say what it holds, in seconds.
 LET_GO_S, _ANSWER_S = 20.0, 10.0
 _KIB_PER_PAGE = os.sysconf("SC_PAGE_SIZE") // 1024
 
@@ -38,20 +38,20 @@ _KIB_PER_PAGE = os.sysconf("SC_PAGE_SIZE") // 1024
 # ---- the cores
 
 def share_cores() -> int | None:
-    """One core for the load, another for the server, which is returned; None: there is but one."""
+    """Takes one core for the load and returns another for the server. None: there is only one."""
     own, *others = sorted(os.sched_getaffinity(0))
     if not others:
         print("warning: load and server share the only core")
         return None
     os.sched_setaffinity(0, {own})
-    # What waits for our own core would count as the server's delay. The processes that we start do not inherit this.
+    # A wait for our own core would count as the server's delay. The processes that we start do not inherit this.
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     return others[-1]
 
 
 def stand_back() -> None:
-    """This process runs when nothing else wants the core, so that it does not delay what is measured."""
+    """Lets this process run only when nothing else wants the core, so that it does not delay the measured one."""
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
@@ -66,32 +66,32 @@ class Measured:
 
     @property
     def said(self) -> str:
-        """What it has written to standard error so far."""
+        """Everything that it has written to standard error so far."""
         return self._process.said
 
     def journal(self) -> "Journal":
-        """Of a server that is LOGGED."""
+        """The journal of a server that is LOGGED."""
         return read(self.said.splitlines())
 
     def move_to(self, core: int | None) -> None:
-        """All its threads to this core; what it starts later follows them."""
+        """Moves all its threads to this core. Threads that it starts later follow them."""
         if core is not None:
             for thread in os.listdir(f"/proc/{self.pid}/task"):
                 os.sched_setaffinity(int(thread), {core})
 
     def cpu_s(self) -> float:
-        """CPU time of all its threads: utime + stime of /proc/PID/stat, which counts in 10 ms, to the ns.
+        """The CPU time of all its threads, to the ns. utime + stime of /proc/PID/stat count in steps of 10 ms.
 
-        The clock's id is what clock_getcpuclockid(3) makes of a process id.
+        The clock's id is made of the process id as clock_getcpuclockid(3) does.
         """
         return time.clock_gettime(~self.pid << 3 | 2)
 
     def waited_s(self) -> float:
-        """How long its main thread was ready to run while something else had the core."""
+        """How long its main thread was ready to run while something else had the core, in seconds."""
         return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
 
     def clocks(self) -> tuple[float, float, float, float]:
-        """Now (s): the time, the server's CPU time, how long it waited for its core, our own CPU time."""
+        """In seconds: the time now, the server's CPU time, how long it waited for its core, our own CPU time."""
         return perf_counter(), self.cpu_s(), self.waited_s(), time.process_time()
 
     def open_descriptors(self) -> int:
@@ -105,10 +105,10 @@ class Measured:
 async def serving(
     kind: str, model_port: int, core: int | None, settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Measured]:
-    """A server of MODULES, ready for calls, with more `settings`; told to stop at the end. Raises NoServer."""
+    """Starts a server of MODULES with more `settings`, ready for calls. Stops it at the end. Raises NoServer."""
     port = free_port()
     environ = {**environment(port, model_port), **(settings or {})}
-    # The bridge reads a .env where it is started, so that is an empty place.
+    # The bridge reads a .env where it is started, so it starts in an empty folder.
     with tempfile.TemporaryDirectory() as place:
         async with running(
             place, environ, (sys.executable, "-m", MODULES[kind]), port=port, within_s=_START_S,
@@ -134,7 +134,7 @@ def free_port() -> int:
 
 
 def environment(port: int, model_port: int) -> dict[str, str]:
-    """What the server needs and nothing of ours: no key, no token, no address of a person's own shell."""
+    """The server's environment, with no key, token or address of a person's own shell."""
     return {
         "PATH": os.environ.get("PATH", ""), "HOST": HOST, "PORT": str(port), "OPENAI_API_KEY": "sk-load",
         "OPENAI_REALTIME_URL": f"ws://{HOST}:{model_port}/v1/realtime", "ALLOW_UNSIGNED": "1",
@@ -146,15 +146,15 @@ def environment(port: int, model_port: int) -> dict[str, str]:
 
 # ---- what it holds
 
-#: The states in /proc/net/tcp that matter here; all others count as "other".
+#: The states in /proc/net/tcp that matter here. All others count as "other".
 _STATES = {"01": "established", "08": "close wait", "0A": "listening"}
-#: A database keeps connections for later: how many depends on the busiest moment, and is no leak.
+#: A database keeps connections for later. Their number depends on the busiest moment and is no leak.
 _DATABASE = (".db", ".db-wal", ".db-shm", ".db-journal")
 
 
 @dataclass(frozen=True)
 class Census:
-    """`files`: descriptors that are neither a socket nor the database's."""
+    """What a server holds. `files`: descriptors that are neither sockets nor the database's."""
 
     tasks: list[str]
     objects: int
@@ -164,7 +164,7 @@ class Census:
     connections: dict[str, int]
 
     def beyond(self, idle: "Census") -> dict[str, int]:
-        """What is held now and was not in the idle server, by kind."""
+        """What is held beyond the idle server, by kind."""
         more = {
             "tasks": len(self.tasks) - len(idle.tasks), "sockets": self.sockets - idle.sockets,
             "files": self.files - idle.files}
@@ -172,7 +172,7 @@ class Census:
 
 
 async def settled(server: Measured, idle: Census) -> Census:
-    """The census as soon as nothing is held beyond the idle one, else the last one taken within LET_GO_S."""
+    """Waits until nothing is held beyond the idle server, LET_GO_S at most. Returns the last census."""
     deadline = perf_counter() + LET_GO_S
     while True:
         now = await census(server)
@@ -182,7 +182,7 @@ async def settled(server: Measured, idle: Census) -> Census:
 
 
 async def census(server: Measured) -> Census:
-    """Ask a `watched` server and look into /proc. Raises TimeoutError."""
+    """Asks a `watched` server and reads /proc. Raises TimeoutError."""
     answer = server.place / CENSUS
     answer.unlink(missing_ok=True)
     os.kill(server.pid, signal.SIGUSR1)
@@ -198,7 +198,7 @@ async def census(server: Measured) -> Census:
 
 
 def descriptors(pid: int) -> list[str]:
-    """What each open file descriptor of the process stands for."""
+    """The target of each open file descriptor of the process."""
     found = []
     for each in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):            # closed in the meantime
@@ -207,7 +207,7 @@ def descriptors(pid: int) -> list[str]:
 
 
 def connections(inodes: set[str], pid: int) -> dict[str, int]:
-    """How many of these sockets, by their inodes, are in which state."""
+    """How many of these sockets, given by their inodes, are in each state."""
     states: Counter[str] = Counter()
     for table in "tcp", "tcp6":
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
@@ -228,7 +228,7 @@ def _count(*_: object) -> None:
 
 
 def main() -> int:
-    # Imported here: the load itself shares no code with the server.
+    # Imported here, because the load itself shares no code with the server.
     from bridge.__main__ import main as serve
     signal.signal(signal.SIGUSR1, _count)
     return serve([])
@@ -236,15 +236,15 @@ def main() -> int:
 
 # ---- what it has said
 
-#: Loggers of the libraries: they complain only where the server should have handled something.
+#: The libraries' loggers. They complain only if the server should have handled something.
 _LIBRARIES = ("asyncio", "aiohttp")
 
 
 @dataclass
 class Journal:
-    """How calls ended, and what must not stand in a log: exceptions that nobody handled.
+    """How calls ended, and exceptions that nobody handled, which must not stand in a log.
 
-    `reasons`: how each call ended, by its CallSid; `closed`: how often it was said to be closed.
+    `reasons`: how each call ended, by its CallSid. `closed`: how often the log says that it closed.
     """
 
     reasons: dict[str, str] = field(default_factory=dict)
@@ -254,10 +254,10 @@ class Journal:
 
 
 def read(lines: Iterable[str]) -> Journal:
-    """The log of a server that is LOGGED, one JSON object a line.
+    """Reads the log of a server that is LOGGED, one JSON object a line.
 
-    A line with a traceback, one of asyncio's own (a task's exception that nobody took, a socket that nobody closed),
-    and whatever else reached standard error as plain text, are all exceptions that nobody handled.
+    Three kinds of lines are exceptions that nobody handled: a line with a traceback, a line of asyncio's own (a task's
+    exception that nobody took, a socket that nobody closed), and plain text on standard error.
     """
     journal = Journal()
     for line in lines:

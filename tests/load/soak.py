@@ -1,10 +1,10 @@
 """`python -m tests.load --soak`: many calls for many minutes, while something goes wrong in some of them.
 
-The server must survive it: no exception that nobody handled, nothing left behind, no growth; each fault ends in a
-documented way, and the calls beside it lose nothing. With the same seed the same faults come at the same moments.
+The server must survive it: no exception that nobody handled, nothing left behind, no growth. Each fault ends in a
+promised way, and the calls beside it lose nothing. With the same seed the same faults come at the same moments.
 
-The silence after a break begins where what was sent before it has been played. It lasts to the first sound of any
-kind, and to the assistant's next words, which come when the server asks for them, else when the caller's turn has
+The silence after a break begins when the audio before it has been played. It lasts to the first sound of any
+kind, and to the assistant's next words. They come when the server asks for them, else when the caller's turn has
 ended (model.TURN_S).
 """
 
@@ -19,16 +19,16 @@ from tests.load.faults import ENDINGS, Injector, Planned, by_name, hushes, plan
 from tests.load.server import LOGGED, Census, Journal, Measured, census, free_port, serving, settled
 from tests.load.table import Table, Trend, disturbances, number, percentile, remarks, times, trend
 
-#: Before the idle server is looked at it has had so many calls at once, at most: what is made once is made.
+#: The most calls of the rehearsal, in which the server makes everything that is made once.
 _REHEARSAL = 20
-#: The first part of the run, but no more than this, is no sample of the memory, s.
+#: The longest first part of the run that is no sample of the memory, in seconds.
 _WARM_UP_SHARE, _WARM_UP_MOST_S = 0.25, 120.0
-#: Memory may grow by this share of itself a minute, taken over this many minutes, before it counts as a leak.
+#: By which share of itself memory may grow in a minute before it counts as a leak, over this many minutes.
 GROWTH, _GROWTH_MINUTES = 0.01, 5.0
 _MEANWHILE_S = 1.0
-#: Reasons in the server's log for the end of a call that no fault explains.
+#: The reasons in the server's log for the end of a call that no fault explains.
 UNEXPLAINED = ("internal error",)
-#: What is aimed at for the silence until the assistant's next words, 99th percentile, s.
+#: The goal for the silence until the assistant's next words, 99th percentile, in seconds.
 AIM_S = 1.5
 
 _TABLE = Table(
@@ -39,9 +39,9 @@ _TABLE = Table(
 async def run(
     *, calls: int, minutes: float, share: float, kinds: Sequence[str], seed: int, core: int | None,
 ) -> dict[str, Any]:
-    """All figures, printed as they come. Raises NoServer, TimeoutError where nobody answers at first, OSError."""
+    """Runs the soak. Returns all figures. Raises NoServer, TimeoutError if nobody answers at first, and OSError."""
     model_port = free_port()
-    # Without a limit to the messages of a second, for there are faults in which the phone hurries.
+    # Without a limit to the messages of a second, because the phone hurries in some faults.
     async with serving("watched", model_port, core, {**LOGGED, "MAX_MESSAGES_PER_S": "0"}) as server:
         async with Exchange(server, model_port, rough=True) as exchange:
             await exchange.open(min(calls, _REHEARSAL), REHEARSAL_S)
@@ -69,7 +69,7 @@ class _Soak:
         self._memory: list[tuple[float, float]] = []
         self._minutes: list[dict[str, Any]] = []
         self._unprovoked = 0                         # new connections to the model without a fault
-        self._postponed = 0                          # faults for which no call was left that was well
+        self._postponed = 0                          # faults that found no call that was well
 
     @property
     def _lines(self) -> list[Line]:
@@ -79,7 +79,7 @@ class _Soak:
         return perf_counter() - self._began
 
     async def go_on(self, planned: list[Planned], minutes: float) -> None:
-        """The faults at their moments; then until each has had its end."""
+        """Makes the faults at their moments, and waits for the end of each."""
         self._began, self._waited_s = perf_counter(), self._server.waited_s()
         watching = asyncio.create_task(self._watch())
         for fault in planned:
@@ -95,7 +95,7 @@ class _Soak:
         self._say_minute()
 
     def _start(self, fault: Planned) -> None:
-        """In mid-speech, and of those calls in the one that was well for the longest, so that all have their turn."""
+        """The call in mid-speech that was well for the longest, so that all have their turn."""
         line = min((line for line in self._lines if line.steady and line.call and line.call.live),
                    key=lambda line: (not (line.call and line.call.speaks), line.since), default=None)
         if line is None:
@@ -114,7 +114,7 @@ class _Soak:
         task.result()
 
     async def _watch(self) -> None:
-        """Each second: the memory, and whether the calls that were well still are; each minute a line."""
+        """Samples each second the memory, and whether calls are still well. Prints a line each minute."""
         while True:
             await asyncio.sleep(_MEANWHILE_S)
             self._memory.append((self._elapsed(), float(self._server.resident_kib())))
@@ -191,7 +191,7 @@ def _in_ms(seconds: float | None) -> float | None:
 
 
 def _lines(figures: Mapping[str, Any]) -> list[str]:
-    """One line for each fault; then how long callers heard nothing, what the server held, and what must be 0."""
+    """One line for each fault, then the silences, what the server held, and the counts that must be 0."""
     lines = [_TABLE.header]
     for name, found in figures["kinds"].items():
         reasons = ", ".join(f"{count} {reason}" for reason, count in found["reasons"].items())

@@ -1,4 +1,4 @@
-"""What all phones and model connections of one run share: their voices, and the one clock of all that they send."""
+"""What all phones and model connections of one run share: their voices, and the one clock of all their sending."""
 
 import asyncio
 import secrets
@@ -9,8 +9,8 @@ from tests.load.audio import CALLER, REPLY, Tally, Voice
 
 FRAME_MS = 20
 DELTA_MS = 250
-#: How many pieces are sent in place of one by who hurries, and how many bytes the kernel takes for a peer that does not
-#: read: at its usual pace a call fills them in minutes.
+#: How many pieces an end that hurries sends in place of one, and how many bytes the kernel takes for a peer that does
+#: not read. At its usual pace a call would take minutes to fill them.
 HURRY = 20
 KERNEL_BYTES = 1_400_000
 _SLOT_S = 0.001
@@ -19,7 +19,7 @@ _SLOT_S = 0.001
 class Metronome:
     """Calls each of its members once per period (ms), a member in one of as many slots as the period has ms.
 
-    Deadlines are counted from the start, so they do not drift; after a delay the missed ones are made up for.
+    Deadlines are counted from the start, so they do not drift. After a delay the missed ones are made up for.
     """
 
     def __init__(self, period_ms: int, tally: Tally) -> None:
@@ -30,11 +30,11 @@ class Metronome:
         self._timer: asyncio.TimerHandle | None = None
 
     def join(self, beat: Callable[[], None]) -> None:
-        """`beat` is called for the first time one period from now."""
+        """Calls `beat` from now on, for the first time one period from now."""
         self._slots[self._slot - 1].append(beat)
 
     def leave(self, beat: Callable[[], None]) -> None:
-        """`beat` is called no more; nothing happens when it never was."""
+        """Calls `beat` no more. It need not have been added."""
         self._slots = [[each for each in slot if each != beat] if slot else slot for slot in self._slots]
 
     def start(self) -> None:
@@ -58,9 +58,9 @@ class Metronome:
 
 
 class Stage:
-    """`plain`: between the two ends stands the relay, which speaks neither protocol. `token`: Twilio signs with it.
+    """`plain`: the relay stands between the two ends, and speaks neither protocol. `token`: Twilio signs with it.
 
-    `clips`: something is done to calls, so that the server may play sounds of its own.
+    `clips`: faults are made in calls, so the server may play sounds of its own.
     """
 
     def __init__(self, plain: bool = False, token: str = "", clips: bool = False) -> None:
@@ -71,11 +71,11 @@ class Stage:
         self.callers: list[Voice] = []
         self.models: list[Voice] = []
         self._run = secrets.token_hex(12)
-        #: Called with a function's call id and its output, when a model is given it.
+        #: Called with a function's call id and its output when a model gets it.
         self.on_output: Callable[[str, str], None] = lambda call_id, output: None
 
     def call_sid(self, number: int) -> str:
-        """The CallSid of this caller's call: no two runs have one in common."""
+        """The CallSid of this caller's call. No two runs share one."""
         return f"CA{self._run}{number:08x}"
 
     def new_caller(self) -> Voice:

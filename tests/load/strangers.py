@@ -1,11 +1,11 @@
-"""`python -m tests.load --strangers`: what slow connections of nobody knows whom do to the calls.
+"""`python -m tests.load --strangers`: the effect of slow connections of strangers on the calls.
 
-The server requires Twilio's signature, and has the limits of its door. The strangers hold connections and say as little
-as they can. They come from the loopback's many addresses, which are private, so that of the door's limits only that for
-all together counts, and that in time.
+The server requires Twilio's signature, and its door has its limits. The strangers hold connections and say as little
+as they can. They come from the loopback's many addresses. Those are private, so only two of the door's limits
+count: the one for all together, and the one in time.
 
 `python -m tests.load.strangers` is a crowd in a process of its own: COUNT strangers before the server at HOST and PORT.
-It says on a line of its own when each of them has come once, and what it has seen when its standard input ends. A
+It prints a line when each of them has come once, and what it has seen when its standard input ends. A
 stranger whose connection is closed comes back AGAIN seconds later.
 """
 
@@ -30,9 +30,9 @@ from tests.load.calls import REHEARSAL_S, Exchange
 from tests.load.relay import new_event_loop
 from tests.load.server import LOGGED, Census, Measured, census, free_port, serving, settled, stand_back
 
-#: Between two bytes of a stranger's, s.
+#: The time between two bytes of a stranger, in seconds.
 DRIP_S = 0.5
-#: The loopback has many addresses; the strangers come from so many of them.
+#: The number of loopback addresses from which the strangers come.
 ADDRESSES = 200
 _READY = b"all have come\n"
 _READY_S, _END_S = 60.0, 20.0
@@ -41,7 +41,7 @@ _SIGNATURE = f"{HEADER}: bWFkZSB1cCBieSBub2JvZHkgYXQgYWw=\r\n"
 
 
 class Stranger(NamedTuple):
-    """What a stranger begins with, and the byte that follows every DRIP_S; b"": nothing follows."""
+    """The first bytes of a stranger, and the byte that follows every DRIP_S. b"": nothing follows."""
 
     name: str
     first: bytes
@@ -63,7 +63,7 @@ STRANGERS = (
 
 @dataclass
 class Seen:
-    """By kind: connections that `came`, `answers` by their status, for how long one lasted at most (`longest_s`).
+    """By kind: connections that `came`, `answers` by their status, the longest time of one (`longest_s`).
 
     `unreached`: attempts that did not even connect. `now`, `most`: connections at once.
     """
@@ -81,7 +81,7 @@ class Seen:
         self.most = max(self.most, self.now)
 
     def answered(self, kind: Stranger, data: bytes) -> None:
-        """The first bytes of an answer; whatever is not HTTP counts as itself."""
+        """Counts an answer by its first bytes. Bytes that are no HTTP count as themselves."""
         self.answers[kind.name][data.decode(errors="replace").partition("\r\n")[0].removeprefix("HTTP/1.1 ")[:3]] += 1
 
     def closed(self, kind: Stranger, seconds: float) -> None:
@@ -90,7 +90,7 @@ class Seen:
 
 
 class Held(asyncio.Protocol):
-    """One connection of a stranger's."""
+    """One connection of a stranger."""
 
     def __init__(self, kind: Stranger, seen: Seen) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -112,7 +112,7 @@ class Held(asyncio.Protocol):
 
 
 class Crowd:
-    """`count` strangers, of each kind as many, before this port; who is closed comes back `again_s` later."""
+    """`count` strangers before this port, as many of each kind. A closed one comes back `again_s` later."""
 
     def __init__(self, port: int, count: int, again_s: float) -> None:
         self.seen = Seen()
@@ -131,7 +131,7 @@ class Crowd:
 
     async def _stranger(self, number: int) -> None:
         kind, address = STRANGERS[number % len(STRANGERS)], f"127.0.0.{2 + number % ADDRESSES}"
-        await asyncio.sleep(self._again_s * number / self._count)          # not all at once, then or later
+        await asyncio.sleep(self._again_s * number / self._count)          # spread out, now and later
         first = True
         while True:
             _between_beats()
@@ -155,7 +155,7 @@ class Crowd:
         return held
 
     async def _hold(self, held: Held, drip: bytes) -> None:
-        """Until the server closes it."""
+        """Waits until the server closes the connection."""
         try:
             while not held.closed.done():
                 await asyncio.wait([held.closed], timeout=DRIP_S if drip else None)
@@ -167,19 +167,19 @@ class Crowd:
 
 
 def _between_beats() -> None:
-    """Waits for a moment within this millisecond.
+    """Waits for a random moment within this millisecond.
 
-    Timers of uvloop's go off at whole milliseconds of the machine's clock, and so do those that send the phones' audio:
-    strangers would come just before it again and again, and to two or three calls of each beat they would seem many.
+    uvloop's timers go off at whole milliseconds of the machine's clock. So do the timers that send the phones' audio:
+    strangers would come just before it again and again, and two or three calls of each beat would suffer from all.
     """
     time.sleep(random.random() / 1000)
 
 
 @asynccontextmanager
 async def standing(port: int, count: int, again_s: float) -> AsyncIterator[dict[str, Any]]:
-    """A crowd in a process of its own: each has come when the block begins.
+    """Starts a crowd in a process of its own. Each stranger has come when the block begins.
 
-    What they have seen, as Seen has it, is there when it has ended. Raises NoServer.
+    The crowd's Seen is complete when the block has ended. Raises NoServer.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.load.strangers", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -205,20 +205,20 @@ async def standing(port: int, count: int, again_s: float) -> AsyncIterator[dict[
 
 # ---- the calls beside it
 
-#: So many connections of strangers the server bears, as README.md says; for a moment some more are being closed.
+#: The most connections of strangers, as README.md says. For a moment some more are being closed.
 DOOR, CLOSING = 1000, 100
 _LOOK_S = 1.0
-#: After a crowd has come, or gone, s.
+#: The pause after a crowd has come or gone, in seconds.
 _CALM_S = 1.0
-#: Before the idle server is looked at it has had so many calls and strangers: what is made once is made.
+#: The calls and strangers of the rehearsal, in which the server makes everything that is made once.
 _REHEARSAL = 20
 _TOKEN = "the-auth-token-of-the-load"
 
 
 async def run(*, calls: int, connections: int, again: float, seconds: float, core: int | None) -> dict[str, Any]:
-    """All figures, printed as they come. `again`: after so many seconds who was closed comes back.
+    """Measures calls beside strangers. Returns all figures. A closed stranger comes back `again` seconds later.
 
-    Raises NoServer, TimeoutError where nobody answers at first, OSError.
+    Raises NoServer, TimeoutError if nobody answers at first, and OSError.
     """
     model_port = free_port()
     settings = {**LOGGED, "ALLOW_UNSIGNED": "0", "TWILIO_AUTH_TOKEN": _TOKEN}
@@ -256,7 +256,7 @@ async def run(*, calls: int, connections: int, again: float, seconds: float, cor
 class Strangers:
     """A crowd that comes and goes, and the most that the server held.
 
-    Descriptors: with the calls alone (`busy`), and with strangers (`most`).
+    It counts descriptors: with the calls alone (`busy`), and with strangers (`most`).
     """
 
     turn_s = 5.0
@@ -299,7 +299,7 @@ class Strangers:
 
 
 def together(crowds: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the crowds of all turns have seen."""
+    """What the crowds of all turns have seen together."""
     total: dict[str, Any] = {"came": {}, "answers": {}, "longest_s": {}, "unreached": 0, "most": 0, "seconds": 0.0}
     for crowd in crowds:
         for kind, count in crowd["came"].items():
@@ -317,13 +317,13 @@ def together(crowds: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def let_in(answers: Mapping[str, Mapping[str, int]]) -> int:
-    """How many got another answer than that they are not welcome."""
+    """How many strangers got another answer than a refusal."""
     return sum(count for statuses in answers.values() for status, count in statuses.items()
                if not status.startswith("4"))
 
 
 def _lines(run: Mapping[str, Any]) -> list[str]:
-    """What became of the strangers, and what the server held."""
+    """Lines about the strangers, and about what the server held."""
     crowd = run["crowd"]
     lines = [f"{sum(crowd['came'].values()) / crowd['seconds']:.0f} strangers came a second, "
              f"{crowd['most']} were there at once"]

@@ -8,17 +8,17 @@ from pathlib import Path
 from statistics import StatisticsError, correlation, linear_regression
 from typing import Any, NamedTuple
 
-#: Above these our own lateness (ms), our own use of our core, or others' use of the server's core while it was
-#: ready to run (both as shares of the time) say more than the server does.
+#: The bounds of our own lateness (ms), of our use of our core, and of others' use of the server's core while it was
+#: ready to run (both as shares of the time). Above them the figures say more about the machine than about the server.
 LATE_MS = 5.0
 BUSY = 0.8
 CROWDED = 0.03
-#: So many lines of the server's log are shown.
+#: How many lines of the server's log are shown.
 _LINES = 20
 
 
 class Table:
-    """Columns by what stands above each, and their widths; those with a negative width begin at the left."""
+    """A table. Each column has a header and a width. A negative width aligns it to the left."""
 
     def __init__(self, *columns: tuple[str, int]) -> None:
         self._columns = columns
@@ -34,7 +34,7 @@ class Table:
 
 
 def remarks(name: str, run: Mapping[str, Any], log: Iterable[str] = ()) -> list[str]:
-    """What went wrong in this run, by the faults' names, and what the server's log has of it."""
+    """Lines about the faults of a run, by name, and about the server's log."""
     wrong = [f"{count} {fault.replace('_', ' ')}" for fault, count in run["faults"].items() if count]
     return [f"FAULTS in {name}: {', '.join(wrong)}", *[*log][:_LINES]] if wrong else []
 
@@ -42,7 +42,7 @@ def remarks(name: str, run: Mapping[str, Any], log: Iterable[str] = ()) -> list[
 def disturbances(
     name: str, *, late_ms: float | None, waited_s: float, seconds: float, busy: float = 0.0,
 ) -> list[str]:
-    """Why the figures of this run may not be the server's."""
+    """Sentences that say why the figures of this run may not be the server's."""
     found = []
     if (late_ms or 0.0) > LATE_MS or busy > BUSY:
         found.append(f"{name}: the load itself was late (p99 {number(late_ms)} ms) or busy ({busy:.0%}): the delays "
@@ -54,30 +54,30 @@ def disturbances(
 
 
 def percentile(samples: Iterable[float], share: float) -> float | None:
-    """The sample that `share` of all do not exceed (nearest rank); None without any."""
+    """The sample that `share` of all do not exceed (nearest rank). None without samples."""
     ordered = sorted(samples)
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
 
 def spread(seconds: Iterable[float]) -> dict[str, float | int | None]:
-    """Of times in seconds: how many, and their p50, p99 and maximum in ms."""
+    """The count of times in seconds, and their p50, p99 and maximum in ms."""
     in_ms = [each * 1000 for each in seconds]
     return {"count": len(in_ms), "p50_ms": percentile(in_ms, .5), "p99_ms": percentile(in_ms, .99),
             "max_ms": max(in_ms, default=None)}
 
 
 def times(found: Mapping[str, Any], per: float = 1) -> str:
-    """A spread's p50/p99, ms; `per` 1000: s."""
+    """A spread's p50/p99 in ms. `per` 1000: in s."""
     return f"{number(found['p50_ms'] / per)}/{number(found['p99_ms'] / per)}" if found["count"] else "-"
 
 
 def number(value: float | None) -> str:
-    """Five characters at most, below 100 000."""
+    """A number in five characters at most, if it is below 100,000."""
     return "-" if value is None else f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
 class Trend(NamedTuple):
-    """Growth a minute, and how well the line fits: r squared, from 0 to 1."""
+    """The growth a minute, and how well the line fits: r squared, from 0 to 1."""
 
     per_minute: float
     fit: float
@@ -85,7 +85,7 @@ class Trend(NamedTuple):
 
 
 def trend(samples: Sequence[tuple[float, float]], after_s: float) -> Trend | None:
-    """A straight line through samples (s, value) that were taken after the warm-up; None where they are too few."""
+    """A straight line through the samples (s, value) after the warm-up. None if they are too few."""
     warm = [(moment / 60, value) for moment, value in samples if moment >= after_s]
     if len(warm) < 3:
         return None
@@ -93,7 +93,7 @@ def trend(samples: Sequence[tuple[float, float]], after_s: float) -> Trend | Non
     slope = linear_regression(minutes, values).slope
     try:
         fit = correlation(minutes, values) ** 2
-    except StatisticsError:                          # it never changed
+    except StatisticsError:                          # the value never changed
         fit = 1.0
     return Trend(slope, fit, len(warm))
 

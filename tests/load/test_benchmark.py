@@ -1,4 +1,4 @@
-"""The benchmark notices what it is there to notice, and a small run of it finds nothing wrong with the server."""
+"""The benchmark notices losses, and a small run of it finds no fault of the server."""
 
 import json
 import subprocess

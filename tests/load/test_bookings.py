@@ -1,4 +1,4 @@
-"""What bookings are asked for, and what the bookings' account is there to notice."""
+"""The bookings that are asked for, and the faults that their account notices."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark r
 
 
 def booked(ledger: Ledger, meeting: str, status: str = "confirmed") -> str:
-    """One meeting, asked for and answered; the function call's id."""
+    """Asks for one meeting and answers it. Returns the function call's id."""
     call_id, _ = ledger.ask()
     ledger.answered(call_id, json.dumps({"status": status, "meeting_id": meeting}))
     return call_id
@@ -67,7 +67,7 @@ def test_how_many_times_as_long_audio_takes_is_known_with_its_error(
 
 
 def side_of(turns: list[float]) -> Side:
-    """One of so many turns, in each of which every delay is the same."""
+    """A side with one turn for each delay. All delays of a turn are the same."""
     return Side(to_phone=turns * 100, turns={"to_model": [], "to_phone": turns})
 
 

@@ -1,4 +1,4 @@
-"""What no phone sends, over a real socket to the real server: calls go on, or are closed with the code for it."""
+"""Frames that no phone sends, over a real socket to the real server: calls go on, or are closed with the right code."""
 
 import asyncio
 import json
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark r
 
 #: The server is started once for all of them.
 together = pytest.mark.asyncio(loop_scope="module")
-#: A bound for what takes a second; no test depends on it.
+#: A bound for waits that take a second. No test depends on it.
 PATIENCE_S = 30.0
-#: So many frames are written at once, and so many bytes may wait for the server.
+#: How many frames are written at once, and how many bytes may wait for the server.
 BATCH, WAITING = 100, 256 * 1024
 
 
@@ -35,7 +35,7 @@ class World:
     exchange: Exchange
 
     async def call(self) -> tuple[Call, Phone]:
-        """A new call, which has been answered."""
+        """A new call, already answered."""
         line = await self.exchange.open_line()
         assert line.call and line.call.phone
         return line.call, line.call.phone
@@ -63,7 +63,7 @@ async def test_10000_frames_that_no_phone_sends_harm_no_call(world: World) -> No
             await asyncio.sleep(0.001)
         await asyncio.sleep(0)
     assert thrown.keys() == KINDS.keys()
-    # Both ends hear what the other says from now on: then all that was sent before has been read.
+    # When both ends hear what the other says from now on, everything that was sent before has been read.
     moment = perf_counter()
     async with asyncio.timeout(PATIENCE_S):
         while phone.live and not flooded.flows_since(moment):

@@ -1,4 +1,4 @@
-"""The soak's own judgement: what it plans, what it lets pass, and what it is there to notice."""
+"""The soak's own judgement: what it plans, what it allows, and what it notices."""
 
 import asyncio
 import json
@@ -93,7 +93,7 @@ def test_the_silence_is_taken_of_breaks_after_which_the_model_is_back_at_once() 
 
 def test_the_silence_begins_where_the_sound_before_the_break_ends() -> None:
     hush = Hush(since=10.0, first_word=5)
-    hush.heard(4, 10.1, playing_until=10.3)          # was on its way
+    hush.heard(4, 10.1, playing_until=10.3)          # it was on its way before the break
     hush.heard(5, 11.0, playing_until=10.55)
     assert (hush.sound_s, hush.words_s) == pytest.approx((0.45, 0.45))
 

@@ -1,4 +1,4 @@
-"""The benchmark's strangers: whether they are what they say, and what is there to notice."""
+"""The benchmark's strangers: whether they behave as described, and what their account notices."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ def test_the_crowds_of_all_turns_are_one() -> None:
 
 
 class Door:
-    """A server that closes every connection after it has heard something of it, or `patience_s`."""
+    """A server that closes every connection after its first bytes, or after `patience_s`."""
 
     def __init__(self) -> None:
         self.patience_s = 0.02
@@ -114,7 +114,7 @@ async def test_slow_strangers_never_come_to_an_end(door: tuple[Door, int], monke
         while len(server.heard) < 2:
             await asyncio.sleep(0.01)
     await crowd.end()
-    headers, body = sorted(server.heard)             # the other two say no more than they began with
+    headers, body = sorted(server.heard)             # the other two add nothing to their first bytes
     assert headers == HEADERS.first + b"a" * 20 and b"\r\n\r\n" not in headers
     assert body == BODY.first + b"a" * 20
 

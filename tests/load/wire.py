@@ -1,7 +1,7 @@
-"""Websocket connections that cost next to nothing: both ends of the load on one core, 200 calls at once.
+"""Websocket connections that cost next to nothing, for both ends of 200 calls on one core.
 
-Text messages, whole, over asyncio's transports: RFC 6455 without fragments or extensions. Our own frames are masked
-with zeros, which every server must unmask all the same and which costs us nothing. With aiohttp's websockets 200 calls
+They carry whole text messages over asyncio's transports: RFC 6455 without fragments or extensions. Frames are masked
+with zeros, which costs us nothing. Every server must unmask them all the same. With aiohttp's websockets 200 calls
 and as many models would not fit on one core.
 """
 
@@ -18,7 +18,7 @@ TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A      # whole frames: the first 
 
 
 def frame(first_byte: int, payload: bytes, masked: bool) -> bytes:
-    """One websocket frame; `masked` as a client's must be, here with a key of zeros."""
+    """One websocket frame. A client's must be `masked`, here with a key of zeros."""
     size, bit = len(payload), 0x80 if masked else 0
     if size < 126:
         header = bytes((first_byte, bit | size))
@@ -30,7 +30,7 @@ def frame(first_byte: int, payload: bytes, masked: bool) -> bytes:
 
 
 def unmask(key: bytes, payload: bytes) -> bytes:
-    """XOR with a repeated 4-byte key, as one operation on two large numbers."""
+    """XORs data with a repeated 4-byte key, in one operation on two large numbers."""
     size = len(payload)
     mask = (key * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")
@@ -43,7 +43,7 @@ def accept(key: str) -> str:
 
 
 class Wire(asyncio.Protocol):
-    """One end of a websocket; a subclass says what happens when it begins, and what a message means."""
+    """One end of a websocket. A subclass says what happens when it begins, and what a message means."""
 
     masked = False
 
@@ -51,12 +51,12 @@ class Wire(asyncio.Protocol):
         self.live = False
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.Transport
-        self.close_code: int | None = None           # the other end's; None: it has not said goodbye
+        self.close_code: int | None = None           # the other end's, or None without a close frame
         self._shaken = False
         self._rest = b""
 
     def shake(self, head: str) -> None:
-        """The other end's half of the handshake: answer or check it, then begin."""
+        """Answers or checks the other end's half of the handshake, then begins."""
         raise NotImplementedError
 
     def begin(self) -> None:
@@ -71,7 +71,7 @@ class Wire(asyncio.Protocol):
         self.transport.write(frame(TEXT, message, self.masked))
 
     def close(self, code: int = 1000) -> None:
-        """Begin the closing handshake; `closed` is done when the connection is gone."""
+        """Begins the closing handshake. `closed` is done when the connection is gone."""
         self.transport.write(frame(CLOSE, code.to_bytes(2, "big"), self.masked))
         self.live = False
 
@@ -83,18 +83,18 @@ class Wire(asyncio.Protocol):
             self.transport.resume_reading()
 
     def reset(self) -> None:
-        """RST, without a word."""
+        """Resets the connection, without a close frame."""
         if self.transport.is_closing():
             return
         connection = self.transport.get_extra_info("socket")
-        # uvloop's stand-in for a socket has no options; a duplicate of what it stands for has.
+        # uvloop's stand-in for a socket has no options. A duplicate of the real socket has.
         with socket.fromfd(connection.fileno(), connection.family, connection.type) as same:
             same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.live = False
         self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)     # as uvloop's is, without saying so
+        self.transport = cast(asyncio.Transport, transport)     # uvloop's transport is one, but has another type
 
     def connection_lost(self, error: Exception | None) -> None:
         self.live = False
@@ -112,7 +112,7 @@ class Wire(asyncio.Protocol):
         self._rest = data[self._read_frames(data):]
 
     def _read_frames(self, data: bytes) -> int:
-        """Act on every whole frame in `data`; the number of bytes they took."""
+        """Acts on every whole frame in `data`. Returns the number of bytes that they took."""
         at, end = 0, len(data)
         while end - at >= 2:
             first_byte, size, start = data[at], data[at + 1], at + 2
@@ -146,7 +146,7 @@ class Wire(asyncio.Protocol):
 
 
 class Dialled(Wire):
-    """The client's end: asks for `path` as soon as it is connected; `opened` when it was granted."""
+    """The client's end. It asks for `path` when it is connected. `opened` is done when the server agrees."""
 
     masked = True
 
@@ -166,7 +166,7 @@ class Dialled(Wire):
             + self._credentials(f"ws://{host}:{port}{self._path}") + "\r\n").encode())
 
     def _credentials(self, address: str) -> str:
-        """Header lines that show who asks for it."""
+        """Header lines that say who asks."""
         return ""
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -184,7 +184,7 @@ class Dialled(Wire):
 
 
 class Answered(Wire):
-    """The server's end: any address is welcome."""
+    """The server's end. It takes any address."""
 
     def shake(self, head: str) -> None:
         key = re.search(r"(?im)^sec-websocket-key: *(\S+)", head)

@@ -19,10 +19,29 @@ from bridge.openai_side import realtime
 from bridge.openai_side.connection import Account, ModelSession, ModelUnreachable, open_session
 from bridge.sim.demo import serving
 from bridge.sim.realtime import Faults, RealtimeServer
+from tests.stage.wires import CLASSES, WAYS
 
 SETUP = realtime.session_setup(instructions="", voice="marin", tools=[], turn_detection=None)
 Talk = Callable[[web.WebSocketResponse], Awaitable[Any]]
 PCMU = {"input": {"format": {"type": "audio/pcmu"}}, "output": {"format": {"type": "audio/pcmu"}}}
+
+
+pytestmark = pytest.mark.usefixtures("each_way")
+
+
+@pytest.fixture(params=WAYS)
+def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The way in which our websockets are read and written."""
+    way: str = request.param
+    monkeypatch.setitem(globals(), "WEBSOCKETS", CLASSES[way])
+    return way
+
+
+WEBSOCKETS = CLASSES["direct"]
+
+
+def client() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(ws_response_class=WEBSOCKETS)
 
 
 def account(url: str, key: str = "sk-simulated") -> Account:
@@ -31,7 +50,7 @@ def account(url: str, key: str = "sk-simulated") -> Account:
 
 async def refusal(url: str, *, within: float | None = None, key: str = "sk-simulated") -> ModelUnreachable:
     """Why no session can be had at this address."""
-    async with aiohttp.ClientSession() as http:
+    async with client() as http:
         with pytest.raises(ModelUnreachable) as caught:
             await open_session(http, account(url, key), SETUP, within)
     assert "\n" not in str(caught.value)
@@ -188,10 +207,10 @@ async def test_a_session_says_when_it_ends(created: int | None, updated: int | N
         assert (await peer.receive()).data == SETUP.decode()
         await peer.send_json({"type": "session.updated", "session": {"audio": PCMU, "expires_at": updated}})
         await peer.receive()
-    async with a_model(talk) as url, aiohttp.ClientSession() as http:
+    async with a_model(talk) as url, client() as http:
         session = await open_session(http, account(url), SETUP)
         assert session.expires_at == expected
-        await session.socket.close()
+        await session.wire.close(1000)
 
 
 async def test_what_comes_before_it_and_cannot_be_read_does_not_matter(caplog: pytest.LogCaptureFixture) -> None:
@@ -200,10 +219,10 @@ async def test_what_comes_before_it_and_cannot_be_read_does_not_matter(caplog: p
         await peer.send_str("{")
         await peer.send_json({"type": "weather"})
         await says(CREATED, {"type": "session.updated", "session": {"audio": PCMU}})(peer)
-    async with a_model(talk) as url, aiohttp.ClientSession() as http:
+    async with a_model(talk) as url, client() as http:
         session = await open_session(http, account(url), SETUP)
         assert session.expires_at == CREATED["session"]["expires_at"]
-        await session.socket.close()
+        await session.wire.close(1000)
     assert len(caplog.records) == 1
 
 
@@ -269,29 +288,31 @@ class Network:
         self._ends[0].close()
 
 
-async def read_to_the_end(model: ModelSession) -> list[WSMsgType]:
-    """The kinds of what comes that is no text."""
-    return [message.type async for message in model.socket if message.type is not WSMsgType.TEXT]
+async def end_of(model: ModelSession) -> int:
+    """Reads to the end; the code of the close."""
+    over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    model.wire.listen(lambda message, now: None, over.set_result)
+    return await over
 
 
 @pytest.mark.parametrize("cut", [Network.reset, Network.shut])
 async def test_whatever_happens_to_the_connection_the_reading_ends(cut: Callable[[Network], None]) -> None:
-    async with RealtimeServer() as model, aiohttp.ClientSession() as http:
+    async with RealtimeServer() as model, client() as http:
         network = Network(int(model.url.split(":")[2].split("/")[0]))
         async with network.open() as url, asyncio.timeout(5):
             session = await open_session(http, account(url), SETUP)
             cut(network)
-            await read_to_the_end(session)
-            assert session.socket.close_code == 1006
+            assert await end_of(session) == 1006
+            await session.wire.close(1000)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 1013])
 async def test_a_close_ends_the_reading_with_its_code(code: int) -> None:
-    async with RealtimeServer() as model, aiohttp.ClientSession() as http:
+    async with RealtimeServer() as model, client() as http:
         session = await open_session(http, account(model.url), SETUP)
         model.sessions[0].close(code)
-        await read_to_the_end(session)
-        assert session.socket.close_code == code
+        assert await end_of(session) == code
+        await session.wire.close(1000)
 
 
 async def test_a_server_that_pings_while_the_session_is_set_up_is_answered() -> None:
@@ -303,9 +324,9 @@ async def test_a_server_that_pings_while_the_session_is_set_up_is_answered() -> 
         await peer.send_json({"type": "session.updated", "session": {"audio": PCMU}})
         await peer.receive()
 
-    async with a_model(talk, autoping=False) as url, aiohttp.ClientSession() as http:
+    async with a_model(talk, autoping=False) as url, client() as http:
         session = await open_session(http, account(url), SETUP)
-        await session.socket.close()
+        await session.wire.close(1000)
 
 
 # ---- a server that says when to come again

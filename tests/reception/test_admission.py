@@ -126,6 +126,25 @@ async def test_blocked_callers_are_not_answered(
     assert BOB not in caplog.text
 
 
+async def test_who_hangs_up_before_the_stream_gives_the_line_back_at_once(
+    sqlite_url: str, http: aiohttp.ClientSession,
+) -> None:
+    app = create_app(make_settings(DATABASE_URL=sqlite_url, MAX_CALLS="1"))
+
+    async def told(number: int, status: str) -> int:
+        form = {"From": "", "To": "+15550001111", "CallSid": f"CA{number:032}", "CallStatus": status}
+        async with http.post(f"{origin}/call-status", data=form) as answer:
+            await app[keys.BACKGROUND].finish(5)     # it is written down
+            return answer.status
+    async with serving(app) as origin:
+        assert "<Stream" in await ring(http, origin, 1)
+        for number, status in ((1, "in-progress"), (2, "completed")):
+            assert await told(number, status) == 204
+            assert BUSY in await ring(http, origin, 3)
+        assert await told(1, "completed") == 204
+        assert "<Stream" in await ring(http, origin, 3)
+
+
 async def test_a_line_is_free_again_when_its_call_is_over() -> None:
     async with office(Turn((line(300),)), MAX_CALLS="1", MAX_CALLS_PER_CALLER="1") as world:
         first = await world.greeted()

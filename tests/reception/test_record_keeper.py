@@ -100,6 +100,48 @@ async def test_records_that_wait_are_bounded_and_each_lost_one_is_counted(
     assert {row.call_sid for row in await rows(database, "call_records")} == {"CA2", "CA3", "CA4"}
 
 
+async def test_a_record_that_cannot_be_written_costs_no_other(
+    database: Database, caplog: pytest.LogCaptureFixture,
+) -> None:
+    lost: list[int] = []
+    keeper = keeper_of(CallRecords(database), lost=lambda: lost.append(1))
+    for call_sid in ("CA0", "CA1", "CA\ud800", "CA3", "CA4"):      # an id that no database can hold
+        opens(keeper, call_sid)
+    await keeper.write()
+    assert {row.call_sid for row in await rows(database, "call_records")} == {"CA0", "CA1", "CA3", "CA4"}
+    assert lost == [1] and keeper.open == 4 and "records of calls are lost" in caplog.text
+
+
+async def test_however_much_has_waited_is_written_in_pieces_that_end_in_time(database: Database) -> None:
+    sizes: list[int] = []
+
+    class Weighed(CallRecords):
+        async def write(self, portions: Sequence[Portion], now: float) -> Mapping[str, Before | None]:
+            sizes.append(sum(len(portion.turns) for portion in portions))
+            return await super().write(portions, now)
+    keeper = keeper_of(Weighed(database))
+    for number in range(6):
+        hear = opens(keeper, f"CA{number}")
+        for item in range(500):
+            says(hear, f"c{item}", "Hello?")
+    await keeper.write()
+    assert sizes == [2_000, 1_000]
+    assert len(await rows(database, "call_turns")) == 3_000
+
+
+async def test_a_call_that_goes_on_here_is_not_lost(database: Database) -> None:
+    now = NOW
+    records = CallRecords(database)
+    keeper = RecordKeeper(
+        records, "one", model="m", voice="v", words=True, count_loss=lambda: None, now=lambda: now)
+    opens(keeper)
+    await keeper.write()
+    now += 3_600                                     # nothing happens, and its lease could not be renewed
+    await keeper.look()
+    record = await records.read("CA1")
+    assert record and not record.call.ending
+
+
 async def test_without_words_only_figures_are_kept(database: Database) -> None:
     keeper = keeper_of(CallRecords(database), words=False)
     hear = opens(keeper)
@@ -162,7 +204,9 @@ async def test_a_whole_call_can_be_read_afterwards() -> None:
     assert answer.answer_ms and record.call.answer_p50_ms == answer.answer_ms
 
 
-async def test_a_database_that_is_away_delays_no_call(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_database_that_is_away_delays_no_call(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+) -> None:
     caplog.set_level(logging.ERROR)
     async with office(Turn((line(300),))) as world:
         gone = asyncio.Event()
@@ -170,7 +214,7 @@ async def test_a_database_that_is_away_delays_no_call(caplog: pytest.LogCaptureF
         async def away(*_: object) -> None:
             await gone.wait()
             raise StoreFailed("it was away")
-        world.app[keys.RECORDS]._records.write = away       # type: ignore[method-assign, assignment]
+        monkeypatch.setattr(world.app[keys.RECORDS]._records, "write", away)
         call = await world.greeted()
         await call.say(speech(600))
         await call.until_speaking()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bridge.meetings.meeting import Meeting
 from bridge.records.call_record import Call, CallRecord, Turn
 from bridge.records.call_records import SILENT_S, TRANSFERRED_S, CallRecords, Portion, Wanted
 from bridge.records.calls import Calls
@@ -13,14 +14,16 @@ from bridge.records.database import Database
 from bridge.records.deliveries import DeliveryQueue
 from bridge.records.endings import Ending
 from bridge.records.erasure import Erasure
+from bridge.records.meetings import Meetings
 from bridge.records.news import NewDelivery
-from tests.stage.store import ALICE, BOB, NOW, rows
+from tests.stage.store import ALICE, BOB, NOW, make_meeting, no_news, rows
 
 RECEIVER = "https://one.example/calls"
 
 
-def report(record: CallRecord) -> Sequence[NewDelivery]:
-    return [NewDelivery(f"msg-{record.call.call_sid}", RECEIVER, "call.ended", f"{len(record.turns)} turns")]
+def report(record: CallRecord, meetings: Sequence[Meeting]) -> Sequence[NewDelivery]:
+    return [NewDelivery(f"msg-{record.call.call_sid}", RECEIVER, "call.ended",
+                        f"{len(record.turns)} turns, {len(meetings)} meetings")]
 
 
 @pytest.fixture
@@ -66,6 +69,15 @@ async def test_what_people_say_comes_back_as_they_said_it(records: CallRecords) 
     assert record and record.turns == [said(1, words), function]
 
 
+async def test_a_letter_that_no_database_can_hold_costs_that_letter(records: CallRecords) -> None:
+    words = "a\0b\ud800c"
+    function = said(2, words, kind="function", data={"arguments": words, "answer": {words: [words, 1]}})
+    await records.write([Portion(make_call(called=words), [said(1, words), function], None)], NOW)
+    record, held = await records.read("CA1"), "a\ufffdb\ufffdc"
+    assert record and record.call.called == held and [turn.text for turn in record.turns] == [held, held]
+    assert record.turns[1].data == {"arguments": held, "answer": {held: [held, 1]}}
+
+
 async def test_a_call_that_comes_back_from_a_transfer_is_one_call(records: CallRecords, database: Database) -> None:
     first = make_call(ended_at=NOW + 60, ending=Ending.TRANSFERRED.value, turns=2, usd=0.1, answer_max_ms=900)
     await records.write([Portion(first, [said(1, "A person, please.")], None)], NOW + 60)
@@ -87,12 +99,13 @@ async def test_the_end_of_a_call_is_reported_once_whatever_is_written_later(
     records: CallRecords, database: Database,
 ) -> None:
     over = make_call(ended_at=NOW + 9, ending=Ending.CALLER_HUNG_UP.value)
+    await Meetings(database).book(make_meeting(), no_news)
     before = (await records.write([Portion(over, [said(1, "Bye.")], None)], NOW + 9))["CA1"]
     await records.write([Portion(over, [said(2, "late", kind="function")], before)], NOW + 10)
     await records.end_lost(NOW + 10 * TRANSFERRED_S)
     [delivery] = await DeliveryQueue(database).about("CA1")
     assert (delivery.type, delivery.body, delivery.about_kind, delivery.url) == (
-        "call.ended", "1 turns", "call", RECEIVER)
+        "call.ended", "1 turns, 1 meetings", "call", RECEIVER)
 
 
 async def test_what_was_erased_stays_erased(records: CallRecords, database: Database) -> None:
@@ -131,6 +144,30 @@ async def test_a_call_whose_end_is_known_elsewhere_ended_as_it_did(records: Call
     assert record and record.call.ending == "assistant ended"
 
 
+async def test_a_quiet_call_is_not_lost_when_the_database_was_away_for_longer_than_a_lease(
+    records: CallRecords, database: Database,
+) -> None:
+    calls = Calls(database, "one")
+    await calls.opened("CA1", ALICE, NOW)
+    await records.write([Portion(make_call(), [], None)], NOW)
+    await calls.renew({"CA1": ALICE}, NOW + SILENT_S - 20)
+    assert await records.end_lost(NOW + SILENT_S + 1) == 0, "nobody could renew its lease"
+    assert await records.end_lost(NOW + 3 * SILENT_S, but=["CA1"]) == 0, "who looks carries it"
+    assert await rows(database, "deliveries") == []
+
+
+async def test_a_call_that_was_taken_for_lost_and_went_on_ends_at_last_and_is_reported_once(
+    records: CallRecords, database: Database,
+) -> None:
+    before = (await records.write([Portion(make_call(), [], None)], NOW))["CA1"]
+    assert await records.end_lost(NOW + 2 * SILENT_S) == 1
+    await records.write([Portion(make_call(), [said(1, "Still here.")], before)], NOW + 3 * SILENT_S)
+    assert await records.end_lost(NOW + 5 * SILENT_S) == 1
+    record = await records.read("CA1")
+    assert record and record.call.ending == "server lost"
+    assert len(await rows(database, "deliveries")) == 1
+
+
 async def test_a_call_that_nobody_knows_any_more_was_lost(records: CallRecords) -> None:
     await records.write([Portion(make_call(), [], None)], NOW)
     assert await records.end_lost(NOW + SILENT_S + 1) == 1
@@ -153,9 +190,9 @@ async def test_a_caller_who_does_not_come_back_from_a_transfer_is_reported_at_la
 async def test_calls_are_listed_newest_first_a_page_at_a_time(records: CallRecords) -> None:
     for number in range(5):
         await records.write([Portion(make_call(f"CA{number}", started_at=NOW + number // 2), [], None)], NOW)
-    first = await records.list(limit=3)
+    first = await records.newest(limit=3)
     assert [call.call_sid for call in first] == ["CA4", "CA3", "CA2"]
-    rest = await records.list(limit=3, before=(first[-1].started_at, first[-1].call_sid))
+    rest = await records.newest(limit=3, before=(first[-1].started_at, first[-1].call_sid))
     assert [call.call_sid for call in rest] == ["CA1", "CA0"]
 
 
@@ -179,4 +216,4 @@ async def test_calls_are_found_by_what_is_known_of_them(
         (make_call("CA3", started_at=NOW + 2, ending="model failed"), "100% sure"),
     ):
         await records.write([Portion(call, [said(1, words)], None)], NOW)
-    assert [call.call_sid for call in await records.list(wanted)] == found
+    assert [call.call_sid for call in await records.newest(wanted)] == found

@@ -225,10 +225,6 @@ class Terminal:
 
 @pytest.fixture
 def terminal(sqlite_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    async def start_server() -> None:
-        async with open_database(parse_url(sqlite_url)):
-            pass
-    asyncio.run(start_server())
     return Terminal(sqlite_url, capsys, monkeypatch)
 
 

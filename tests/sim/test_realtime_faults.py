@@ -5,6 +5,7 @@ import json
 
 import aiohttp
 import pytest
+from openai.types import Model
 
 from bridge.sim.clock import Clock
 from bridge.sim.realtime import Faults, Line, RealtimeServer, Turn
@@ -193,7 +194,8 @@ async def test_a_live_session_answers_pings_and_a_silent_one_does_not() -> None:
     async with RealtimeServer([Turn((line(ms=60000),))], clock=Clock(speed=50), speed=1) as server:
         async with aiohttp.ClientSession() as http:
             headers = {"Authorization": f"Bearer {server.key}"}
-            async with http.ws_connect(f"{server.url}?model=m", headers=headers, autoping=False) as socket:
+            address = f"{server.url}?model=gpt-realtime-2.1"
+            async with http.ws_connect(address, headers=headers, autoping=False) as socket:
                 client = await Client(socket, await server.until_session()).ready()
                 await socket.ping(b"there?")
                 assert (await socket.receive()).type is aiohttp.WSMsgType.PONG
@@ -212,7 +214,8 @@ async def test_a_half_open_connection_is_noticed_by_a_missing_pong() -> None:
     async with RealtimeServer([Turn((line(ms=60000),))], clock=Clock(speed=50), faults=faults) as server:
         async with aiohttp.ClientSession() as http:
             headers = {"Authorization": f"Bearer {server.key}"}
-            async with http.ws_connect(f"{server.url}?model=m", headers=headers, heartbeat=0.2) as socket:
+            address = f"{server.url}?model=gpt-realtime-2.1"
+            async with http.ws_connect(address, headers=headers, heartbeat=0.2) as socket:
                 client = await Client(socket, await server.until_session()).ready()
                 await client.send("response.create")
                 assert await closing(client) == 1006
@@ -281,3 +284,23 @@ async def test_responses_may_be_empty_once_the_script_is_used_up() -> None:
         await client.send("response.create")
         done = (await client.until("response.done"))["response"]
         assert (done["status"], done["output"]) == ("completed", [])
+
+
+@pytest.mark.parametrize("faults, model, code", [
+    (Faults(refuse_session="insufficient_quota"), "gpt-realtime-2.1", "insufficient_quota"),
+    (Faults(), "gpt-realtime-99", "model_not_found")])
+async def test_a_session_may_be_refused_in_the_place_of_its_creation(faults: Faults, model: str, code: str) -> None:
+    async with connected(faults=faults, update=None, model=model) as client:
+        assert await closing(client) == 1000
+        assert [event["error"]["code"] for event in client.events] == [code]
+
+
+async def test_models_are_listed_with_their_ends_for_whoever_has_a_key() -> None:
+    async with RealtimeServer() as server, aiohttp.ClientSession() as http:
+        address = server.url.replace("ws://", "http://").replace("/realtime", "/models")
+        async with http.get(address, headers={"Authorization": f"Bearer {server.key}"}) as answer:
+            models = {each["id"]: Model.model_validate(each) for each in (await answer.json())["data"]}
+        async with http.get(address) as refusal:
+            assert refusal.status == 401
+    assert models["gpt-realtime-2.1"].shutdown_date is None
+    assert models["gpt-realtime"].shutdown_date == "2027-01-20"

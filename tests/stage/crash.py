@@ -1,9 +1,9 @@
-"""Servers that a test may kill at any moment, and what they had told the model before.
+"""Servers that a test may kill at any moment, and what they told the model before that.
 
-`python -m tests.stage.crash` imports everything once and then forks: each server is a process of its own, and starts in
-milliseconds. What is done with them is said in JSON, line by line: `start`, `signal` and `await` on its standard input;
-on its standard output, from itself and from the servers, `open`, `told` and `ended`. When its input ends, so do they.
-A server may also be told to die at a moment that chance finds too rarely.
+`python -m tests.stage.crash` imports everything once and then forks. Each server is a process of its own, and starts in
+milliseconds. The two sides speak JSON, line by line. The test writes `start`, `signal` and `await` to standard input.
+The program and its servers write `open`, `told` and `ended` to standard output. When the input ends, all of them end.
+A server can also be told to die at a moment that chance finds too rarely.
 """
 
 import asyncio
@@ -31,18 +31,18 @@ from bridge.records.engines import create_engine
 from bridge.settings import Settings, load
 from bridge.tools.tool import OnBehalfOf
 
-#: A bound for what takes a second; no test depends on it.
+#: A bound for waits that take a second. No test depends on it.
 PATIENCE_S = 60.0
-#: A message of the model is told as far as this, so that a line reaches the pipe as a whole or not at all.
+#: The most of an output that is told, in characters, so that a line reaches the pipe as a whole or not at all.
 MESSAGE = 120
-#: When a server kills itself: a meeting is committed and its receiver not asked yet, or has said yes and that is not
-#: written down.
+#: The moments at which a server kills itself: a meeting is committed and its receiver not asked yet, or the receiver
+#: has said yes and that is not written down yet.
 COMMITTED, TAKEN = "committed", "taken"
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A caller asks for a meeting, `after` so many seconds. Each ask is a call of its own."""
+    """A caller asks for a meeting after `after` seconds. Each ask is a call of its own."""
 
     caller: str
     start: str
@@ -53,7 +53,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Told:
-    """What the model was given for an ask."""
+    """The output that the model got for an ask."""
 
     ask: Ask
     status: str
@@ -65,7 +65,7 @@ class Told:
 
 @dataclass
 class Servers:
-    """Starts servers and ends them. `told` is all that they have told, in order; `on_told` hears it at once."""
+    """Starts servers and ends them. `told` is all that they have told, in order. `on_told` hears it at once."""
 
     process: asyncio.subprocess.Process
     on_told: Callable[[Told], None]
@@ -75,9 +75,9 @@ class Servers:
     _numbers: Any = field(default_factory=count)
 
     async def start(self, asks: Sequence[Ask], dies: str = "") -> int:
-        """A server with an open database, that listens to its callers from `go` on; its number.
+        """Starts a server with an open database. It listens to its callers from `go` on. Returns its number.
 
-        `dies`: COMMITTED or TAKEN, at which it kills itself.
+        `dies`: COMMITTED or TAKEN, the moment at which it kills itself.
         """
         number: int = next(self._numbers)
         self._command(start=number, asks=[asdict(ask) for ask in asks], dies=dies)
@@ -88,11 +88,11 @@ class Servers:
         self._command(signal=number, by=signal.SIGUSR1)
 
     async def answered(self, number: int) -> None:
-        """Until all its callers have been answered."""
+        """Waits until all its callers have been answered."""
         await self._until(number, "answered")
 
     async def end(self, number: int, by: signal.Signals | None = None) -> int:
-        """Its exit code, once it has ended, by this signal or by itself, and everything that it told has been read."""
+        """Waits for its end, by this signal or by itself, and reads all that it told. Returns its exit code."""
         if by:
             self._command(signal=number, by=by)
         self._command(**{"await": number})
@@ -127,7 +127,7 @@ class Servers:
 async def servers(
     constants: Mapping[str, Any], on_told: Callable[[Told], None] = lambda told: None, /, **settings: str,
 ) -> AsyncIterator[Servers]:
-    """Servers with these settings and these constants of modules; none is left behind."""
+    """Servers with these settings and these constants of modules. None is left behind."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-W", "error", "-m", "tests.stage.crash", json.dumps([dict(constants), settings]),
         cwd=Path(__file__).parents[2], start_new_session=True, stdin=asyncio.subprocess.PIPE,
@@ -143,7 +143,7 @@ async def servers(
         try:
             await asyncio.wait_for(process.wait(), PATIENCE_S)
         finally:
-            with suppress(ProcessLookupError):       # all is well if there is nobody
+            with suppress(ProcessLookupError):       # it may have ended already
                 os.killpg(process.pid, signal.SIGKILL)
             await reading
 
@@ -180,7 +180,7 @@ def main() -> None:
 
 
 def say(number: int, **news: Any) -> None:
-    """One write, which is done or not done when the process is killed."""
+    """Tells the test in one write, which is done or not done when the process is killed."""
     os.write(sys.stdout.fileno(), json.dumps({"server": number, **news}).encode() + b"\n")
 
 
@@ -201,12 +201,12 @@ def be_a_server(number: int, settings: Settings, asks: Sequence[Ask], dies: str)
 
 
 def die_when(moment: str) -> None:
-    """Puts the server's end where its next step would begin."""
+    """Makes the server end where its next step would begin."""
     owner, name = {COMMITTED: (Outbox, "promised"), TAKEN: (DeliveryQueue, "delivered")}[moment]
     step = getattr(owner, name)
 
     def end(self: object, subject: object, *more: object) -> Any:
-        if subject:                                  # what was asked for again is no news: nothing is promised
+        if subject:                                  # a repeated request brings no news, so nothing is promised
             os.kill(os.getpid(), signal.SIGKILL)
         return step(self, subject, *more)
 
@@ -214,7 +214,7 @@ def die_when(moment: str) -> None:
 
 
 async def serve(number: int, settings: Settings, asks: Sequence[Ask]) -> None:
-    """The whole application, but for its telephone; until SIGTERM."""
+    """Runs the whole application, without its telephone, until SIGTERM."""
     go, stop = asyncio.Event(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, go.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

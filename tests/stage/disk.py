@@ -1,4 +1,4 @@
-"""A real file system of a test's own: small, so that it can be full, and mounted, so that it can become read-only."""
+"""A real file system of a test's own. It is small, so it can be full, and mounted, so it can become read-only."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-#: A database with its log takes about a tenth.
+#: The disk's size. A database with its log takes about a tenth.
 SIZE = "2m"
 
 
@@ -19,7 +19,7 @@ class Disk:
     path: Path
 
     def fill(self) -> None:
-        """Until not one byte more can be written."""
+        """Fills the disk until not one byte more can be written."""
         with self._filler.open("wb", buffering=0) as file:
             for size in (2 ** 16, 1):
                 while True:
@@ -36,13 +36,13 @@ class Disk:
         return self.path / "filler"
 
     def remount(self, how: str) -> None:
-        """`ro` or `rw`; Linux refuses `ro` while a file is open for writing."""
+        """Remounts it `ro` or `rw`. Linux refuses `ro` while a file is open for writing."""
         mount("-o", f"remount,{how}", str(self.path))
 
 
 @contextmanager
 def disk(path: Path) -> Iterator[Disk]:
-    """A disk mounted at an empty folder. Skips the test where nobody may mount any."""
+    """A disk mounted at an empty folder. Skips the test if mounting is not allowed."""
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("only root on Linux may mount a small file system")
     try:

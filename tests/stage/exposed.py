@@ -1,4 +1,4 @@
-"""A server as strangers on the internet find it, what they know of a call, and what they may send."""
+"""A server as strangers on the Internet find it, what they know about a call, and what they may send."""
 
 import asyncio
 import socket
@@ -21,6 +21,7 @@ from bridge.reception.token import NONCE_BYTES, mint
 from bridge.sim.realtime import RealtimeServer
 from bridge.twilio_side import twiml
 from bridge.twilio_side.caller import Caller
+from tests.stage import sqlite
 from tests.stage.settings import make_settings
 
 TOKEN, ACCOUNT = "12345", "AC" + "0" * 32
@@ -31,13 +32,13 @@ FORM = {"From": "+15551234567", "To": "+15557654321", "CallSid": "CA" + "1" * 32
 PARAMETERS = twiml.stream_parameters(twiml.Call("", Caller(FORM["From"]), FORM["To"], FORM["CallSid"]))
 HEAD = b"POST /incoming-call HTTP/1.1\r\nHost: bridge.example.com\r\n"
 FORGED = HEAD + b"X-Twilio-Signature: forged\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-#: A bound for what takes milliseconds; no test depends on it.
+#: A bound for waits that take milliseconds. No test depends on it.
 PATIENCE_S = 20.0
 
 
 @dataclass
 class Exposed:
-    """`app` behind its own sockets on `port`, with a model, and an HTTP client that keeps no connection."""
+    """`app` behind its own sockets on `port`, with a model. The HTTP client keeps no connection."""
 
     app: web.Application
     port: int
@@ -52,7 +53,7 @@ class Exposed:
             return answer.status
 
     async def answered(self) -> dict[str, str]:
-        """A call as Twilio opens it: the stream's parameters, its token among them."""
+        """Opens a call as Twilio does. Returns the stream's parameters, with its token."""
         async with self.http.post(self.url("/incoming-call"), data=FORM, headers=signed(WEBHOOK, FORM)) as answer:
             document = ElementTree.fromstring(await answer.text())
         return {each.attrib["name"]: each.attrib["value"] for each in document.iter("Parameter")}
@@ -61,7 +62,7 @@ class Exposed:
         return await self.http.ws_connect(self.url("/media-stream/15551234567"), headers=headers)
 
     async def stream(self, parameters: dict[str, str], **changed: str) -> str:
-        """Twilio's signature seen somewhere, and a `start` of one's own making: what becomes of it."""
+        """Opens a stream with a valid signature and a made-up `start`. Returns what becomes of it."""
         socket = await self.upgrade(signed(STREAM))
         await socket.send_json(start(parameters, **changed))
         message = await asyncio.wait_for(socket.receive(), PATIENCE_S)
@@ -84,7 +85,7 @@ async def exposed(folder: Path, timing: Timing = Timing(), **environ: str) -> As
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(RealtimeServer())
         app = create_app(make_settings(**{
-            "DATABASE_URL": f"sqlite:///{folder}/bridge.db", "PUBLIC_URL": f"https://{HOST}",
+            "DATABASE_URL": sqlite.new_database(folder), "PUBLIC_URL": f"https://{HOST}",
             "TWILIO_AUTH_TOKEN": TOKEN,
             "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_URL": "http://127.0.0.1:1", "OPENAI_REALTIME_URL": model.url,
             "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0"} | environ), timing)
@@ -104,7 +105,7 @@ def start(parameters: dict[str, str], call: str = FORM["CallSid"], account: str 
 
 
 def made(secret: str = TOKEN, account: str = ACCOUNT, age: float = 0, **changed: str) -> dict[str, str]:
-    """Parameters with a token that is made as the server makes it."""
+    """Parameters with a token like the server's."""
     bound = PARAMETERS | changed
     token = mint(secret, (FORM["CallSid"], account, bound["caller"], bound["called"], ""), b"\0" * NONCE_BYTES,
                  time.time() - age)
@@ -112,9 +113,9 @@ def made(secret: str = TOKEN, account: str = ACCOUNT, age: float = 0, **changed:
 
 
 async def until_closed(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the server closes the connection, in whatever way."""
+    """Reads until the server closes the connection, in whatever way."""
     answer = b""
-    with suppress(ConnectionResetError):             # what came before it was an answer all the same
+    with suppress(ConnectionResetError):             # the bytes before the reset are an answer all the same
         while came := await asyncio.wait_for(reader.read(4096), PATIENCE_S):
             answer += came
     return answer

@@ -1,7 +1,7 @@
-"""A whole call in the imagination: a phone and a model that do anything which the two vendors' protocols allow.
+"""A whole imagined call: a phone and a model that do anything that the two vendors' protocols allow.
 
-Pure: no socket, and the clock is `now`. A move is one thing that may happen next, and `moves` are those that are legal.
-What the dialogue answers is checked as it comes: a broken rule raises AssertionError.
+Pure: no socket, and the clock is `now`. A move is one thing that may happen next. `moves` are the legal ones.
+The dialogue's answers are checked as they come. A broken rule raises AssertionError.
 """
 
 import json
@@ -32,7 +32,7 @@ class Active:
 
     def __init__(self, response_id: str) -> None:
         self.id = response_id
-        self.item = ""                               # the message that it speaks; "" before the first sound
+        self.item = ""                               # the message that it speaks, or "" before the first sound
         self.cancelled = False
 
 
@@ -55,26 +55,26 @@ class ImaginedCall:
         self.listening = False
         self.speaking = False
         self.turn_open = False                       # the server is about to answer the caller's turn
-        self.requested: deque[str] = deque()         # names of responses that were asked for
+        self.requested: deque[str] = deque()         # names of the requested responses
         self.overtaken = False                       # the caller has spoken since
         self.active: Active | None = None
         self.names = 0
-        self.sounds: dict[str, int] = {}             # bytes that were sent to the phone, by item
+        self.sounds: dict[str, int] = {}             # bytes sent to the phone, by item
         self.settled: set[str] = set()
-        self.debt = False                            # the caller said or asked for something that nothing followed
+        self.debt = False                            # the caller said or asked something, and nothing followed
         self.late: deque[tuple[str, str]] = deque()  # audio of a cancelled response that is still on its way
         # The functions.
         self.running: dict[str, str] = {}
         self.transferring = False
         self.stopping = False
-        self.waiting_since: float | None = None      # since when the caller waits for us and hears nothing
+        self.waiting_since: float | None = None      # when the caller began to wait for us in silence
         self.longest_wait_ms = 0.0
 
     # ---- what may happen next
 
     @property
     def moves(self) -> dict[str, Callable[[], None]]:
-        """By name, with how it is done. Time can always pass."""
+        """The legal moves by name, each with its function. Time can always pass."""
         if self.over is not None:
             return {}
         moves: dict[str, Callable[[], None]] = {"time": self.some_time}
@@ -165,7 +165,7 @@ class ImaginedCall:
             self.event(type="conversation.item.input_audio_transcription.completed", item_id=item, transcript="Yes.")
 
     def key(self) -> None:
-        self.debt = False                            # what is typed takes the place of what was said
+        self.debt = False                            # typed keys take the place of spoken words
         self.do("from_caller", media_streams.Dtmf(media_streams.DtmfBody(self.dice.choice("0123#"))))
 
     # ---- the model
@@ -261,7 +261,7 @@ class ImaginedCall:
         self.pass_time(self.dice.choice((20, 100, 300, 1000, 3000)))
 
     def pass_time(self, ms: float) -> None:
-        """Frames come, audio plays, marks come back, and the dialogue's own time is kept."""
+        """Lets time pass: frames come, audio plays, marks come back, and the dialogue's bounds fall due."""
         until = self.now + ms
         while self.now < until and self.over is None:
             self.now += FRAME_MS
@@ -285,7 +285,7 @@ class ImaginedCall:
             self.do("from_model", parsed)
 
     def do(self, method: str, *arguments: Any, **named: Any) -> None:
-        """Tells the dialogue of something, and does what it answers."""
+        """Calls a method of the dialogue, and carries out its answer."""
         if method != "from_caller" or not isinstance(arguments[0], media_streams.Media):
             self.log.append(f"{self.now:.0f} {method} {arguments} {named}")
         steps = getattr(self.dialogue, method)(*arguments, now=self.now, **named)
@@ -300,7 +300,7 @@ class ImaginedCall:
         self._look()
 
     def _look(self) -> None:
-        """How long the caller has waited in silence."""
+        """Checks how long the caller has waited in silence."""
         if not self.caller_waits or not self.phone.silent:
             self.waiting_since = None
             return
@@ -332,7 +332,7 @@ class ImaginedCall:
         self.phone.told(message)
 
     def _model_is_told(self, event: dict[str, Any]) -> None:
-        if not self.session:                         # the line drops it: the next session is told all
+        if not self.session:                         # the line drops it, because the next session is told everything
             return
         self.log.append(f"   to model {event['type']} {event.get('event_id')}")
         match event["type"]:
@@ -375,7 +375,7 @@ class ImaginedCall:
 
     @property
     def caller_waits(self) -> bool:
-        """Whether the caller waits for us: nobody who knows only what both sides were told could deny it."""
+        """Whether the caller waits for us, by what both sides were told."""
         if self.over is not None or not self.started or self.speaking or self.transferring or self.stopping:
             return False
         return not self.session or bool(
@@ -383,7 +383,7 @@ class ImaginedCall:
 
 
 def plan(dice: random.Random) -> Plan:
-    """How a call is to go, at random."""
+    """A random plan of a call."""
     people = dice.choice(((), ("sales",), ("sales", "support")))
     return Plan(
         greeting="Say hello.", protect_greeting=dice.random() < 0.5, turn_detection={"type": "server_vad"}, clips=CLIPS,

@@ -1,4 +1,4 @@
-"""For tests of what was said: a Monday in Berlin, and the instant that a text means there, or what is asked."""
+"""For tests of callers' words: a Monday in Berlin, and the instant that a text means there, or the question."""
 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ OFFICE = Rules(BERLIN, opening=OpeningHours.parse("Mon-Fri 09:00-17:00; Sat 10:0
 
 
 def local(words: str, rules: Rules = ANY_TIME, now: datetime = NOW, caller_zone: str = "") -> str:
-    """What the business's clocks show at the instant that is meant."""
+    """The local time of the instant that the words mean."""
     moment = resolve(words, rules, now, caller_zone)
     assert moment.tzinfo is rules.zone
     return f"{moment:%Y-%m-%dT%H:%M}"

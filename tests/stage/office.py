@@ -1,6 +1,6 @@
-"""The whole of a call for a test: the real application, a strict phone, a strict model, an owner's webhook.
+"""Everything around a call, for a test: the real application, a strict phone, a strict model, an owner's webhook.
 
-On leaving it everything is checked that must hold for any call: no message that Twilio or OpenAI would refuse, no
+On leaving it checks what must hold for any call: no message that Twilio or OpenAI would refuse, no
 call or task left behind.
 """
 
@@ -25,6 +25,7 @@ from bridge.sim.owner import Owner
 from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.realtime import AFTERWARDS, Faults, Line, RealtimeServer, RealtimeSession, Turn
 from bridge.sim.twilio_rest import TwilioRest
+from tests.stage import sqlite
 from tests.stage.settings import UNSIGNED
 from tests.stage.vendor import check_client_event
 
@@ -33,7 +34,7 @@ TOKEN = "simulated-auth-token"
 
 
 def speech(ms: int, seed: int = 0) -> bytes:
-    """Loud mu-law, different in every byte: what was lost, doubled or moved can be seen."""
+    """Loud mu-law that differs in every byte, so that lost, doubled or moved audio can be seen."""
     loud = [code for code in range(256) if code & 0x7F < 0x40]
     return bytes(random.Random(seed).choices(loud, k=ms * 8))
 
@@ -42,7 +43,7 @@ def line(ms: int, seed: int = 1) -> Line:
     return Line(f"{ms} ms of speech.", speech(ms, seed))
 
 
-#: What the model does next, or how to find out when its time has come.
+#: The model's next turn, or a function that makes it when its time has come.
 Scripted = Turn | Callable[[RealtimeSession], Turn]
 GREETING_AUDIO = speech(600, seed=99)
 GREETING = Turn((Line("600 ms of speech.", GREETING_AUDIO),))
@@ -56,11 +57,11 @@ class Office:
     phone: Phone = field(init=False)
     twilio: TwilioRest = field(default_factory=lambda: TwilioRest(ACCOUNT, TOKEN))
     meetings: list[dict[str, Any]] = field(default_factory=list)
-    #: What the webhook answers, in order; then 204.
+    #: The statuses of the webhook's first answers, in order. Further ones are 204.
     answers: list[int] = field(default_factory=list)
-    #: While it is cleared, the webhook does not answer.
+    #: The webhook does not answer while this is cleared.
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
-    #: Codes of errors that this test means to provoke.
+    #: The codes of errors that this test provokes on purpose.
     errors_expected: list[str] = field(default_factory=list)
 
     @property
@@ -70,11 +71,11 @@ class Office:
 
     @property
     def rest(self) -> list[tuple[str, dict[str, str]]]:
-        """What was asked of Twilio's REST API: path and form."""
+        """The requests to Twilio's REST API: path and form."""
         return [(asked.path, asked.form) for asked in self.twilio.asked]
 
     async def greeted(self, **parameters: str) -> PhoneCall:
-        """A call whose greeting has been heard, and whose caller is now listened to."""
+        """A call whose greeting has been heard. The model now listens to the caller."""
         call = await self.phone.dial(**parameters)
         await call.until_speaking()
         await call.until_quiet()
@@ -83,7 +84,7 @@ class Office:
         return call
 
     async def closed(self, timeout: float = 10) -> None:
-        """Until the server has let go of every call."""
+        """Waits until the server has let go of every call."""
         async with asyncio.timeout(timeout):
             while self.app[keys.CALLS]:
                 await asyncio.sleep(0.005)
@@ -95,7 +96,7 @@ async def office(
     delta_speed: float = 8.0, greeting: Turn = GREETING, settings: Mapping[str, str] = {}, timing: Timing = Timing(),
     **environ: str,
 ) -> AsyncIterator[Office]:
-    """A server whose model says `turns` after its greeting, with these settings."""
+    """A server with these settings. Its model says `turns` after its greeting."""
     before = asyncio.all_tasks()
     clock = Clock(clock_speed)
     async with AsyncExitStack() as stack:
@@ -108,10 +109,10 @@ async def office(
         outside = await stack.enter_async_context(serving(owner.app()))
         ours = {
             "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "TWILIO_AUTH_TOKEN": TOKEN, **UNSIGNED,
-            "DATABASE_URL": f"sqlite:///{stack.enter_context(TemporaryDirectory())}/bridge.db",
+            "DATABASE_URL": sqlite.new_database(stack.enter_context(TemporaryDirectory())),
             # The phone has one number for all its calls.
             "CONFIRM_MEETINGS": "0", "MAX_CALLS_PER_CALLER": "0", "CALLS_PER_HOUR_PER_CALLER": "0",
-            "MAX_MESSAGES_PER_S": "0"}               # its time passes faster than ours
+            "MAX_MESSAGES_PER_S": "0"}               # the phone's time passes faster than ours
         if webhook:
             ours["WEBHOOK_URL"] = f"{outside}/meetings"
         if rest:
@@ -130,7 +131,7 @@ async def office(
 
 
 async def amid_an_answer(world: Office) -> PhoneCall:
-    """The caller has asked, and the model is in the middle of its answer."""
+    """A call in which the caller has asked, and the model is amid its answer."""
     call = await world.greeted()
     await call.say(speech(600))
     await call.until_speaking(after_ms=world.phone.clock.ms())
@@ -139,13 +140,13 @@ async def amid_an_answer(world: Office) -> PhoneCall:
 
 
 def told(session: RealtimeSession) -> list[str]:
-    """The texts that a session was told, in order."""
+    """The texts that a session was given, in order."""
     items = [event["item"] for event in session.received if event["type"] == "conversation.item.create"]
     return [item["content"][0]["text"] for item in items if item["type"] == "message"]
 
 
 def _script(turns: Sequence[Scripted]) -> Callable[[RealtimeSession], Turn]:
-    """Each session begins at the first turn; one that is a function is asked when its time has come."""
+    """A script in which each session begins at the first turn. A turn that is a function is called in its time."""
     places: Counter[str] = Counter()
 
     def next_turn(session: RealtimeSession) -> Turn:

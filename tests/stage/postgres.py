@@ -1,4 +1,4 @@
-"""A real PostgreSQL of the tests' own: a cluster in a temporary folder, on this machine only, gone afterwards."""
+"""A real PostgreSQL of the tests' own: a cluster in a temporary folder, for this machine only, removed afterwards."""
 
 import os
 import pwd
@@ -17,11 +17,13 @@ from typing import Any
 
 import psycopg
 
-#: Speed for safety, which these data do not need.
+from bridge.records.tables import metadata
+
+#: Options that trade safety, which these data do not need, for speed.
 OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60", "shared_buffers=16MB",
            "autovacuum=off", "listen_addresses=127.0.0.1")
 START_S = 30
-#: Databases are made in memory where it holds enough of them, bytes.
+#: The databases are made in memory if so many bytes are free there.
 MEMORY = Path("/dev/shm")
 ENOUGH = 2 ** 30
 
@@ -32,7 +34,7 @@ def installed() -> bool:
 
 @dataclass
 class Cluster:
-    """A running server, which trusts whoever is on this machine; `process` is its first process."""
+    """A running server, which trusts everybody on this machine. `process` is its first process."""
 
     port: int
     process: "subprocess.Popen[bytes]"
@@ -42,7 +44,7 @@ class Cluster:
 
     @contextmanager
     def database(self, template: str = "template1") -> Iterator[str]:
-        """A new database, a copy of `template`, dropped in the end; its name."""
+        """Makes a new database, a copy of `template`, and drops it at the end. Yields its name."""
         with new_database(self.url("postgres"), template) as name:
             yield name
 
@@ -52,9 +54,9 @@ class Cluster:
 
 @contextmanager
 def new_database(server: str, template: str = "template1") -> Iterator[str]:
-    """A new database on the PostgreSQL at this address, a copy of `template`, dropped in the end; its name.
+    """Makes a new database on the PostgreSQL at this address, and drops it at the end. Yields its name.
 
-    Whoever the address names must be allowed to create databases. Raises psycopg.Error.
+    It is a copy of `template`. The address's user must be allowed to create databases. Raises psycopg.Error.
     """
     name = f"bridge_test_{secrets.token_hex(4)}"
     run(server, f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -65,20 +67,26 @@ def new_database(server: str, template: str = "template1") -> Iterator[str]:
 
 
 def run(address: str, statement: str) -> list[Any]:
-    """What this statement gives, outside of any transaction."""
+    """Runs a statement outside of any transaction, and returns its rows."""
     with psycopg.connect(address, autocommit=True) as connection:
         cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
 
+def empty(address: str) -> None:
+    """Takes all rows out of a database's tables; it keeps the tables and their version."""
+    run(address, "; ".join([f"SET lock_timeout = '{START_S}s'", *(
+        f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))]))
+
+
 @contextmanager
 def cluster() -> Iterator[Cluster]:
     """Starts a server, and stops it at the end."""
-    # Not pytest's own folder, which others may not enter, and whose path is too long for a socket's.
+    # Not pytest's own folder: other users may not enter it, and its path is too long for a socket.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir=MEMORY if _roomy(MEMORY) else None))
     as_user = _other_user(folder)
     try:
-        # Called from where everybody may be.
+        # Run from a folder that every user may enter.
         subprocess.run(
             ["initdb", "--pgdata", folder / "data", "--auth", "trust", "--username", "bridge", "--encoding", "UTF8",
              "--locale", "C", "--no-sync"], cwd="/", check=True, stdout=subprocess.DEVNULL, **as_user)
@@ -93,7 +101,7 @@ def cluster() -> Iterator[Cluster]:
             _wait(server, folder / "log")
             yield server
         finally:
-            process.send_signal(signal.SIGINT)          # to the point: it waits for nobody
+            process.send_signal(signal.SIGINT)          # "fast": it waits for no client
             process.wait(START_S)
     finally:
         shutil.rmtree(folder)
@@ -104,7 +112,7 @@ def _roomy(folder: Path) -> bool:
 
 
 def _other_user(folder: Path) -> dict[str, Any]:
-    """What makes a subprocess run as somebody whom PostgreSQL accepts: it does not run for root."""
+    """The arguments that make a subprocess run as another user, because PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     user = next(user for user in pwd.getpwall() if user.pw_name in ("postgres", "nobody"))

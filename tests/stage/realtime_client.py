@@ -22,9 +22,9 @@ PHONE: Event = {
     "audio": {"input": {"format": PCMU, "turn_detection": VAD, "transcription": {"model": "gpt-transcribe"}},
               "output": {"format": PCMU, "voice": "cedar"}}}
 SILENCE = b"\xff" * 8
-#: Loud enough for any threshold: alternately the highest and the lowest sample.
+#: A tone that is loud enough for any threshold: the highest and the lowest sample in turn.
 TONE = b"\x80\x00" * 4
-#: Fields the wire has and the types of the session lack.
+#: Fields that the wire has and the session's types lack.
 WIRE_ONLY = {"id", "object", "expires_at"}
 
 
@@ -37,7 +37,7 @@ def line(text: str = "Good morning, how can I help you today?", ms: int = 1000) 
 
 
 class Client:
-    """A strict client: every event must be one of OpenAI's types, with no field besides."""
+    """A strict client: every event must be one of OpenAI's types, without another field."""
 
     types = pydantic.TypeAdapter(RealtimeServerEvent)
     models = {get_args(model.model_fields["type"].annotation)[0]: model
@@ -61,14 +61,14 @@ class Client:
         return event
 
     async def until(self, kind: str, **wanted: Any) -> Event:
-        """The next event of a kind; every event before it stays in `events`."""
+        """Waits for the next event of a kind. Every event before it stays in `events`."""
         while True:
             event = await self.next()
             if event["type"] == kind and wanted.items() <= event.items():
                 return event
 
     async def refused(self, kind: str, **fields: Any) -> Event:
-        """The error that answers an event; it names it."""
+        """Sends an event and returns the error that answers it and names it."""
         await self.send(kind, event_id="mine", **fields)
         error: Event = (await self.until("error"))["error"]
         assert error["event_id"] in ("mine", None) and error["type"] == "invalid_request_error"
@@ -82,13 +82,13 @@ class Client:
         return self
 
     def kinds(self) -> list[str]:
-        """The kinds of events so far; of deltas in a row only the first."""
+        """The kinds of events so far. Deltas in a row count once."""
         kinds = [event["type"] for event in self.events]
         return [kind for at, kind in enumerate(kinds) if not (kind.endswith(".delta") and kind in kinds[at - 1:at])]
 
 
 def validate(event: Event) -> None:
-    """Compare an event with the published type: nothing missing, nothing wrong, nothing more."""
+    """Compares an event with the published type: no field is missing, wrong or unknown."""
     Client.types.validate_python(event)
     known = Client.models[event["type"]]
     parsed = known.model_validate(event)

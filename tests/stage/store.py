@@ -1,4 +1,4 @@
-"""Meetings and their news for tests of the store, and a look at all that it holds."""
+"""Meetings and their news for tests of the store, and a check of all that it holds."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -50,12 +50,12 @@ async def rows(database: Database, table: str) -> list[Any]:
 
 
 async def check(database: Database) -> None:
-    """What holds at any time: each minute of the booked meetings is taken by it, and no other minute is."""
+    """Checks what holds at any time: booked meetings take each of their minutes, and no other minute is taken."""
     wanted = Counter(
         (row.start_at // 60 + minute, row.id) for row in await rows(database, "meetings") if row.status == "booked"
         for minute in range((row.end_at - row.start_at) // 60))
     assert wanted == Counter((row.minute, row.meeting_id) for row in await rows(database, "slots"))
     assert len({minute for minute, _ in wanted}) == len(wanted)
     told = Counter(row.about_id for row in await rows(database, "deliveries"))
-    # Everything that has come of a meeting was told to every receiver, once.
+    # Every receiver was told every version of a meeting, once.
     assert told == {row.id: len(RECEIVERS) * (row.sequence + 1) for row in await rows(database, "meetings")}

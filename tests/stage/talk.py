@@ -1,4 +1,4 @@
-"""A dialogue without sockets: what happens to it, and what it has sent to each side."""
+"""A dialogue without sockets: the events for it, and what it has sent to each side."""
 
 import base64
 import json
@@ -25,8 +25,8 @@ TIMING = Timing()
 
 
 class Talk:
-    """A dialogue, and what it has sent to each side; `steps` are those of the last event,
-    without what is only counted."""
+    """A dialogue, and what it has sent to each side. `steps` are those of the last event,
+    without the ones that are only counted."""
 
     def __init__(
         self, *, protect: bool = False, history: History | None = None, people: Sequence[str] = (), **plan: Any,
@@ -39,8 +39,8 @@ class Talk:
         self.to_model: list[dict[str, Any]] = []
         self.to_caller: list[dict[str, Any]] = []
         self.steps: list[Step] = []
-        self.told: list[Event] = []                  # what whoever listens to the call was told
-        self.served = 0                              # how often an answer was heard to its end
+        self.told: list[Event] = []                  # the events for the call's listeners
+        self.served = 0                              # how many answers were heard to their end
 
     def take(self, steps: list[Step]) -> None:
         self.steps = [step for step in steps if not isinstance(step, Told | Served)]
@@ -65,14 +65,14 @@ class Talk:
         self.take(self.dialogue.from_caller(media_streams.Media(body), self.now))
 
     def marks_return(self) -> None:
-        """Everything that is out has been played."""
+        """The phone has played everything that was sent."""
         for message in list(self.to_caller):
             if message["event"] == "mark" and not message.get("back"):
                 message["back"] = True
                 self.mark_back(message["mark"]["name"])
 
     def mark_back(self, name: str) -> None:
-        """What was sent before this mark has been played."""
+        """The phone has played everything before this mark."""
         self.take(self.dialogue.from_caller(media_streams.Mark(media_streams.MarkBody(name)), self.now))
 
     def model(self, **event: Any) -> None:
@@ -122,7 +122,7 @@ class Talk:
 # ---- what often happens
 
 def greeted(**plan: Any) -> Talk:
-    """The greeting was heard; the caller may speak."""
+    """A talk whose greeting was heard. The caller may speak."""
     talk = Talk(**plan).open()
     says(talk, "greeting", "hello", "Hello there.", request="greeting_1")
     return talk
@@ -136,7 +136,7 @@ def begins(talk: Talk, response: str, item: str, text: str, request: str | None 
 
 
 def says(talk: Talk, response: str, item: str, text: str, request: str | None = None) -> None:
-    """A whole answer, heard to its end."""
+    """The model gives a whole answer, which is heard to its end."""
     begins(talk, response, item, text, request)
     ends(talk, response, item)
 
@@ -149,7 +149,7 @@ def ends(talk: Talk, response: str, item: str) -> None:
 
 
 def asks(talk: Talk, item: str, text: str) -> None:
-    """The caller's turn."""
+    """The caller takes a turn."""
     talk.caller_speaks()
     talk.caller_stops()
     talk.model(type="conversation.item.added", item={"id": item, "type": "message", "role": "user"})
@@ -162,7 +162,7 @@ def press(talk: Talk, keys: str) -> None:
 
 
 def retold(talk: Talk) -> list[str]:
-    """The texts that the newest session was told, its notes last."""
+    """The texts that the newest session was given, its notes last."""
     items = [message["item"] for message in talk.sent("conversation.item.create")]
     return [item["content"][0]["text"] for item in items if item["type"] == "message"]
 
@@ -173,7 +173,7 @@ def clips(talk: Talk) -> list[str]:
 
 
 def until(talk: Talk, ms: float) -> None:
-    """Lets everything happen that is due by then."""
+    """Lets everything happen that falls due by `ms`, and makes that the present moment."""
     while talk.dialogue.deadline is not None and talk.dialogue.deadline <= ms:
         talk.time_passes()
     talk.now = ms

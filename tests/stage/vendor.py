@@ -1,4 +1,4 @@
-"""What OpenAI's own package says about an event: a strict reading, in which nothing unknown may stand."""
+"""Checks events by the types of OpenAI's own package. No unknown field may stand in them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ _client_events: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(RealtimeClientE
 
 
 def check_client_event(event: dict[str, Any]) -> None:
-    """Fails unless the event is one that the vendor's types know, with no field besides."""
+    """Fails unless the vendor's types know the event and all of its fields."""
     parsed = _client_events.validate_python(event)
     assert event.get("type") == parsed.type, event
     extra = list(extras(parsed))

@@ -10,14 +10,14 @@ from aiohttp.test_utils import TestServer
 from multidict import MultiDictProxy
 
 TOKEN = "12345"
-#: Of mu-law, none of it silence.
+#: A second of mu-law without silence.
 SECOND = bytes(range(128)) * 62 + bytes(64)
 
 Talk = Callable[["Socket"], Awaitable[object]]
 
 
 class Socket:
-    """The server's end of a stream: what it was told, and the messages it can send."""
+    """The server's end of a stream: the messages that it got, and those that it can send."""
 
     def __init__(self, request: web.Request, heartbeat: float | None) -> None:
         self.request = request
@@ -26,7 +26,7 @@ class Socket:
         self.told: list[dict[str, Any]] = []
 
     async def next(self) -> dict[str, Any]:
-        """The next message. Raises ConnectionError when there is none any more."""
+        """Waits for the next message. Raises ConnectionError at the end of the stream."""
         message = await self.ws.receive()
         if message.type is not WSMsgType.TEXT:
             raise ConnectionError(message.type)
@@ -56,7 +56,7 @@ class Socket:
 
 
 class VoiceServer:
-    """A voice application whose answers are set by the test; it keeps what it is asked."""
+    """A voice application whose answers are set by the test. It keeps the requests."""
 
     def __init__(self) -> None:
         self.after = ""
@@ -128,7 +128,7 @@ async def listen(socket: Socket) -> None:
 
 
 def greet(*steps: Talk) -> Talk:
-    """Take the stream's start, do the steps, then listen until the stream ends."""
+    """A talk that takes the stream's start, does the steps, and listens until the stream ends."""
     async def talk(socket: Socket) -> None:
         await socket.start()
         for step in steps:

@@ -11,12 +11,12 @@ from aiohttp import web
 
 from bridge import __main__ as program
 from bridge.app import create_app
-from bridge.records.database import StoreFailed
-from bridge.records.meetings import Meetings
 from bridge.sim.demo import serving
 from bridge.tools import booking
 from tests.stage.settings import make_settings
-from tests.tools.test_booking import WANTED, World, office, refused_late, run, schedule, settled
+from tests.stage.booking import (
+    WANTED, World, office, refused_and_not_undone, refused_late, run, schedule, settled,
+)
 
 
 def advised(caplog: pytest.LogCaptureFixture, about: str) -> list[list[str]]:
@@ -102,7 +102,7 @@ async def test_a_no_that_the_caller_has_heard_asks_nothing_of_the_owner(
         assert await types(world, ["meetings", "resend", meeting], monkeypatch, tmp_path) == 1
         said = capsys.readouterr().err
         assert said == (
-            f"meeting {meeting} has nothing to send again: it was refused, and the caller was told so; its deliveries: "
+            f"meeting {meeting} has nothing to send again: it was refused, and the caller was told so. Its deliveries: "
             f"1 undone. To see whom to call: python -m bridge meetings show {meeting}\n")
         assert await types(world, ["meetings", "show", meeting], monkeypatch, tmp_path) == 0
         assert "+15551234567" in capsys.readouterr().out
@@ -127,12 +127,7 @@ async def test_a_no_that_could_not_be_undone_can_be_sent_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with office(tmp_path) as world:
-        async def fails(*_: object, **__: object) -> None:
-            raise StoreFailed("the disk hangs")
-        world.status = 409
-        with monkeypatch.context() as patch:
-            patch.setattr(Meetings, "cancel", fails)
-            meeting = (await schedule(world.functions()))["meeting_id"]
+        meeting = (await refused_and_not_undone(world))["meeting_id"]
         world.status = 204
         [resend] = advised(caplog, f"{meeting} WAS REFUSED")
         assert await types(world, resend, monkeypatch, tmp_path) == 0

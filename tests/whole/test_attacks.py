@@ -26,6 +26,8 @@ from bridge.twilio_side import signature
 from tests.stage.exposed import (
     FORGED, FORM, HEAD, PARAMETERS, PATIENCE_S, STREAM, WEBHOOK, Exposed, exposed, made, signed, start, until_closed)
 
+pytestmark = pytest.mark.usefixtures("way")
+
 #: Public ones.
 TWILIO, STRANGER = "3.80.0.1", "1.2.3.4"
 #: Linux's <sched.h>.
@@ -142,6 +144,9 @@ async def test_a_token_that_is_shown_again_is_refused_while_its_call_goes_on(wor
     await world.model.until_session(timeout=PATIENCE_S)
     assert await world.stream(parameters) == "close"
     assert world.faults("used token") == 1
+    async with asyncio.timeout(PATIENCE_S):
+        while len(world.app[keys.CALLS]) > 1:
+            await asyncio.sleep(0.005)
     assert world.model.connections == 1 and len(world.app[keys.CALLS]) == 1
     await call.close()
     await world.until_nothing_is_left()

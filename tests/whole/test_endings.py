@@ -24,6 +24,8 @@ from bridge.twilio_side.twiml import APOLOGY
 from tests.stage.office import GREETING_AUDIO, line, speech
 from tests.stage.office import office as any_office
 
+pytestmark = pytest.mark.usefixtures("way")
+
 #: What happens here does not hang on exact times, so it may happen fast.
 office = partial(any_office, clock_speed=20)
 

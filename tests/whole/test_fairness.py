@@ -13,12 +13,12 @@ import pytest
 
 from bridge import keys, server
 from bridge.app import create_app
-from bridge.call.leg import BURST
 from bridge.openai_side import realtime
 from bridge.settings import load
 from bridge.sim.realtime import Line, Turn
 from bridge.sim.speech import SILENCE
 from bridge.twilio_side import media_streams, signature
+from bridge.wire.websocket import BURST
 from tests.stage.office import office
 from tests.whole.test_endings import a_phone_that_reads_nothing, frame_of
 
@@ -76,6 +76,7 @@ def raised() -> list[BaseException]:
     return [each for each in gc.get_objects() if isinstance(each, Exception) and each.__traceback__]
 
 
+@pytest.mark.usefixtures("way")
 async def test_a_phone_that_catches_up_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async with office(TWILIO_AUTH_TOKEN="") as world, counting_turns() as turn:
         _, writer = await a_phone_that_reads_nothing(world.origin)
@@ -89,6 +90,7 @@ async def test_a_phone_that_catches_up_keeps_nobody_waiting(monkeypatch: pytest.
     assert max(read.values()) <= BURST
 
 
+@pytest.mark.usefixtures("way")
 async def test_a_model_that_says_much_at_once_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async with counting_turns() as turn:
         with read_by_turn(realtime, turn, monkeypatch) as read:

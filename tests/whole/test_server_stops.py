@@ -205,7 +205,7 @@ ONCE_READY = """
 import gc, os, signal
 from bridge import __main__, server
 
-def told_at_once(settings, listening):
+def told_at_once(settings, listening, **more):
     print(gc.get_freeze_count(), len(gc.get_objects()))
     os.kill(os.getpid(), signal.SIGTERM)
 

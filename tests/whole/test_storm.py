@@ -19,6 +19,8 @@ from bridge.twilio_side.twiml import APOLOGY
 from tests.stage.office import Office, line, speech
 from tests.stage.office import office as any_office
 
+pytestmark = pytest.mark.usefixtures("way")
+
 office = partial(any_office, clock_speed=10)
 LONG = Turn((line(8000),), "What is there?")
 BREAKS = {
@@ -190,8 +192,8 @@ async def test_a_session_that_breaks_while_it_waits_to_take_over_is_not_replaced
         world.model.faults = Faults(drop_after="session.updated")
         [session] = world.app[keys.CALLS]
         model = session._model
-        assert model._leg
-        session.spawn(model._renew(model._leg))    # its time comes now, in the midst of the answer
+        assert model._wire
+        session.spawn(model._renew(model._wire))    # its time comes now, in the midst of the answer
         second = await world.model.until_session(2)
         await second.until(lambda: second.closed)
         await call.until_heard(call.heard_ms + 5000)

@@ -21,6 +21,8 @@ from bridge.twilio_side.twiml import APOLOGY
 from tests.stage.office import GREETING_AUDIO, amid_an_answer, line, speech, told
 from tests.stage.office import office as any_office
 
+pytestmark = pytest.mark.usefixtures("way")
+
 office = partial(any_office, clock_speed=10)
 #: A session may last for a second, and is renewed before.
 SHORT_SESSIONS = Timing(least_session_s=0.1)
@@ -268,15 +270,12 @@ async def test_a_call_that_ends_while_a_session_follows_another_leaves_none_of_t
     async with office(LONG, faults=faults, timing=SHORT_SESSIONS) as world:
         call = await (world.greeted() if how == "renewed" else amid_an_answer(world))
         [session] = world.app[keys.CALLS]
-        held = session._model._leg                   # or the garbage collector might close it
+        held = session._model._wire                  # or the garbage collector might close it
         if how == "lost":
             session._model.lose("it answers nothing")
             session.end(Ending.SERVER_KILLED)
         else:
-            async def ends() -> None:
-                session.end(Ending.SERVER_KILLED)
-                await asyncio.sleep(10)              # is cancelled: the call is over
-            monkeypatch.setattr(session, "model_renewed", ends)
+            monkeypatch.setattr(session, "model_renewed", lambda: session.end(Ending.SERVER_KILLED))
         await call.until_over()
         async with asyncio.timeout(5):
             while not all(each.closed for each in world.model.sessions):

@@ -29,7 +29,7 @@ from bridge.tools.tool import HandOver
 from bridge.twilio_side import twiml
 from bridge.twilio_side.caller import Caller
 from tests.stage.store import DHAKA, TEN, make_meeting, news
-from tests.tools.test_booking import CALL, WANTED, office, run, schedule, settled
+from tests.stage.booking import CALL, WANTED, office, run, schedule, settled
 
 NASTY = (
     '=HYPERLINK("http://evil.example")\r\nX-Injected: yes\n\x1b[31mred\x9b2J\x00\u202egnp\u2066\u2028'

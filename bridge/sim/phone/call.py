@@ -1,4 +1,4 @@
-"""One call: what the caller does, what REST does, what a test waits for and what was heard."""
+"""One call: the caller's actions, REST's actions, what a test waits for and what was heard."""
 
 import re
 
@@ -9,14 +9,14 @@ from bridge.sim.phone.verbs import Verbs
 from bridge.sim.speech import BYTES_PER_MS
 
 DIGIT_MS = 100
-"""Between two digits that are pressed, in ms of call time."""
+"""The time between two pressed digits, in ms of call time."""
 
 
 class PhoneCall(Verbs):
     """One call, from its first ring until its last verb is done. Made by `Phone.dial`.
 
-    Every `until_...` waits for at most `timeout` real seconds and then raises TimeoutError; it raises
-    PhoneError when the call is over, or has failed, and what is waited for cannot happen any more.
+    Every `until_...` waits for at most `timeout` real seconds and then raises TimeoutError. It raises PhoneError if the
+    call is over or has failed, so that the wait would be in vain.
     """
 
     def __str__(self) -> str:
@@ -28,9 +28,9 @@ class PhoneCall(Verbs):
     # What the caller does
 
     async def say(self, ulaw: bytes) -> None:
-        """Speak; returns when the last frame of it is sent, or the stream has ended before.
+        """Speak mu-law. Returns when its last frame is sent, or the stream has ended before.
 
-        What is said while something is still being said comes after it.
+        Speech that is queued already comes first.
         """
         line = self._recorder or self._open_stream()
         self.note("say", bytes=len(ulaw))
@@ -43,7 +43,7 @@ class PhoneCall(Verbs):
         self.note("said", bytes=len(ulaw))
 
     async def press(self, digits: str) -> None:
-        """Press keys, 0-9 * # A-D, one every 100 ms."""
+        """Press keys, 0-9 * # A-D, one every 100 ms. Raises ValueError for another."""
         if not re.fullmatch(r"[0-9*#A-D]+", digits):
             raise ValueError(f"A telephone has no keys for {digits!r}.")
         line = self._recorder or self._open_stream()
@@ -56,27 +56,27 @@ class PhoneCall(Verbs):
             await self.clock.sleep(DIGIT_MS)
 
     async def hang_up(self) -> None:
-        """The caller hangs up: `stop`, close, and no verb after that. Returns when the call is over."""
+        """Hang up as the caller: `stop`, close, and no verb after that. Returns when the call is over."""
         await self._end("hang_up")
 
     def drop(self) -> None:
-        """Break the stream's connection: neither `stop` nor a close frame; the next verb runs."""
+        """Break the stream's connection, with neither `stop` nor a close frame. The next verb runs."""
         stream = self._open_stream()
         self.note("drop")
         stream.abort()
 
     def lose_frames(self, ms: float) -> None:
-        """From now on, for so long, the caller's frames are lost; timestamps go on, so there is a gap in them."""
+        """Lose the caller's frames for `ms` from now. Timestamps go on, so there is a gap in them."""
         self.note("lose_frames")
         self._open_stream().lose_frames(ms)
 
     def hold_frames(self, ms: float) -> None:
-        """From now on, for so long, no frame comes; then they go on as if no time had passed."""
+        """Hold back the frames for `ms` from now. They then go on as if no time had passed."""
         self.note("hold_frames")
         self._open_stream().hold_frames(ms)
 
     def stop_reading(self) -> None:
-        """Take nothing more from the server, pings neither, until `resume_reading`; frames still go out.
+        """Read nothing from the server, not even pings, until `resume_reading`. Frames still go out.
 
         With `lose_frames(math.inf)` the line is dead, and only a missing pong shows it.
         """
@@ -84,18 +84,18 @@ class PhoneCall(Verbs):
         self._open_stream().stop_reading()
 
     def resume_reading(self) -> None:
-        """Take again what the server sends, beginning with what has been waiting."""
+        """Read from the server again, beginning with what has been waiting."""
         self.note("resume_reading")
         self._open_stream().resume_reading()
 
     async def send_text(self, text: str) -> None:
-        """Send the server any text frame at all."""
+        """Send the server a text frame, also one that Twilio would never send."""
         await self._open_stream().send_text(text)
 
     # What others do
 
     def human_hangs_up(self) -> None:
-        """The human whom <Dial> reached hangs up; the caller is still there."""
+        """The human whom <Dial> reached hangs up. The caller is still there."""
         if self._human_left is None:
             raise PhoneError(f"No dialled human is on the line ({self}).")
         self.note("human_hangs_up")
@@ -104,13 +104,13 @@ class PhoneCall(Verbs):
     # What REST does
 
     async def complete(self) -> None:
-        """As REST's status=completed: `stop`, close, and no verb after that. Returns when it is over."""
+        """Do REST's status=completed: `stop`, close, and no verb after that. Returns when the call is over."""
         await self._end("complete")
 
     async def update(self, twiml: str) -> None:
-        """As REST's twiml=...: `stop`, close, and the new document in place of the old one.
+        """Do REST's twiml=...: `stop`, close, and the new document in place of the old one.
 
-        Returns at once, as REST does.
+        Returns at once, as REST does. Raises PhoneError if the call is over or the document is wrong.
         """
         if self.over:
             raise PhoneError("The call is over: it cannot be updated (Twilio's 21220).")
@@ -122,9 +122,9 @@ class PhoneCall(Verbs):
     # What a test waits for
 
     async def until_speaking(self, after_ms: float | None = None, *, timeout: float = 20.0) -> float:
-        """The first time, at or after `after_ms`, that audio begins to play where none was queued.
+        """Waits until audio begins to play where none was queued, at or after `after_ms`. Returns that time, in ms.
 
-        Without `after_ms`: the beginning of what is playing now, or else the next one.
+        Without `after_ms` it is the beginning of the audio that plays now, or else the next beginning.
         """
         if after_ms is None:
             playing = self._stream is not None and self._stream.playing
@@ -136,18 +136,18 @@ class PhoneCall(Verbs):
         return start
 
     async def until_heard(self, ms: float, *, timeout: float = 20.0) -> None:
-        """Until `ms` of assistant audio in all have been played since the call began."""
+        """Waits until `ms` of assistant audio in all have been played since the call began."""
         await self._until(lambda: self.heard_ms >= ms, f"{ms:.0f} ms heard", timeout)
 
     async def until_quiet(self, *, timeout: float = 20.0) -> None:
-        """Until no audio is queued: all was played, or dropped."""
+        """Waits until no audio is queued: all was played or dropped."""
         await self._until(lambda: self.queued_ms == 0, "quiet", timeout)
 
     # What was heard
 
     @property
     def status(self) -> str:
-        """`ringing` until the webhook has answered, then `in-progress`, in the end `completed`."""
+        """`ringing` until the webhook has answered, then `in-progress`, at the end `completed`."""
         return "completed" if self.over else self._parameters["CallStatus"]
 
     @property
@@ -166,9 +166,9 @@ class PhoneCall(Verbs):
         return bytes(self._tape.heard)
 
     def recording(self) -> tuple[bytes, bytes]:
-        """The caller's and the assistant's side, mu-law, of equal length, silence where nothing was.
+        """The caller's and the assistant's side, mu-law, of equal length, with silence where there was no sound.
 
-        Both begin with the first stream; a further stream follows without a gap.
+        Both begin with the first stream. A further stream follows without a gap.
         """
         return self._tape.recording()
 

@@ -1,4 +1,4 @@
-"""How a phone, its number and Twilio behave there."""
+"""How a phone, its number and Twilio behave in a test."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from bridge.sim.phone.event import Event
 
 @dataclass(eq=False)
 class Habits:
-    """What a test may set before `Phone.dial`; every call of the phone looks at it as it goes."""
+    """What a test may set before `Phone.dial`. Every call of the phone reads it as it goes."""
 
     to: str = "+15550001111"
     """The number that is called."""
     account_sid: str = "AC" + "0" * 32
     clock: Clock = field(default_factory=Clock)
     late_marks_ms: float = 0.0
-    """Marks come back that much later."""
+    """How much later marks come back."""
     wait_before_start_ms: float = 0.0
-    """Between `connected` and `start`."""
+    """The time between `connected` and `start`."""
     send_start: bool = True
     """False for a stream that never says `start`, nor any audio."""
     both_tracks: bool = False
-    """Send what is played as frames of the outbound track too."""
+    """Send played audio too, as frames of the outbound track."""
     dial_status: str = "completed"
     """How a <Dial> ends (`DialCallStatus`) once `dial_statuses` are used up.
 
@@ -32,6 +32,6 @@ class Habits:
     dial_statuses: list[str] = field(default_factory=list)
     """How the next <Dial>s end, in order."""
     repeated_webhooks: int = 0
-    """So many times more is the webhook of a call asked, as when its answer was lost."""
+    """How many times more the voice webhook is asked, as if its answer had been lost."""
     listener: Callable[[Any, Event], None] | None = None
-    """Told the call and the event whenever something happens in a call."""
+    """Called with the call and the event whenever something happens in a call."""

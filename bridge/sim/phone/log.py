@@ -1,4 +1,4 @@
-"""The log of a call, and how to wait for what will be in it."""
+"""The log of a call, and the ways to wait for its events."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,26 +8,26 @@ from bridge.sim.phone.event import Event, PhoneError
 
 
 class CallLog:
-    """What happened in a call. Everyone who waits looks again whenever something has."""
+    """The events of a call. Every waiting task looks again after each event."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.log: list[Event] = []
         self.over = False
         self.warnings: list[str] = []
-        """Twilio's debugger. Unlike Twilio, which warns once a stream, this keeps every one."""
+        """Twilio's debugger. Twilio warns once a stream. This keeps every warning."""
         self._failure: PhoneError | None = None
         self._changed = asyncio.Event()
 
     async def until_logged(self, kind: str, name: str | None = None, *, timeout: float = 20.0) -> Event:
-        """The first event of that kind (and name) in the log, which may have happened already."""
+        """Waits for the first event of that kind (and name), which may be in the log already."""
         await self._until(lambda: self._logged(kind, name) is not None, f"{kind} {name or ''}", timeout)
         event = self._logged(kind, name)
         assert event is not None
         return event
 
     async def until_over(self, *, timeout: float = 20.0) -> None:
-        """Until all verbs are done. Raises PhoneError when one could not be carried out."""
+        """Waits until all verbs are done. Raises PhoneError if one could not be carried out."""
         await self._until(lambda: self.over, "the end of the call", timeout)
         if self._failure:
             raise self._failure
@@ -37,7 +37,7 @@ class CallLog:
         self.notify()
 
     def notify(self) -> None:
-        # Everyone who waits looks again; who waits from now on waits for the next time.
+        # Every waiting task looks again. Later ones wait for the next change.
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""What a server may send over a stream: exactly what is documented, and nothing besides."""
+"""The messages that a server may send over a stream: exactly the documented ones, and no others."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ _CONTENTS = {"media": "payload", "mark": "name", "clear": None}
 
 
 def server_message(text: str, stream_sid: str) -> tuple[str, str]:
-    """(event, its payload or name). Raises Unusable for anything that is not exactly as documented."""
+    """A server's message as (event, payload or name). Raises Unusable unless it is exactly as documented."""
     try:
         message = json.loads(text)
     except ValueError:

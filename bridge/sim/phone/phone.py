@@ -1,4 +1,4 @@
-"""The phone and its number: who is called, and how Twilio behaves there."""
+"""The phone, the number that it calls, and Twilio between them."""
 
 import asyncio
 from types import TracebackType
@@ -11,12 +11,12 @@ from bridge.sim.phone.wire import Wire
 
 
 class Phone(Habits):
-    """A caller's phone and Twilio's part of the call: what happens when `webhook` is the number's voice URL.
+    """A caller's phone, and Twilio's part of the call. `webhook` is the number's voice URL.
 
-    `signed_as` is the public origin (https://...) Twilio would know the server by, when that is not the
-    webhook's own: every request is signed for it and arrives as if through a proxy that ends TLS.
-    Without `auth_token` nothing is signed. Use it as `async with Phone(...) as phone`; leaving ends
-    the calls that are still running. What may be set before `dial` is in `Habits`.
+    Use it as `async with Phone(...) as phone`. Leaving ends the calls that still run. `Habits` lists what may be set
+    before `dial`. Without `auth_token` nothing is signed. `signed_as` is the public origin (https://...) by which
+    Twilio knows the server, if that is not the webhook's own. Every request is then signed for it, and arrives as if
+    through a proxy that ends TLS.
     """
 
     def __init__(self, webhook: str, *, to: str = "+15550001111", account_sid: str = "AC" + "0" * 32,
@@ -39,10 +39,10 @@ class Phone(Habits):
 
     async def dial(self, from_: str = "+15557654321", *, method: str = "POST",
                    **parameters: str) -> PhoneCall:
-        """Call the number; `parameters` are added to, or replace, what the webhook is told.
+        """Call the number. `parameters` add to, or replace, the parameters of the webhook.
 
-        Returns once a stream has been told `start`, or the call is over. Raises PhoneError when the
-        webhook's answer, or a verb up to there, is one that Twilio would not accept.
+        Returns when a stream has sent `start`, or the call is over. Raises PhoneError if Twilio would not accept the
+        webhook's answer, or a verb up to there.
         """
         call = PhoneCall(self, self._wire, from_, parameters)
         self.calls.append(call)

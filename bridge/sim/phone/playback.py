@@ -8,7 +8,7 @@ class Playback:
 
     def __init__(self) -> None:
         self.queued = 0
-        """Bytes of audio."""
+        """The waiting audio, in bytes."""
         self._queue: deque[bytes | str] = deque()
 
     def add(self, audio: bytes) -> None:
@@ -17,12 +17,12 @@ class Playback:
             self.queued += len(audio)
 
     def mark(self, name: str) -> list[str]:
-        """Queue a mark; the marks that are returned at once because no audio is before them."""
+        """Queue a mark. Returns the marks that come back at once, because no audio is before them."""
         self._queue.append(name)
         return self._marks_in_front()
 
     def play(self, size: int) -> tuple[bytes, list[str]]:
-        """Play up to `size` bytes; these, and the marks reached with them."""
+        """Play up to `size` bytes. Returns them, and the marks reached with them."""
         heard = bytearray()
         marks = self._marks_in_front()
         while self._queue and len(heard) < size:
@@ -37,7 +37,7 @@ class Playback:
         return bytes(heard), marks
 
     def clear(self) -> list[str]:
-        """Drop all audio; every mark that was waiting."""
+        """Drop all audio. Returns every mark that was waiting."""
         marks = [item for item in self._queue if isinstance(item, str)]
         self._queue.clear()
         self.queued = 0

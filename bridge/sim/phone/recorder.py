@@ -1,4 +1,4 @@
-"""<Record>: what the caller says after the beep, until a pause, a key, the longest time or the end of the call.
+"""<Record>: the caller's words after the beep, until a pause, a key, the longest time or the end of the call.
 
 https://www.twilio.com/docs/voice/twiml/record
 """
@@ -14,7 +14,7 @@ from bridge.sim.phone.event import sid
 from bridge.sim.speech import BYTES_PER_MS, RATE
 
 KEYS = "1234567890*#"
-"""Each of these ends a recording unless `finishOnKey` names others."""
+"""The keys that end a recording, unless `finishOnKey` names others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,16 @@ class Recording:
 
     @property
     def seconds(self) -> str:
-        """Its length as Twilio tells it."""
+        """Its length as Twilio tells it: whole seconds, at least 1."""
         return str(max(1, round(len(self.audio) / RATE)))
 
     def for_action(self) -> dict[str, str]:
-        """What `action` is told of it."""
+        """Its parameters in the request to `action`."""
         parameters = {"RecordingSid": self.sid, "RecordingUrl": self.url, "RecordingDuration": self.seconds}
         return parameters | ({"Digits": self.digits} if self.digits else {})
 
     def for_callback(self) -> dict[str, str]:
-        """What `recordingStatusCallback` is told of it."""
+        """Its parameters in the request to `recordingStatusCallback`."""
         return {
             "RecordingSid": self.sid, "RecordingUrl": self.url, "RecordingDuration": self.seconds,
             "RecordingChannels": "1", "RecordingSource": "RecordVerb", "RecordingTrack": "inbound",
@@ -55,44 +55,49 @@ class Recorder:
         self._longest_ms = int(verb.get("maxLength", "3600")) * 1000
         self._keys = verb.get("finishOnKey", KEYS)
         self._audio = bytearray()
-        self._quiet_from = self._began_ms       # when the last of the caller's words is said
+        self._quiet_from = self._began_ms       # when the caller's last word ends
         self._digits = ""
         self._ended = asyncio.Event()
 
     async def run(self) -> None:
-        """Until it is ended, or there is no more to record."""
+        """Records until it is ended, the caller pauses, or the longest time is over."""
         while not self._ended.is_set() and (left := self._deadline - self._clock.ms()) > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(left / 1000 / self._clock.speed):
-                    await self._ended.wait()
-        unsaid = max(0, int((self._quiet_from - self._clock.ms()) * BYTES_PER_MS))
+            await self._wait(left)
+        over = min(self._clock.ms(), self._deadline)     # however late a busy machine wakes us
+        unsaid = max(0, int((self._quiet_from - over) * BYTES_PER_MS))
         del self._audio[max(0, len(self._audio) - unsaid):]
         self.end()
+
+    async def _wait(self, ms: float) -> None:
+        """Until it is ended, for so long at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ms / 1000 / self._clock.speed):
+                await self._ended.wait()
 
     @property
     def _deadline(self) -> float:
         return min(self._quiet_from + self._pause_ms, self._began_ms + self._longest_ms)
 
     async def say(self, ulaw: bytes) -> None:
-        """Speak; returns when it is said, or the recording has ended before."""
+        """Speak. Returns when everything is said, or the recording has ended before."""
         self._audio += ulaw
         self._quiet_from = max(self._quiet_from, self._clock.ms()) + len(ulaw) / BYTES_PER_MS
-        with suppress(TimeoutError):
-            async with asyncio.timeout((self._quiet_from - self._clock.ms()) / 1000 / self._clock.speed):
-                await self._ended.wait()
+        # A loop may wake up a little too early, and the last word would be cut.
+        while not self._ended.is_set() and (left := self._quiet_from - self._clock.ms()) > 0:
+            await self._wait(left)
 
     def press(self, digit: str) -> None:
         if digit in self._keys:
             self.end(digit)
 
     def end(self, digits: str = "") -> None:
-        """Record no more; `digits` says why."""
+        """Stop recording. `digits` says why, as in Recording."""
         if not self._ended.is_set():
             self._digits = digits
             self._ended.set()
 
     def result(self, account_sid: str) -> Recording | None:
-        """What was recorded; None when the caller said nothing."""
+        """The recording, or None if the caller said nothing."""
         if not self._audio:
             return None
         recording_sid = sid("RE")

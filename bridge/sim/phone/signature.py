@@ -1,4 +1,4 @@
-"""How Twilio signs what it sends.
+"""How Twilio signs its requests.
 
 Pure. https://www.twilio.com/docs/usage/security
 """
@@ -13,7 +13,7 @@ HEADER = "X-Twilio-Signature"
 
 
 def sign(token: str, url: str, form: Mapping[str, str] = {}) -> str:
-    """The signature of a request to `url`: over the address, and the form's fields sorted by name.
+    """The signature of a request to `url`, over the address and the form's fields, sorted by name.
 
     A GET and a websocket's upgrade have no form.
     """
@@ -22,7 +22,7 @@ def sign(token: str, url: str, form: Mapping[str, str] = {}) -> str:
 
 
 def _signed_address(url: str) -> str:
-    """The address as Twilio signs it: over https without user and port, else only without the user."""
+    """The address as Twilio signs it: without the user and, for https, without the port."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     if parts.scheme == "https":

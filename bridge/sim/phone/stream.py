@@ -1,4 +1,4 @@
-"""One stream of a call: paced frames out, strictly read messages in, a queue being played."""
+"""One stream of a call: paced frames go out, messages come in and are read strictly, queued audio is played."""
 
 import asyncio
 import base64
@@ -28,7 +28,7 @@ NO_STATUS = 1005
 
 @dataclass(frozen=True)
 class StreamIds:
-    """What a stream says of itself in `start`."""
+    """What a stream says about itself in `start`."""
 
     call_sid: str
     stream_sid: str
@@ -36,15 +36,15 @@ class StreamIds:
 
 
 class Stream:
-    """One websocket of Media Streams: paced frames out, strictly read messages in, a queue being played.
+    """One websocket of Media Streams.
 
-    What happens goes to `log` and `tape`; `ready` is set once the server has been told `start`, or never will be.
+    Events go to `log`, sound goes to `tape`. `ready` is set when `start` has been sent, or will never be.
     """
 
     def __init__(self, log: CallLog, tape: Tape, habits: Habits, ids: StreamIds, ready: asyncio.Event,
                  session: aiohttp.ClientSession, ws: aiohttp.ClientWebSocketResponse) -> None:
         self.frames_spoken = 0
-        """The caller's frames so far, lost ones too."""
+        """The caller's frames so far, with the lost ones."""
         self.ended = False
         self.playing = False
         """Audio has begun to play and has not run out yet."""
@@ -59,7 +59,7 @@ class Stream:
         self._marks_due: deque[tuple[float, str]] = deque()
         self._leaving = asyncio.Event()
         self._aborting = False
-        self._to_lose = self._to_hold = 0.0     # so many frames
+        self._to_lose = self._to_hold = 0.0     # in frames
         self._reading = asyncio.Event()
         self._reading.set()
 
@@ -68,7 +68,7 @@ class Stream:
         return self._playback.queued
 
     async def run(self) -> int:
-        """Be a stream until either side ends it; the close code."""
+        """Runs the stream until either side ends it. Returns the close code."""
         await self.send_text(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
         async with asyncio.TaskGroup() as tasks:
             ticking = tasks.create_task(self._keep_time())
@@ -83,17 +83,17 @@ class Stream:
         return code
 
     def speak(self, ulaw: bytes) -> int:
-        """Queue the caller's speech; how many frames will have been sent when its last one is."""
+        """Queue the caller's speech. Returns the count of frames that will be sent by its end."""
         frames = (ulaw[start:start + FRAME_BYTES] for start in range(0, len(ulaw), FRAME_BYTES))
         self._voice.extend(frame.ljust(FRAME_BYTES, SILENCE) for frame in frames)
         return self.frames_spoken + len(self._voice)
 
     def lose_frames(self, ms: float) -> None:
-        """What the caller says is lost for so long; timestamps go on."""
+        """Lose the caller's frames for `ms`. Timestamps go on."""
         self._to_lose = ms / FRAME_MS
 
     def hold_frames(self, ms: float) -> None:
-        """What the caller says waits for so long, and timestamps with it."""
+        """Hold back the caller's frames for `ms`. Timestamps wait too."""
         self._to_hold = ms / FRAME_MS
 
     def stop_reading(self) -> None:
@@ -124,7 +124,7 @@ class Stream:
         await self.send_text(json.dumps(message | {event: detail}))
 
     async def send_text(self, text: str) -> None:
-        # A connection that is gone is noticed by the reading side, which ends the stream.
+        # The reading side notices a lost connection, and ends the stream.
         with suppress(ConnectionError, aiohttp.ClientError):
             await self._ws.send_str(text)
 
@@ -137,7 +137,7 @@ class Stream:
             "customParameters": self._ids.custom_parameters})
 
     async def _keep_time(self) -> None:
-        """`start`, then a frame out and a frame's time of playing every 20 ms, however late it gets."""
+        """Sends `start`. Then it sends a frame and plays a frame every 20 ms, however late it gets."""
         if not self._habits.send_start:
             self._ready.set()
             return
@@ -208,7 +208,7 @@ class Stream:
     # In
 
     async def _read(self) -> int:
-        """Obey the server's messages until there are no more; the close code."""
+        """Obeys the server's messages until there are no more. Returns the close code."""
         while True:
             message = await self._ws.receive()
             await self._reading.wait()
@@ -255,7 +255,7 @@ class Stream:
     async def _leave(self) -> None:
         await self._leaving.wait()
         if self._aborting:
-            # Zero lingering makes the kernel reset the connection rather than end it politely.
+            # Zero lingering makes the kernel reset the connection in place of an orderly end.
             self._ws.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             await self._session.close()

@@ -1,16 +1,16 @@
-"""What was heard in a call, and when the assistant began to speak."""
+"""The sound of a call, and when the assistant began to speak."""
 
 from bridge.sim.speech import BYTES_PER_MS
 
 
 class Tape:
-    """Written by the stream of a call, frame by frame; a further stream follows without a gap."""
+    """The stream of a call writes it frame by frame. A further stream follows without a gap."""
 
     def __init__(self) -> None:
         self.heard = bytearray()
         """All assistant audio really played, mu-law, without the gaps."""
         self.talk_starts: list[float] = []
-        """When audio began to play where none was queued, ms of the call's clock."""
+        """When audio began to play where none was queued, in ms of the call's clock."""
         self._caller, self._assistant = bytearray(), bytearray()
 
     @property
@@ -18,7 +18,7 @@ class Tape:
         return len(self.heard) / BYTES_PER_MS
 
     def frame(self, said: bytes, heard: bytes) -> None:
-        """One frame's time of both sides, of equal length, silence where nothing was."""
+        """Adds a frame's time of both sides, of equal length, with silence where there was no sound."""
         self._caller += said
         self._assistant += heard
 

@@ -1,4 +1,4 @@
-"""The TwiML that this phone understands, and how strictly.
+"""The TwiML that this phone understands, read strictly.
 
 Pure. https://www.twilio.com/docs/voice/twiml
 """
@@ -28,7 +28,7 @@ def _word(*words: str) -> Check:
 
 
 def _words(*words: str) -> Check:
-    """Some of these, with spaces between them."""
+    """Some of these words, separated by spaces."""
     return lambda value: value and set(value.split(" ")) <= set(words)
 
 
@@ -48,7 +48,7 @@ _ATTRIBUTES: dict[str, dict[str, Check]] = {
     "Play": {"loop": _number(0, 1000), "digits": _form("[0-9wW*#]+")},
     "Pause": {"length": _number(1, 14400)},
     "Hangup": {},
-    "Reject": {"reason": _any},         # looked at when the verb runs
+    "Reject": {"reason": _any},         # checked when the verb runs
     "Redirect": {"method": _METHOD},
     "Record": _ACTION | _RECORDED | {
         "timeout": _number(1, 14400), "finishOnKey": _form("[0-9*#]*"), "maxLength": _number(1, 14400),
@@ -73,7 +73,7 @@ _INSIDE = {"Dial": {"Number"}, "Connect": {"Stream"}, "Stream": {"Parameter"}}
 
 
 def parsed(source: str, twiml: str) -> Element:
-    """The <Response> of a TwiML document. Raises PhoneError when it is none, or has a word unknown here."""
+    """The <Response> of a TwiML document. Raises PhoneError if it is none, or has an unknown verb or attribute."""
     if not twiml.startswith("<?xml"):
         raise PhoneError(f"12100: {source}'s answer does not begin with the XML declaration: {twiml[:80]!r}.")
     try:
@@ -90,12 +90,12 @@ def parsed(source: str, twiml: str) -> Element:
 
 
 def _check(element: Element) -> None:
-    """Raise PhoneError for an attribute or an element that Twilio does not know there."""
+    """Raises PhoneError for an attribute or an element that Twilio does not know there."""
     known = _ATTRIBUTES[element.tag]
     for name, value in element.attrib.items():
         if name not in known or not known[name](value):
             raise PhoneError(f'12200: <{element.tag} {name}="{value}"> is nothing that Twilio knows.')
-    if element.tag == "Say":            # what it may hold is a language of its own
+    if element.tag == "Say":            # it may hold SSML, a language of its own
         return
     for part in element:
         if part.tag not in _INSIDE.get(element.tag, ()):

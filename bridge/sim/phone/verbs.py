@@ -1,4 +1,4 @@
-"""What Twilio does in a call: it fetches TwiML and runs it verb after verb."""
+"""Twilio's part of a call: it fetches TwiML and runs it verb after verb."""
 
 import asyncio
 import uuid
@@ -20,7 +20,7 @@ from bridge.sim.phone.twiml import ANSWERING, custom_parameters, dialled, parsed
 from bridge.sim.phone.wire import Wire
 
 MOST_DOCUMENTS = 20
-"""TwiML documents in one call, lest two redirect to each other for ever."""
+"""The most TwiML documents in one call, because two may redirect to each other for ever."""
 DIAL_STATUSES = {"completed", "answered", "busy", "no-answer", "failed", "canceled"}
 _PLACES = {"From": "Caller", "To": "Called"}
 _GEOGRAPHY = {"City": "SAN FRANCISCO", "State": "CA", "Zip": "94105", "Country": "US"}
@@ -40,14 +40,14 @@ class Verbs(CallLog):
         self.spoken: list[str] = []
         self.dialled: list[str] = []
         self.clips: list[str] = []
-        """The addresses of what <Play> played."""
+        """The addresses that <Play> played."""
         self.recorded: list[Recording] = []
-        """What <Record> recorded."""
+        """The recordings of <Record>."""
         self.rejected: str | None = None
         self.stream_error: int | None = None
-        """The status that refused the last stream's upgrade; 0 when nobody answered at all."""
+        """The HTTP status that refused the last stream's upgrade. 0: nobody answered."""
         self.close_code: int | None = None
-        """How the last stream was closed; 1006 when there was no close frame."""
+        """The close code of the last stream. 1006: there was no close frame."""
         self._wire = wire
         self._document_url = wire.webhook
         self._parameters = call_parameters(phone, self.sid, from_) | dict(parameters)
@@ -79,7 +79,7 @@ class Verbs(CallLog):
             try:
                 await self._run_documents(document)
             except PhoneError as error:
-                # Nobody awaits this task: `dial` and `until_...` raise it.
+                # Nobody awaits this task, so `dial` and `until_...` raise the error.
                 self._failure = error
             if self._callbacks:
                 await asyncio.wait(self._callbacks)
@@ -97,7 +97,7 @@ class Verbs(CallLog):
             document = await self._run_document(document)
 
     async def _run_document(self, document: Element) -> Element | None:
-        """Run the verbs in order; the document that takes over from this one, or None at the end."""
+        """Runs the verbs in order. Returns the document that replaces this one, or None at the end."""
         for verb in document:
             following = await self._run_verb(verb)
             if self._interrupted.is_set():
@@ -109,7 +109,7 @@ class Verbs(CallLog):
         return None
 
     async def _run_verb(self, verb: Element) -> Element | None:
-        """Run one verb; the document that takes over after it, or None to go on with the next verb."""
+        """Runs one verb. Returns the document that takes over after it, or None to go on with the next verb."""
         self.note(verb.tag, (verb.text or "").strip())
         match verb.tag:
             case "Say":
@@ -171,7 +171,7 @@ class Verbs(CallLog):
             **({"DialCallDuration": seconds} if status == "completed" else {}))
 
     async def _talk_to_human(self, longest_ms: float) -> None:
-        """Until the human hangs up, or the caller does, or the time is over."""
+        """Waits until the human or the caller hangs up, or the time is over."""
         self._human_left = asyncio.Event()
         self.note("human")
         await self._first(self._human_left, longest_ms)
@@ -194,12 +194,12 @@ class Verbs(CallLog):
         self._tell_recording(verb, "completed", recording)
         if self._replacement is not None:
             return None
-        if self._interrupted.is_set():                   # the caller has gone; `action` is told all the same
+        if self._interrupted.is_set():                   # the caller has gone, and `action` is requested all the same
             self._parameters["CallStatus"] = "completed"
         return await self._action(verb, **recording.for_action())
 
     def _tell_recording(self, verb: Element, status: str, recording: Recording | None = None) -> None:
-        """Tell `recordingStatusCallback`, if it wants to know that status."""
+        """Requests `recordingStatusCallback`, if it asked for that status."""
         callback = verb.get("recordingStatusCallback")
         if callback and status in verb.get("recordingStatusCallbackEvent", "completed").split():
             self._tell(self._resolve(callback), verb.get("recordingStatusCallbackMethod", "POST"), {
@@ -233,12 +233,12 @@ class Verbs(CallLog):
     # The stream
 
     async def _run_stream(self, noun: Element) -> None:
-        """Connect <Stream> and stay until it ends; says in stream_error, close_code how it went."""
+        """Connects <Stream> and stays until it ends. stream_error and close_code say how it went."""
         url = stream_url(noun, self._resolve(noun.get("url", "")))
         self.custom_parameters = custom_parameters(noun)
         self.stream_sid = sid("MZ")
         self.stream_error = self.close_code = None
-        # A connector for this one socket: closing it is the public way to break the connection.
+        # A connector for this one socket. Closing it is aiohttp's public way to break the connection.
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector()) as session:
             try:
                 ws = await self._wire.connect(session, url)
@@ -270,7 +270,7 @@ class Verbs(CallLog):
         self._report(noun, "stream-stopped")
 
     def _report(self, noun: Element, event: str, **parameters: str) -> None:
-        """Tell <Stream statusCallback>; its answer changes nothing, so the call does not wait for it."""
+        """Requests <Stream statusCallback>. The call does not wait for the answer, which changes nothing."""
         callback = noun.get("statusCallback")
         if callback is None:
             return
@@ -290,7 +290,7 @@ class Verbs(CallLog):
     # Endings
 
     def _interrupt(self, replacement: Element | None) -> None:
-        """Stop the verb that is running; go on with `replacement`, or not at all."""
+        """Stops the verb that runs. The call goes on with `replacement`, or ends."""
         self._replacement = replacement
         self._interrupted.set()
         if self._stream:
@@ -301,7 +301,7 @@ class Verbs(CallLog):
             self._human_left.set()
 
     async def _first(self, event: asyncio.Event, ms: float) -> None:
-        """Until something happens, or that much time of the call has passed."""
+        """Waits for the event, `ms` of call time at most."""
         with suppress(TimeoutError):
             async with asyncio.timeout(ms / 1000 / self.clock.speed):
                 await event.wait()
@@ -317,7 +317,7 @@ class Verbs(CallLog):
 
 
 def call_parameters(phone: Habits, sid: str, from_: str) -> dict[str, str]:
-    """What the first request of an incoming call says."""
+    """The parameters of the first request of an incoming call."""
     parameters = {
         "CallSid": sid, "AccountSid": phone.account_sid, "ApiVersion": "2010-04-01", "Direction": "inbound",
         "CallStatus": "ringing", "From": from_, "To": phone.to, "Caller": from_, "Called": phone.to,

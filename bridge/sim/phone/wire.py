@@ -1,4 +1,4 @@
-"""The requests of Twilio: where they go, how they are signed, and which answers it takes."""
+"""Twilio's requests: where they go, how they are signed, and which answers Twilio takes."""
 
 import asyncio
 import ipaddress
@@ -19,10 +19,7 @@ CLOSING_SECONDS = 5
 
 
 class Wire:
-    """The requests of Twilio: to which address, signed for which one.
-
-    Addresses are spelled as Twilio knows them; only here is it decided where they are dialled.
-    """
+    """Sends Twilio's requests. Addresses are as Twilio knows them. Only this class decides where they really go."""
 
     def __init__(self, webhook: str, signed_as: str | None, auth_token: str | None) -> None:
         self._server = urlsplit(webhook)
@@ -42,9 +39,9 @@ class Wire:
             await self._session.close()
 
     async def twiml(self, url: str, method: str, parameters: Mapping[str, str], token: str = "") -> str:
-        """Ask a webhook what to do. Raises PhoneError when Twilio would not take the answer.
+        """Ask a webhook what to do. Raises PhoneError if Twilio would not take the answer.
 
-        `token`: the same for each time that one thing is asked.
+        `token`: the idempotency token, which is the same for each repetition of a request.
         """
         try:
             status, headers, body = await self._request(url, method, parameters, token)
@@ -60,7 +57,7 @@ class Wire:
         return body.decode(errors="replace")
 
     async def fetch_clip(self, url: str) -> None:
-        """Get the sound of a <Play>. Raises PhoneError when Twilio could not play it."""
+        """Get the sound of a <Play>. Raises PhoneError if Twilio could not play it."""
         try:
             status, headers, _ = await self._request(url, "GET", {})
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -70,7 +67,7 @@ class Wire:
             raise PhoneError(f"11200: {url} answered {status} with Content-Type {kind!r}: it is no sound.")
 
     async def tell(self, url: str, method: str, parameters: Mapping[str, str]) -> None:
-        """Send a status callback, of which nobody reads the answer."""
+        """Send a status callback. Nobody reads its answer."""
         with suppress(aiohttp.ClientError, TimeoutError):
             await self._request(url, method, parameters)
 
@@ -100,7 +97,7 @@ class Wire:
             return response.status, response.headers, await response.read()
 
     def _reach(self, url: str) -> tuple[str, dict[str, str]]:
-        """Where to dial `url`, and the headers that a proxy in front of the server would add."""
+        """The real address of `url`, and the headers that a proxy in front of the server would add."""
         parts = urlsplit(url)
         if self._public and parts.hostname == self._public.hostname:
             scheme = self._server.scheme

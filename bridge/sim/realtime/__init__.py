@@ -3,9 +3,9 @@
     async with RealtimeServer([Turn((Line("Hello!", load_clip("greeting")),))]) as server:
         ...     # point a client at server.url, with server.key
 
-It writes the vendor's JSON itself and shares no code with the bridge's own codecs, so that a mistake cannot agree
-with itself. What it says is a `Script`; what goes wrong are `Faults`, and what a test does to a live connection:
-`session.close(code)`, `session.reset()`, `session.go_silent()`, and `server.refuse(n)` for the connections after it.
+It writes the vendor's JSON itself and shares no code with the bridge's own codecs, so a mistake cannot agree with
+itself. A `Script` says what the model says, `Faults` what goes wrong. A test can also break a live connection with
+`session.close(code)`, `session.reset()` and `session.go_silent()`, and further ones with `server.refuse(n)`.
 Source: https://developers.openai.com/api/docs/guides/realtime-websocket
 """
 

@@ -1,7 +1,7 @@
-"""The session in force: the defaults it begins with, and what an accepted `session.update` makes of it.
+"""The session in force: its defaults at the beginning, and the changes of an accepted `session.update`.
 
-Pure. Only the fields of an update change; turn detection, transcription and the like are replaced as a whole, with
-the vendor's defaults where the update is silent.
+Pure. Only the fields of an update change. Turn detection, transcription and the like are replaced as a whole, with the
+vendor's defaults for what the update leaves out.
 """
 
 import copy
@@ -16,14 +16,14 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "semantic_vad": {"eagerness": "auto", "create_response": True, "interrupt_response": True},
     "near_field": {"strength": 1.0}, "far_field": {"strength": 1.0},
 }
-#: The models without reasoning; with these `reasoning` and `parallel_tool_calls` are refused.
+#: The models without reasoning. They refuse `reasoning` and `parallel_tool_calls`.
 WITHOUT_REASONING = frozenset({
     "gpt-realtime", "gpt-realtime-2025-08-28", "gpt-realtime-1.5", "gpt-realtime-mini",
     "gpt-realtime-mini-2025-10-06", "gpt-realtime-mini-2025-12-15"})
 
 
 def default_session(session_id: str, model: str, expires_at: int) -> dict[str, Any]:
-    """The session as `session.created` shows it. It is no good for a phone: 24 kHz PCM both ways."""
+    """The session as `session.created` shows it. It does not suit a phone: 24 kHz PCM both ways."""
     reasoning = {} if model in WITHOUT_REASONING else {
         "reasoning": {"effort": "low"}, "parallel_tool_calls": True}
     return {
@@ -44,7 +44,7 @@ def updated(session: dict[str, Any], update: dict[str, Any], *, voice_locked: bo
     """The session after an update that fits the schema.
 
     Raises:
-        Refused: it changes what cannot change any more; then nothing of it applies.
+        Refused: it changes a field that cannot change any more. Nothing of it applies then.
     """
     check_unchangeable(session, update, "session", voice_locked=voice_locked)
     result = copy.deepcopy(session)
@@ -58,9 +58,9 @@ def updated(session: dict[str, Any], update: dict[str, Any], *, voice_locked: bo
 
 
 def check_unchangeable(session: dict[str, Any], update: dict[str, Any], path: str, *, voice_locked: bool) -> None:
-    """The model never changes, nor the voice once it was heard, nor tracing once it runs.
+    """Raises Refused for a change of the model, of a voice that was heard, or of tracing that runs.
 
-    `update`: of the whole session, or the parameters of one response; `path` is its name.
+    `update`: an update of the whole session, or the parameters of one response. `path` is its name.
     """
     model = session["model"]
     if update.get("model", model) != model:

@@ -1,4 +1,4 @@
-"""The sending half of a simulated connection: its queue, its log, and the faults that strike while sending."""
+"""The sending half of a simulated connection: its queue, its log, and the faults of sending."""
 
 import asyncio
 import json
@@ -13,12 +13,12 @@ from aiohttp import web
 from bridge.sim.clock import Clock
 from bridge.sim.realtime.script import Faults
 
-#: A close code that never travels: the connection breaks without a goodbye.
+#: A close code that is never sent: the connection breaks without a close frame.
 ABORT = 1006
 Event = dict[str, Any]
 
 
-#: Fields that only inform, and what servers were seen to put there in the place of what they should be.
+#: Fields that only inform, and wrong values that servers were seen to send in them.
 _ODD: dict[str, Any] = {
     "content": None, "usage": {"total_tokens": "many", "input_tokens": 12.5, "output_tokens": [1]},
     "previous_item_id": 7, "audio_start_ms": "0", "audio_end_ms": 12.5, "output_index": "first", "content_index": None,
@@ -28,7 +28,7 @@ _ODD: dict[str, Any] = {
 
 
 def odd(event: Event) -> Event:
-    """The event with another shape of whatever only informs, at any depth."""
+    """The event with wrong values in the fields that only inform, at any depth."""
     def changed(name: str, value: Any) -> Any:
         if name in _ODD:
             return _ODD[name]
@@ -41,7 +41,7 @@ def odd(event: Event) -> Event:
 
 
 class Changing:
-    """Something that tests wait for: `until` looks again whenever `changed` is called, and only then."""
+    """Something that tests wait for. `until` looks again whenever `changed` is called, and only then."""
 
     def __init__(self) -> None:
         self._change = asyncio.Event()
@@ -51,29 +51,29 @@ class Changing:
         self._change = asyncio.Event()
 
     async def until(self, predicate: Callable[[], object], timeout: float = 20) -> None:
-        """Wait until the predicate holds; TimeoutError after `timeout` real seconds."""
+        """Wait until the predicate holds. Raises TimeoutError after `timeout` real seconds."""
         async with asyncio.timeout(timeout):
             while not predicate():
                 await self._change.wait()
 
 
 class Connection(Changing):
-    """What was sent and received, and how to send more. Nothing here waits but the writer."""
+    """Keeps what was sent and received, and sends more. Only the writer waits for the network."""
 
     def __init__(self, number: int, clock: Clock, faults: Faults) -> None:
         super().__init__()
         self.clock, self.faults = clock, faults
-        self.received: list[Event] = []     # every event of the client but appends
+        self.received: list[Event] = []     # every event of the client except appends
         self.sent: list[Event] = []
-        self.errors: list[Event] = []       # those of `sent` that are errors
+        self.errors: list[Event] = []       # the errors in `sent`
         self.log: list[tuple[float, str, Event]] = []       # (ms of the clock, kind, detail)
-        self.pings = 0                      # of the client
+        self.pings = 0                      # the client's
         self.closed = False
-        self.silent = False                 # a half-open connection: the client can tell by a missing pong only
+        self.silent = False                 # a half-open connection, which only a missing pong shows
         self.close_code: int | None = None
         self._number, self._ids, self._deltas = number, 0, 0
-        self._outbox: asyncio.Queue[str | int | None] = asyncio.Queue()     # text, or a close code, or: stop
-        self._lost = Counter(faults.lost)   # how many events of a kind are still to be lost
+        self._outbox: asyncio.Queue[str | int | None] = asyncio.Queue()     # a text, a close code, or None to stop
+        self._lost = Counter(faults.lost)   # how many events of each kind are still to be lost
         self._over = False                  # nothing more is queued
         self._writing = False               # the writer waits for the network
         self._flows = asyncio.Event()
@@ -86,11 +86,11 @@ class Connection(Changing):
         await self._outbox.join()
 
     async def until_received(self, kind: str, count: int = 1, timeout: float = 20) -> Event:
-        """The client's event of that type, its `count`-th."""
+        """Waits for the client's `count`-th event of that type."""
         return await self._nth(self.received, kind, count, timeout)
 
     async def until_sent(self, kind: str, count: int = 1, timeout: float = 20) -> Event:
-        """The server's event of that type, its `count`-th."""
+        """Waits for the server's `count`-th event of that type."""
         return await self._nth(self.sent, kind, count, timeout)
 
     async def _nth(self, events: list[Event], kind: str, count: int, timeout: float) -> Event:
@@ -100,7 +100,7 @@ class Connection(Changing):
         return found()[count - 1]
 
     def new_id(self, prefix: str) -> str:
-        """An id that no other thing of this server has."""
+        """An id that nothing else of this server has."""
         self._ids += 1
         return f"{prefix}_sim{self._number}x{self._ids:05}"
 
@@ -109,32 +109,32 @@ class Connection(Changing):
         self._put({"type": kind, "event_id": self.new_id("event"), **fields})
 
     def close(self, code: int) -> None:
-        """Close once everything queued is written; 1006 breaks the connection then, a silent one too.
+        """Close after everything queued is written. 1006 breaks the connection then, also a silent one.
 
-        At any time; closed already, it does nothing.
+        A connection that is closed already stays as it is.
         """
         if code == ABORT and self._writing:
-            self._abort()                   # a client that reads nothing does not keep it
+            self._abort()                   # also if the client reads nothing
         elif not self._over or (code == ABORT and self.silent and not self.closed):
             self._over = True
             self._outbox.put_nowait(code)
 
     def reset(self) -> None:
-        """Break the connection at once, by a TCP reset: what is under way is lost."""
+        """Break the connection at once, by a TCP reset. Data under way is lost."""
         self._over = True
         if self._transport:
-            # Zero lingering makes the kernel reset the connection rather than end it politely.
+            # Zero lingering makes the kernel reset the connection in place of an orderly end.
             self._transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._abort()
 
     def go_silent(self) -> None:
-        """From now on nothing is sent, and what the client sends is lost, pings too; no end is announced."""
+        """From now on nothing is sent, and everything from the client is lost, pings too. The connection stays open."""
         self._over = self.silent = True
         self.changed()
 
     def hold_up(self) -> None:
-        """From now on nothing passes either way, until `let_through`: then everything does, and in order."""
+        """From now on nothing passes either way, until `let_through`. Then everything does, in order."""
         self._flows.clear()
 
     def let_through(self) -> None:
@@ -182,7 +182,7 @@ class Connection(Changing):
         self, code: str, message: str, param: str | None = None, event_id: str | None = None,
         kind: str = "invalid_request_error",
     ) -> None:
-        """Send an `error` of that kind; `event_id`: the client's event it is about."""
+        """Send an `error` of that kind. `event_id`: the client's event that it is about."""
         self.emit("error", error={"type": kind, "code": code, "message": message,
                                   "param": param, "event_id": None if self.faults.no_metadata else event_id})
 
@@ -191,7 +191,7 @@ class Connection(Changing):
         self._outbox.put_nowait(None)
 
     async def _send_all(self, client: web.WebSocketResponse) -> None:
-        """Write the queue to the client until `_stop_sending`."""
+        """Writes the queue to the client until `_stop_sending`."""
         while (entry := await self._outbox.get()) is not None:
             self._writing = True
             await self._flows.wait()
@@ -203,7 +203,7 @@ class Connection(Changing):
                 else:
                     self._abort()
             except ConnectionError:
-                pass        # the client has left: reading ends as well
+                pass        # the client has left, so reading ends too
             self._writing = False
             self._outbox.task_done()
         self._outbox.task_done()

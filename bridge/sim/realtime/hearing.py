@@ -1,4 +1,4 @@
-"""The input audio buffer of a session: what was appended, where speech lies in it, what has been committed."""
+"""The input audio buffer of a session: appended audio, the speech in it, and commits."""
 
 import base64
 import binascii
@@ -7,14 +7,14 @@ from typing import Any
 from bridge.sim.realtime.schema import Refused
 from bridge.sim.realtime.vad import FORMATS, Edge, Vad
 
-#: The least that can be committed, ms.
+#: The least audio that can be committed, in ms.
 SHORTEST_MS = 100
-#: The most in one append, bytes.
+#: The most audio in one append, in bytes.
 LONGEST_APPEND = 15 * 2**20
 
 
 class InputBuffer:
-    """Audio received and not yet committed. Positions are ms of all audio appended in the session."""
+    """Audio that was received and not yet committed. Positions are in ms of all audio appended in the session."""
 
     def __init__(self, audio_config: dict[str, Any]) -> None:
         self.appended = bytearray()     # everything, in order
@@ -25,9 +25,9 @@ class InputBuffer:
         self.configure(audio_config)
 
     def configure(self, audio_config: dict[str, Any]) -> None:
-        """Hear as the session's `audio.input` says; what was begun under another setting is begun again."""
+        """Hear as the session's `audio.input` says. Turn detection begins anew."""
         name: str = audio_config["format"]["type"]
-        if name != self._format:        # what was heard before cannot be joined with what comes
+        if name != self._format:        # audio of two formats cannot be joined
             self.take(self._from_ms, self._end_ms)
         self._format, self.bytes_per_ms = name, FORMATS[name].bytes_per_ms
         self._turn_detection: dict[str, Any] | None = audio_config["turn_detection"]
@@ -35,7 +35,7 @@ class InputBuffer:
 
     @property
     def now_ms(self) -> int:
-        """How much audio has come in all."""
+        """How much audio has come in all, in ms."""
         return int(self._end_ms)
 
     @property
@@ -48,7 +48,7 @@ class InputBuffer:
         return bool(self._vad and self._vad.speaking)
 
     def append(self, text: str) -> list[Edge]:
-        """Take base64 audio; the edges of speech that it brings to light, none without turn detection."""
+        """Take base64 audio. Returns the edges of speech found in it, none without turn detection. Raises Refused."""
         try:
             audio = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
@@ -60,7 +60,7 @@ class InputBuffer:
         return self._vad.feed(audio) if self._vad else []
 
     def take(self, start_ms: float, end_ms: float) -> bytes:
-        """Remove the audio up to `end_ms` and return what of it lies after `start_ms`."""
+        """Remove the audio up to `end_ms`. Returns the part after `start_ms`."""
         start, end = (round((at - self._from_ms) * self.bytes_per_ms) for at in (start_ms, end_ms))
         audio = bytes(self._pending[max(0, start):end])
         del self._pending[:end]

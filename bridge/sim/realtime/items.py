@@ -1,4 +1,4 @@
-"""The conversation as the server keeps it: its items in their order, and how much audio each of them has."""
+"""The conversation as the server keeps it: its items in order, and how much audio each one has."""
 
 import copy
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Item:
     #: The sound of a message, in the format that was in force.
     audio: bytearray = field(default_factory=bytearray)
     bytes_per_ms: int = 8
-    #: The words of the audio; kept when a truncation takes them out of the conversation.
+    #: The words of the audio. A truncation takes them out of the conversation, and they stay here.
     transcript: str = ""
     truncated_ms: int | None = None
     deleted: bool = False
@@ -35,18 +35,18 @@ class Item:
 
     @property
     def remembered_ms(self) -> int:
-        """How much of the audio the model believes was heard."""
+        """How much of the audio the model believes was heard, in ms."""
         return self.audio_ms if self.truncated_ms is None else self.truncated_ms
 
     @property
     def texts(self) -> str:
-        """All words the model reads in it."""
+        """All words that the model reads in it."""
         content = self.body.get("content", ())
         parts = [part.get("text") or part.get("transcript") or "" for part in content]
         return "".join([*parts, self.body.get("arguments", ""), self.body.get("output", "")])
 
     def wire(self) -> dict[str, Any]:
-        """The item as events show it; a copy, for the item may change later."""
+        """The item as events show it. It is a copy, because the item may change later."""
         return {"id": self.id, "object": "realtime.item", "type": self.type, "status": self.status,
                 **copy.deepcopy(self.body)}
 
@@ -56,14 +56,17 @@ class Conversation:
 
     def __init__(self) -> None:
         self.items: dict[str, Item] = {}    # deleted ones too
-        self.order: list[str] = []          # ids of those that are left
+        self.order: list[str] = []          # the ids of the items that are left
 
     @property
     def last(self) -> str | None:
         return self.order[-1] if self.order else None
 
     def add(self, item: Item, after: str | None = None) -> str | None:
-        """Put an item behind another (the last; `root`: in front of all) and return that other's id."""
+        """Put an item after another, by default the last, with `root` before all. Returns that other's id.
+
+        Raises Refused.
+        """
         if item.id in self.items:
             raise Refused("item_create_duplicate_item_id",
                           f"Error creating item: an item with id '{item.id}' already exists.", "item.id")
@@ -77,15 +80,15 @@ class Conversation:
         return previous
 
     def before(self, item_id: str) -> str | None:
-        """The id of the item in front of another, if both are there."""
+        """The id of the item before this one, if both are there."""
         at = self.order.index(item_id) if item_id in self.order else 0
         return self.order[at - 1] if at else None
 
     def find(self, item_id: str, action: str) -> Item:
-        """An item that is there.
+        """The item of this id.
 
         Raises:
-            Refused: it never was, or was deleted; the code names the action: item_truncate_invalid_item_id.
+            Refused: there is none, or it was deleted. The code names the action: item_truncate_invalid_item_id.
         """
         if item_id not in self.order:
             raise Refused(f"item_{action}_invalid_item_id",
@@ -109,7 +112,7 @@ class Conversation:
         self.order.remove(item_id)
 
     def check_answer(self, call_id: str) -> None:
-        """A function's output needs a call that has none yet."""
+        """Raises Refused for the output of a function call that does not exist or has an output."""
         present = [self.items[item_id] for item_id in self.order]
         named = [item.type for item in present if item.body.get("call_id") == call_id]
         if "function_call" not in named:
@@ -120,7 +123,7 @@ class Conversation:
                           "item.call_id", anonymous=True)
 
     def tokens(self) -> tuple[int, int]:
-        """(text, audio) tokens of all items: a caller's second is 10 tokens, the model's 20."""
+        """The (text, audio) tokens of all items. A caller's second is 10 tokens, a model's 20."""
         present = [self.items[item_id] for item_id in self.order]
         sound = sum(item.remembered_ms // (50 if item.role == "assistant" else 100) for item in present)
         return sum(len(item.texts) // 4 for item in present if not item.audio), sound

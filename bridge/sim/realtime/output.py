@@ -1,7 +1,7 @@
-"""What a response puts out: spoken messages, written ones, function calls, each as its sequence of events.
+"""The outputs of a response: spoken messages, written ones and function calls, each as its sequence of events.
 
-An output is opened, advanced step by step and closed. A step sends events and says how long they take to make, in
-ms of call time; between two steps the response may be cancelled, and the item is then closed as it is.
+An output is opened, advanced step by step and closed. A step sends events and says how long the model takes for them,
+in ms of call time. The response may be cancelled between two steps, and the item is then closed as it is.
 """
 
 import base64
@@ -16,10 +16,10 @@ from bridge.sim.realtime.script import Call, Line
 from bridge.sim.realtime.vad import FORMATS
 from bridge.sim.speech import decode
 
-#: The lengths of successive deltas as parts of the usual one: recordings show 187 to 275 ms around 250. None of
-#: them is a multiple of a phone's frame of 160 bytes.
+#: The lengths of successive deltas, relative to the usual one. Recordings show 187 to 275 ms around 250. None of them
+#: is a multiple of a phone's frame of 160 bytes.
 VARIATION = (0.75, 1.1, 0.93, 1.0, 0.87)
-#: How long the model takes for a piece of a function call or of a written message, ms.
+#: How long the model takes for a piece of a function call or of a written message, in ms.
 PIECE_MS = 40
 
 
@@ -34,7 +34,7 @@ class Sink(Protocol):
 
 
 class Output:
-    """What all kinds of output have in common: the events around the item."""
+    """The base of all outputs: the events around the item."""
 
     def __init__(self, response: Sink, index: int, item: Item) -> None:
         self.response, self.index, self.item = response, index, item
@@ -44,15 +44,15 @@ class Output:
         self.response.keep(self.item)
 
     def steps(self) -> Iterator[float]:
-        """Send the content piece by piece; yields how long each piece takes, ms."""
+        """Sends the content piece by piece. Yields how long each piece takes, in ms."""
         raise NotImplementedError
 
     def settle(self) -> None:
-        """Send the events that end the content."""
+        """Sends the events that end the content."""
         raise NotImplementedError
 
     def close(self, status: str) -> None:
-        """End the item, `completed` or `incomplete`."""
+        """Ends the item, as `completed` or `incomplete`."""
         self.settle()
         self.item.status = status
         self.response.kept(self.item)
@@ -63,7 +63,7 @@ class Output:
 
 
 class Message(Output):
-    """A message of the assistant with one content part, whose words come bit by bit."""
+    """A message of the assistant with one content part. Its words come piece by piece."""
 
     part = ""           # the kind of the part in events
     content = ""        # its kind in the item
@@ -81,7 +81,7 @@ class Message(Output):
 
     def say(self, words: str) -> None:
         self.item.transcript += words
-        if self.item.truncated_ms is None:      # what was cut out does not come back
+        if self.item.truncated_ms is None:      # truncated words do not come back
             self.item.body["content"] = [{"type": self.content, self.words: self.item.transcript}]
         self.emit(f"{self.event}.delta", content_index=0, delta=words)
 
@@ -103,7 +103,7 @@ class Written(Message):
 
 
 class Spoken(Message):
-    """A message with sound: deltas of about a quarter of a second, the words ahead of them."""
+    """A message with sound, in deltas of about a quarter of a second. The words run ahead of the sound."""
 
     part, content, words, event = "audio", "output_audio", "transcript", "response.output_audio_transcript"
 
@@ -134,7 +134,7 @@ class Spoken(Message):
 
 
 class Calling(Output):
-    """A function call. What a cancelled one has of its arguments is cut off anywhere, and is no JSON."""
+    """A function call. If it is cancelled, its arguments are cut off anywhere, and are no JSON."""
 
     def __init__(self, response: Sink, index: int, call: Call, item_id: str, call_id: str) -> None:
         body = {"name": call.name, "call_id": call_id, "arguments": ""}
@@ -156,7 +156,7 @@ class Calling(Output):
 
 
 def slices(audio: bytes, size: int) -> Iterator[bytes]:
-    """Audio in deltas of about `size` bytes, of lengths that vary as the vendor's do."""
+    """Audio in deltas of about `size` bytes. Their lengths vary like the vendor's."""
     at = 0
     for part in itertools.cycle(VARIATION):
         if at >= len(audio):
@@ -175,5 +175,5 @@ def pieces(text: str, count: int) -> list[str]:
 
 
 def pcm_24k(mulaw: bytes) -> bytes:
-    """The same sound as audio/pcm: 24 kHz, 16 bits."""
+    """Mu-law of 8 kHz as audio/pcm: 24 kHz, 16 bits."""
     return b"".join(sample * 3 for (sample,) in struct.iter_unpack("2s", decode(mulaw)))

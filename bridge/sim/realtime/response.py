@@ -13,12 +13,12 @@ from bridge.sim.realtime.output import Calling, Output, Spoken, Written
 from bridge.sim.realtime.script import Call, Faults, Line, Turn
 from bridge.sim.realtime.usage import NOTHING, Tokens, usage
 
-#: A response that fails, or of which nothing comes after `response.created`.
+#: A response that fails, or sends nothing after `response.created`.
 Outage = Literal["failed", "mute"]
 
 
 class Manner(Protocol):
-    """How the model speaks, as `RealtimeServer` documents it."""
+    """How the model speaks. `RealtimeServer` documents the fields."""
 
     delta_ms: int
     speed: float
@@ -46,9 +46,9 @@ class Session(Protocol):
 
 
 class Response:
-    """A response under way. `asked`: the parameters of the `response.create`, empty when VAD started it.
+    """A response under way. `asked`: the parameters of the `response.create`, empty if turn detection started it.
 
-    `heard`: the caller's items that no response has answered; they are transcribed while this one comes.
+    `heard`: the caller's items that no response has answered. They are transcribed while this one is sent.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Response:
 
     @property
     def audio_ms(self) -> int:
-        """How much sound it has brought."""
+        """How much sound it has sent, in ms."""
         return sum(item.audio_ms for item in self.items)
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
@@ -80,12 +80,12 @@ class Response:
         self._task = tasks.create_task(self._run())
 
     def stop(self) -> None:
-        """Say no more: the connection is gone."""
+        """Send no more, because the connection is gone."""
         if self._task:
             self._task.cancel()
 
     def cancel(self, reason: str, late_deltas: int = 0) -> None:
-        """End early: `turn_detected` or `client_cancelled`. So many pieces that were under way still come."""
+        """End early. `reason`: `turn_detected` or `client_cancelled`. `late_deltas` more pieces still come."""
         self.stop()
         for _ in itertools.islice(self._steps, late_deltas):
             pass
@@ -98,13 +98,13 @@ class Response:
         self.session.emit(kind, response_id=self.id, **fields)
 
     def keep(self, item: Item) -> None:
-        """An item begins; the conversation has it unless the response is out of band."""
+        """An item begins. The conversation gets it, unless the response is out of band."""
         self.items.append(item)
         if not self.out_of_band:
             self.session.add_item(item)
 
     def kept(self, item: Item) -> None:
-        """An item is complete, or as complete as it becomes."""
+        """An item is complete, or was cut off."""
         if not self.out_of_band:
             self.session.item_done(item)
 
@@ -119,7 +119,7 @@ class Response:
             return self._finish("failed", {
                 "type": "failed", "error": {"type": kind, "code": code, "message": message}})
         if self.turn == "mute":
-            return                      # it stays the active one until the client cancels it
+            return                      # it stays active until the client cancels it
         for index, part in enumerate(self.turn.output):
             self._current = self._output(index, part)
             self._current.open()
@@ -148,7 +148,7 @@ class Response:
             self._current = None
 
     def _transcribe(self) -> None:
-        """The caller's words come late: in the midst of the response that answers them."""
+        """Sends the caller's words. They come late, amid the response that answers them."""
         heard, self._heard = self._heard, []
         for item in heard:
             self.session.transcribed(item)
@@ -160,7 +160,7 @@ class Response:
         self.session.emit("response.done", response={**self.wire(), "status_details": details, "usage": self._usage()})
 
     def wire(self) -> dict[str, Any]:
-        """The response as `response.created` shows it, with the items it has by now."""
+        """The response as `response.created` shows it, with its items so far."""
         voice = self._voice["id"] if isinstance(self._voice, dict) else self._voice
         return {
             "object": "realtime.response", "id": self.id, "status": self.status, "status_details": None,
@@ -173,18 +173,18 @@ class Response:
         }
 
     def _prefix(self) -> str:
-        """What the model reads in front of the conversation."""
+        """What the model reads before the conversation: instructions and tools."""
         def of(name: str) -> Any:
             return self.asked.get(name, self.session.config[name])
         return f"{of('instructions')}{json.dumps(of('tools'))}"
 
     def _context(self) -> Tokens:
-        """All that the model reads: the prefix, and everything said before."""
+        """The tokens of everything that the model reads: the prefix and the conversation."""
         text, audio = self.session.conversation.tokens()
         return Tokens(text + len(self._prefix()) // 4, audio)
 
     def _usage(self) -> dict[str, Any] | None:
-        """A cancelled response is billed for what was generated, a failed one is not."""
+        """The billed tokens. A cancelled response is billed for what was generated, a failed one is not billed."""
         if self.status == "failed":
             return None
         said = Tokens(sum(len(item.texts) // 4 for item in self.items), self.audio_ms // 50)

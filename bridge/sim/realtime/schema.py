@@ -1,6 +1,6 @@
-"""What the Realtime API accepts from a client: every event and every field, written out by hand.
+"""Everything that the Realtime API accepts from a client: every event and every field, written out by hand.
 
-Pure. A field that is not listed is refused, as the vendor does; `check` raises `Refused` and the caller applies
+Pure. A field that is not listed is refused, as the vendor does. `check` raises `Refused`, and the caller applies
 nothing of that event. Left out on purpose: audio/pcma, MCP items and transcription sessions, which are not simulated.
 Sources: https://developers.openai.com/api/reference/resources/realtime/client-events and .../guides/realtime-vad
 """
@@ -13,7 +13,7 @@ Check = Callable[[Any, str], None]      # (value, its path); raises Refused
 
 
 class Refused(Exception):
-    """The `error` event a client event is answered with; it is recoverable, the connection stays open.
+    """A client event is answered with an `error` event. The connection stays open.
 
     `anonymous`: the vendor does not say which event it was. `kind`: the error's `type`.
     """
@@ -26,7 +26,7 @@ class Refused(Exception):
         self.code, self.message, self.param, self.anonymous, self.kind = code, message, param, anonymous, kind
 
 
-# -- how a field can be wrong ----------------------------------------------------------------------------
+# -- checks of one field ---------------------------------------------------------------------------------
 
 def _invalid(path: str, message: str) -> Refused:
     return Refused("invalid_value", message, path)
@@ -41,7 +41,7 @@ def _below(path: str, name: str) -> str:
 
 
 def anything(value: Any, path: str) -> None:
-    """A field whose inside is not simulated."""
+    """A field whose content is not simulated."""
 
 
 def boolean(value: Any, path: str) -> None:
@@ -55,7 +55,7 @@ def mapping(value: Any, path: str) -> None:
 
 
 def text(longest: int = 10**6, pattern: str = "") -> Check:
-    """A string of at most so many characters."""
+    """A string of at most `longest` characters that matches `pattern`."""
     def check(value: Any, path: str) -> None:
         if not isinstance(value, str):
             raise _mistyped(path, "a string", value)
@@ -65,7 +65,7 @@ def text(longest: int = 10**6, pattern: str = "") -> Check:
 
 
 def number(low: float, high: float = float("inf"), whole: bool = False) -> Check:
-    """A number between both limits, which are allowed too."""
+    """A number from `low` to `high`, both included."""
     def check(value: Any, path: str) -> None:
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
             raise _mistyped(path, "an integer" if whole else "a number", value)
@@ -91,7 +91,7 @@ def nullable(check: Check) -> Check:
 
 
 def words_or(words: tuple[str, ...], other: Check) -> Check:
-    """One of these words, or something that is no string."""
+    """One of these words, or a value of another type that passes `other`."""
     known = one_of(*words)
     return lambda value, path: (known if isinstance(value, str) else other)(value, path)
 
@@ -106,7 +106,7 @@ def list_of(check: Check) -> Check:
 
 
 def fields(required: Mapping[str, Check] | None = None, optional: Mapping[str, Check] | None = None) -> Check:
-    """An object with these fields and no other."""
+    """An object with these fields and no others."""
     required = required or {}
     known = {**required, **(optional or {})}
 
@@ -123,7 +123,7 @@ def fields(required: Mapping[str, Check] | None = None, optional: Mapping[str, C
 
 
 def tagged(tag: str, shapes: Mapping[str, Check]) -> Check:
-    """An object whose field `tag` says which of these shapes it has."""
+    """An object whose field `tag` names its shape, one of these."""
     known = one_of(*shapes)
 
     def check(value: Any, path: str) -> None:
@@ -142,7 +142,7 @@ VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse",
 TRANSCRIBERS = ("whisper-1", "gpt-transcribe", "gpt-live-transcribe", "gpt-4o-mini-transcribe",
                 "gpt-4o-mini-transcribe-2025-12-15", "gpt-4o-transcribe", "gpt-4o-transcribe-diarize",
                 "gpt-realtime-whisper")
-#: A transcription field and the models that know it.
+#: Fields of the transcription, and the models that know them.
 TRANSCRIBER_FIELDS = {
     "keywords": ("gpt-transcribe", "gpt-live-transcribe"),
     "languages": ("gpt-transcribe", "gpt-live-transcribe"),
@@ -151,10 +151,10 @@ TRANSCRIBER_FIELDS = {
 }
 EFFORTS = one_of("minimal", "low", "medium", "high", "xhigh")
 
-TYPE = {"type": anything}       # of a tagged shape: already looked at
+TYPE = {"type": anything}       # of a tagged shape: `tagged` has checked it
 FORMAT = tagged("type", {
     "audio/pcm": fields({**TYPE, "rate": one_of(24000)}),
-    "audio/pcmu": fields(TYPE),     # a `rate` is refused here, and missed on audio/pcm
+    "audio/pcmu": fields(TYPE),     # a `rate` is refused here, and required for audio/pcm
 })
 VOICE = words_or(VOICES, fields({"id": text(pattern="voice_.+")}))
 TURN_DETECTION = tagged("type", {
@@ -189,7 +189,7 @@ TOOL_CHOICE = words_or(("auto", "none", "required"), tagged("type", {
     "function": fields({**TYPE, "name": NAME}),
     "mcp": fields({**TYPE, "server_label": text()}, {"name": text()}),
 }))
-#: What `session.update` and `response.create` have in common.
+#: The fields that `session.update` and `response.create` share.
 COMMON: dict[str, Check] = {
     "instructions": text(), "output_modalities": one_of(["audio"], ["text"]),
     "max_output_tokens": words_or(("inf",), integer(1, 4096)), "tools": list_of(TOOL), "tool_choice": TOOL_CHOICE,
@@ -263,7 +263,7 @@ def _event(required: Mapping[str, Check] | None = None, optional: Mapping[str, C
     return fields({**TYPE, **(required or {})}, {"event_id": text(512), **(optional or {})})
 
 
-#: Every event a client may send over a WebSocket (`output_audio_buffer.clear` is for WebRTC and SIP).
+#: Every event that a client may send over a WebSocket (`output_audio_buffer.clear` is for WebRTC and SIP).
 EVENTS = {
     "session.update": _event({"session": SESSION}),
     "input_audio_buffer.append": _event({"audio": text(20 * 2**20)}),   # 15 MiB as base64
@@ -281,7 +281,7 @@ _CHECK = tagged("type", EVENTS)
 
 
 def check(event: Any) -> None:
-    """Raise `Refused` unless a client may send this."""
+    """Raises `Refused` unless a client may send this event."""
     if not isinstance(event, dict):
         raise Refused("invalid_event", "The event is not a JSON object.")
     if event.get("type") == "output_audio_buffer.clear":

@@ -1,6 +1,10 @@
-"""The simulated Realtime API's server: who may connect, and a session for each connection."""
+"""The simulated Realtime API's server: who may connect, a session for each connection, and which models there are."""
 
 import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from email.utils import formatdate
 from typing import Self
 
 from aiohttp import web
@@ -11,12 +15,20 @@ from bridge.sim.realtime.script import Faults
 from bridge.sim.realtime.session import Listener, RealtimeSession, Script
 
 
+#: The models that `GET /v1/models` lists, with the day on which each is shut down.
+MODELS: Mapping[str, str | None] = {
+    "gpt-realtime-2.1": None, "gpt-realtime-2.1-mini": None, "gpt-realtime-2": None, "gpt-realtime-1.5": None,
+    "gpt-realtime": "2027-01-20", "gpt-realtime-mini": "2027-01-20", "gpt-transcribe": None, "whisper-1": "2027-02-26"}
+
+
 class RealtimeServer(Changing):
     """Listens on a free port of 127.0.0.1 while it is entered.
 
     `delta_ms`: about how much sound an audio delta has. `speed`: how many times faster than it plays the sound
     comes; 0 for all at once. `think_ms`: from the end of the turn to the first event of the answer.
-    `faults` may be set anew between two connections; `refuse` turns the next ones away.
+    `faults` may be set anew between two connections; `refuse` turns the next ones away. `models`: which there are, and
+    when each ends; a session with another one is refused. `clock_off_s`: so much later is it by the header Date of what
+    `/v1/models` answers than by this machine's clock.
     """
 
     def __init__(
@@ -26,21 +38,24 @@ class RealtimeServer(Changing):
         super().__init__()
         self.script, self.key, self.clock = script, key, clock or Clock()
         self.delta_ms, self.speed, self.think_ms, self.faults = delta_ms, speed, think_ms, faults
+        self.models: Mapping[str, str | None] = MODELS
+        self.clock_off_s = 0.0
         self.sessions: list[RealtimeSession] = []
         self.refused = 0        # connections turned away before the upgrade
-        self._refusing = (0, 0)     # so many more, by that status
+        self._refusing = (0, 0)     # how many more, and the status
         self.listener: Listener | None = None
         self.url = ""
         self._stopping = asyncio.Event()
 
     @property
     def connections(self) -> int:
-        """Upgrades accepted."""
+        """The number of upgrades accepted."""
         return len(self.sessions)
 
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.add_routes([
+            web.get("/v1/models", self._list_models),
             web.get("/v1/realtime", self._connect),
             web.get("/openai/v1/realtime", self._connect),      # Azure's address
         ])
@@ -58,16 +73,16 @@ class RealtimeServer(Changing):
         await self._runner.cleanup()
 
     async def until_session(self, n: int = 1, timeout: float = 20) -> RealtimeSession:
-        """The n-th session, once a client has opened it."""
+        """Waits until a client has opened the n-th session, and returns it."""
         await self.until(lambda: len(self.sessions) >= n, timeout)
         return self.sessions[n - 1]
 
     def refuse(self, connections: int, status: int = 503) -> None:
-        """Answer the next upgrades, so many of them, by that status; 0 for none any more."""
+        """Answer the next upgrades with that status, as many as `connections` says. 0 ends it."""
         self._refusing = connections, status
 
     async def stopped(self) -> None:
-        """Until the server is being left."""
+        """Waits until the server stops."""
         await self._stopping.wait()
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
@@ -78,6 +93,9 @@ class RealtimeServer(Changing):
             self.refused += 1
             self.changed()
             return refusal
+        azure = request.path.startswith("/openai/")          # where the owner names the models
+        if not azure and request.query["model"] not in self.models:
+            faults = replace(faults, refuse_session="model_not_found")
         # Pongs and closes are the session's business: one that is silent sends neither.
         socket = web.WebSocketResponse(
             max_msg_size=32 * 2**20, compress=False, timeout=1, autoping=False, autoclose=False)
@@ -89,12 +107,24 @@ class RealtimeServer(Changing):
         await session.run(socket, request)
         return socket
 
+    async def _list_models(self, request: web.Request) -> web.Response:
+        """Also for a key that may use none of them, and for an account without credit."""
+        if not self._knows_key(request):
+            return _problem(401, "invalid_api_key", "Incorrect API key provided.")
+        listed = [{"id": name, "object": "model", "created": 1780000000, "owned_by": "system", "shutdown_date": day}
+                  for name, day in self.models.items()]
+        return web.json_response({"object": "list", "data": listed}, headers={
+            "Date": formatdate(time.time() + self.clock_off_s, usegmt=True)})
+
+    def _knows_key(self, request: web.Request) -> bool:
+        keys = {request.headers.get("Authorization"), f"Bearer {request.headers.get('api-key')}"}
+        return f"Bearer {self.key}" in keys
+
     def _refusal(self, request: web.Request, faults: Faults) -> web.Response | None:
-        """Why there is no upgrade, or None."""
+        """The answer that refuses an upgrade, or None."""
         if status := self._status_of_refusal(faults):
             return _problem(status, "refused", "The server refuses the connection.")
-        keys = {request.headers.get("Authorization"), f"Bearer {request.headers.get('api-key')}"}
-        if f"Bearer {self.key}" not in keys:
+        if not self._knows_key(request):
             return _problem(401, "invalid_api_key", "Incorrect API key provided.")
         if not request.query.get("model"):
             return _problem(400, "missing_model", "You must provide a model parameter.")

@@ -1,7 +1,7 @@
 """One connection of the simulated Realtime API: reads the client's events, keeps the conversation, answers.
 
-Everything that happens is decided without waiting and queued (`connection`), so the events of one decision
-are never interleaved with others', and reading never waits for writing.
+Every decision is made without waiting, and its events are queued (connection.py). So the events of two decisions are
+never interleaved, and reading never waits for writing.
 Source: https://developers.openai.com/api/reference/resources/realtime/server-events
 """
 
@@ -28,11 +28,11 @@ from bridge.sim.realtime.script import AFTERWARDS, Faults, Turn
 from bridge.sim.realtime.usage import NOTHING, Tokens, shared
 from bridge.sim.realtime.vad import Edge
 
-#: Each response that starts takes the next turn; every session begins at the first. After the last: AFTERWARDS, or what
-#: Faults says. A callable is asked each time, and finds the response's parameters in `session.asked`. A turn without
-#: output is a response that is completed without a word or a sound.
+#: Each response takes the next turn, and every session begins at the first. After the last comes AFTERWARDS, unless
+#: Faults says otherwise. A callable is asked for each turn, and finds the response's parameters in `session.asked`. A
+#: turn without output is a response that is completed without a word or a sound.
 Script: TypeAlias = "Sequence[Turn] | Callable[[RealtimeSession], Turn]"
-#: (session, kind, detail): told whatever a session writes to its log.
+#: Called with (session, kind, detail) for every entry of a session's log.
 Listener: TypeAlias = "Callable[[RealtimeSession, str, dict[str, Any]], None]"
 
 
@@ -44,11 +44,11 @@ class Server(Manner, Protocol):
     listener: "Listener | None"
 
     async def stopped(self) -> None:
-        """Until the server is being left."""
+        """Waits until the server stops."""
 
 
 class RealtimeSession(Connection):
-    """What a client sent, what it was answered, and what the model believes was said. Times: ms of the clock."""
+    """One session: what the client sent, the answers, and what the model believes was said. Times are ms of `clock`."""
 
     def __init__(
         self, server: Server, number: int, model: str, headers: Mapping[str, str], faults: Faults,
@@ -56,12 +56,12 @@ class RealtimeSession(Connection):
         super().__init__(number, server.clock, faults)
         self.server, self.headers = server, headers
         self.id, self.conversation_id = self.new_id("sess"), self.new_id("conv")
-        # In the wall's seconds, whatever the speed of the clock: the client's own calendar must fit it.
+        # In real seconds, whatever the speed of the clock, because the client compares it with its own calendar.
         expires_at = int(time.time() + faults.expire_after_ms / 1000 / self.clock.speed)
         self.config: Event = default_session(self.id, model, faults.says_expires_at or expires_at)
         self.conversation = Conversation()
         self.active: Response | None = None
-        self.asked: Event = {}              # what the newest response was asked with
+        self.asked: Event = {}              # the parameters of the newest response
         self.buffer = InputBuffer(self.config["audio"]["input"])
         self._turns = iter(()) if callable(server.script) else iter(server.script)
         self._responses: dict[str, Response] = {}
@@ -69,7 +69,7 @@ class RealtimeSession(Connection):
         self._speech_id = ""
         self._speech_ms = 0
         self._idle: asyncio.Task[None] | None = None
-        self._cache = "", NOTHING           # what the newest response has read: the prefix, and tokens in all
+        self._cache = "", NOTHING           # what the newest response has read: the prefix, and its tokens in all
         self._spent: Counter[str] = Counter()   # how often each fault of a limited number has struck
 
     # -- for tests and demos
@@ -85,7 +85,7 @@ class RealtimeSession(Connection):
         return self.buffer.appended
 
     def note(self, kind: str, **detail: Any) -> None:
-        """Tell the log, and whoever listens to the server."""
+        """Adds to the log, and calls the server's listener."""
         self.log.append((self.clock.ms(), kind, detail))
         if self.server.listener:
             self.server.listener(self, kind, detail)
@@ -94,7 +94,7 @@ class RealtimeSession(Connection):
         self, code: str, message: str, param: str | None = None, event_id: str | None = None,
         kind: str = "invalid_request_error",
     ) -> None:
-        """Answer with an `error`."""
+        """Logs and sends an `error`."""
         self.note("error", code=code, message=message)
         super().error(code, message, param, event_id, kind)
 
@@ -115,11 +115,11 @@ class RealtimeSession(Connection):
             self.closed, self.close_code = True, socket.close_code
             self.note("closed", code=socket.close_code)
             self.changed()
-        if not socket.closed:       # the client says goodbye, and nobody is there to answer
+        if not socket.closed:       # a silent session does not answer the client's close
             await self.server.stopped()
 
     async def _read(self, socket: web.WebSocketResponse) -> None:
-        """Do what the client asks until it leaves, and answer its goodbye."""
+        """Does what the client asks until it leaves, and answers its close."""
         async for message in socket:
             await self._flows.wait()
             if self.silent or message.type is WSMsgType.PONG:
@@ -156,6 +156,9 @@ class RealtimeSession(Connection):
             self.error("beta_api_shape_disabled", "The Realtime Beta API is no longer supported. "
                        "Please use /v1/realtime for the GA API.")
             self.close(4000)
+        elif code := self.faults.refuse_session:
+            self.error(code, f"The session was refused: {code}.")
+            self.close(1000)
         else:
             self.emit("session.created", session=copy.deepcopy(self.config))
         if code := self.faults.error_after_created:
@@ -250,7 +253,7 @@ class RealtimeSession(Connection):
         for index, entry in enumerate(asked.get("input", ())):
             if entry["type"] == "item_reference" and entry["id"] not in self.conversation.order:
                 raise Refused("invalid_value", f"Item '{entry['id']}' does not exist.", f"response.input[{index}].id")
-        # The rules for a voice and for reasoning are the session's.
+        # The session's rules for a voice and for reasoning hold for a response too.
         check_unchangeable(self.config, asked, "response", voice_locked=self._has_spoken())
         if self._strikes("limit_responses"):
             raise Refused("rate_limit_exceeded", self.faults.limit, kind="requests")
@@ -285,7 +288,7 @@ class RealtimeSession(Connection):
             self._respond_unasked()
 
     def _committed(self, item_id: str, audio: bytes) -> None:
-        """The audio becomes an item of the caller's."""
+        """Makes an item of the caller's audio."""
         self._speech_id = ""
         self.emit("input_audio_buffer.committed", item_id=item_id, previous_item_id=self.conversation.last)
         content = {"type": "input_audio", "transcript": None}
@@ -296,7 +299,7 @@ class RealtimeSession(Connection):
         self._unanswered.append(item)
 
     def transcribed(self, item: Item) -> None:
-        """The caller's words, if the session asked for them."""
+        """Sends the caller's words, if the session asked for them."""
         settings = self.config["audio"]["input"]["transcription"]
         if not settings:
             return
@@ -313,7 +316,7 @@ class RealtimeSession(Connection):
         self.emit(f"{event}.completed", **about, transcript=item.transcript, usage=usage)
 
     def _watch_idle(self, audio_ms: int) -> None:
-        """The caller's silence counts from the end of the answer's sound, as if it were played at once."""
+        """Waits for `idle_timeout_ms` of silence. It counts from the end of the answer, as if that played at once."""
         if idle_ms := self._turn_detection.get("idle_timeout_ms"):
             self._idle = self._tasks.create_task(self._idle_for(audio_ms + idle_ms, self.buffer.now_ms))
 
@@ -335,7 +338,7 @@ class RealtimeSession(Connection):
     # -- responses
 
     def _respond_unasked(self) -> None:
-        """A response to the caller's turn. It fails while another runs, and then stands for no client event."""
+        """Starts a response to the caller's turn. If another one runs, the error names no client event."""
         try:
             self._respond({})
         except Refused as refused:
@@ -362,7 +365,7 @@ class RealtimeSession(Connection):
         response.start(self._tasks)
 
     def _next_turn(self) -> Turn | Outage:
-        """What the script has next; an outage uses up no turn."""
+        """The script's next turn, or an outage, which uses up no turn."""
         if self._strikes("fail_responses"):
             return "failed"
         if self._strikes("mute_responses"):
@@ -373,19 +376,22 @@ class RealtimeSession(Connection):
         return next(self._turns, Turn() if self.faults.empty_when_used_up else AFTERWARDS)
 
     def _strikes(self, fault: str) -> bool:
-        """Whether one of the faults that strike the first n times does now."""
+        """Whether a fault that strikes the first n times strikes now."""
         strikes: bool = self._spent[fault] < getattr(self.faults, fault)
         self._spent[fault] += strikes
         return strikes
 
     def billed(self, prefix: str, context: Tokens) -> tuple[Tokens, Tokens]:
-        """What a response reads, and how much of that the one before it had read: only behind the same prefix."""
+        """The tokens that a response reads, and how many of them are cached.
+
+        Cached are those that the response before it has read after the same prefix.
+        """
         last_prefix, last = self._cache
         self._cache = prefix, context
         return context, shared(last, context) if prefix == last_prefix else NOTHING
 
     def finished(self, response: Response) -> None:
-        """A response has come to its end; its `response.done` is sent next."""
+        """A response has ended. Its `response.done` is sent next."""
         del self._responses[response.id]
         if self.active is response:
             self.active = None

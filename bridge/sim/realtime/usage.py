@@ -1,6 +1,6 @@
-"""What a response costs, in tokens, as `response.done` says it.
+"""The tokens of a response, as `response.done` says them.
 
-Pure. The whole conversation is read again by every response; what the one before has read is cached and costs less.
+Pure. Every response reads the whole conversation again. The part that the one before has read is cached and costs less.
 Source: https://developers.openai.com/api/docs/guides/realtime-costs
 """
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Tokens(NamedTuple):
-    """So many of each kind."""
+    """Tokens of each kind."""
 
     text: int
     audio: int
@@ -18,12 +18,12 @@ NOTHING = Tokens(0, 0)
 
 
 def shared(before: Tokens, now: Tokens) -> Tokens:
-    """What two readings of one conversation have in common, when it only grew, or lost something, between them."""
+    """The tokens that two readings of one conversation share, if it only grew or lost items between them."""
     return Tokens(min(before.text, now.text), min(before.audio, now.audio))
 
 
 def usage(read: Tokens, cached: Tokens, said: Tokens) -> dict[str, Any]:
-    """The object `usage`. What was cached is part of the input."""
+    """The object `usage`. Cached tokens are part of the input."""
     return {
         "total_tokens": sum(read) + sum(said), "input_tokens": sum(read), "output_tokens": sum(said),
         "input_token_details": {

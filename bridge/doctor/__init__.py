@@ -1,0 +1,1 @@
+"""Why calls fail, or that they should not: `python -m bridge doctor`. See README.md."""
