@@ -72,7 +72,7 @@ def _run(arguments: list[str] | None) -> int:
             receivers = setting("CALL_WEBHOOK_URL") if options.action == "resend" else ()
             return calls.run(options, setting("DATABASE_URL"), receivers, zone=setting("TIMEZONE"))
         if options.command == "erase":
-            return erase.run(options, setting("DATABASE_URL"))
+            return erase.run(options, setting("DATABASE_URL"), setting("RECORDINGS_STORE"))
         if options.command == "backup":
             return backup.run(options, setting("DATABASE_URL"))
         return serve.run(options)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AsyncExitStack, nullcontext, suppress
 from functools import partial
 
 import aiohttp
@@ -41,6 +41,9 @@ from bridge.reception.budget import Budget
 from bridge.reception.probe import Probes
 from bridge.reception.record_keeper import RecordKeeper
 from bridge.reception.turnstile import Turnstile
+from bridge.recordings import recorder, shelf
+from bridge.recordings.forgetting import forget_hourly
+from bridge.recordings.shelving import Shelving
 from bridge.records.call_records import CallRecords
 from bridge.records.calls import Calls
 from bridge.records.database import StoreFailed, open_database
@@ -49,12 +52,14 @@ from bridge.records.endings import Ending
 from bridge.records.erasure import Erasure
 from bridge.records.meetings import Meetings
 from bridge.records.messages import Messages
+from bridge.records.recordings import Recordings
 from bridge.records.retention import sweep_hourly
 from bridge.records.spending import Spending
 from bridge.records.stream_tokens import StreamTokens
 from bridge.settings import Settings
 from bridge.tools import briefing
 from bridge.tools.booking import Diary
+from bridge.tools.consent import consent
 from bridge.tools.hand_over import hand_over
 from bridge.tools.meetings import meetings
 from bridge.tools.registry import Tools
@@ -108,8 +113,8 @@ def create_app(settings: Settings, timing: Timing = Timing()) -> web.Application
     app[keys.CHECKS] = dict[str, keys.Check](server=partial(health.not_stopping, app[keys.STOPPING]))
     app.on_startup.append(warn_if_open)
     app.cleanup_ctx.extend([
-        open_http, open_records, open_admission, open_budget, open_turnstile, watch_model, open_meetings,
-        open_call_records, forget_old, watch_loop, finish_background])
+        open_http, open_records, open_admission, open_recorder, open_budget, open_turnstile, watch_model,
+        open_meetings, open_call_records, forget_old, watch_loop, finish_background])
     app.on_startup.append(partial(gather_services, timing=timing))   # when all that was opened above is there
     app.on_shutdown.append(hang_up)
     app.add_routes([
@@ -192,6 +197,35 @@ async def open_admission(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
+async def open_recorder(app: web.Application) -> AsyncIterator[None]:
+    """Calls are recorded, where RECORD says so, and what was recorded is brought to its place."""
+    settings, metrics = app[keys.SETTINGS], app[keys.METRICS]
+    recordings, folder = Recordings(app[keys.DATABASE]), shelf.unfinished(settings.RECORDINGS)
+    days = composition.recordings_days(settings)
+    async with AsyncExitStack() as stack:
+        if days:
+            await stack.enter_async_context(running(forget_hourly(recordings, days, settings.RECORDINGS_STORE)))
+        if settings.RECORD == "0" and not folder.exists():       # and nothing waits from a time when calls were
+            yield
+            return
+        place = shelf.open_shelf(settings.RECORDINGS, settings.RECORDINGS_STORE)
+        shelving = Shelving(folder, settings.RECORDINGS, place, recordings, count_waiting=metrics.recordings_wait)
+        if settings.RECORD == "0":
+            async with running(shelving.run()):
+                yield
+            return
+        recorder.prepare(folder)
+        app[keys.RECORDER] = recording = recorder.Recorder(
+            folder, count_loss=metrics.recording_lost, finished=shelving.finished)
+        app[keys.AUDIENCE].add_for_each_call(recording.of_a_call)
+        async with running(recording.run()), running(shelving.run()):
+            yield
+        await recording.finish(app[keys.STOPPING].left(RECORDED_S))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(app[keys.STOPPING].left(RECORDED_S)):
+                await shelving.bring()
+
+
 async def open_budget(app: web.Application) -> AsyncIterator[None]:
     """Counts what the model may still cost today, over all processes that share the database."""
     settings = app[keys.SETTINGS]
@@ -239,6 +273,7 @@ async def open_meetings(app: web.Application) -> AsyncIterator[None]:
     webhook = Webhook(app[keys.WEBHOOKS_HTTP], settings.WEBHOOK_SECRET)
     outbox = Outbox(queue, ByScheme(dict.fromkeys(SCHEMES, webhook)))
     kits = [meetings(diary(app, queue, outbox))] if settings.WEBHOOK_URL else []
+    kits += [consent()] if settings.RECORD == "ask" else []
     app[keys.TOOLS] = Tools(*kits, hand_over(settings.TRANSFER_NUMBER))
     app[keys.MAILBOX] = Mailbox(Messages(app[keys.DATABASE]), outbox, settings.WEBHOOK_URL, settings.TIMEZONE)
     await warn_of_astray(queue, (*settings.WEBHOOK_URL, *settings.CALL_WEBHOOK_URL))

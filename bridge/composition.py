@@ -6,6 +6,7 @@ be built, and tested, without all of them.
 
 from bridge.call.agent import Agent
 from bridge.call.clips import clips
+from bridge.call.consent import Notice
 from bridge.call.steps import Plan
 from bridge.call.timing import Timing
 from bridge.meetings.schedule import Rules
@@ -48,14 +49,33 @@ def agent(settings: Settings) -> Agent:
 
 
 def plan(settings: Settings, tools: Tools, timing: Timing) -> Plan:
-    """The rules of every call: durations in ms, amounts in US dollars."""
+    """How every call is to go. A greeting that tells or asks of the recording is heard to its end."""
+    told, words = notice(settings), settings.GREETINGS_RESPONSE
+    if told:
+        words = " ".join(filter(None, (told.words, words) if told.how == "told" else (words, told.words)))
     return Plan(
-        greeting=prompt.greeting(settings.SYSTEM_MESSAGE, settings.GREETINGS_RESPONSE),
-        protect_greeting=settings.PROTECT_GREETING, turn_detection=settings.TURN_DETECTION, clips=clips(),
+        greeting=prompt.greeting(settings.SYSTEM_MESSAGE, words), record=told.how if told else "",
+        protect_greeting=settings.PROTECT_GREETING or bool(told and told.words),
+        turn_detection=settings.TURN_DETECTION, clips=clips(),
         silence_prompt_ms=settings.SILENCE_PROMPT_S * 1000, most_turn_ms=settings.MAX_TURN_S * 1000,
         most_ms=settings.MAX_CALL_S * 1000, most_usd=settings.MAX_CALL_USD,
         prices=prices_for(settings.OPENAI_MODEL, settings.OPENAI_PRICES), immediate=tools.for_call().immediate,
         operator_key=settings.OPERATOR_KEY, operator=next(iter(settings.TRANSFER_NUMBER), ""), timing=timing)
+
+
+def notice(settings: Settings) -> Notice | None:
+    """How callers learn that calls are recorded. None: calls are not recorded."""
+    match settings.RECORD:
+        case "1":
+            return Notice("told", settings.RECORD_ANNOUNCEMENT)
+        case "ask":
+            return Notice("asked", settings.RECORD_QUESTION)
+    return None
+
+
+def recordings_days(settings: Settings) -> int:
+    """After how many days recordings are removed, at the latest with the records of their calls. 0: never."""
+    return min(filter(None, (settings.RECORDINGS_DAYS, settings.RETENTION_DAYS)), default=0)
 
 
 def rules(settings: Settings) -> Rules:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:                        # for types only, because some of these
     from bridge.reception.record_keeper import RecordKeeper
     from bridge.reception.strangers import Door
     from bridge.reception.turnstile import Turnstile
+    from bridge.recordings.recorder import Recorder
     from bridge.records.database import Database
     from bridge.settings import Settings
     from bridge.tools.registry import Tools
@@ -50,6 +51,7 @@ SERVICES: web.AppKey[Services] = web.AppKey("SERVICES")
 MAILBOX: web.AppKey[Mailbox] = web.AppKey("MAILBOX")
 ADMISSION: web.AppKey[Admission] = web.AppKey("ADMISSION")
 RECORDS: web.AppKey[RecordKeeper] = web.AppKey("RECORDS")
+RECORDER: web.AppKey[Recorder] = web.AppKey("RECORDER")
 BUDGET: web.AppKey[Budget] = web.AppKey("BUDGET")
 ACCESS: web.AppKey[Access] = web.AppKey("ACCESS")
 TURNSTILE: web.AppKey[Turnstile] = web.AppKey("TURNSTILE")

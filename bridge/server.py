@@ -34,6 +34,7 @@ from bridge.loop.event_loop import event_loop, spare_the_collector
 from bridge.reception import strangers
 from bridge.reception.door import Visitor
 from bridge.records.database import DatabaseUnavailable
+from bridge.recordings.shelf import is_store
 from bridge.records.endings import Ending
 from bridge.settings import Settings
 
@@ -99,8 +100,9 @@ def _served(settings: Settings, beside: Beside | None) -> str:
         problem = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else str(error)
         return (f"bridge cannot listen on HOST={settings.HOST} PORT={settings.PORT}: {problem}. "
                 "Set PORT to one that no other program uses, and HOST to an address of this machine.")
-    raise_open_files(settings.MAX_CALLS)
+    raise_open_files(settings.MAX_CALLS, recorded=settings.RECORD != "0")
     warn_if_passing(settings.DATABASE_URL, os.environ)
+    warn_if_recordings_pass(settings, os.environ)
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
             return runner.run(run(settings, listening, beside))
@@ -129,16 +131,26 @@ def warn_if_passing(database_url: URL, environ: Mapping[str, str]) -> None:
             {"platform": platform, "path": database_url.database})
 
 
-def raise_open_files(most_calls: int) -> None:
-    """Raises the limit of open files as far as the system allows. Warns if `most_calls` and strangers need more.
+def warn_if_recordings_pass(settings: Settings, environ: Mapping[str, str]) -> None:
+    """The same for recordings."""
+    platform = next((name for variable, name in PASSING_DISKS.items() if variable in environ), None)
+    if platform and settings.RECORD != "0" and not is_store(settings.RECORDINGS):
+        logger.warning(
+            "RECORDINGS ARE LOST: %(platform)s keeps no file over a restart, and they go to the folder %(folder)s. Set "
+            "RECORDINGS to an object store, such as s3://bucket/folder.",
+            {"platform": platform, "folder": settings.RECORDINGS})
 
-    Each connection is a file, and a call has two. The standard limit of shells and systemd, 1,024, is meant for
-    programs that use select(2).
+
+def raise_open_files(most_calls: int, *, recorded: bool = False) -> None:
+    """As far as the system lets us; and a warning where that is not enough for so many calls, and strangers besides.
+
+    Each connection is a file, and a call has two. A call that is recorded has three. What a shell or systemd begins
+    with, 1,024, is meant for programs that use select(2).
     """
     if sys.platform == "win32":
         return
-    import resource                                  # not on Windows, which has no such limit
-    needed = 2 * most_calls + strangers.MOST + OTHER_FILES
+    import resource                                  # Windows has none, and no such limit
+    needed = (3 if recorded else 2) * most_calls + strangers.MOST + OTHER_FILES
     limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return
@@ -151,9 +163,10 @@ def raise_open_files(most_calls: int) -> None:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit < needed:
         logger.warning(
-            "%(limit)d files may be open at once, and %(needed)d may be needed: two for each of MAX_CALLS=%(calls)d, "
-            "and strangers' connections. Raise the limit: ulimit -n %(needed)d, or LimitNOFILE= of systemd.",
-            {"limit": limit, "needed": needed, "calls": most_calls})
+            "%(limit)d files may be open at once, and %(needed)d may be needed: %(each)d for each of "
+            "MAX_CALLS=%(calls)d, and strangers' connections. Raise the limit: ulimit -n %(needed)d, or LimitNOFILE= "
+            "of systemd.",
+            {"limit": limit, "needed": needed, "each": 3 if recorded else 2, "calls": most_calls})
 
 
 async def run(settings: Settings, listening: socket.socket, beside: Beside | None = None) -> str:

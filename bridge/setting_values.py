@@ -1,10 +1,11 @@
-"""Parsers that make a value of a setting's text.
+"""How a setting is declared, and parsers that make a value of its text.
 
-Each raises ValueError. Its message is the end of a sentence about the setting, such as "must be ...".
+Each parser raises ValueError. Its message is the end of a sentence about the setting, such as "must be ...".
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import field
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,19 @@ Parse = Callable[[str], Any]
 SAY_CHARACTERS = 1000
 #: The name of a transfer's only target.
 A_HUMAN = "human"
+
+
+def setting(
+    default: str | None, parse: Parse, example: str, *, about: str, secret: bool = False, empty: Any = "",
+    empty_is_off: bool = False,
+) -> Any:
+    """A field whose text is `default` when its variable is not set; None: it must be set. `about` is Markdown.
+
+    `empty`: its value where that text is "". A text of "" is never parsed.
+    """
+    return field(repr=not secret, metadata={
+        "default": default, "parse": masking(parse) if secret else parse, "example": example, "empty": empty,
+        "empty_is_off": empty_is_off, "about": about})
 
 
 def value_of(
@@ -218,7 +232,16 @@ class Secret(str):
 
 
 def masking(parse: Parse) -> Parse:
-    def parse_secret(value: str) -> Secret | tuple[Secret, ...]:
-        parsed: str | tuple[str, ...] = parse(value)
+    def parse_secret(value: str) -> Secret | tuple[Secret, ...] | dict[str, Secret]:
+        parsed: str | tuple[str, ...] | Mapping[str, str] = parse(value)
+        if isinstance(parsed, Mapping):
+            return {name: Secret(each) for name, each in parsed.items()}
         return tuple(map(Secret, parsed)) if isinstance(parsed, tuple) else Secret(parsed)
     return parse_secret
+
+
+def secret_parts(value: str) -> Iterator[str]:
+    """The parts of an address that may be a secret: path and query, and the password."""
+    address = URL(value)
+    yield address.raw_path_qs.strip("/")
+    yield address.password or ""

@@ -6,7 +6,7 @@ and `.env.example` of them. An empty variable stands for the default, or for "of
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,6 @@ from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import sqlalchemy
-from yarl import URL
 
 from bridge import env_file, settings_checks
 from bridge.console.passwords import parse_hash, parse_password
@@ -25,28 +24,16 @@ from bridge.meetings.schedule import duration
 from bridge.openai_side import prices
 from bridge.reception.blocklist import Blocklist
 from bridge.records.database import parse_url
+from bridge.recordings.shelf import parse_options, parse_place
 from bridge.setting_values import (
-    Parse, addresses, choice, email, language, masking, matching, origin, phone_number, public_url, shared_keys, spoken,
-    switch, text, time_zone, transfer_numbers, turn_detection, url, usd, value_of, whole)
+    addresses, choice, email, language, matching, origin, phone_number, public_url, secret_parts, setting, shared_keys,
+    spoken, switch, text, time_zone, transfer_numbers, turn_detection, url, usd, value_of, whole)
 from bridge.settings_checks import FOR_ANYBODY
 from bridge.twilio_side.twiml import FallbackKind
 
 
 class BadSettings(Exception):
     """The settings are wrong. The message has one line for each problem, to be shown to a person."""
-
-
-def setting(
-    default: str | None, parse: Parse, example: str, *, about: str, secret: bool = False, empty: Any = "",
-    empty_is_off: bool = False,
-) -> Any:
-    """A field whose text is `default` when its variable is not set; None: it must be set. `about` is Markdown.
-
-    `empty`: its value where that text is "". A text of "" is never parsed.
-    """
-    return field(repr=not secret, metadata={
-        "default": default, "parse": masking(parse) if secret else parse, "example": example, "empty": empty,
-        "empty_is_off": empty_is_off, "about": about})
 
 
 SYSTEM_MESSAGE = (
@@ -150,6 +137,26 @@ class Settings:
         about=(
             "`1`: the record of each call holds what was said and heard in it. `0`: the record holds figures only, and "
             "no words."))
+    RECORD: str = setting(
+        "0", choice("0", "1", "ask"), "ask",
+        about=(
+            "`1`: calls are recorded, and the greeting says so. `ask`: the greeting asks, and neither sound nor words "
+            "are kept before a yes. See [recordings](recordings/README.md). `0`: no call is."))
+    RECORD_ANNOUNCEMENT: str = setting(
+        "This call is recorded.", text, "This call is recorded.", empty_is_off=True,
+        about="What `RECORD=1` says before the greeting. Empty: nothing, where callers know it otherwise.")
+    RECORD_QUESTION: str = setting(
+        "Before we start: may this call be recorded?", text, "May this call be recorded?",
+        about="What `RECORD=ask` asks behind the greeting.")
+    RECORDINGS: str = setting(
+        "recordings", parse_place, "s3://my-bucket/calls",
+        about="Where recordings go: a folder, or by the package `obstore` an object store such as `s3://bucket/calls`.")
+    RECORDINGS_STORE: Mapping[str, str] = setting(
+        "", parse_options, "access_key_id=of-yours,secret_access_key=of-yours", secret=True, empty=NOTHING,
+        about="The object store's keys and more, as obstore names them. Empty: as the store's own tools find them.")
+    RECORDINGS_DAYS: int | None = setting(
+        "", whole(0, 36_500), "30", empty=None,
+        about="Recordings are removed so many days after their call. `0`: with the record. Empty: as `RETENTION_DAYS`.")
     MEETING_MINUTES: int = setting(
         "30", whole(1, 24 * 60), "30",
         about="How long a meeting takes, in minutes.")
@@ -351,8 +358,9 @@ class Settings:
         for each in fields(self):
             if not each.repr:
                 value = getattr(self, each.name)
+                value = tuple(value.values()) if isinstance(value, Mapping) else value
                 values += value if isinstance(value, tuple) else [value]
-        in_addresses = [part for value in values if "://" in value for part in _secret_parts(URL(value))]
+        in_addresses = [part for value in values if "://" in value for part in secret_parts(value)]
         return frozenset(filter(None, [*values, *in_addresses, *self.shared_keys.values()]))
 
 
@@ -367,12 +375,6 @@ HEADINGS = {
 }
 #: The settings whose value may hold a ` #`.
 TEXTS = tuple(each.name for each in fields(Settings) if each.metadata["parse"] in (text, spoken)) + ("ADMIN_PASSWORD",)
-
-
-def _secret_parts(address: URL) -> Iterator[str]:
-    """The parts of an address that may be a secret: path and query, and the password."""
-    yield address.raw_path_qs.strip("/")
-    yield address.password or ""
 
 
 def default(name: str) -> str:

@@ -15,6 +15,7 @@ from yarl import URL
 
 from bridge.addresses import is_address, is_loopback, is_public, names_loopback
 from bridge.openai_side import models
+from bridge.recordings.shelf import open_shelf
 
 if TYPE_CHECKING:
     from bridge.settings import Settings
@@ -38,7 +39,7 @@ _PRIVATE_NAMES = (".local", ".lan", ".internal", ".intranet", ".home", ".home.ar
 def problems(parsed: Mapping[str, Any], *, on_heroku: bool) -> list[str]:
     """A sentence for each reason why calls or bookings would fail, or strangers get in. They prevent the start."""
     return [*_missing(parsed), *_open(parsed, on_heroku), *_placeholders(parsed), *_model(parsed), *_bookings(parsed),
-            *_private(parsed)]
+            *_private(parsed), *_recordings(parsed)]
 
 
 def doubts(settings: "Settings", today: date) -> list[str]:
@@ -122,6 +123,17 @@ def _private(parsed: Mapping[str, Any]) -> Iterator[str]:
         if is_address(address.host or "") and not names_loopback(address) and not is_public(address.host or ""):
             yield (f"{name} leads to {address.host}, which is a private address, and nothing would ever arrive there: "
                    "set ALLOW_PRIVATE_WEBHOOKS=1 if it is yours")
+
+
+def _recordings(parsed: Mapping[str, Any]) -> Iterator[str]:
+    """A store that would not even be asked."""
+    place, options = parsed.get("RECORDINGS"), parsed.get("RECORDINGS_STORE")
+    if not place or options is None:
+        return
+    try:
+        open_shelf(place, options)
+    except ValueError as problem:
+        yield f"RECORDINGS={place} {problem}: look at RECORDINGS_STORE"
 
 
 # ---- what is said

@@ -3,6 +3,8 @@
 import pytest
 
 from bridge import composition
+from bridge.call.timing import Timing
+from bridge.tools.registry import Tools
 from bridge.twilio_side import twiml
 from tests.stage.settings import make_settings
 
@@ -49,3 +51,33 @@ def test_a_refusal_finds_the_limit_that_it_names() -> None:
         (limits.refusal("", 3, 3, 0), 3),
     ):
         assert refused is not None and limits.value(refused) == value
+
+
+@pytest.mark.parametrize(("environ", "words", "how", "protected"), [
+    ({}, "Hello!", "", False),
+    ({"RECORD": "1"}, "This call is recorded. Hello!", "told", True),
+    ({"RECORD": "1", "RECORD_ANNOUNCEMENT": "On tape."}, "On tape. Hello!", "told", True),
+    ({"RECORD": "1", "RECORD_ANNOUNCEMENT": ""}, "Hello!", "told", False),
+    ({"RECORD": "ask", "RECORD_QUESTION": "May I?"}, "Hello! May I?", "asked", True),
+])
+def test_the_greeting_tells_or_asks_of_the_recording_and_is_heard_to_its_end(
+    environ: dict[str, str], words: str, how: str, protected: bool,
+) -> None:
+    settings = make_settings(GREETINGS_RESPONSE="Hello!", PROTECT_GREETING="0", **environ)
+    plan = composition.plan(settings, Tools(), Timing())
+    assert plan.greeting.endswith(f"\n\n{words}")
+    assert (plan.record, plan.protect_greeting) == (how, protected)
+
+
+@pytest.mark.parametrize(("recordings", "retention", "days"), [
+    ("", "0", 0), ("", "90", 90), ("30", "0", 30), ("30", "90", 30), ("120", "90", 90), ("0", "90", 90)])
+def test_a_recording_is_kept_as_long_as_its_record_at_most(recordings: str, retention: str, days: int) -> None:
+    settings = make_settings(RECORDINGS_DAYS=recordings, RETENTION_DAYS=retention)
+    assert composition.recordings_days(settings) == days
+
+
+def test_the_keys_of_an_object_store_are_secret() -> None:
+    keys = "access_key_id=me,secret_access_key=very-secret"
+    settings = make_settings(RECORDINGS="s3://bucket", RECORDINGS_STORE=keys)
+    assert "very-secret" in settings.secrets and "very-secret" not in repr(settings)
+    assert "very-secret" not in repr(settings.RECORDINGS_STORE)

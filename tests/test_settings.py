@@ -77,11 +77,15 @@ def test_settings_cannot_be_changed() -> None:
 
 # ---- what an empty variable means
 
-def test_transcription_is_switched_off_by_an_empty_variable() -> None:
-    assert make_settings(OPENAI_TRANSCRIPTION_MODEL="").OPENAI_TRANSCRIPTION_MODEL == ""
+OFF = ("OPENAI_TRANSCRIPTION_MODEL", "RECORD_ANNOUNCEMENT")
 
 
-@pytest.mark.parametrize("name", sorted(NAMES - {*KEY, "OPENAI_TRANSCRIPTION_MODEL"}))
+@pytest.mark.parametrize("name", OFF)
+def test_it_is_switched_off_by_an_empty_variable(name: str) -> None:
+    assert getattr(make_settings(**{name: ""}), name) == "" != getattr(make_settings(), name)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES - {*KEY, *OFF}))
 @pytest.mark.parametrize("blank", ["", "  "])
 def test_any_other_empty_variable_means_the_default(name: str, blank: str) -> None:
     assert load(KEY | {name: blank}) == load(KEY)

@@ -292,3 +292,11 @@ def test_an_old_python_gets_a_sentence(arguments: list[str], tmp_path: Path) -> 
     assert line.startswith("bridge needs Python 3.11 or newer, and this is Python 3.10 (")
     for name in ("__init__.py", "__main__.py"):
         ast.parse((ROOT / "bridge" / name).read_text(), feature_version=(3, 8))
+
+
+# ---- recordings
+
+def test_an_object_store_that_would_not_even_be_asked_stops_the_start() -> None:
+    [problem] = refused(KEY | {"RECORDINGS": "s3://bucket", "RECORDINGS_STORE": "colour=blue"})
+    assert problem.startswith("RECORDINGS=s3://bucket cannot be opened") and "RECORDINGS_STORE" in problem
+    assert load(KEY | {"RECORDINGS": "s3://bucket", "RECORDINGS_STORE": "region=eu-central-1"})

@@ -45,7 +45,7 @@ class Dialogue(Turns):
         self._now = self._started_at = now
         self._voice.stream = stream_sid
         self._budget.begin(now)
-        return self._then(self._line() if self._model == "ready" else [])
+        return self._then([*self._record_from_now(), *(self._line() if self._model == "ready" else [])])
 
     def followed_by(self, history: History, note: str) -> "Dialogue":
         """A dialogue that goes on with an earlier stream's conversation. It replaces this one, which has not begun."""
@@ -357,7 +357,7 @@ class Dialogue(Turns):
         """The call has ended: what the caller has heard until then, and was not told of yet."""
         self._voice.cut_off()
         self.history.lost()
-        return self._settled()
+        return [*self._settled(), *self._recording_lost()]
 
     # ---- time
 
@@ -439,7 +439,7 @@ class Dialogue(Turns):
             errand_waits=silent and bool(self._errands.running) and self._model == "ready" and not self._floor.taken)
         if all_heard and self.history.unheard:
             steps = [*map(Told, self._settled()), *steps]
-        return steps
+        return [*steps, *map(Told, lost)] if (lost := self._recording_lost()) else steps
 
     def _settled(self) -> list[Event]:
         """What the caller has heard, and not heard, of each utterance that is over."""

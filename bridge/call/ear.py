@@ -10,6 +10,7 @@ Pure. `now` is ms on any monotonic clock. Each frame carries the phone's own tim
 from collections import deque
 from collections.abc import Sequence
 
+from bridge.call.tape import Tape
 from bridge.call.timing import Timing
 from bridge.twilio_side.media_streams import MediaBody
 
@@ -26,21 +27,23 @@ MOST_MISSING_MS = 10_000
 class Ear:
     """The caller's audio on its way to the model, in frames of 20 ms of mu-law (160 bytes).
 
-    It begins by keeping frames, `kept_frames` at most, until `release`.
+    It begins by keeping frames, `kept_frames` at most, until `release`. A `tape` is told of each frame as it comes.
     """
 
-    def __init__(self, kept_frames: int, timing: Timing) -> None:
+    def __init__(self, kept_frames: int, timing: Timing, tape: Tape | None = None) -> None:
         self.phone_ms = 0                            # the phone's time
         self._kept: deque[bytes] | None = deque(maxlen=kept_frames)      # None: the caller is heard live
         self._last: float | None = None              # when the last frame came (ms)
         self._filled_ms = 0                          # silence filled in since then
-        self._missing_ms = timing.missing_ms
+        self._missing_ms, self._tape = timing.missing_ms, tape
 
     def hear(self, frame: MediaBody, now: float) -> Sequence[bytes]:
         """Takes a frame. Returns the payloads that the model hears now."""
         at = self.phone_ms + FRAME_MS if frame.timestamp is None else frame.timestamp
         gap_ms = at - self.phone_ms - FRAME_MS
         self.phone_ms, first, self._last = at, self._last is None, now
+        if self._tape is not None:
+            self._tape.frame(frame.payload, 0 if first else gap_ms)
         if (gap_ms >= LEAST_GAP_MS or self._filled_ms) and not first:
             return self._through([*self._filling(gap_ms), frame.payload])
         if self._kept is None:

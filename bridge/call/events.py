@@ -13,11 +13,14 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bridge.folding import Folded
 from bridge.records.endings import Ending
 from bridge.twilio_side.caller import Caller
+
+if TYPE_CHECKING:
+    from bridge.call.tape import Tape
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class Opened:
     call_sid: str
     caller: Caller
     called: str = ""             # the number that was called
+    stream_sid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,29 @@ class Closed:
     ending: Ending
     seconds: float               # since it was connected
     figures: Figures
+
+
+# ---- its recording
+
+@dataclass(frozen=True, slots=True)
+class Consented:
+    """The caller has said whether the call may be recorded. The last answer counts."""
+
+    agreed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStarts:
+    """From now on the call is recorded. Whoever writes it down takes it from the tape."""
+
+    tape: "Tape"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingLost:
+    """The recording cannot go on. `kept`: what was recorded until now is there."""
+
+    kept: bool
 
 
 # ---- the conversation
@@ -231,9 +258,10 @@ class FunctionReturned:
 
 
 Event = (
-    Connected | Opened | Transferred | Fault | Closed | FirstAudio | Answered | Interrupted | Placed | CallerSpeaks
-    | CallerSaid | CallerUnclear | KeysPressed | AssistantSpeaks | AssistantWrote | AssistantSaid | AssistantUnheard
-    | ClipPlayed | TokensUsed | Spent | SessionReplaced | FunctionCalled | FunctionAnswered | FunctionReturned)
+    Connected | Opened | Transferred | Fault | Closed | Consented | RecordingStarts | RecordingLost | FirstAudio
+    | Answered | Interrupted | Placed | CallerSpeaks | CallerSaid | CallerUnclear | KeysPressed | AssistantSpeaks
+    | AssistantWrote | AssistantSaid | AssistantUnheard | ClipPlayed | TokensUsed | Spent | SessionReplaced
+    | FunctionCalled | FunctionAnswered | FunctionReturned)
 
 Listener = Callable[[Event], None]
 

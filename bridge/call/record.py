@@ -12,15 +12,18 @@ Pure.
    newest turns stay in memory: older ones do not change any more.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from bridge.call.consent import Consent
 from bridge.call.events import (
-    Answered, AssistantSaid, AssistantSpeaks, AssistantUnheard, AssistantWrote, CallerSaid, CallerSpeaks, CallerUnclear,
-    ClipPlayed, Closed, Event, Fault, FirstAudio, FunctionAnswered, FunctionCalled, FunctionReturned, Interrupted,
-    KeysPressed, Opened, Placed, SessionReplaced, Spent, TokensUsed, Transferred,
+    Answered, AssistantSaid, AssistantSpeaks, AssistantUnheard, AssistantWrote, CallerSaid, CallerSpeaks,
+    CallerUnclear, ClipPlayed, Closed, Consented, Event, Fault, FirstAudio, FunctionAnswered, FunctionCalled,
+    FunctionReturned, Interrupted, KeysPressed, Opened, Placed, RecordingLost, RecordingStarts, SessionReplaced,
+    Spent, TokensUsed, Transferred,
 )
+from bridge.call.tape import file_name
 from bridge.records.call_record import By, Call, Kind, Turn
 
 #: Turns of one call. An hour of quick talk has about a thousand.
@@ -32,10 +35,17 @@ NEWEST = 24
 
 
 class Record:
-    """The record of one call. `now` gives seconds since 1970, `clock` ms that only go forward."""
+    """The record of one call. `now` gives seconds since 1970, `clock` ms that only go forward.
 
-    def __init__(self, now: Callable[[], float], clock: Callable[[], float], **head: Any) -> None:
+    `consent`: how the caller learns of the recording. `recordings`: where recordings are kept, RECORDINGS.
+    """
+
+    def __init__(
+        self, now: Callable[[], float], clock: Callable[[], float], consent: Consent | None = None,
+        recordings: str = "", **head: Any,
+    ) -> None:
         self._now, self._clock, self._head = now, clock, head
+        self._consent, self._recordings, self._stream_sid = consent, recordings, ""
         self.call: Call | None = None                # None: it has not said which call it is
         self._opened_at = 0.0
         self._turns: list[Turn] = []                 # in their order
@@ -59,7 +69,11 @@ class Record:
             self._forget(self._turns[:-NEWEST])
         return taken
 
-    def give_back(self, turns: list[Turn]) -> None:
+    def take_again(self) -> None:
+        """All turns that are still in memory count as new."""
+        self.give_back([*self._turns])
+
+    def give_back(self, turns: Sequence[Turn]) -> None:
         """These could not be kept: they are new again."""
         self._dirty = {turn.n: turn for turn in turns} | self._dirty
         self._real.update(turn.n for turn in turns)  # they were taken because they were said
@@ -84,9 +98,12 @@ class Record:
 
     def hear(self, event: Event) -> None:
         """A listener of this call, and of no other."""
+        if self.call and self._consent:
+            self._consent.hear(event, self._at())
+            self.call.consent = self._consent.text
         match event:
-            case Opened(call_sid, caller, called):
-                self._opened_at = self._clock()
+            case Opened(call_sid, caller, called, stream_sid):
+                self._opened_at, self._stream_sid = self._clock(), stream_sid
                 self.call = Call(call_sid, self._now(), caller.number, called, **self._head)
                 self._changed = True
             case _ if self.call is None:
@@ -148,6 +165,14 @@ class Record:
                 self._add("server", "event", text=kind)
             case Transferred(target):
                 self._add("server", "event", text="transferred", data={"to": target})
+            case Consented(agreed):
+                self._add("server", "event", text="recording agreed to" if agreed else "recording refused")
+                self.call.recording = ""
+            case RecordingStarts():
+                self.call.recording = f"{self._recordings}/{file_name(self.call.call_sid, self._stream_sid)}"
+            case RecordingLost(kept):
+                self.call.recording = self.call.recording if kept else ""
+                self._add("server", "event", text="recording lost")
             case Closed():
                 # Not by `now`: clocks are set back and forth.
                 self.call.ended_at = self.call.started_at + self._at() / 1000

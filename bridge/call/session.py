@@ -226,7 +226,7 @@ class CallSession:
             self._dialogue = self._dialogue.followed_by(History.load(kept), words.TRANSFER_UNANSWERED)
         if not self._started.done():
             self._started.set_result(None)
-        self._tell(Opened(start.call_sid, self._entered.caller, self._entered.called))
+        self._tell(Opened(start.call_sid, self._entered.caller, self._entered.called, start.stream_sid))
         self._carry_out(self._dialogue.started(start.stream_sid, self._now()))
 
     def _look(self) -> None:
@@ -318,7 +318,7 @@ class CallSession:
         assert self._services.rest                   # without REST there is no transfer target
         self._connecting_with = target
         document = twiml.transfer(self._services.agent.transfer_numbers[target], self._as_twilio_knows_it())
-        await self._services.remember(self.call_sid, self._dialogue.history.dump())
+        await self._services.remember(self.call_sid, "" if self._dialogue.private else self._dialogue.history.dump())
         outcome = await self._services.rest.update(self.call_sid, document)
         if outcome is Outcome.UNKNOWN:
             await asyncio.sleep(self._timing.unknown_s)    # done after all, it would have ended this stream by then

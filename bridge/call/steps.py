@@ -15,6 +15,9 @@ from bridge.tools.tool import Output
 
 #: The recorded sentences that the server can say by itself.
 ClipName = Literal["moment", "still_here", "goodbye"]
+#: Whether calls are recorded. "": they are not. "told": from the beginning, and the greeting says so. "asked": once the
+#: caller has agreed. The greeting asks.
+Record = Literal["", "told", "asked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +112,5 @@ class Plan:
     immediate: Mapping[str, Callable[[str], Output]] = field(default_factory=dict)
     operator_key: str = ""       # the key that asks for a person
     operator: str = ""           # ... and whom it connects with: a name of TRANSFER_NUMBER
+    record: Record = ""
     timing: Timing = Timing()    # how long it waits, and for what

@@ -28,7 +28,10 @@ from bridge.call.bounds import Bounds
 from bridge.call.budget import Budget
 from bridge.call.ear import Ear
 from bridge.call.errands import Errands
-from bridge.call.events import ClipPlayed, Fault, Figures, FunctionAnswered, Interrupted, Spent, TokensUsed
+from bridge.call.events import (
+    ClipPlayed, Consented, Event, Fault, Figures, FunctionAnswered, Interrupted, RecordingLost, RecordingStarts, Spent,
+    TokensUsed,
+)
 from bridge.call.floor import ANSWER, GO_ON, Floor, Wish
 from bridge.call.history import History
 from bridge.call.keypad import Keypad
@@ -38,6 +41,7 @@ from bridge.call.listening import Listening
 from bridge.call.outcome import outcome, reason
 from bridge.call.patience import Patience
 from bridge.call.steps import ClipName, HangUp, Plan, Reconnect, Refusal, Served, Step, Told, ToModel, Transfer
+from bridge.call.tape import Tape
 from bridge.call.voice import Voice
 from bridge.folding import Folded
 from bridge.openai_side import prices, realtime
@@ -68,12 +72,14 @@ class Turns:
         self._now = self._started_at = 0.0           # when the present event came, when the stream began (ms)
         self._unserved = False                       # an answer of this session is complete and not wholly heard
         self._complaints = Folded()                  # errors and failed answers of the model, for the log
-        goes_on = history is not None
+        self._goes_on = goes_on = history is not None
         protected = plan.protect_greeting and not goes_on
         timing = plan.timing
-        self._ear = Ear(KEPT_FRAMES_GREETING if protected else KEPT_FRAMES, timing)
+        self._tape = Tape() if plan.record else None
+        self._agreed: bool | None = None             # what the caller has said to being recorded
+        self._ear = Ear(KEPT_FRAMES_GREETING if protected else KEPT_FRAMES, timing, self._tape)
         self._bounds = bounds = Bounds()
-        self._voice = Voice(bounds, timing, self._ear, self.history)
+        self._voice = Voice(bounds, timing, self._ear, self.history, self._tape)
         self._listening = Listening(bounds, timing, greeted=goes_on)
         self._floor = Floor(bounds, timing, owed=goes_on, most_turn_ms=plan.most_turn_ms)
         self._leaving = Leaving(bounds, timing)
@@ -313,13 +319,13 @@ class Turns:
             output = replace(output, answer=_STAYS, then=None)
         self._errands.returned(call_id, output.note)
         self.history.returned(call_id, output.answer)
-        answered = Told(FunctionAnswered(call_id, output.answer))
+        answered: list[Step] = [*self._consented(output.consent), Told(FunctionAnswered(call_id, output.answer))]
         if output.then is None:
             self._floor.output_told(self._now)
             self._leaving.function_returned(self._now)
-            return [answered, *self._tell_output(call_id), *self._answer()]
+            return [*answered, *self._tell_output(call_id), *self._answer()]
         self._let_go(output.then, response_id)
-        told = [answered, *self._tell_output(call_id)]
+        told = [*answered, *self._tell_output(call_id)]
         return told if response_id else [*told, *self._answer()]
 
     def _tell_output(self, call_id: str) -> list[Step]:
@@ -327,6 +333,41 @@ class Turns:
             return []                                # the next session is told all outputs
         self._errands.told(call_id)
         return [*map(ToModel, self.history.function_output(call_id))]
+
+    # ---- the recording
+
+    @property
+    def private(self) -> bool:
+        """Whether nothing of what is said may be kept: the caller has not agreed to it."""
+        return self._plan.record == "asked" and not self._agreed
+
+    def _consented(self, agreed: bool | None) -> list[Step]:
+        """The caller has said whether the call may be recorded. None: nothing was said of it."""
+        if agreed is None or agreed == self._agreed or self._tape is None:
+            return []
+        self._agreed = agreed
+        if agreed:
+            return [Told(Consented(True)), *self._record()]
+        self._tape.stop()
+        return [Told(Consented(False))]
+
+    def _record_from_now(self) -> list[Step]:
+        """The stream begins. A conversation that goes on was kept, so its caller has agreed if that was asked."""
+        if self._plan.record == "told":
+            return self._record()
+        return self._consented(True) if self._plan.record == "asked" and self._goes_on else []
+
+    def _record(self) -> list[Step]:
+        assert self._tape
+        self._tape.start()
+        return [Told(RecordingStarts(self._tape))]
+
+    def _recording_lost(self) -> list[Event]:
+        """Tells of a recording that was given up, once."""
+        if self._tape is None or self._tape.lost is None:
+            return []
+        kept, self._tape.lost = self._tape.lost, None
+        return [RecordingLost(kept)]
 
     # ---- the end, and the transfer to a person
 

@@ -16,6 +16,7 @@ from bridge.call.ear import Ear
 from bridge.call.history import History
 from bridge.call.playback import Playback
 from bridge.call.steps import Clip, Step, ToCaller, ToModel
+from bridge.call.tape import Tape
 from bridge.call.timing import Timing
 from bridge.openai_side import realtime
 from bridge.twilio_side import media_streams
@@ -27,13 +28,15 @@ CLIP = ""
 
 
 class Voice:
-    """The assistant's voice at the phone. Owns the bound "played"."""
+    """The assistant's voice at the phone. Owns the bound "played". A `tape` is told what the phone is told."""
 
-    __slots__ = ("stream", "_ear", "_history", "_playback", "_dropped", "_settled", "_unplayed_ms", "_played")
+    __slots__ = ("stream", "_ear", "_history", "_tape", "_playback", "_dropped", "_settled", "_unplayed_ms", "_played")
 
-    def __init__(self, bounds: Bounds, timing: Timing, ear: Ear, history: History) -> None:
+    def __init__(
+        self, bounds: Bounds, timing: Timing, ear: Ear, history: History, tape: Tape | None = None,
+    ) -> None:
         self.stream = ""                             # Twilio's StreamSid. "": the phone has not started
-        self._ear, self._history = ear, history
+        self._ear, self._history, self._tape = ear, history, tape
         self._playback = Playback()
         self._dropped: list[str] = []                # responses that the caller cut
         self._settled: list[str] = []                # items that were truncated or deleted
@@ -57,6 +60,8 @@ class Voice:
         """
         before, after = self._playback.sending(item_id, size, self._ear.phone_ms)
         self._played.set(now + self.unheard_ms + self._unplayed_ms)
+        if self._tape is not None:
+            self._tape.sent(payload, before, after)
         steps: list[Step] = [
             ToCaller(media_streams.media(self.stream, payload)), ToCaller(media_streams.mark(self.stream, after))]
         if before is not None:
@@ -69,18 +74,24 @@ class Voice:
 
     def mark_back(self, name: str) -> None:
         self._playback.returned(name, self._ear.phone_ms)
+        if self._tape is not None:
+            self._tape.mark_back(name)
         if self._playback.finished:
             self._played.clear()
 
     def assume_heard(self) -> None:
         """The marks that are out will not come back: all audio counts as heard."""
         self._playback.assume_heard()
+        if self._tape is not None:
+            self._tape.assume_heard()
 
     def cut_off(self) -> list[Step]:
         """The assistant falls silent. No steps: it was silent already."""
         if self._playback.finished:
             return []
         self._played.clear()
+        if self._tape is not None:
+            self._tape.cleared()
         steps: list[Step] = [ToCaller(media_streams.clear(self.stream))]
         for cut in self._playback.interrupt(self._ear.phone_ms):
             if cut.item_id != CLIP:

@@ -1,4 +1,4 @@
-"""`python -m bridge erase +15551234567`: removes a caller from the database, for an owner whom the caller has asked.
+"""`python -m bridge erase +15551234567`: removes a caller, for an owner whom the caller has asked.
 
 It says what there is and asks before it removes it. `--yes` answers beforehand. It cannot remove what the webhook has
 been told. Undelivered news would be lost: the command says so, and needs `--undelivered` beside `--yes`.
@@ -11,11 +11,15 @@ import re
 import sqlite3
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
+from types import MappingProxyType
 
 from sqlalchemy import URL
 
 from bridge.commands.asking import CannotDo, agreed
+from bridge.recordings import shelf
+from bridge.recordings.shelf import ShelfFailed
 from bridge.records import sqlite_file
 from bridge.records.database import DatabaseUnavailable, StoreFailed, open_database
 from bridge.records.erasure import Erasure, Found
@@ -26,7 +30,7 @@ _CALL_SID = re.compile("CA[0-9a-f]{32}")
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `erase` to the program's commands."""
-    parser = commands.add_parser("erase", help="remove a caller from the database")
+    parser = commands.add_parser("erase", help="remove a caller from database and recordings")
     parser.add_argument("caller", metavar="NUMBER", type=caller,
                         help="a number such as +15551234567; for a caller who hid it, the CallSid")
     parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -39,10 +43,10 @@ def caller(text: str) -> str:
     return text
 
 
-def run(options: argparse.Namespace, database_url: URL) -> int:
-    """Removes the caller, or says why not. Returns the exit code."""
+def run(options: argparse.Namespace, database_url: URL, store: Mapping[str, str] = MappingProxyType({})) -> int:
+    """Does it, or says why not; the exit code. `store`: RECORDINGS_STORE."""
     try:
-        asyncio.run(_run(options, database_url))
+        asyncio.run(_run(options, database_url, store))
     except (CannotDo, DatabaseUnavailable) as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -53,7 +57,7 @@ def run(options: argparse.Namespace, database_url: URL) -> int:
     return 0
 
 
-async def _run(options: argparse.Namespace, database_url: URL) -> None:
+async def _run(options: argparse.Namespace, database_url: URL, store: Mapping[str, str]) -> None:
     async with open_database(database_url, create=False) as database:
         erasure = Erasure(database)
         found = await erasure.find(options.caller, time.time())
@@ -61,10 +65,22 @@ async def _run(options: argparse.Namespace, database_url: URL) -> None:
             print("nothing is known of this caller")
             return
         _require_consent(options, found)
+        await _remove_recordings(found.recordings, store)
         erased = await erasure.erase(options.caller, time.time())
     print(f"removed: {described(erased)}")
     for warning in warnings(erased):
         print(warning)
+
+
+async def _remove_recordings(addresses: Sequence[str], store: Mapping[str, str]) -> None:
+    """First of all: the database knows where they are. Raises CannotDo."""
+    for count, address in enumerate(addresses):
+        try:
+            await shelf.remove(address, store)
+        except ShelfFailed as reason:
+            raise CannotDo(
+                f"{counted(count, 'recording')} of {len(addresses)} removed, and nothing else: {address} could not be "
+                f"removed ({reason}). Erase again.") from None
 
 
 def _require_consent(options: argparse.Namespace, found: Found) -> None:
@@ -87,7 +103,8 @@ def described(found: Found) -> str:
     return ", ".join([
         counted(found.meetings, "meeting"), counted(found.messages, "message"),
         counted(found.deliveries, "delivery", "deliveries"), counted(found.calls, "call"),
-        counted(found.records, "record of a call", "records of calls")])
+        counted(found.records, "record of a call", "records of calls"),
+        counted(len(found.recordings), "recording of a call", "recordings of calls")])
 
 
 def warnings(found: Found) -> list[str]:
@@ -98,7 +115,7 @@ def warnings(found: Found) -> list[str]:
         (found.upcoming, f"{counted(found.upcoming, 'meeting')} still to come: your webhook is not told that it is "
                          "gone here."),
         (found.under_way, f"{counted(found.under_way, 'call')} under way: erase again when it is over."),
-        (found.messages, "Recordings stay in your Twilio console until you delete them there."),
+        (found.messages, "Recordings of messages stay in your Twilio console until you delete them there."),
     ) if holds]
 
 

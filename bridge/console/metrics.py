@@ -44,6 +44,8 @@ class Metrics:
         self._ended = counter("calls_ended", "Calls that are over, by the reason of their end.", "reason")
         self._rejected = counter("calls_rejected", "Calls rejected, by the setting that said so.", "reason")
         self._records_lost = counter("call_records_lost", "Records of calls that the database did not take.")
+        self._recordings_lost = counter("recordings_lost", "Recordings that could not be made, or ended too early.")
+        self._recordings_waiting = gauge("recordings_waiting", "Recordings that are not in their place yet.")
         self._duration = seconds("call_duration", "How long calls last.", 10, 30, 60, 120, 300, 600, 1200, 1800, 3600)
         self._first_audio = seconds(
             "first_audio", "From a stream's start to the first audio for the caller.",
@@ -114,6 +116,12 @@ class Metrics:
 
     def record_lost(self) -> None:
         self._records_lost.inc()
+
+    def recording_lost(self) -> None:
+        self._recordings_lost.inc()
+
+    def recordings_wait(self, count: int) -> None:
+        self._recordings_waiting.set(count)
 
     def fault(self, kind: str) -> None:
         self._faults.labels(kind).inc()

@@ -8,6 +8,8 @@
 3. A call whose process is gone is ended by whichever process looks first. Nobody looks soon after a failure of the
    database: the others could not write either.
 4. Without words (TRANSCRIPTS=0) a record holds figures only: nothing that was said, typed, asked or answered.
+5. Where callers are asked whether the call may be recorded (RECORD=ask), the words wait in memory for the yes. Without
+   it the record holds figures only. A caller who takes the yes back takes the words back too.
 """
 
 import asyncio
@@ -19,7 +21,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bridge.call.events import Closed, Event, Figures, Listener, Opened
+from bridge.call.consent import Consent, Notice
+from bridge.call.events import Closed, Consented, Event, Figures, Listener, Opened
 from bridge.call.record import Record
 from bridge.folding import Folded
 from bridge.records.call_record import Call, Turn
@@ -45,21 +48,26 @@ class _Kept:
     """A call's record, and what the database had of the call before this stream; None: it was not asked yet."""
 
     record: Record
+    words: bool                  # whether they may be kept
     before: Before | None = None
     is_over: bool = False
+    taken_back: bool = False     # the words that were kept are to be removed
 
 
 class RecordKeeper:
-    """`now`: seconds since 1970. `count_loss` is called for each lost record, `reported` when a report is written."""
+    """`now`: seconds since 1970. `count_loss` is called for each lost record, `reported` when a report is written.
+
+    `notice`: how callers learn that calls are recorded. None: they are not. `recordings`: where to, RECORDINGS.
+    """
 
     def __init__(
         self, records: CallRecords, process: str, *, model: str, voice: str, words: bool,
-        count_loss: Callable[[], None], reported: Callable[[], None] = lambda: None,
-        now: Callable[[], float] = time.time,
+        count_loss: Callable[[], None], reported: Callable[[], None] = lambda: None, notice: Notice | None = None,
+        recordings: str = "", now: Callable[[], float] = time.time,
     ) -> None:
-        self._records, self._words, self._now = records, words, now
+        self._records, self._words, self._now, self._notice = records, words, now, notice
         self._count_loss, self._reported = count_loss, reported
-        self._head = {"process": process, "model": model, "voice": voice}
+        self._head = {"process": process, "model": model, "voice": voice, "recordings": recordings}
         self._calls: dict[_Kept, None] = {}          # in the order in which they came
         self._lost = Folded()
 
@@ -71,14 +79,25 @@ class RecordKeeper:
     def of_a_call(self) -> Listener:
         """A listener for one new call."""
         loop_time = asyncio.get_running_loop().time
-        kept = _Kept(Record(self._now, lambda: loop_time() * 1000, **self._head))
+        notice = self._notice
+        kept = _Kept(
+            Record(self._now, lambda: loop_time() * 1000, Consent(notice) if notice else None, **self._head),
+            words=self._words and not (notice and notice.how == "asked"))
         self._calls[kept] = None
 
         def hear(event: Event) -> None:
             kept.record.hear(event)
-            if isinstance(event, Closed):
-                self._over(kept)
+            match event:
+                case Consented(agreed):
+                    self._consented(kept, agreed)
+                case Closed():
+                    self._over(kept)
         return hear
+
+    def _consented(self, kept: _Kept, agreed: bool) -> None:
+        kept.taken_back = kept.words and not agreed
+        kept.words = self._words and agreed
+        kept.record.take_again()
 
     def without_stream(self, call_sid: str, caller: Caller, called: str, answered_by: str) -> None:
         """A call that the assistant did not answer: it got the fallback, or was rejected."""
@@ -166,7 +185,9 @@ class RecordKeeper:
     async def _write(self, calls: list[_Kept]) -> None:
         over = {id(kept) for kept in calls if kept.is_over}      # what ends meanwhile is written the next time
         taken = [(kept, kept.record.take()) for kept in calls if kept.record.call]
-        portions = [Portion(self._shown(kept), [*map(self._told, turns)], kept.before) for kept, turns in taken]
+        forgetting = [kept for kept in calls if kept.taken_back]
+        portions = [Portion(self._shown(kept), [self._told(turn, kept.words) for turn in turns], kept.before,
+                            forget_words=kept.taken_back) for kept, turns in taken]
         try:
             known = await self._records.write(portions, self._now())
         except BaseException:
@@ -179,6 +200,8 @@ class RecordKeeper:
             if before is None or id(kept) in over and not kept.record.changed:
                 self._calls.pop(kept, None)          # it was erased, or it is over and all of it is written
             kept.before = before
+        for kept in forgetting:
+            kept.taken_back = False
         if over:
             self._reported()
 
@@ -186,9 +209,9 @@ class RecordKeeper:
         assert kept.record.call
         return msgspec.structs.replace(kept.record.call, tokens=dict(kept.record.call.tokens))
 
-    def _told(self, turn: Turn) -> Turn:
+    def _told(self, turn: Turn, words: bool) -> Turn:
         """A copy: it may change while it is written."""
-        if self._words or turn.kind == "event":
+        if words or turn.kind == "event":
             return msgspec.structs.replace(turn)
         data = {name: turn.data[name] for name in ("status", "seconds", "purpose") if name in turn.data}
         return msgspec.structs.replace(turn, text=turn.text if turn.kind == "function" else "", data=data)

@@ -62,8 +62,8 @@ class Call(msgspec.Struct, omit_defaults=True):
     model: str = ""
     voice: str = ""
     summary: str = ""            # JSON of the summary; "": there is none
-    consent: str = ""            # JSON of how the caller was told of the recording; "": nothing was recorded
-    recording: str = ""          # where the recording is; "": there is none
+    consent: str = ""            # JSON of how the caller learned of the recording (call/consent.py); "": in no way
+    recording: str = ""          # where the recording is, one line for each stream of the call; "": there is none
 
     @property
     def seconds(self) -> float:

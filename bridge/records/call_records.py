@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bridge.meetings.meeting import Meeting
 from bridge.records.call_record import Call, CallRecord, Turn
 from bridge.records.calls import LEASE_S
-from bridge.records.database import Database
+from bridge.records.database import Database, overwrite
 from bridge.records.deliveries import promise
 from bridge.records.endings import Ending
 from bridge.records.meetings import made_in
@@ -54,11 +54,15 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """What is new of one stream's record. `before`: what `write` said of the first portion; None: this is the first."""
+    """What is new of one stream's record. `before`: what `write` said of the first portion; None: this is the first.
+
+    `forget_words`: what was kept of the call's words is removed first.
+    """
 
     call: Call
     turns: Sequence[Turn]
     before: Before | None
+    forget_words: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,8 @@ class CallRecords:
             _insert(connection, _head(_merged(portion.call, before.head), now))
         elif not _update(connection, _head(_merged(portion.call, before.head), now)):
             return None
+        if portion.forget_words:
+            _forget_words(connection, portion.call.call_sid)
         _put_turns(connection, portion, before)
         if portion.call.ended_at is not None and not Ending.read(portion.call.ending).comes_back:
             self._finish(connection, portion.call.call_sid, now)
@@ -212,7 +218,8 @@ def _merged(call: Call, earlier: Call | None) -> Call:
         silence_ms=_most(call.silence_ms, earlier.silence_ms),
         tokens={name: earlier.tokens.get(name, 0) + call.tokens.get(name, 0)
                 for name in {**earlier.tokens, **call.tokens}},
-        consent=call.consent or earlier.consent, recording=call.recording or earlier.recording)
+        consent=call.consent or earlier.consent,
+        recording="\n".join(filter(None, [earlier.recording, call.recording])))
 
 
 def _most(one: int | None, other: int | None) -> int | None:
@@ -265,6 +272,14 @@ def _held(value: Any) -> Any:
         case list() | tuple():
             return [*map(_held, value)]
     return value
+
+
+def _forget_words(connection: Connection, call_sid: str) -> None:
+    """All that was said, typed, asked or answered in a call. Figures stay."""
+    overwrite(connection)
+    said = and_(call_turns.c.call_sid == call_sid, call_turns.c.kind != "event")
+    connection.execute(update(call_turns).where(said).values(data="{}"))
+    connection.execute(update(call_turns).where(said, call_turns.c.kind != "function").values(text=""))
 
 
 def _read(connection: Connection, call_sid: str) -> CallRecord | None:

@@ -150,6 +150,12 @@ class Database:
             task.exception()                         # marks it as retrieved: the waiter, if any, has it already
 
 
+def overwrite(connection: Connection) -> None:
+    """What this transaction removes is overwritten with zeros. SQLite would leave it readable in the file."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+
 async def _bounded(engine: Engine, work: Work[T], seconds: float, kind: Kind, lock: int) -> T:
     """Raises StoreFailed for what the database raises, and when it took too long."""
     try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select
 
-from bridge.records.database import Database
+from bridge.records.database import Database, overwrite
 from bridge.records.tables import call_records, call_turns, calls, deliveries, meetings, messages, slots
 
 #: The most meetings, and the most messages, in one transaction of a sweep.
@@ -27,7 +27,8 @@ class Found:
     """How many rows there are about a caller.
 
     `upcoming`: the meetings that are booked and still to come. `untold`: the deliveries that wait, or are dead letters.
-    `under_way`: the calls that have not ended.
+    `under_way`: the calls that have not ended. `recordings`: the addresses of what was recorded. They are no rows: who
+    erases the rows has removed them before.
     """
 
     meetings: int = 0
@@ -38,6 +39,7 @@ class Found:
     calls: int = 0
     under_way: int = 0
     records: int = 0
+    recordings: tuple[str, ...] = ()
 
     @property
     def anything(self) -> bool:
@@ -110,11 +112,13 @@ def _found(connection: Connection, caller: str, now: float) -> Found:
         messages=count(messages, left), deliveries=count(deliveries, news),
         untold=count(deliveries, news, _UNTOLD), calls=count(calls, called),
         under_way=count(calls, called, calls.c.ended_at.is_(None), calls.c.lease_until > now),
-        records=count(call_records, recorded))
+        records=count(call_records, recorded),
+        recordings=tuple(address for text in connection.scalars(select(call_records.c.recording).where(recorded))
+                         for address in text.split("\n") if address))
 
 
 def _erase(connection: Connection, caller: str, now: float) -> Found:
-    _overwrite(connection)
+    overwrite(connection)
     found = _found(connection, caller, now)
     theirs, left, called, recorded = _of(connection, caller)
     _remove(connection, select(meetings.c.id).where(theirs), select(messages.c.id).where(left),
@@ -138,15 +142,10 @@ def _remove(
     return len(of_meetings) + len(of_messages) + len(of_calls)
 
 
-def _overwrite(connection: Connection) -> None:
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA secure_delete = ON")
-
-
 # ---- what is old
 
 def _sweep(connection: Connection, before: float) -> int:
-    _overwrite(connection)
+    overwrite(connection)
     return _remove(connection, _old_meetings(before).limit(PORTION), _old_messages(before).limit(PORTION),
                    _old_records(before).limit(PORTION))
 
@@ -163,9 +162,10 @@ def _old_messages(before: float) -> Select[tuple[str]]:
 
 
 def _old_records(before: float) -> Select[tuple[str]]:
-    """Of calls that are over and were reported."""
+    """Of calls that are over and were reported. One with a recording waits until that was removed (retention.py)."""
     return select(call_records.c.call_sid).where(
-        call_records.c.ended_at < before, call_records.c.reported, ~_unsettled(_of_this(call_records), before))
+        call_records.c.ended_at < before, call_records.c.reported, call_records.c.recording == "",
+        ~_unsettled(_of_this(call_records), before))
 
 
 def _of_this(table: Table) -> ColumnElement[bool]:

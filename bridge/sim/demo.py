@@ -1,7 +1,7 @@
 """A whole call on this machine, without any account: `python -m bridge demo`.
 
 The real application answers a simulated phone and talks to a simulated Realtime server, over real sockets and with
-recorded speech. The terminal shows the call as it happens, and a stereo WAV keeps its sound.
+recorded speech. The terminal shows the call as it happens, and the application records it as a stereo WAV.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from bridge.sim.clock import Clock
 from bridge.sim.owner import Owner
 from bridge.sim.phone import Phone, PhoneCall
 from bridge.sim.realtime import AFTERWARDS, Call, Line, RealtimeServer, RealtimeSession, Turn
-from bridge.sim.speech import load_clip, write_stereo_wav
+from bridge.sim.speech import load_clip
 
 #: How many times faster than real time `--fast` is.
 FAST = 10
@@ -122,15 +122,18 @@ async def run(wav: Path, *, fast: bool, out: TextIO | None = None) -> int:
             RealtimeServer(lambda session: next(turns, lambda _: AFTERWARDS)(session), clock=clock))
         model.listener = narrator.model
         receiver = await stack.enter_async_context(serving(owner.app()))
-        origin = await stack.enter_async_context(serving(create_app(load({
-            "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "WEBHOOK_URL": f"{receiver}/meetings",
-            "TWILIO_AUTH_TOKEN": token, "TIMEZONE": ZONE, "MAX_MESSAGES_PER_S": "0",
-            "DATABASE_URL": f"sqlite:///{stack.enter_context(TemporaryDirectory())}/bridge.db",
-            "GREETINGS_RESPONSE": "Hello, this is Bridge Dental. How can I help you?"}))))
-        phone = await stack.enter_async_context(
-            Phone(f"{origin}/incoming-call", auth_token=token, clock=clock))
-        call, replies = await converse(phone, narrator)
-    write_stereo_wav(wav, *call.recording())
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        # The caller is the demo's own, so that nobody has to be told of the recording.
+        async with serving(create_app(load({
+                "OPENAI_API_KEY": model.key, "OPENAI_REALTIME_URL": model.url, "WEBHOOK_URL": f"{receiver}/meetings",
+                "TWILIO_AUTH_TOKEN": token, "TIMEZONE": ZONE, "MAX_MESSAGES_PER_S": "0",
+                "DATABASE_URL": f"sqlite:///{folder}/bridge.db", "RECORD": "1", "RECORD_ANNOUNCEMENT": "",
+                "RECORDINGS": str(folder / "recordings"),
+                "GREETINGS_RESPONSE": "Hello, this is Bridge Dental. How can I help you?"}))) as origin:
+            async with Phone(f"{origin}/incoming-call", auth_token=token, clock=clock) as phone:
+                call, replies = await converse(phone, narrator)
+        for recording in (folder / "recordings").glob("*.wav"):      # the call's, now that the server has stopped
+            wav.write_bytes(recording.read_bytes())
     return summary(narrator, call, model.sessions[0], replies, owner.taken, wav)
 
 
@@ -172,6 +175,7 @@ def summary(
     speech_started = [at for at, kind, _ in session.log if kind == "speech_started"]
     problems = [*call.warnings, *(error["error"]["message"] for error in session.errors)]
     problems += [] if len(meetings) == 1 else [f"{len(meetings)} meetings arrived at the webhook, not 1"]
+    problems += [] if wav.stat().st_size else ["the call was not recorded"]
     problems += [] if len(times["clear"]) == 1 else [f"{len(times['clear'])} interruptions, not 1"]
     figures = {
         "pick-up to first sound": times["speaking"][0] - times["start"][0],

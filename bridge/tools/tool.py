@@ -55,11 +55,13 @@ class Output:
     `then`: how the call ends, unless the caller speaks first. None: it goes on, with the model's words about the
     answer. `note`: a sentence about what was done, without a full stop, for a session that replaces this one. "" if
     nothing was.
+    `consent`: what the caller has said to being recorded. None: nothing.
     """
 
     answer: dict[str, Any]
     then: EndCall | HandOver | None = None
     note: str = ""
+    consent: bool | None = None
 
 
 # ---- the declaration

@@ -28,7 +28,7 @@ async def test_a_call_is_told_from_its_beginning_to_its_end() -> None:
         await world.closed()
     opened, closed = told[1], told[-1]
     assert told[0] == Connected()
-    assert opened == Opened(call.sid, Caller("+15557654321"), "+15550001111")
+    assert opened == Opened(call.sid, Caller("+15557654321"), "+15550001111", call.stream_sid)
     assert isinstance(closed, Closed) and closed.call_sid == call.sid and closed.seconds > 0
     assert closed.ending is Ending.CALLER_HUNG_UP and closed.figures.turns == 1
     for once in (FirstAudio, FunctionCalled, FunctionReturned):

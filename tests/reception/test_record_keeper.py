@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from bridge import keys
+from bridge.call.consent import Notice
 from bridge.call.events import (
-    AssistantSaid, AssistantSpeaks, CallerSaid, Closed, Connected, Figures, FunctionAnswered, FunctionCalled, Listener,
-    Opened, Placed,
+    AssistantSaid, AssistantSpeaks, CallerSaid, Closed, Connected, Consented, Figures, FunctionAnswered, FunctionCalled,
+    KeysPressed, Listener, Opened, Placed, RecordingLost, RecordingStarts,
 )
+from bridge.call.tape import Tape
 from bridge.reception import record_keeper
 from bridge.reception.record_keeper import RecordKeeper
 from bridge.records.call_records import Before, CallRecords, Portion
@@ -250,3 +252,89 @@ async def test_a_database_that_is_away_delays_no_call(
         await world.closed()
         assert call.heard_ms == 900
         gone.set()
+
+
+# ---- a caller who is asked
+
+def asking(records: CallRecords, *, words: bool = True) -> RecordKeeper:
+    return RecordKeeper(records, "one", model="m", voice="v", words=words, count_loss=lambda: None, now=lambda: NOW,
+                        notice=Notice("asked", "May I?"), recordings="folder")
+
+
+async def texts(database: Database) -> list[str]:
+    return [row.text for row in await rows(database, "call_turns") if row.kind == "words"]
+
+
+async def test_words_are_kept_from_a_yes_on_those_before_it_too(database: Database) -> None:
+    keeper = asking(CallRecords(database))
+    hear = opens(keeper)
+    says(hear, "c", "my secret")
+    await keeper.write()
+    assert await texts(database) == [""]
+    hear(Consented(True))
+    says(hear, "d", "another one")
+    await keeper.write()
+    assert await texts(database) == ["my secret", "another one"]
+
+
+async def test_without_a_yes_no_word_is_kept_to_the_end(database: Database) -> None:
+    keeper = asking(CallRecords(database))
+    hear = opens(keeper)
+    says(hear, "c", "my secret")
+    hear(KeysPressed("4711"))
+    hear(FunctionCalled("schedule_meeting", '{"name": "my secret"}', "1"))
+    hear(Consented(False))
+    says(hear, "d", "my secret")
+    hear(OVER)
+    await keeper.write()
+    kept = repr([await rows(database, "call_turns"), await rows(database, "call_records")])
+    assert "secret" not in kept and "4711" not in kept and '"agreed":false' in kept
+
+
+async def test_a_yes_that_is_taken_back_takes_the_words_back(database: Database) -> None:
+    keeper = asking(CallRecords(database))
+    hear = opens(keeper)
+    hear(Consented(True))
+    for number in range(100):
+        says(hear, f"c{number}", "my secret")
+        await keeper.write() if number % 10 == 0 else None
+    hear(FunctionCalled("schedule_meeting", '{"name": "my secret"}', "1"))
+    await keeper.write()
+    hear(Consented(False))
+    await keeper.write()
+    assert "secret" not in repr(await rows(database, "call_turns"))
+    assert len(await texts(database)) == 100, "also those that are not in memory any more"
+
+
+async def test_where_no_words_are_kept_a_yes_keeps_none(database: Database) -> None:
+    keeper = asking(CallRecords(database), words=False)
+    hear = opens(keeper)
+    hear(Consented(True))
+    says(hear, "c", "my secret")
+    await keeper.write()
+    assert await texts(database) == [""]
+
+
+async def test_the_record_says_where_the_recording_of_each_stream_is(database: Database) -> None:
+    keeper = asking(CallRecords(database))
+    for stream, ending in (("MZ00000001", Ending.TRANSFERRED), ("MZ00000002", Ending.CALLER_HUNG_UP)):
+        hear = keeper.of_a_call()
+        hear(Opened("CA1", Caller(ALICE), "", stream))
+        hear(RecordingStarts(Tape()))
+        hear(Closed("CA1", ending, 9.0, Figures()))
+        await keeper.write()
+    [row] = await rows(database, "call_records")
+    assert row.recording.split("\n") == ["folder/CA1-00000001.wav", "folder/CA1-00000002.wav"]
+
+
+@pytest.mark.parametrize(("kept", "recording"), [(True, "folder/CA1-00000001.wav"), (False, "")])
+async def test_a_lost_recording_stands_in_the_record(database: Database, kept: bool, recording: str) -> None:
+    keeper = asking(CallRecords(database))
+    hear = keeper.of_a_call()
+    hear(Opened("CA1", Caller(ALICE), "", "MZ00000001"))
+    hear(RecordingStarts(Tape()))
+    hear(RecordingLost(kept))
+    await keeper.write()
+    [row] = await rows(database, "call_records")
+    assert row.recording == recording
+    assert [turn.text for turn in await rows(database, "call_turns")] == ["recording lost"]

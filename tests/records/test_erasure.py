@@ -233,7 +233,7 @@ def test_it_asks_first_and_says_what_it_did(terminal: Terminal) -> None:
     assert terminal.types(ALICE, answer="yes") == 0
     asked, *_ = terminal.out.split("Remove it for good?")
     assert "This will be removed: 1 meeting, 1 message, 4 deliveries, 0 calls" in asked
-    assert "your webhook is not told" in asked and "Recordings stay in your Twilio console" in asked
+    assert "your webhook is not told" in asked and "Recordings of messages stay in your Twilio console" in asked
     assert "removed: 1 meeting, 1 message, 4 deliveries, 0 calls" in terminal.out.split("(yes/no)")[1]
     assert terminal.holds() == 0
 
