@@ -89,20 +89,21 @@ def _none_of(numbers: Sequence[Number], origin: str) -> Finding:
 
 def _fallbacks(numbers: Sequence[Number], origin: str) -> Iterator[Finding]:
     """What a caller hears while this server is down."""
-    lacking = [each for each in numbers if not each.voice_application_sid
-               and (not each.voice_fallback_url or _host(each.voice_fallback_url) == _host(origin))]
+    asked = [each for each in numbers if not each.voice_application_sid]
     if not numbers:
         return
-    if not lacking:
+    if lacking := [each for each in asked if not each.voice_fallback_url]:
+        yield Finding(
+            "fallback", "warning", f"The fallback address of {lacking[0].phone_number} is not set: while this server "
+            "is down, callers hear an error of Twilio's.",
+            "In the Twilio console, set \"Primary handler fails\" to a TwiML Bin with a sentence of yours.",
+            subject=lacking[0].phone_number)
+    elif any(_host(each.voice_fallback_url) == _host(origin) for each in asked):
+        # As `number set` leaves it.
+        yield Finding("fallback", "ok", "The fallback address leads to this server too. It helps when a request fails, "
+                                        "but not while the server is down: a TwiML Bin does that.")
+    else:
         yield Finding("fallback", "ok", "While this server is down, callers get the fallback address.")
-        return
-    one = lacking[0]
-    what = "leads to this server too" if one.voice_fallback_url else "is not set"
-    yield Finding(
-        "fallback", "warning", f"The fallback address of {one.phone_number} {what}: while this server is down, "
-        "callers hear an error of Twilio's.",
-        "In the Twilio console, set \"Primary handler fails\" to a TwiML Bin with a sentence of yours.",
-        subject=one.phone_number)
 
 
 def _set(phone_number: str, origin: str, *more: str) -> str:

@@ -72,9 +72,9 @@ def test_an_application_that_leads_here_is_as_good_as_an_address() -> None:
     assert states(numbers.judged([led], ORIGIN, {"AP1": f"{ORIGIN}/incoming-call"})) == ["ok number", "ok fallback"]
 
 
-def test_a_fallback_on_the_same_server_is_none() -> None:
+def test_a_fallback_on_the_same_server_is_told_for_what_it_is() -> None:
     [*_, found] = numbers.judged([replace(OURS, voice_fallback_url="https://phone.example.com/sorry")], ORIGIN, {})
-    assert (found.name, found.state) == ("fallback", "warning") and "leads to this server too" in found.says
+    assert (found.name, found.state) == ("fallback", "ok") and "leads to this server too" in found.says
 
 
 def test_what_cannot_be_known_of_numbers() -> None:
