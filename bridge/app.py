@@ -290,7 +290,7 @@ async def open_call_records(app: web.Application) -> AsyncIterator[None]:
     app[keys.RECORDS] = keeper = RecordKeeper(
         CallRecords(app[keys.DATABASE], told), app[keys.PROCESS], model=settings.OPENAI_MODEL,
         voice=settings.OPENAI_VOICE, words=settings.TRANSCRIPTS, count_loss=app[keys.METRICS].record_lost,
-        reported=outbox.wake)
+        reported=outbox.wake, notice=composition.notice(settings), recordings=settings.RECORDINGS)
     app[keys.AUDIENCE].add_for_each_call(keeper.of_a_call)
     async with running(keeper.run()):
         yield

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
@@ -44,7 +43,7 @@ SYSTEM_MESSAGE = (
 FALLBACK_GOODBYE = "Thank you for calling. If you still need us, please call again later. Goodbye."
 
 #: A setting of names and what they stand for, without any.
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = {}
 _AUTH_TOKEN = matching(r"[!-~]+", "a token without spaces")
 _ACCOUNT_SID = matching("AC[0-9a-f]{32}", "AC and 32 hexadecimal digits, from the Twilio console")
 

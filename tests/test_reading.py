@@ -46,6 +46,8 @@ MODEL: list[dict[str, Any]] = [
     {"type": "conversation.item.input_audio_transcription.completed", "item_id": "item_1", "transcript": "Hello?",
      "usage": {"type": "tokens", "seconds": 2.5, "input_tokens": 14, "output_tokens": 9, "total_tokens": 23,
                "input_token_details": TOKENS}},
+    {"type": "conversation.item.input_audio_transcription.failed", "item_id": "item_1", "error": {
+        "type": "transcription_error", "code": "audio_unintelligible", "message": "So it is.", "event_id": "answer_1"}},
     {"type": "error", "error": {
         "type": "invalid_request_error", "code": "invalid_value", "message": "So it is.", "event_id": "answer_1"}},
 ]
@@ -69,6 +71,7 @@ STEERS = {
     *(f"response.output_audio_transcript.delta.{field}" for field in ("response_id", "item_id", "delta")),
     *(f"response.output_audio_transcript.done.{field}" for field in ("response_id", "item_id", "transcript")),
     "conversation.item.input_audio_transcription.completed.item_id",
+    "conversation.item.input_audio_transcription.failed.item_id",
     "start.start", "start.start.streamSid", "start.start.callSid", "media.media", "media.media.payload", "mark.mark",
     "mark.mark.name", "dtmf.dtmf", "dtmf.dtmf.digit",
 }
