@@ -15,8 +15,8 @@ from bridge.records.call_record import By, CallRecord, Kind, Turn
 from bridge.records.endings import Ending
 
 KIND = "call.ended"
-#: The longest body, bytes, of which so many are for the words that say that it is cut. Common proxies and servers take a
-#: megabyte. An hour of talk has some hundred thousand.
+#: The longest body, bytes, of which so many are for the words that say that it is cut. Common proxies and servers take
+#: a megabyte. An hour of talk has some hundred thousand.
 MOST, MARGIN = 900_000, 200
 
 
