@@ -73,7 +73,13 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     add("agent", metavar="NAME", help="that this agent has answered")
     add("ending", action="append", metavar="ENDING", help='that ended so, such as "caller hung up"; or: bad')
     add("words", metavar="WORDS", help="in which somebody said this")
-    add("limit", type=int, metavar="N", help=f"so many calls ({RECENT})")
+    add("limit", type=_count, metavar="N", help=f"so many calls ({RECENT})")
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError("must be a number from 1 on")
+    return int(text)
 
 
 def run(

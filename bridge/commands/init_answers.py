@@ -65,6 +65,8 @@ def problem(question: Question, answer: str, others: Mapping[str, str]) -> str:
     """What is wrong with an answer, as a sentence; "": nothing. `others`: the texts of the other settings."""
     if not answer:
         return f"{question.name} is needed" if question.required else ""
+    if not "".join(answer.split()).isprintable():
+        return f"{question.name} holds what is no letter, such as a control character: type it again"
     if question.name == "NAME":
         return "" if answer.isprintable() else "the name must be one line"
     parsed = {}

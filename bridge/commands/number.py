@@ -124,8 +124,11 @@ def _set(account: Account, options: argparse.Namespace, public_url: str) -> None
     print(f"{number.phone_number} {plain(number.friendly_name)}".strip())
     print(table([("", "NOW", "THEN"), *((f"  {each.field}", plain(each.before) or "none", plain(each.after) or "none")
                                         for each in changes)]))
-    if not options.yes and not agreed("Set it?"):
-        raise CannotDo("nothing was changed")
+    if not options.yes:
+        if not agreed("Set it?"):
+            raise CannotDo("nothing was changed")
+        if account.number(number.sid) != number:     # the answer may have taken an hour
+            raise CannotDo(f"{number.phone_number} was changed meanwhile, and stays as it is: look at it once more")
     account.change(number.sid, **{each.field: each.after for each in changes if each.after or each.before})
     _read_back(account, number, changes)
     undo = [f"--{field.replace('_', '-')}={value}" for field, value in pointing.undoing(number, wanted).items()]

@@ -194,10 +194,8 @@ class RecordKeeper:
             for kept, turns in taken:
                 kept.record.give_back(turns)
             raise
-        for kept, _ in taken:
-            assert kept.record.call
-            before = known[kept.record.call.call_sid]
-            if before is None or id(kept) in over and not kept.record.changed:
+        for (kept, _), before in zip(taken, known, strict=True):
+            if before is None or id(kept) in over:
                 self._calls.pop(kept, None)          # it was erased, or it is over and all of it is written
             kept.before = before
         for kept in forgetting:

@@ -33,6 +33,8 @@ from bridge.records.tables import call_records, call_turns, calls
 TRANSFERRED_S = 4 * 3600.0
 #: A process that has written nothing of a call for so long is looked at, seconds.
 SILENT_S = 2 * LEASE_S
+#: No stream has so many turns. The next one's are numbered from there: the earlier one may not be written to its end.
+MOST_TURNS = 10_000
 #: How many calls are ended, or reported, in one transaction.
 PORTION = 50
 
@@ -46,7 +48,7 @@ _NO_LETTER = re.compile("[\0\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What earlier streams of a call have left: its head as it was, and so many turns."""
+    """What earlier streams of a call have left: its head as it was, and turns whose `n` are below `turns`."""
 
     head: Call | None = None
     turns: int = 0
@@ -85,14 +87,14 @@ class CallRecords:
 
     # ---- as calls go on
 
-    async def write(self, portions: Sequence[Portion], now: float) -> Mapping[str, Before | None]:
-        """Keeps what is new of these calls, by their CallSids, all of it or nothing.
+    async def write(self, portions: Sequence[Portion], now: float) -> Sequence[Before | None]:
+        """Keeps what is new of these calls, all of it or nothing.
 
-        Returns what each had before this stream; None: nothing of it is to be written any more, because the call was
-        erased, or goes on with the assistant though a webhook of it was answered otherwise.
+        Returns, for each in turn, what the call had before this stream. None: nothing of it is to be written any more,
+        because the call was erased, or goes on with the assistant though a webhook of it was answered otherwise.
         """
-        def work(connection: Connection) -> dict[str, Before | None]:
-            return {portion.call.call_sid: self._write(connection, portion, now) for portion in portions}
+        def work(connection: Connection) -> list[Before | None]:
+            return [self._write(connection, portion, now) for portion in portions]
         return await self._database.write(work)
 
     def _write(self, connection: Connection, portion: Portion, now: float) -> Before | None:
@@ -199,8 +201,8 @@ def _before(connection: Connection, call_sid: str) -> Before:
     head = connection.execute(select(call_records).where(call_records.c.call_sid == call_sid)).first()
     if head is None:
         return Before()
-    newest = select(func.max(call_turns.c.n)).where(call_turns.c.call_sid == call_sid)
-    return Before(_call(head), connection.scalar(newest) or 0)
+    newest = connection.scalar(select(func.max(call_turns.c.n)).where(call_turns.c.call_sid == call_sid)) or 0
+    return Before(_call(head), (newest // MOST_TURNS + 1) * MOST_TURNS)
 
 
 def _merged(call: Call, earlier: Call | None) -> Call:

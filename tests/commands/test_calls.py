@@ -110,6 +110,12 @@ def test_no_id_and_no_word_steers_the_terminal(owner: Owner) -> None:
     assert json.loads(owner.out)["transcript"][0]["text"] == "a\x9b2J\x7f\u202eb"
 
 
+@pytest.mark.parametrize("limit", ["0", "-5", "many"])
+def test_no_calls_at_all_cannot_be_asked_for(owner: Owner, limit: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        owner.types("--limit", limit)
+
+
 def test_more_calls_than_are_listed_are_announced(owner: Owner) -> None:
     for number in range(3):
         owner.keeps(make_call(f"CA{number}"))

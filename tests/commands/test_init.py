@@ -131,6 +131,9 @@ async def test_secrets_can_come_from_the_environment(typist: Typist) -> None:
     (("--twilio-auth-token", "another-token"), "TWILIO_AUTH_TOKEN is the account's secondary token"),
     (("--timezone", "berlin"), "did you mean Europe/Berlin?"),
     (("--webhook-url", "http://hooks.example.com"), "WEBHOOK_URL must begin with https://"),
+    (("--greetings-response", "Hello\udcff"), "GREETINGS_RESPONSE holds what is no letter"),
+    (("--greetings-response", "Hello\x1b[31m"), "GREETINGS_RESPONSE holds what is no letter"),
+    (("--webhook-url", "https://hooks.example.com/\udcff"), "WEBHOOK_URL holds what is no letter"),
     (("--webhook-url", "https://10.0.0.1/x"), "WEBHOOK_URL leads to 10.0.0.1, which is a private address"),
 ])
 async def test_a_wrong_answer_is_one_line_and_writes_nothing(

@@ -151,6 +151,21 @@ async def test_the_person_at_the_terminal_is_asked(
     assert ("nothing was changed" in terminal.shown) == (code == 1)
 
 
+async def test_what_somebody_changed_while_it_was_asked_is_not_overwritten(rest: TwilioRest, tmp_path: Path) -> None:
+    number = rest.numbers.add(PHONE)
+    terminal = typed(tmp_path, "number", "set", PHONE, "--url", HERE, TWILIO_ACCOUNT_SID=ACCOUNT,
+                     TWILIO_AUTH_TOKEN=TOKEN, TWILIO_API_URL=rest.url)
+
+    def work() -> int:
+        terminal.until("Set it? (yes/no) ")
+        number.voice_url = "https://new.example.com/"
+        terminal.answer("", "yes")
+        return terminal.ends()
+    assert await asyncio.to_thread(work) == 1
+    assert number.voice_url == "https://new.example.com/" and changed(rest) == []
+    assert "was changed meanwhile" in terminal.shown
+
+
 async def test_an_outage_of_twilio_is_one_line(rest: TwilioRest, typist: Typist) -> None:
     rest.faults = RestFaults(status=503)
     assert await typist.types("number") == 1

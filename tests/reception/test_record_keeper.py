@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -10,7 +10,7 @@ from bridge import keys
 from bridge.call.consent import Notice
 from bridge.call.events import (
     AssistantSaid, AssistantSpeaks, CallerSaid, Closed, Connected, Consented, Figures, FunctionAnswered, FunctionCalled,
-    KeysPressed, Listener, Opened, Placed, RecordingLost, RecordingStarts,
+    FunctionReturned, KeysPressed, Listener, Opened, Placed, RecordingLost, RecordingStarts, Spent,
 )
 from bridge.call.tape import Tape
 from bridge.reception import record_keeper
@@ -48,7 +48,7 @@ class Silent(CallRecords):
 
     failing = False
 
-    async def write(self, portions: Sequence[Portion], now: float) -> Mapping[str, Before | None]:
+    async def write(self, portions: Sequence[Portion], now: float) -> Sequence[Before | None]:
         if self.failing:
             raise StoreFailed("it is away")
         return await super().write(portions, now)
@@ -116,7 +116,7 @@ async def test_however_much_has_waited_is_written_in_pieces_that_end_in_time(dat
     sizes: list[int] = []
 
     class Weighed(CallRecords):
-        async def write(self, portions: Sequence[Portion], now: float) -> Mapping[str, Before | None]:
+        async def write(self, portions: Sequence[Portion], now: float) -> Sequence[Before | None]:
             sizes.append(sum(len(portion.turns) for portion in portions))
             return await super().write(portions, now)
     keeper = keeper_of(Weighed(database))
@@ -145,6 +145,46 @@ async def test_a_webhook_that_is_repeated_ends_no_record_of_a_call_that_goes_on(
     await keeper.write()
     record = await CallRecords(database).read("CA1")
     assert record and record.call.ending == "caller hung up"
+
+
+async def test_a_caller_who_is_back_before_the_old_stream_is_gone_has_two_that_do_not_mix(database: Database) -> None:
+    keeper = keeper_of(CallRecords(database))
+    first = opens(keeper)
+    says(first, "c", "A person, please.")
+    first(Spent(0.25))
+    second = opens(keeper)
+    says(second, "c", "Nobody was there.")
+    await keeper.write()
+    says(first, "d", "Hello?")
+    first(Closed("CA1", Ending.TRANSFERRED, 9.0, Figures()))
+    says(second, "d", "Are you back?")
+    second(OVER)
+    await keeper.write()
+    record = await CallRecords(database).read("CA1")
+    assert record and [turn.text for turn in record.turns] == [
+        "A person, please.", "Hello?", "Nobody was there.", "Are you back?"]
+    assert (record.call.ending, record.call.usd, record.call.sessions) == ("caller hung up", 0.25, 2)
+
+
+async def test_what_comes_late_of_an_earlier_stream_does_not_end_the_next_one(database: Database) -> None:
+    class Slow(CallRecords):
+        async def write(self, portions: Sequence[Portion], now: float) -> Sequence[Before | None]:
+            known = await super().write(portions, now)
+            if len(portions) == 2:
+                first(FunctionReturned("f", "ok", 0.5))      # a function of the first stream ends only now
+            return known
+    keeper = keeper_of(Slow(database))
+    first = opens(keeper)
+    first(Spent(0.25))
+    first(FunctionCalled("f", "{}", "1"))
+    first(Closed("CA1", Ending.TRANSFERRED, 9.0, Figures()))
+    second = opens(keeper)
+    says(second, "c", "Nobody was there.")
+    await keeper.write()
+    await keeper.write()
+    record = await CallRecords(database).read("CA1")
+    assert record and [turn.text for turn in record.turns] == ["f", "Nobody was there."]
+    assert (record.call.ending, record.call.usd, record.call.sessions) == ("", 0.25, 2)
 
 
 async def test_a_caller_who_comes_back_to_the_fallback_was_answered_by_the_assistant(database: Database) -> None:

@@ -45,7 +45,7 @@ def said(n: int, text: str, **more: Any) -> Turn:
 async def test_a_call_is_kept_a_portion_at_a_time(records: CallRecords) -> None:
     call = make_call()
     assert await records.read("CA1") is None
-    before = (await records.write([Portion(call, [said(1, "Hello?")], None)], NOW))["CA1"]
+    before = (await records.write([Portion(call, [said(1, "Hello?")], None)], NOW))[0]
     await records.write([Portion(replace(call, usd=0.5), [
         said(1, "Hello? Anybody?"), said(2, "I can", by="assistant", heard=5, heard_ms=10, sent_ms=20)], before)], NOW)
     record = await records.read("CA1")
@@ -83,7 +83,7 @@ async def test_a_call_that_comes_back_from_a_transfer_is_one_call(records: CallR
     await records.write([Portion(first, [said(1, "A person, please.")], None)], NOW + 60)
     assert await rows(database, "deliveries") == [], "the caller may come back"
     second = make_call(started_at=NOW + 100, process="two", turns=1, usd=0.2, answer_max_ms=700)
-    before = (await records.write([Portion(second, [said(1, "Nobody there.")], None)], NOW + 101))["CA1"]
+    before = (await records.write([Portion(second, [said(1, "Nobody there.")], None)], NOW + 101))[0]
     over = replace(second, ended_at=NOW + 120, ending=Ending.CALLER_HUNG_UP.value)
     await records.write([Portion(over, [], before)], NOW + 120)
     record = await records.read("CA1")
@@ -100,7 +100,7 @@ async def test_the_end_of_a_call_is_reported_once_whatever_is_written_later(
 ) -> None:
     over = make_call(ended_at=NOW + 9, ending=Ending.CALLER_HUNG_UP.value)
     await Meetings(database).book(make_meeting(), no_news)
-    before = (await records.write([Portion(over, [said(1, "Bye.")], None)], NOW + 9))["CA1"]
+    before = (await records.write([Portion(over, [said(1, "Bye.")], None)], NOW + 9))[0]
     await records.write([Portion(over, [said(2, "late", kind="function")], before)], NOW + 10)
     await records.end_lost(NOW + 10 * TRANSFERRED_S)
     [delivery] = await DeliveryQueue(database).about("CA1")
@@ -109,10 +109,10 @@ async def test_the_end_of_a_call_is_reported_once_whatever_is_written_later(
 
 
 async def test_what_was_erased_stays_erased(records: CallRecords, database: Database) -> None:
-    before = (await records.write([Portion(make_call(), [said(1, "Hello?")], None)], NOW))["CA1"]
+    before = (await records.write([Portion(make_call(), [said(1, "Hello?")], None)], NOW))[0]
     await Erasure(database).erase(ALICE, NOW)
     assert await records.read("CA1") is None and await rows(database, "call_turns") == []
-    assert (await records.write([Portion(make_call(), [said(2, "Still here.")], before)], NOW))["CA1"] is None
+    assert (await records.write([Portion(make_call(), [said(2, "Still here.")], before)], NOW))[0] is None
     assert await rows(database, "call_records") == [] and await rows(database, "call_turns") == []
 
 
@@ -159,7 +159,7 @@ async def test_a_quiet_call_is_not_lost_when_the_database_was_away_for_longer_th
 async def test_a_call_that_was_taken_for_lost_and_went_on_ends_at_last_and_is_reported_once(
     records: CallRecords, database: Database,
 ) -> None:
-    before = (await records.write([Portion(make_call(), [], None)], NOW))["CA1"]
+    before = (await records.write([Portion(make_call(), [], None)], NOW))[0]
     assert await records.end_lost(NOW + 2 * SILENT_S) == 1
     await records.write([Portion(make_call(), [said(1, "Still here.")], before)], NOW + 3 * SILENT_S)
     assert await records.end_lost(NOW + 5 * SILENT_S) == 1
