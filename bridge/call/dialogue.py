@@ -147,9 +147,7 @@ class Dialogue(Turns):
         assert_never(event)
 
     def hear(self, frame: media_streams.MediaBody, now: float) -> Sequence[bytes]:
-        """A frame of the caller's: what the model is to hear now. It changes neither a deadline nor who waits for whom,
-        so that whoever carries 50 of them a second need not look.
-        """
+        """The caller's frame: what the model is to hear now. It changes neither a deadline nor who waits for whom."""
         return self._ear.hear(frame, now) if frame.track == "inbound" else ()
 
     def frames_missing(self, now: float) -> list[Step]:

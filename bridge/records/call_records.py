@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.meetings.meeting import Meeting
@@ -248,10 +248,14 @@ def _insert(connection: Connection, head: Mapping[str, Any]) -> None:
     connection.execute(_put(connection.dialect.name, "call_records"), [{**head, "reported": False}])
 
 
+#: Put together once: that takes as long as to carry it out. What it sets are its other parameters.
+_GOES_ON = update(call_records).where(call_records.c.call_sid == bindparam("this_call"))
+
+
 def _update(connection: Connection, head: Mapping[str, Any]) -> bool:
     """Whether the call is still there."""
-    this = update(call_records).where(call_records.c.call_sid == head["call_sid"])
-    return bool(connection.execute(this.values({name: head[name] for name in head if name != "call_sid"})).rowcount)
+    values = {name: value for name, value in head.items() if name != "call_sid"}
+    return bool(connection.execute(_GOES_ON, {**values, "this_call": head["call_sid"]}).rowcount)
 
 
 def _put_turns(connection: Connection, portion: Portion, before: Before) -> None:
