@@ -239,7 +239,7 @@ async def test_a_full_disk_ends_the_recording_and_not_the_call(
     with disk(tmp_path) as small:
         async with office(Turn((line(2_000),)), RECORD="1", RECORDINGS=str(tmp_path / "recordings")) as world:
             call = await world.greeted()
-            await until_written(tmp_path)
+            await until_holds_greeting(tmp_path)
             small.fill()
             await call.say(speech(600))
             await call.until_speaking(after_ms=world.phone.clock.ms())
@@ -261,9 +261,10 @@ async def until_told(caplog: pytest.LogCaptureFixture, line: str) -> None:
             await asyncio.sleep(0.01)
 
 
-async def until_written(folder: Path) -> None:
+async def until_holds_greeting(folder: Path) -> None:
     async with asyncio.timeout(10):
-        while not [path for path in folder.rglob("*.wav") if path.stat().st_size > 1_000]:
+        while not [path for path in folder.rglob("*.wav")
+                   if path.stat().st_size > 1_000 and GREETING_AUDIO[:1_000] in wav.read(path).right]:
             await asyncio.sleep(0.01)
 
 
